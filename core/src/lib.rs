@@ -1,0 +1,3 @@
+//! The state machines of hls-relay.
+
+pub mod time;
