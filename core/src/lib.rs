@@ -1,3 +1,4 @@
 //! The state machines of hls-relay.
 
+pub mod playlist;
 pub mod time;

@@ -1,0 +1,212 @@
+//! `EXT-X-KEY` and `EXT-X-MAP`: what they hold and what they apply to (RFC 8216 4.3.2.4, 4.3.2.5).
+
+use super::attributes::{Attribute, AttributeList, scan, unquoted};
+use super::error::{AttributeFault, Place, PlaylistError};
+use super::flaw::{FlawKind, Flaws};
+use super::limits;
+use super::line::{Line, trim};
+use super::{ByteRange, Key, Map};
+use std::sync::Arc;
+
+const QUOTED: [&str; 4] = ["URI", "KEYFORMAT", "KEYFORMATVERSIONS", "BYTERANGE"];
+const PLAIN: [&str; 2] = ["METHOD", "IV"];
+
+/// The keys that apply to what comes next, and whether each has applied to anything yet.
+#[derive(Debug)]
+pub(super) struct KeysInForce {
+    slots: Vec<(Key, bool)>,
+    /// The same keys as segments share them, until one changes.
+    shared: Option<Arc<[Key]>>,
+}
+
+impl KeysInForce {
+    pub(super) fn new() -> Self {
+        Self {
+            slots: Vec::new(),
+            shared: Some(Arc::from([])),
+        }
+    }
+
+    /// Takes an `EXT-X-KEY` line. A key replaces the one of the same KEYFORMAT where that stood, so
+    /// that the order of the others does not change. `METHOD=NONE` ends all of them: so says the
+    /// draft (bis 4.4.4.4), and the RFC leaves a set of keys after NONE without a meaning.
+    pub(super) fn apply(
+        &mut self,
+        line: &Line<'_>,
+        flaws: &mut Flaws,
+    ) -> Result<(), PlaylistError> {
+        let attributes = read_attributes(line, flaws)?;
+        let Some(method) = attributes.get("METHOD") else {
+            return Err(missing(line, "METHOD"));
+        };
+        if method == "NONE" {
+            if attributes.iter().count() > 1 {
+                flaws.note(FlawKind::AttributesOnNone, line);
+            }
+            if self.slots.iter().any(|(_, used)| !used) {
+                flaws.note(FlawKind::UnusedTag, line);
+            }
+            *self = Self::new();
+            return Ok(());
+        }
+        if attributes.get("URI").is_none() {
+            return Err(missing(line, "URI"));
+        }
+        if attributes
+            .get("IV")
+            .is_some_and(|iv| !is_initialization_vector(iv))
+        {
+            return Err(bad_value(line, "IV"));
+        }
+        self.put(Key { attributes }, line, flaws)
+    }
+
+    fn put(&mut self, key: Key, line: &Line<'_>, flaws: &mut Flaws) -> Result<(), PlaylistError> {
+        let is_full = self.slots.len() == limits::KEYS_IN_FORCE;
+        let same_format = |(known, _): &&mut (Key, bool)| known.keyformat() == key.keyformat();
+        match self.slots.iter_mut().find(same_format) {
+            // Many packagers state the key again for each segment; nothing changes then.
+            Some((known, _)) if *known == key => return Ok(()),
+            Some(slot) => {
+                if !slot.1 {
+                    flaws.note(FlawKind::UnusedTag, line);
+                }
+                *slot = (key, false);
+            }
+            None if is_full => {
+                return Err(PlaylistError::TooManyKeys {
+                    at: Place::of(line),
+                });
+            }
+            None => self.slots.push((key, false)),
+        }
+        self.shared = None;
+        Ok(())
+    }
+
+    /// The keys for a segment or a MAP that stands here.
+    pub(super) fn use_now(&mut self) -> Arc<[Key]> {
+        if let Some(shared) = &self.shared {
+            return shared.clone();
+        }
+        for (_, used) in &mut self.slots {
+            *used = true;
+        }
+        let keys: Arc<[Key]> = self.slots.iter().map(|(key, _)| key.clone()).collect();
+        self.shared = Some(keys.clone());
+        keys
+    }
+}
+
+/// Reads an `EXT-X-MAP` line that stands where `keys` are in force.
+pub(super) fn read_map(
+    line: &Line<'_>,
+    keys: Arc<[Key]>,
+    flaws: &mut Flaws,
+) -> Result<Map, PlaylistError> {
+    let attributes = read_attributes(line, flaws)?;
+    let Some(uri) = attributes.text("URI") else {
+        return Err(missing(line, "URI"));
+    };
+    if uri.is_empty() {
+        return Err(bad_value(line, "URI"));
+    }
+    let byte_range = match attributes.text("BYTERANGE") {
+        None => None,
+        Some(text) => {
+            let (length, offset) =
+                split_byte_range(text).ok_or_else(|| PlaylistError::BadByteRange {
+                    at: Place::of(line),
+                })?;
+            if offset.is_none() {
+                flaws.note(FlawKind::MapRangeWithoutOffset, line);
+            }
+            let range = ByteRange {
+                offset: offset.unwrap_or(0),
+                length,
+            };
+            if range.end().is_none() {
+                return Err(PlaylistError::BadByteRange {
+                    at: Place::of(line),
+                });
+            }
+            Some(range)
+        }
+    };
+    let uri = Arc::from(uri);
+    Ok(Map {
+        uri,
+        byte_range,
+        attributes: attributes.without("URI").without("BYTERANGE"),
+        keys,
+    })
+}
+
+/// `n[@o]`: the length, at least 1 since no HTTP request can name an empty range, and the offset.
+pub(super) fn split_byte_range(text: &str) -> Option<(u64, Option<u64>)> {
+    let (length, offset) = match text.split_once('@') {
+        Some((length, offset)) => (length, Some(super::number::integer(trim(offset))?)),
+        None => (text, None),
+    };
+    let length = super::number::integer(trim(length))?;
+    (length > 0).then_some((length, offset))
+}
+
+/// The attributes of a KEY or MAP line, with the quotes that RFC 8216 4.2 asks for.
+fn read_attributes(line: &Line<'_>, flaws: &mut Flaws) -> Result<AttributeList, PlaylistError> {
+    let text = line.raw_value();
+    let (attributes, forgiven) = scan(text).map_err(|fault| PlaylistError::BadAttributes {
+        at: Place::of(line),
+        fault,
+    })?;
+    for (met, kind) in [
+        (forgiven.loose, FlawKind::LooseAttributes),
+        (forgiven.repeated, FlawKind::RepeatedAttribute),
+        (forgiven.odd_name, FlawKind::OddAttributeName),
+    ] {
+        if met {
+            flaws.note(kind, line);
+        }
+    }
+    let mut list = AttributeList::build(text, &attributes, forgiven);
+    for Attribute { name, value } in attributes {
+        let is_quoted = value.starts_with('"');
+        if PLAIN.contains(&name) && is_quoted {
+            let inner = unquoted(value);
+            if inner.is_empty() || inner.contains([',', ' ', '\t']) {
+                return Err(bad_value(line, name));
+            }
+            list = list.with_plain(name, inner);
+        } else if QUOTED.contains(&name) && !is_quoted {
+            list = list.with_quoted(name, value);
+        } else {
+            continue;
+        }
+        flaws.note(FlawKind::QuotesAmiss, line);
+    }
+    Ok(list)
+}
+
+/// A hexadecimal sequence of at most 128 bits (RFC 8216 4.2 and 4.3.2.4).
+fn is_initialization_vector(text: &str) -> bool {
+    let Some(digits) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) else {
+        return false;
+    };
+    (1..=32).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+fn missing(line: &Line<'_>, name: &str) -> PlaylistError {
+    let fault = AttributeFault::Missing(name.to_owned());
+    PlaylistError::BadAttributes {
+        at: Place::of(line),
+        fault,
+    }
+}
+
+fn bad_value(line: &Line<'_>, name: &str) -> PlaylistError {
+    let fault = AttributeFault::BadValue(name.to_owned());
+    PlaylistError::BadAttributes {
+        at: Place::of(line),
+        fault,
+    }
+}

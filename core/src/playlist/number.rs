@@ -1,0 +1,53 @@
+//! Numbers as RFC 8216 4.2 writes them, without floats.
+
+use super::limits;
+use crate::time::Span;
+
+/// A decimal integer: digits only, below 2^64 (RFC 8216 4.2).
+pub(super) fn integer(text: &str) -> Option<u64> {
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    text.parse().ok()
+}
+
+/// Why a text is no duration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum DurationFault {
+    NotANumber,
+    TooLong,
+}
+
+/// Seconds with or without decimals, rounded to the nearest microsecond, halves up. `5`, `5.`, `.5`
+/// and `5.000` are numbers; signs, exponents and blanks are not.
+pub(super) fn seconds(text: &str) -> Result<Span, DurationFault> {
+    let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    if (whole.is_empty() && decimals.is_empty()) || !digits(whole) || !digits(decimals) {
+        return Err(DurationFault::NotANumber);
+    }
+    let mut secs: u64 = 0;
+    for digit in whole.bytes() {
+        secs = secs
+            .saturating_mul(10)
+            .saturating_add(u64::from(digit - b'0'));
+    }
+    let micros = micros(decimals);
+    if secs > limits::DURATION_SECS || (secs == limits::DURATION_SECS && micros > 0) {
+        return Err(DurationFault::TooLong);
+    }
+    Ok(Span::from_micros(secs * 1_000_000 + micros))
+}
+
+/// The digits behind a decimal point as microseconds, rounded to nearest, halves up: up to
+/// 1,000,000. The caller has checked that they are digits.
+pub(super) fn micros(decimals: &str) -> u64 {
+    let digit = |place: usize| {
+        decimals
+            .as_bytes()
+            .get(place)
+            .map_or(0, |byte| u64::from(byte - b'0'))
+    };
+    let cut = (0..6).fold(0, |micros, place| micros * 10 + digit(place));
+    cut + u64::from(digit(6) >= 5)
+}
