@@ -72,7 +72,11 @@ impl Span {
     /// This span times `numerator / denominator`, cut to whole microseconds.
     pub const fn scaled(self, numerator: u64, denominator: u64) -> Self {
         let product = self.0 as u128 * numerator as u128 / denominator as u128;
-        Self(if product > u64::MAX as u128 { u64::MAX } else { product as u64 })
+        Self(if product > u64::MAX as u128 {
+            u64::MAX
+        } else {
+            product as u64
+        })
     }
 
     /// Half of it.

@@ -1,0 +1,209 @@
+//! Media as a timeline, and the real loop behind it.
+//!
+//! A segment is a piece of an endless timeline of video frames at 25 a second. What a frame looks
+//! like depends on its time alone (the loop of `testdata/media` comes round every 400 frames), so a
+//! segment of any start and any length can be made out of the loop, and two of them that follow each
+//! other join without a seam. The simulator carries the [`MediaRef`]; [`MediaLoop::bytes`] turns it
+//! into MPEG-TS. Segments that begin at a whole second of
+//! the timeline begin with an IDR frame.
+
+use super::ts::{self, Continuity, PACKET, TIMESTAMP_RANGE};
+use hls_relay_core::time::Span;
+use serde::{Deserialize, Serialize};
+
+/// The length of a video frame in ticks of 90 kHz: 25 frames a second.
+pub const FRAME_TICKS: u64 = 3_600;
+
+/// An IDR frame comes every so many ticks: a segment that begins at a multiple begins with one.
+pub const IDR_TICKS: u64 = 90_000;
+
+/// What `testdata/make-media` made.
+const LOOP: [&[u8]; 8] = [
+    include_bytes!("../../../testdata/media/ts/loop0.ts"),
+    include_bytes!("../../../testdata/media/ts/loop1.ts"),
+    include_bytes!("../../../testdata/media/ts/loop2.ts"),
+    include_bytes!("../../../testdata/media/ts/loop3.ts"),
+    include_bytes!("../../../testdata/media/ts/loop4.ts"),
+    include_bytes!("../../../testdata/media/ts/loop5.ts"),
+    include_bytes!("../../../testdata/media/ts/loop6.ts"),
+    include_bytes!("../../../testdata/media/ts/loop7.ts"),
+];
+
+/// As ffmpeg numbers them.
+const PAT_PID: u16 = 0;
+const PMT_PID: u16 = 0x1000;
+const VIDEO_PID: u16 = 0x100;
+const AUDIO_PID: u16 = 0x101;
+
+/// A piece of media: what the body of a segment is, without its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MediaRef {
+    /// Which run of the encoder made it.
+    pub run: u32,
+    /// Its media sequence number at the origin.
+    pub number: u64,
+    /// Where it begins on the encoder's timeline, in ticks of 90 kHz not cut to 33 bits.
+    pub start_tick: u64,
+    /// How many ticks it covers.
+    pub ticks: u64,
+    /// How long it is.
+    pub duration: Span,
+    /// How many bytes it has.
+    pub len: u64,
+    /// Of its content: equal for the same piece, different for any other.
+    pub hash: u64,
+}
+
+/// The embedded loop with an index to its frames.
+#[derive(Clone, Debug)]
+pub struct MediaLoop {
+    /// All packets but the tables, in order: segment of the loop and packet within it.
+    packets: Vec<(usize, usize)>,
+    /// What comes before each frame, and at the end the whole.
+    frames: Vec<Before>,
+    first_pts: u64,
+}
+
+/// What of the loop stands before some frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Before {
+    packets: usize,
+    video_payloads: u64,
+    audio_payloads: u64,
+}
+
+impl MediaLoop {
+    /// The loop that is built into the program.
+    pub fn embedded() -> Self {
+        let mut packets = Vec::new();
+        let mut frames = Vec::new();
+        let mut first_pts = None;
+        let mut before = Before::default();
+        for (segment, bytes) in LOOP.iter().enumerate() {
+            for (index, packet) in bytes.as_chunks::<PACKET>().0.iter().enumerate() {
+                let pid = ts::pid(packet);
+                if pid != VIDEO_PID && pid != AUDIO_PID {
+                    continue;
+                }
+                if pid == VIDEO_PID && ts::starts_unit(packet) {
+                    frames.push(before);
+                    first_pts = first_pts.or(ts::presentation_time(packet));
+                }
+                packets.push((segment, index));
+                before.packets += 1;
+                before.video_payloads += u64::from(pid == VIDEO_PID && ts::has_payload(packet));
+                before.audio_payloads += u64::from(pid == AUDIO_PID && ts::has_payload(packet));
+            }
+        }
+        frames.push(before);
+        Self {
+            packets,
+            frames,
+            first_pts: first_pts.unwrap_or(0),
+        }
+    }
+
+    /// How many bytes a piece of the timeline has before any padding.
+    pub fn natural_len(&self, start_tick: u64, ticks: u64) -> u64 {
+        let (first, end) = frame_range(start_tick, ticks);
+        let packets = self.packets_before(end) - self.packets_before(first);
+        // A PAT and a PMT come first in each segment.
+        (packets + 2) * PACKET as u64
+    }
+
+    /// The MPEG-TS that is meant by `media`, `media.len` bytes long.
+    pub fn bytes(&self, media: &MediaRef) -> Vec<u8> {
+        let (first, end) = frame_range(media.start_tick, media.ticks);
+        let mut bytes = Vec::with_capacity(media.len as usize);
+        let mut continuity = self.continuity(media.number, first);
+        for table in [PAT_PID, PMT_PID] {
+            if let Some(packet) = table_packet(table) {
+                push(&mut bytes, packet, 0, &mut continuity);
+            }
+        }
+        let mut frame = first;
+        while frame < end {
+            // Up to the end of the segment or of this round of the loop.
+            let round = frame / self.frame_count();
+            let until = end.min((round + 1) * self.frame_count());
+            let shift = (round * self.loop_ticks()).wrapping_sub(self.first_pts) % TIMESTAMP_RANGE;
+            for packet in self.packets_between(frame, until - frame) {
+                push(&mut bytes, packet, shift, &mut continuity);
+            }
+            frame = until;
+        }
+        while (bytes.len() as u64) < media.len {
+            bytes.extend_from_slice(&ts::null_packet());
+        }
+        bytes
+    }
+
+    fn frame_count(&self) -> u64 {
+        self.frames.len() as u64 - 1
+    }
+
+    fn loop_ticks(&self) -> u64 {
+        self.frame_count() * FRAME_TICKS
+    }
+
+    /// How many packets stand before a frame of the endless timeline.
+    fn packets_before(&self, frame: u64) -> u64 {
+        let (round, within) = (frame / self.frame_count(), frame % self.frame_count());
+        round * self.packets.len() as u64 + self.frames[within as usize].packets as u64
+    }
+
+    /// The packets of so many frames, which do not go past the end of the loop.
+    fn packets_between(
+        &self,
+        frame: u64,
+        count: u64,
+    ) -> impl Iterator<Item = &'static [u8; PACKET]> {
+        let within = (frame % self.frame_count()) as usize;
+        let first = self.frames[within].packets;
+        let end = self.frames[within + count as usize].packets;
+        self.packets[first..end]
+            .iter()
+            .map(|&(segment, index)| &LOOP[segment].as_chunks::<PACKET>().0[index])
+    }
+
+    /// The counters at a frame, as if all before it had been sent since time zero.
+    fn continuity(&self, number: u64, frame: u64) -> Continuity {
+        let (round, within) = (frame / self.frame_count(), frame % self.frame_count());
+        let whole = self.frames[self.frames.len() - 1];
+        let part = self.frames[within as usize];
+        let mut continuity = Continuity::default();
+        continuity.set(PAT_PID, number);
+        continuity.set(PMT_PID, number);
+        continuity.set(
+            VIDEO_PID,
+            round * whole.video_payloads + part.video_payloads,
+        );
+        continuity.set(
+            AUDIO_PID,
+            round * whole.audio_payloads + part.audio_payloads,
+        );
+        continuity
+    }
+}
+
+fn push(bytes: &mut Vec<u8>, packet: &[u8; PACKET], shift: u64, continuity: &mut Continuity) {
+    let mut packet = *packet;
+    ts::restamp_packet(&mut packet, shift, continuity);
+    bytes.extend_from_slice(&packet);
+}
+
+/// The frames of which the first tick lies within a piece of the timeline: from, until.
+fn frame_range(start_tick: u64, ticks: u64) -> (u64, u64) {
+    (
+        start_tick.div_ceil(FRAME_TICKS),
+        (start_tick + ticks).div_ceil(FRAME_TICKS),
+    )
+}
+
+fn table_packet(pid: u16) -> Option<&'static [u8; PACKET]> {
+    LOOP[0]
+        .as_chunks::<PACKET>()
+        .0
+        .iter()
+        .find(|packet| ts::pid(packet) == pid)
+}

@@ -1,0 +1,128 @@
+//! The text of the playlist, as an encoder of some other make would write it.
+//!
+//! It shares no code with the relay's own writer, so that a mistake is not made on both sides.
+
+use super::encoder::{Encoder, Window};
+use super::fault::TextFault;
+use super::names::{self, DateForm};
+use super::spec::OriginSpec;
+use crate::rng::Stream;
+use hls_relay_core::time::Span;
+use std::fmt::Write;
+
+/// For whom a playlist is written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reader<'a> {
+    pub(super) host: &'a str,
+    /// The folder of this host in front of every path.
+    pub(super) prefix: &'a str,
+    /// How many reloads came before.
+    pub(super) sequence: u64,
+}
+
+/// Writes the playlist of a window.
+pub(super) fn render(
+    spec: &OriginSpec,
+    encoder: &Encoder,
+    window: &Window,
+    reader: Reader<'_>,
+    faults: &[TextFault],
+) -> String {
+    let mut out = String::with_capacity(128 + 96 * window.places.len());
+    write_head(&mut out, spec, encoder, window, faults);
+    let rotating = spec.rotating_tokens || faults.contains(&TextFault::RotatingTokens);
+    let token = rotating.then(|| Stream::new(spec.seed, "token").draw(reader.sequence));
+    for (nth, &place) in window.places.iter().enumerate() {
+        let piece = encoder.piece(place);
+        if piece.discontinuity && place.index == 0 {
+            out.push_str("#EXT-X-DISCONTINUITY\n");
+        }
+        if let Some(lines) = spec.tags.get(&(piece.first_number + place.index)) {
+            for line in lines {
+                out.push_str(line);
+                out.push('\n');
+            }
+        }
+        if spec.program_date_time {
+            out.push_str("#EXT-X-PROGRAM-DATE-TIME:");
+            let start = names::wall(spec, piece.start(place.index));
+            names::write_utc(&mut out, start, DateForm::Extended);
+            out.push('\n');
+        }
+        write_duration(&mut out, spec, piece.duration(place.index));
+        if nth == 0 && faults.contains(&TextFault::NulByte) {
+            out.push_str("#EXT-X-BROKEN:\0\n");
+        }
+        names::write_uri(&mut out, spec, encoder, place, reader.host, reader.prefix);
+        if let Some(token) = token {
+            let _ = write!(out, "?token={token:016x}");
+        }
+        out.push('\n');
+    }
+    if window.ended {
+        out.push_str("#EXT-X-ENDLIST\n");
+    }
+    out
+}
+
+fn write_head(
+    out: &mut String,
+    spec: &OriginSpec,
+    encoder: &Encoder,
+    window: &Window,
+    faults: &[TextFault],
+) {
+    let (Some(&first), Some(&last)) = (window.places.first(), window.places.last()) else {
+        return;
+    };
+    let head = encoder.piece(first);
+    let media_sequence = head.first_number + first.index;
+    let target_duration = encoder.piece(last).target_duration;
+    let mut version = spec.version;
+    let mut again = None;
+    for fault in faults {
+        match *fault {
+            TextFault::Version { version: claimed } => version = claimed,
+            TextFault::DuplicateTags { agree } => again = Some(u64::from(!agree)),
+            TextFault::ByteOrderMark => out.push('\u{feff}'),
+            TextFault::RotatingTokens
+            | TextFault::NotUtf8
+            | TextFault::NulByte
+            | TextFault::HugeTags { .. } => {}
+        }
+    }
+    let _ = write!(
+        out,
+        "#EXTM3U\n#EXT-X-VERSION:{version}\n#EXT-X-TARGETDURATION:{target_duration}\n\
+         #EXT-X-MEDIA-SEQUENCE:{media_sequence}\n"
+    );
+    if let Some(difference) = again {
+        let _ = write!(
+            out,
+            "#EXT-X-TARGETDURATION:{}\n#EXT-X-MEDIA-SEQUENCE:{}\n",
+            target_duration + difference,
+            media_sequence + difference
+        );
+    }
+    // The tag counts what has left the list: a discontinuity at its first segment is still in it.
+    let still_listed = u64::from(head.discontinuity && first.index == 0);
+    let left = head.discontinuity_sequence - still_listed;
+    if spec.discontinuity_sequence && left > 0 {
+        let _ = writeln!(out, "#EXT-X-DISCONTINUITY-SEQUENCE:{left}");
+    }
+}
+
+/// EXTINF with six decimals, or whole seconds where the version knows no others.
+fn write_duration(out: &mut String, spec: &OriginSpec, duration: Span) {
+    let micros = duration.as_micros();
+    let _ = if spec.version < 3 {
+        writeln!(out, "#EXTINF:{},", duration.rounded_secs())
+    } else {
+        writeln!(
+            out,
+            "#EXTINF:{}.{:06},",
+            micros / 1_000_000,
+            micros % 1_000_000
+        )
+    };
+}

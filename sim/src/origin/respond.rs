@@ -1,0 +1,401 @@
+//! From a request to its reply.
+
+use super::Origin;
+use super::encoder::{Place, Window};
+use super::fault::{
+    ConnectionFault, Fault, FaultKind, PlaylistFault, SegmentFault, TextFault, ViewFault, Which,
+};
+use super::names;
+use super::playlist::{self, Reader};
+use super::reply::{Body, Delivery, Headers, Listed, OriginReply, OriginRequest};
+use crate::rng::{Stream, hash_bytes};
+use hls_relay_core::time::Span;
+
+/// What a playlist is, by RFC 8216 4.
+const PLAYLIST_TYPE: &str = "application/vnd.apple.mpegurl";
+const SEGMENT_TYPE: &str = "video/mp2t";
+const HTML_TYPE: &str = "text/html; charset=utf-8";
+const HTML: &str = "<!DOCTYPE html>\n<html><body><h1>Welcome</h1><p>Sign in.</p></body></html>\n";
+
+/// The folder under which the second host has everything.
+const OTHER_PREFIX: &str = "/edge";
+
+impl Origin {
+    /// What it does about a request that arrives at `at`, counted from the start of the origin.
+    pub fn respond(&self, at: Span, request: &OriginRequest) -> OriginReply {
+        let (host, prefix) = self.host_of(request);
+        let path = request.path().strip_prefix(prefix).unwrap_or_default();
+        let is_playlist = path == self.spec.playlist_path;
+
+        let connection = self.connection(at, is_playlist);
+        let mut reply = match connection.ended {
+            Some(delivery) => OriginReply {
+                delivery,
+                ..plain(200, Body::Empty)
+            },
+            None if is_playlist => {
+                let reader = Reader {
+                    host,
+                    prefix,
+                    sequence: request.sequence,
+                };
+                self.playlist_reply(at, request, reader)
+            }
+            None => self.segment_reply(at, request, path),
+        };
+        reply.delay = connection.delay + self.latency(path, request.sequence);
+        if reply.delivery == (Delivery::Whole { rate: None }) {
+            reply.delivery = Delivery::Whole {
+                rate: self.spec.rate,
+            };
+        }
+        reply
+    }
+
+    /// The authority that was asked, and the folder in front of its paths.
+    fn host_of<'a>(&'a self, request: &'a OriginRequest) -> (&'a str, &'static str) {
+        let first = self.spec.hosts.first().map_or("", String::as_str);
+        let is_other = self
+            .spec
+            .hosts
+            .get(1)
+            .is_some_and(|other| *other == request.host);
+        match request.host.as_str() {
+            "" => (first, ""),
+            host if is_other => (host, OTHER_PREFIX),
+            host => (host, ""),
+        }
+    }
+
+    fn latency(&self, path: &str, sequence: u64) -> Span {
+        let stream = Stream::new(self.spec.seed, "latency").child(hash_bytes(path.as_bytes()));
+        let jitter = stream.below(sequence, self.spec.latency_jitter.as_micros());
+        self.spec.latency + Span::from_micros(jitter)
+    }
+
+    fn active(&self, at: Span) -> impl Iterator<Item = &Fault> {
+        self.spec
+            .faults
+            .iter()
+            .filter(move |fault| fault.active(at))
+    }
+
+    // -- the connection ---------------------------------------------------------------------------
+
+    fn connection(&self, at: Span, is_playlist: bool) -> Connection {
+        let mut connection = Connection {
+            ended: None,
+            delay: Span::ZERO,
+        };
+        for fault in self.active(at) {
+            let FaultKind::Connection(kind) = fault.kind else {
+                continue;
+            };
+            let (on, ended, delay) = match kind {
+                ConnectionFault::Reset { on } => (on, Some(Delivery::ResetBefore), Span::ZERO),
+                ConnectionFault::Hang { on } => (on, Some(Delivery::Hang), Span::ZERO),
+                ConnectionFault::Slow { on, by } => (on, None, by),
+            };
+            if on.includes(is_playlist) {
+                connection.ended = connection.ended.or(ended);
+                connection.delay += delay;
+            }
+        }
+        connection
+    }
+
+    // -- the playlist -----------------------------------------------------------------------------
+
+    fn playlist_reply(&self, at: Span, request: &OriginRequest, reader: Reader<'_>) -> OriginReply {
+        let mut content_type = PLAYLIST_TYPE;
+        let mut gzip = false;
+        for fault in self.active(at) {
+            let FaultKind::Playlist(kind) = fault.kind else {
+                continue;
+            };
+            match kind {
+                PlaylistFault::Status { code } => return status(code),
+                PlaylistFault::Html200 => return page(HTML.to_owned()),
+                PlaylistFault::EmptyBody => return typed(PLAYLIST_TYPE, Body::Empty),
+                PlaylistFault::RedirectLoop => return self.redirect_to_itself(request, reader),
+                PlaylistFault::RedirectToOtherHost => {
+                    if let Some(reply) = self.redirect_to_other_host(reader) {
+                        return reply;
+                    }
+                }
+                PlaylistFault::GzipBomb { bytes } => return gzip_bomb(bytes),
+                PlaylistFault::WrongContentType => content_type = HTML_TYPE,
+                PlaylistFault::UnaskedGzip => gzip = true,
+            }
+        }
+        let Some(window) = self.encoder.window(self.view(at, reader.sequence)) else {
+            return status(404);
+        };
+        let body = self.playlist_body(at, &window, reader);
+        let mut reply = typed(content_type, body);
+        reply.headers.gzip = gzip;
+        reply.listed = self.listed(&window);
+        if self.spec.etag {
+            add_etag(&mut reply, request);
+        }
+        reply
+    }
+
+    /// The time of which the playlist is seen.
+    fn view(&self, at: Span, sequence: u64) -> Span {
+        let segment = Span::from_micros(self.spec.durations.mean());
+        let mut view = at;
+        for fault in self.active(at) {
+            let FaultKind::View(kind) = fault.kind else {
+                continue;
+            };
+            view = match kind {
+                ViewFault::Freeze => view.min(fault.from),
+                ViewFault::GoBackwards { by } => view.saturating_sub(segment * by),
+                ViewFault::TwoEdges { lag } if sequence % 2 == 1 => {
+                    view.saturating_sub(segment * lag)
+                }
+                ViewFault::TwoEdges { .. } => view,
+            };
+        }
+        view
+    }
+
+    fn playlist_body(&self, at: Span, window: &Window, reader: Reader<'_>) -> Body {
+        let mut faults = Vec::new();
+        for fault in self.active(at) {
+            if let FaultKind::Text(kind) = fault.kind {
+                faults.push(kind);
+            }
+        }
+        let text = playlist::render(&self.spec, &self.encoder, window, reader, &faults);
+        for fault in faults {
+            match fault {
+                TextFault::NotUtf8 => {
+                    let mut bytes = text.into_bytes();
+                    bytes.extend_from_slice(b"#EXT-X-BROKEN:\xff\xfe\n");
+                    return Body::Bytes(bytes);
+                }
+                TextFault::HugeTags { bytes } => {
+                    let unit = b"#EXT-X-UNKNOWN:1\n".to_vec();
+                    let times = bytes / unit.len() as u64;
+                    return Body::Repeat {
+                        head: text.into_bytes(),
+                        unit,
+                        times,
+                    };
+                }
+                TextFault::RotatingTokens
+                | TextFault::Version { .. }
+                | TextFault::DuplicateTags { .. }
+                | TextFault::ByteOrderMark
+                | TextFault::NulByte => {}
+            }
+        }
+        Body::Text(text)
+    }
+
+    fn listed(&self, window: &Window) -> Option<Listed> {
+        let (&first, &last) = (window.places.first()?, window.places.last()?);
+        let number = |place: Place| self.encoder.piece(place).first_number + place.index;
+        let run = self.encoder.piece(last).run;
+        Some(Listed {
+            run,
+            first: number(first),
+            last: number(last),
+        })
+    }
+
+    fn redirect_to_itself(&self, request: &OriginRequest, reader: Reader<'_>) -> OriginReply {
+        let query = request
+            .path_and_query
+            .split_once("hop=")
+            .map_or("0", |(_, hop)| hop);
+        let hop: u64 = query.parse().unwrap_or(0);
+        let path = &self.spec.playlist_path;
+        redirect(format!(
+            "http://{}{}{path}?hop={}",
+            reader.host,
+            reader.prefix,
+            hop.wrapping_add(1)
+        ))
+    }
+
+    /// `None` where the request is there already.
+    fn redirect_to_other_host(&self, reader: Reader<'_>) -> Option<OriginReply> {
+        let other = self
+            .spec
+            .hosts
+            .get(1)
+            .filter(|other| *other != reader.host)?;
+        Some(redirect(format!(
+            "http://{other}{OTHER_PREFIX}{}",
+            self.spec.playlist_path
+        )))
+    }
+
+    // -- segments ---------------------------------------------------------------------------------
+
+    fn segment_reply(&self, at: Span, request: &OriginRequest, path: &str) -> OriginReply {
+        let Some(place) = names::find(&self.spec, &self.encoder, path, at) else {
+            return status(404);
+        };
+        let gone_at = self.encoder.gone_at(place, self.spec.retention);
+        if gone_at.is_some_and(|gone_at| gone_at <= at) {
+            return status(404);
+        }
+        let media = self.media(place);
+        let mut reply = whole_or_range(request, media);
+        let half = media.len / 2;
+        for fault in self.spec.faults.iter() {
+            let FaultKind::Segment(kind) = fault.kind else {
+                continue;
+            };
+            if !self.strikes(fault, kind.which(), place, at) {
+                continue;
+            }
+            match kind {
+                SegmentFault::Status { code, .. } => return status(code),
+                SegmentFault::Missing { .. } => return status(404),
+                SegmentFault::Late { by, .. } => {
+                    if at < self.encoder.listed_at(place) + by {
+                        return status(404);
+                    }
+                }
+                SegmentFault::Truncated { .. } => {
+                    reply.delivery = Delivery::Truncated { bytes: half };
+                }
+                SegmentFault::ResetHalfWay { .. } => {
+                    reply.delivery = Delivery::ResetAfter { bytes: half };
+                }
+                SegmentFault::Drip {
+                    bytes_per_second, ..
+                } => {
+                    reply.delivery = Delivery::Drip {
+                        rate: bytes_per_second,
+                    };
+                }
+            }
+        }
+        reply
+    }
+
+    fn strikes(&self, fault: &Fault, which: Which, place: Place, at: Span) -> bool {
+        let number = self.encoder.piece(place).first_number + place.index;
+        match which {
+            Which::All => fault.active(at),
+            Which::Number(wanted) => fault.active(at) && number == wanted,
+            Which::OneIn(count) => {
+                let stream = Stream::new(self.spec.seed, "one in").child(fault.from.as_micros());
+                fault.active(at) && stream.below(number, count) == 0
+            }
+            Which::ListedMeanwhile => fault.active(self.encoder.listed_at(place)),
+        }
+    }
+}
+
+/// What the connection does to a request.
+struct Connection {
+    ended: Option<Delivery>,
+    delay: Span,
+}
+
+fn plain(status: u16, body: Body) -> OriginReply {
+    OriginReply {
+        delay: Span::ZERO,
+        status,
+        headers: Headers::default(),
+        body,
+        delivery: Delivery::Whole { rate: None },
+        listed: None,
+    }
+}
+
+fn typed(content_type: &'static str, body: Body) -> OriginReply {
+    let headers = Headers {
+        content_type: Some(content_type),
+        ..Headers::default()
+    };
+    OriginReply {
+        headers,
+        ..plain(200, body)
+    }
+}
+
+fn page(text: String) -> OriginReply {
+    typed(HTML_TYPE, Body::Text(text))
+}
+
+fn status(code: u16) -> OriginReply {
+    OriginReply {
+        status: code,
+        ..page(format!("<h1>{code}</h1>\n"))
+    }
+}
+
+fn redirect(location: String) -> OriginReply {
+    let headers = Headers {
+        location: Some(location),
+        ..Headers::default()
+    };
+    OriginReply {
+        headers,
+        ..plain(302, Body::Empty)
+    }
+}
+
+fn gzip_bomb(bytes: u64) -> OriginReply {
+    const UNIT: u64 = 1 << 16;
+    let body = Body::Repeat {
+        head: b"#EXTM3U\n".to_vec(),
+        unit: vec![0; UNIT as usize],
+        times: bytes / UNIT,
+    };
+    let mut reply = typed(PLAYLIST_TYPE, body);
+    reply.headers.gzip = true;
+    reply
+}
+
+fn add_etag(reply: &mut OriginReply, request: &OriginRequest) {
+    let Body::Text(text) = &reply.body else {
+        return;
+    };
+    let etag = format!("\"{:016x}\"", hash_bytes(text.as_bytes()));
+    if request.if_none_match.as_ref() == Some(&etag) {
+        reply.status = 304;
+        reply.body = Body::Empty;
+        reply.headers.gzip = false;
+    }
+    reply.headers.etag = Some(etag);
+}
+
+fn whole_or_range(request: &OriginRequest, media: super::MediaRef) -> OriginReply {
+    let Some((first, last)) = request.range else {
+        return typed(
+            SEGMENT_TYPE,
+            Body::Media {
+                media,
+                first: 0,
+                len: media.len,
+            },
+        );
+    };
+    if first >= media.len {
+        return status(416);
+    }
+    let last = last.unwrap_or(u64::MAX).min(media.len - 1);
+    if last < first {
+        return status(416);
+    }
+    let mut reply = typed(
+        SEGMENT_TYPE,
+        Body::Media {
+            media,
+            first,
+            len: last - first + 1,
+        },
+    );
+    reply.status = 206;
+    reply.headers.content_range = Some((first, last, media.len));
+    reply
+}
