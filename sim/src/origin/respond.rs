@@ -177,7 +177,8 @@ impl Origin {
                     return Body::Bytes(bytes);
                 }
                 TextFault::HugeTags { bytes } => {
-                    let unit = b"#EXT-X-UNKNOWN:1\n".to_vec();
+                    // Many lines at once, so that a socket is not fed line by line.
+                    let unit = b"#EXT-X-UNKNOWN:1\n".repeat(1_000);
                     let times = bytes / unit.len() as u64;
                     return Body::Repeat {
                         head: text.into_bytes(),
