@@ -227,7 +227,6 @@ impl Encoder {
                 next.run += 1;
                 next.first_number += by;
                 next.first_tick += skipped.next_multiple_of(IDR_TICKS);
-                next.discontinuity_sequence = 0;
                 self.pieces.push(next);
             }
             Change::Fault(EncoderFault::DiscontinuityWithTimestampJump { ticks }, _) => {

@@ -207,3 +207,78 @@ fn table_packet(pid: u16) -> Option<&'static [u8; PACKET]> {
         .iter()
         .find(|packet| ts::pid(packet) == pid)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn piece(number: u64, start_tick: u64, ticks: u64) -> MediaRef {
+        let len = MediaLoop::embedded().natural_len(start_tick, ticks);
+        MediaRef {
+            run: 0,
+            number,
+            start_tick,
+            ticks,
+            duration: Span::ZERO,
+            len,
+            hash: 0,
+        }
+    }
+
+    /// The presentation times of the video frames in a segment, in the order of the bytes.
+    fn video_times(bytes: &[u8]) -> Vec<u64> {
+        let packets = bytes.as_chunks::<PACKET>().0.iter();
+        let video = packets.filter(|packet| ts::pid(packet) == VIDEO_PID);
+        video.filter_map(ts::presentation_time).collect()
+    }
+
+    #[test]
+    fn a_segment_begins_with_the_frame_of_its_first_tick() {
+        let media_loop = MediaLoop::embedded();
+        for start_tick in [
+            0,
+            180_000,
+            1_440_000,
+            86_400 * 90_000,
+            TIMESTAMP_RANGE / 90_000 * 90_000,
+        ] {
+            let times = video_times(&media_loop.bytes(&piece(3, start_tick, 180_000)));
+            assert_eq!(times.len(), 50);
+            assert_eq!(times[0], start_tick % TIMESTAMP_RANGE);
+        }
+    }
+
+    #[test]
+    fn pieces_of_any_length_come_to_the_whole_over_the_end_of_the_loop() {
+        let media_loop = MediaLoop::embedded();
+        let whole = video_times(&media_loop.bytes(&piece(0, 0, 4 * 1_440_000)));
+        assert_eq!(whole.len(), 1_600);
+        let mut parts = Vec::new();
+        let mut tick = 0;
+        for length in [1, 3_599, 450_450, 1_440_000, 2_999_999]
+            .iter()
+            .cycle()
+            .take(9)
+        {
+            let length = (*length).min(4 * 1_440_000 - tick);
+            parts.extend(video_times(&media_loop.bytes(&piece(0, tick, length))));
+            tick += length;
+        }
+        assert_eq!(tick, 4 * 1_440_000);
+        assert_eq!(parts, whole);
+    }
+
+    #[test]
+    fn the_length_is_known_without_the_bytes() {
+        let media_loop = MediaLoop::embedded();
+        for (start_tick, ticks) in [
+            (0, 180_000),
+            (1_400_000, 100_000),
+            (7, 5),
+            (90_000, 9_000_000),
+        ] {
+            let media = piece(1, start_tick, ticks);
+            assert_eq!(media_loop.bytes(&media).len() as u64, media.len);
+        }
+    }
+}

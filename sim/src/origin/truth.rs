@@ -25,8 +25,8 @@ pub struct Offered {
 }
 
 impl Origin {
-    /// Every segment that has been listed by `at`, in the order in which they were made, the part of
-    /// the backlog that had left the playlist before time zero included.
+    /// Every segment that was listed at some time from zero to `at`, in the order in which they were
+    /// made.
     pub fn segments_offered(&self, at: Span) -> Vec<Offered> {
         self.segments_offered_since(Span::ZERO, at)
     }
@@ -40,7 +40,7 @@ impl Origin {
             let start = offered.len();
             for place in newest_first {
                 let segment = self.offered(place);
-                if segment.removed_at.is_some_and(|removed| removed < since) {
+                if segment.removed_at.is_some_and(|removed| removed <= since) {
                     break;
                 }
                 offered.push(segment);

@@ -97,6 +97,23 @@ fn a_discontinuity_is_said_and_then_counted() {
 }
 
 #[test]
+fn a_jump_keeps_the_count_of_discontinuities() {
+    let faults = vec![
+        Fault::new(
+            secs(10),
+            secs(0),
+            EncoderFault::DiscontinuityWithTimestampJump { ticks: 0 },
+        ),
+        Fault::new(secs(20), secs(0), EncoderFault::JumpAhead { by: 5 }),
+    ];
+    let origin = Origin::new(OriginSpec { faults, ..spec() });
+    assert_eq!(
+        value(&text(&origin, secs(22)), "#EXT-X-DISCONTINUITY-SEQUENCE:"),
+        Some("1")
+    );
+}
+
+#[test]
 fn the_target_duration_changes_and_changes_back() {
     let segment = secs(4);
     let origin = with(EncoderFault::TargetDurationChange {

@@ -370,6 +370,36 @@ fn the_truth_agrees_with_what_is_listed_at_any_time() {
 }
 
 #[test]
+fn what_has_left_is_not_among_what_is_offered_since() {
+    let origin = Origin::new(OriginSpec {
+        backlog: 8,
+        ..spec()
+    });
+    let first = |since, at| origin.segments_offered_since(since, at)[0].media.number;
+    assert_eq!(
+        origin.segments_offered(secs(0)).len(),
+        6,
+        "two had left before time zero"
+    );
+    // Segment 2 leaves at 2 s sharp.
+    assert_eq!(first(Span::from_micros(1_999_999), secs(9)), 2);
+    assert_eq!(first(secs(2), secs(9)), 3);
+}
+
+#[test]
+fn too_much_jitter_is_cut_to_half_a_segment() {
+    let origin = Origin::new(OriginSpec {
+        publish_jitter: secs(60),
+        ..spec()
+    });
+    let offered = origin.segments_offered(secs(400));
+    for pair in offered[6..].windows(2) {
+        let gap = pair[1].listed_at.saturating_sub(pair[0].listed_at);
+        assert!(gap > secs(1) && gap < secs(3), "{gap:?}");
+    }
+}
+
+#[test]
 fn the_same_spec_gives_the_same_replies() {
     let faults = vec![
         Fault::new(secs(5), secs(5), ViewFault::TwoEdges { lag: 2 }),
