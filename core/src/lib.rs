@@ -1,4 +1,19 @@
-//! The state machines of hls-relay.
+//! The state machines of hls-relay: events in, commands out, no IO.
 
+#![deny(clippy::float_arithmetic)]
+
+pub mod checkpoint;
+pub mod command;
+pub mod config;
+mod downloader;
+pub mod event;
+pub mod ids;
+mod loader;
+pub mod notice;
 pub mod playlist;
+mod processor;
+mod publisher;
+pub mod relay;
+mod rng;
+mod stage;
 pub mod time;

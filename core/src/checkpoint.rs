@@ -1,0 +1,93 @@
+//! What a successor needs to go on where a process ended: numbering, window, position (S-70).
+
+use crate::ids::{ContentHash, ObjectName};
+use crate::playlist::Segment;
+use crate::time::{Span, WallTime};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// The state of a channel that outlives its process. Saved with every publish, before the playlist
+/// is visible.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// The shape of this record; another one is refused.
+    pub format: u32,
+    /// When it was made.
+    pub saved_at: WallTime,
+    /// EXT-X-TARGETDURATION as published: it never falls.
+    pub target_duration: Span,
+    /// The media sequence number of the first segment in `window`, or of the next one to be listed.
+    pub media_sequence: u64,
+    /// EXT-X-DISCONTINUITY-SEQUENCE as published.
+    pub discontinuity_sequence: u64,
+    /// The published playlist ends with EXT-X-ENDLIST.
+    pub ended: bool,
+    /// EXT-X-INDEPENDENT-SEGMENTS as published.
+    pub independent_segments: bool,
+    /// What viewers see, oldest first.
+    pub window: Vec<SavedEntry>,
+    /// Removed from the playlist, still to be fetchable until then (S-09).
+    pub retired: Vec<RetiredObject>,
+    /// Where in the source the last listed segment stood.
+    pub position: Option<SavedPosition>,
+}
+
+/// The present [`Checkpoint::format`].
+pub const CHECKPOINT_FORMAT: u32 = 1;
+
+/// A listed segment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedEntry {
+    /// As published: our numbers, our URI.
+    pub segment: Segment,
+    /// What is stored; `None` for a gap.
+    pub stored: Option<SavedObject>,
+    /// The longest playlist that has listed it so far (RFC 8216 6.2.2).
+    pub longest_playlist: Span,
+    /// What it was called at its source, so that it can be had again.
+    pub identity: Option<Identity>,
+}
+
+/// A stored object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedObject {
+    /// Its name, the URI in the playlist.
+    pub object: ObjectName,
+    /// Length in bytes.
+    pub length: u64,
+    /// Hash of the content.
+    pub hash: ContentHash,
+}
+
+/// An object that waits for its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetiredObject {
+    /// Its name.
+    pub object: ObjectName,
+    /// Not deleted before.
+    pub keep_until: WallTime,
+}
+
+/// The position in a source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedPosition {
+    /// The configured URL of the source, to know it again after its place in the list has changed.
+    pub source_url: Arc<str>,
+    /// The newest segments known, oldest first.
+    pub known: Vec<Identity>,
+}
+
+/// A segment's identity at its source: number, path without query, byte range and date-time together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// Media sequence number at the source.
+    pub media_sequence: u64,
+    /// The path of its URL: no query, so that a rotated token is the same segment.
+    pub path: Arc<str>,
+    /// Offset and length in that resource.
+    pub byte_range: Option<(u64, u64)>,
+    /// Its date-time at the source.
+    pub date_time: Option<WallTime>,
+    /// Its duration at the source.
+    pub duration: Span,
+}

@@ -1,0 +1,140 @@
+//! What a channel wants done: the only way out.
+//!
+//! The adapters decide nothing. A command that starts work carries a [`RequestId`] and gets exactly
+//! one completion event; [`Command::Cancel`] and [`Command::Notify`] start none.
+
+use crate::checkpoint::Checkpoint;
+use crate::ids::{ContentHash, Epoch, Generation, ObjectName, RequestId};
+use crate::notice::Notice;
+use crate::time::Span;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// Everything a channel's machine ever asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    /// GET a playlist; redirects are followed, content codings removed.
+    /// Completed by [`Event::PlaylistLoaded`](crate::event::Event::PlaylistLoaded).
+    LoadPlaylist(LoadPlaylist),
+    /// GET a segment and store it under a name. A partial object is never visible under that name.
+    /// Completed by [`Event::SegmentDownloaded`](crate::event::Event::SegmentDownloaded).
+    DownloadSegment(DownloadSegment),
+    /// After a restart: which of these objects are still there, byte for byte? Every other object
+    /// of the channel is a left-over of the process that died and is deleted.
+    /// Completed by [`Event::ObjectsChecked`](crate::event::Event::ObjectsChecked).
+    CheckObjects { request: RequestId, epoch: Epoch, objects: Vec<ObjectCheck> },
+    /// First save the checkpoint, then make the playlist visible in one step for all viewers (S-01).
+    /// A checkpoint that cannot be saved is told to the operator and does not stop the playlist.
+    /// Completed by [`Event::Published`](crate::event::Event::Published).
+    Publish(Publish),
+    /// Delete stored segments.
+    /// Completed by [`Event::Deleted`](crate::event::Event::Deleted).
+    Delete { request: RequestId, epoch: Epoch, objects: Vec<ObjectName> },
+    /// The presentation is over and its time has passed: serve the playlist no more (S-46).
+    /// Completed by [`Event::Withdrawn`](crate::event::Event::Withdrawn).
+    Withdraw { request: RequestId, epoch: Epoch },
+    /// Save the checkpoint alone: the last thing before a shutdown.
+    /// Completed by [`Event::CheckpointSaved`](crate::event::Event::CheckpointSaved).
+    SaveCheckpoint { request: RequestId, epoch: Epoch, checkpoint: Arc<Checkpoint> },
+    /// Stop that work at once. Its completion still comes, as
+    /// [`FetchError::Cancelled`](crate::event::FetchError::Cancelled) or, where it was faster, as it was.
+    Cancel { request: RequestId },
+    /// Tell the operator.
+    Notify(Notice),
+}
+
+/// See [`Command::LoadPlaylist`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoadPlaylist {
+    /// Names the work.
+    pub request: RequestId,
+    /// The configuration it belongs to: with `source` it tells which headers to send.
+    pub generation: Generation,
+    /// In whose name.
+    pub epoch: Epoch,
+    /// Which of the channel's sources, counted from 0.
+    pub source: usize,
+    /// Absolute URL.
+    pub url: Arc<str>,
+    /// Sent as If-None-Match.
+    pub etag: Option<Arc<str>>,
+    /// What the adapter enforces.
+    pub limits: FetchLimits,
+}
+
+/// See [`Command::DownloadSegment`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DownloadSegment {
+    /// Names the work.
+    pub request: RequestId,
+    /// The configuration it belongs to: with `source` it tells which headers to send.
+    pub generation: Generation,
+    /// In whose name.
+    pub epoch: Epoch,
+    /// Which of the channel's sources, counted from 0.
+    pub source: usize,
+    /// Absolute URL.
+    pub url: Arc<str>,
+    /// Only these bytes of the resource (RFC 8216 4.3.2.2).
+    pub byte_range: Option<ByteSpan>,
+    /// Where to store it.
+    pub object: ObjectName,
+    /// What the adapter enforces.
+    pub limits: FetchLimits,
+}
+
+/// See [`Command::Publish`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Publish {
+    /// Names the work.
+    pub request: RequestId,
+    /// The configuration whose media is listed last.
+    pub generation: Generation,
+    /// In whose name.
+    pub epoch: Epoch,
+    /// The text of the media playlist.
+    pub playlist: Arc<str>,
+    /// For HTTP caches: how long this version may be reused (S-45).
+    pub max_age: Span,
+    /// For HTTP caches: how long a listed segment may be reused (S-10).
+    pub segment_max_age: Span,
+    /// What a successor needs, true once this playlist is visible.
+    pub checkpoint: Arc<Checkpoint>,
+}
+
+/// A run of bytes in a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ByteSpan {
+    /// The first byte, counted from 0.
+    pub offset: u64,
+    /// How many.
+    pub length: u64,
+}
+
+/// An object and what it must hold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectCheck {
+    /// Its name.
+    pub object: ObjectName,
+    /// Its length in bytes.
+    pub length: u64,
+    /// Its hash.
+    pub hash: ContentHash,
+}
+
+/// How long and how much an adapter may spend on one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FetchLimits {
+    /// From sending the request (connecting included) to the first byte of the answer's head.
+    pub first_byte: Span,
+    /// From sending the request to the last byte.
+    pub whole: Span,
+    /// The least number of body bytes in any `rate_window` after the first byte; 0 for no floor.
+    pub least_bytes: u64,
+    /// See `least_bytes`.
+    pub rate_window: Span,
+    /// The most bytes, after decoding.
+    pub max_bytes: u64,
+    /// The most redirects.
+    pub max_redirects: u32,
+}

@@ -1,0 +1,148 @@
+//! What a channel may say, and every limit, each with its reason.
+
+use crate::command::FetchLimits;
+use crate::time::Span;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// What a channel should be. Headers, cookies and passwords are not in it: the adapters keep them by
+/// generation and source, so that no journal ever holds them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spec {
+    /// Where it comes from: the first is wanted, the others are backups in order. At least one.
+    pub sources: Vec<Source>,
+    /// How many segments the published playlist lists; more where three target durations need more.
+    pub window: usize,
+    /// How a hole is said.
+    pub hole: HolePolicy,
+    /// Which rule times the reload after a change.
+    pub reload: ReloadPolicy,
+}
+
+/// One place a channel can be had from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// The URL of its playlist, http or https.
+    pub url: Arc<str>,
+}
+
+/// How lost media is said to viewers; never by silence.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HolePolicy {
+    /// Segments marked with EXT-X-GAP stand for what was lost: the timeline goes on.
+    #[default]
+    Gap,
+    /// The next segment follows an EXT-X-DISCONTINUITY.
+    Discontinuity,
+}
+
+/// The least wait after a playlist that has changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReloadPolicy {
+    /// The last segment's duration, and never under half a target duration: the draft's rule, and
+    /// what players do.
+    #[default]
+    LastSegment,
+    /// The target duration: RFC 8216 6.3.4 to the letter.
+    TargetDuration,
+}
+
+/// The window of a channel that says nothing: a minute of 6 s segments, well over the six segments
+/// of S-08.
+pub const DEFAULT_WINDOW: usize = 10;
+/// The smallest window that can be asked for: below six, players that start three target durations
+/// from the end have no room to fall behind (S-08).
+pub const MIN_WINDOW: usize = 6;
+/// The largest: a DVR of more than a day of 10 s segments.
+pub const MAX_WINDOW: usize = 10_000;
+
+/// A channel that begins is listed once so many segments are stored: a player starts three target
+/// durations from the end (RFC 8216 6.3.3).
+pub const START_SEGMENTS: usize = 3;
+
+/// Downloads under way at once in a channel. One is enough while all is well; the others let the
+/// successors of a segment in trouble pass, and let a start catch up.
+pub const MAX_DOWNLOADS: usize = 4;
+/// A segment is waited for so many target durations after it was first listed, then it is a hole.
+pub const SEGMENT_WAIT_TARGETS: u64 = 3;
+/// The first retry of a segment comes after this, then twice as late each time, up to half a target
+/// duration.
+pub const SEGMENT_RETRY: Span = Span::from_millis(250);
+/// Segments larger than this are refused: 256 MiB is over a minute at 30 Mbit/s.
+pub const MAX_SEGMENT_BYTES: u64 = 256 << 20;
+/// A segment that comes in slower than this in a whole window is given up and tried again: 2 KiB/s is
+/// under half of the leanest audio in use (32 kbit/s).
+pub const LEAST_BYTES_PER_SECOND: u64 = 2 << 10;
+
+/// Redirects of one request: browsers allow 20, honest CDNs need 2 or 3.
+pub const MAX_REDIRECTS: u32 = 8;
+/// A playlist's size; the guard of the parser has the same limit.
+pub const MAX_PLAYLIST_BYTES: u64 = 4 << 20;
+/// URLs longer than this are refused: no server takes them.
+pub const MAX_URL_BYTES: usize = 8 << 10;
+
+/// A failed reload is tried again after half a target duration for so long, then backs off.
+pub const QUICK_RETRY_FOR: Span = Span::from_secs(60);
+/// The back-off of reloads ends here, for ever.
+pub const SLOWEST_RETRY: Span = Span::from_secs(10);
+/// Until a source has told its target duration, this one times retries.
+pub const ASSUMED_TARGET_DURATION: Span = Span::from_secs(4);
+/// The jitter of retries, in percent up and down: a thousand channels of one origin don't come as one.
+pub const RETRY_JITTER_PERCENT: u64 = 10;
+
+/// `stalled` is three target durations without a new segment, and at least this.
+pub const LEAST_STALL: Span = Span::from_secs(5);
+/// A first source that has been healthy for so long is returned to.
+pub const RETURN_AFTER: Span = Span::from_secs(60);
+/// At most one switch of source in this time, so that two bad sources don't make a strobe light.
+pub const SWITCH_AT_MOST_EVERY: Span = Span::from_secs(30);
+
+/// How many segments' identities are remembered beyond the longest playlist seen: enough to tell a
+/// stale edge from a restart.
+pub const REMEMBERED_SEGMENTS: usize = 64;
+
+/// After `ShutDown`, segments in flight are waited for so long.
+pub const SHUTDOWN_GRACE: Span = Span::from_secs(5);
+/// A publish that failed is tried again after this.
+pub const PUBLISH_RETRY: Span = Span::from_millis(500);
+/// A delete that failed is tried again after this: nothing waits for it but disk space.
+pub const DELETE_RETRY: Span = Span::from_secs(10);
+
+/// `stale`: one and a half target durations without a new segment (draft 6.3.4).
+pub fn stale_after(target_duration: Span) -> Span {
+    target_duration.scaled(3, 2)
+}
+
+/// `stalled`, which is also when a backup takes over.
+pub fn stalled_after(target_duration: Span) -> Span {
+    (target_duration * 3).max(LEAST_STALL)
+}
+
+/// What a load of a playlist may take. A request that hangs must be seen before the next segment is
+/// due, or a hung origin is noticed too late after its cure.
+pub fn playlist_limits(target_duration: Span) -> FetchLimits {
+    FetchLimits {
+        first_byte: target_duration.clamp(Span::from_millis(1_500), Span::from_secs(3)),
+        whole: (target_duration * 2).clamp(Span::from_secs(4), Span::from_secs(10)),
+        least_bytes: 0,
+        rate_window: Span::from_secs(1),
+        max_bytes: MAX_PLAYLIST_BYTES,
+        max_redirects: MAX_REDIRECTS,
+    }
+}
+
+/// What a download of a segment may take: a hung or dripping transfer is cut early enough to be tried
+/// once more before the segment is given up.
+pub fn segment_limits(target_duration: Span) -> FetchLimits {
+    let patience = target_duration.clamp(Span::from_secs(2), Span::from_secs(5));
+    FetchLimits {
+        first_byte: patience,
+        whole: (target_duration * SEGMENT_WAIT_TARGETS).max(Span::from_secs(10)),
+        least_bytes: LEAST_BYTES_PER_SECOND * patience.as_millis() / 1_000,
+        rate_window: patience,
+        max_bytes: MAX_SEGMENT_BYTES,
+        max_redirects: MAX_REDIRECTS,
+    }
+}

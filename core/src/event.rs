@@ -1,0 +1,182 @@
+//! What can happen to a channel: the only way in.
+
+use crate::command::ObjectCheck;
+use crate::config::Spec;
+use crate::ids::{ContentHash, RequestId};
+use crate::time::Span;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// Everything a channel's machine is ever told. Time comes beside it, in `now`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Event {
+    /// A wakeup. It may come late, early, twice or for nothing; the machine looks at `now`.
+    Tick,
+    /// Somebody wants the channel to be so. An older or equal revision than the one in force is ignored.
+    Configure(Configure),
+    /// Completes [`Command::LoadPlaylist`](crate::command::Command::LoadPlaylist).
+    PlaylistLoaded { request: RequestId, outcome: Result<LoadedPlaylist, FetchError> },
+    /// Completes [`Command::DownloadSegment`](crate::command::Command::DownloadSegment). After a
+    /// success the object is stored and can be fetched by viewers at once.
+    SegmentDownloaded { request: RequestId, outcome: Result<StoredSegment, FetchError> },
+    /// Completes [`Command::CheckObjects`](crate::command::Command::CheckObjects): those of the
+    /// asked that are there with the same length and hash. Every other object is gone.
+    ObjectsChecked { request: RequestId, outcome: Result<Vec<ObjectCheck>, StoreError> },
+    /// Completes [`Command::Publish`](crate::command::Command::Publish).
+    Published { request: RequestId, outcome: Result<(), StoreError> },
+    /// Completes [`Command::Delete`](crate::command::Command::Delete). Deleting what is not there
+    /// is a success.
+    Deleted { request: RequestId, outcome: Result<(), StoreError> },
+    /// Completes [`Command::Withdraw`](crate::command::Command::Withdraw).
+    Withdrawn { request: RequestId, outcome: Result<(), StoreError> },
+    /// Completes [`Command::SaveCheckpoint`](crate::command::Command::SaveCheckpoint).
+    CheckpointSaved { request: RequestId, outcome: Result<(), StoreError> },
+    /// The process wants to end: finish what is in flight, save the checkpoint, start nothing new.
+    /// [`Relay::is_finished`](crate::relay::Relay::is_finished) tells when to leave.
+    ShutDown,
+}
+
+/// The wish of a channel's owner, as one piece: what it should be and whether it should run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Configure {
+    /// Grows with every change.
+    pub revision: u64,
+    /// Run or stop.
+    pub desired: Desired,
+    /// Sources and policies.
+    pub spec: Arc<Spec>,
+}
+
+/// The two states that can be wished for; everything else is observed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Desired {
+    /// Relay the channel.
+    Run,
+    /// Close the presentation with EXT-X-ENDLIST and free everything.
+    Stop,
+}
+
+/// A playlist that came with a success.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LoadedPlaylist {
+    /// 304: the source says that nothing has changed (C-12).
+    NotModified,
+    /// 200 with a body, whatever it turns out to hold.
+    Body {
+        /// The URL that answered after all redirects: the base of relative URIs (C-35).
+        url: Arc<str>,
+        /// The bytes, content coding removed.
+        body: PlaylistBody,
+        /// The entity tag, to be sent with the next load of the same source.
+        etag: Option<Arc<str>>,
+    },
+}
+
+/// The bytes of a playlist; written as text in a journal where they are text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlaylistBody(pub Arc<[u8]>);
+
+/// What is known of a segment once it is stored. Its bytes never enter the core.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredSegment {
+    /// Length in bytes.
+    pub length: u64,
+    /// Hash of the content as stored.
+    pub hash: ContentHash,
+}
+
+/// Why a playlist or a segment could not be had.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+pub enum FetchError {
+    /// The answer was not a success.
+    #[error("the origin answers {0}")]
+    Status(u16),
+    /// No connection: DNS, TCP or TLS; the cause in words.
+    #[error("cannot connect: {0}")]
+    Connect(Arc<str>),
+    /// Nothing came in time after the request was sent.
+    #[error("no answer within {0}")]
+    FirstByteTimeout(Span),
+    /// The transfer as a whole took too long.
+    #[error("not complete within {0}")]
+    WholeTimeout(Span),
+    /// The bytes dripped in below the least rate that is worth waiting for.
+    #[error("too slow: {bytes} bytes in {within}")]
+    TooSlow { bytes: u64, within: Span },
+    /// The connection broke before the answer was complete.
+    #[error("the connection broke after {received} bytes")]
+    Interrupted { received: u64 },
+    /// Fewer bytes than Content-Length or Content-Range said.
+    #[error("cut short: {received} of {expected} bytes")]
+    Truncated { received: u64, expected: u64 },
+    /// More bytes than the limit, encoded or decoded.
+    #[error("larger than the limit of {limit} bytes")]
+    TooLarge { limit: u64 },
+    /// Nothing at all where a segment should be.
+    #[error("an empty answer")]
+    Empty,
+    /// A loop, or more hops than the limit.
+    #[error("more than {0} redirects")]
+    TooManyRedirects(u32),
+    /// A private or loopback address that the configured URL does not itself name (C-36).
+    #[error("refused: {0} is a private address and the channel's own URL is not")]
+    PrivateAddress(Arc<str>),
+    /// A scheme other than http and https, or a URL that cannot be parsed.
+    #[error("refused: not an http or https URL: {0}")]
+    BadUrl(Arc<str>),
+    /// A 206 whose Content-Range is not what was asked for (C-27).
+    #[error("the origin sent another byte range than asked for")]
+    WrongRange,
+    /// The content coding of the answer could not be removed, or is unknown.
+    #[error("the content coding cannot be undone: {0}")]
+    BadEncoding(Arc<str>),
+    /// Any other break of HTTP, in words.
+    #[error("broken HTTP: {0}")]
+    Protocol(Arc<str>),
+    /// The segment came but could not be stored.
+    #[error("cannot store it: {0}")]
+    Store(StoreError),
+    /// The machine asked for it with `Cancel`.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+/// Why something could not be stored, published or deleted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+pub enum StoreError {
+    /// The disk, or the quota, is full.
+    #[error("no space left in the store")]
+    Full,
+    /// It certainly did not happen; the cause in words.
+    #[error("the store failed: {0}")]
+    Failed(Arc<str>),
+    /// It may or may not have happened: the reply was lost.
+    #[error("the store gave no answer; it may or may not have happened")]
+    Unknown,
+}
+
+impl Serialize for PlaylistBody {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match std::str::from_utf8(&self.0) {
+            Ok(text) => BodyForm::Text(text.into()).serialize(serializer),
+            Err(_) => BodyForm::Bytes(self.0.to_vec()).serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for PlaylistBody {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(match BodyForm::deserialize(deserializer)? {
+            BodyForm::Text(text) => Self(text.into_owned().into_bytes().into()),
+            BodyForm::Bytes(bytes) => Self(bytes.into()),
+        })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum BodyForm<'a> {
+    Text(std::borrow::Cow<'a, str>),
+    Bytes(Vec<u8>),
+}

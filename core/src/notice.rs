@@ -1,0 +1,313 @@
+//! What the operator is told: every change with its reason, in words.
+
+use crate::config::HolePolicy;
+use crate::event::{FetchError, StoreError};
+use crate::playlist::{Flaw, PlaylistError};
+use crate::time::Span;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::sync::Arc;
+
+/// What is observed of a channel; never mixed with what is desired.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Nobody has said what it should be.
+    #[default]
+    Waiting,
+    /// It should run and nothing is listed yet in this run.
+    Starting,
+    /// New segments are listed as the source offers them.
+    Live,
+    /// One and a half target durations without a new segment.
+    Stale,
+    /// Three target durations, and at least 5 s, without a new segment. Also when a backup takes over.
+    Stalled,
+    /// The source has closed the presentation (EXT-X-ENDLIST), and so have we.
+    Ended,
+    /// Stopped by its owner.
+    Stopped,
+}
+
+/// Why new segments are missing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Trouble {
+    /// The playlist does not change.
+    Unchanged,
+    /// The playlist cannot be loaded.
+    Playlist(FetchError),
+    /// The playlist comes and cannot be used.
+    Refused(PlaylistError),
+    /// The playlist goes on and its segments cannot be had.
+    Segments(FetchError),
+    /// The playlist is older than what was already relayed.
+    OlderEdge,
+    /// Segments are there and cannot be published.
+    Publishing(StoreError),
+}
+
+/// Why the state has changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reason {
+    /// The owner wants it to run.
+    RunWanted,
+    /// The owner wants it stopped.
+    StopWanted,
+    /// Segments are listed.
+    Relaying,
+    /// No new segment for a while.
+    Silent { since: Span, target_duration: Span, trouble: Trouble },
+    /// The source's playlist ends with EXT-X-ENDLIST.
+    SourceEnded,
+}
+
+/// Why a discontinuity was put before a segment that the source did not put there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Break {
+    /// The source counts from a lower number with names it has not used.
+    RestartedLower,
+    /// The same numbers name other segments.
+    RestartedRenamed,
+    /// The same names carry other date-times.
+    RestartedRedated,
+    /// The source has grown below our position, with names it has used.
+    RestartedGrowth,
+    /// The source's numbers went up by more than time can explain.
+    JumpedAhead,
+    /// Relayed from another source.
+    SwitchedSource,
+    /// A new run after EXT-X-ENDLIST.
+    NewRun,
+    /// A hole, by policy or because it is too long to be listed.
+    Hole,
+}
+
+/// Why media is missing from what we publish.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HoleCause {
+    /// The source no longer listed it when it was next reached.
+    NeverListed,
+    /// It could not be downloaded while the source listed it or in time; the last failure.
+    Failed(FetchError),
+    /// After a restart it could not be had again as it was listed.
+    NotHadAgain,
+}
+
+/// One thing worth telling.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Notice {
+    /// The observed state has changed.
+    StateChanged { from: State, to: State, reason: Reason },
+    /// A configuration is in force.
+    Configured { revision: u64, generation: u64 },
+    /// A configuration is refused; the one before stays.
+    ConfigureRefused { revision: u64, why: Arc<str> },
+    /// A load failed; said for the first of a row.
+    PlaylistFailed { source: usize, error: FetchError },
+    /// A playlist cannot be used; the last good one stays. Said for the first of a row.
+    PlaylistRefused { source: usize, error: PlaylistError },
+    /// A flaw that is accepted; said once each.
+    PlaylistFlaw { source: usize, flaw: Flaw },
+    /// A source answers well again.
+    PlaylistRecovered { source: usize, after: Span },
+    /// An older version of the playlist came, from a stale edge; said for the first of a row.
+    StaleEdge { source: usize, behind: u64 },
+    /// A segment failed and is tried again.
+    SegmentRetry { media_sequence: u64, attempt: u32, error: FetchError },
+    /// Media is lost and said so.
+    Hole { segments: u64, duration: Span, policy: HolePolicy, cause: HoleCause },
+    /// A discontinuity of our own.
+    Broken { source: usize, why: Break },
+    /// Another source is being prepared, while the present one goes on.
+    Preparing { source: usize, why: SwitchReason },
+    /// The relay now goes on from this source.
+    Switched { from: usize, to: usize, why: SwitchReason },
+    /// The source being prepared could not be used.
+    PreparationFailed { source: usize, trouble: Trouble },
+    /// Our target duration had to rise (S-04).
+    TargetDurationRaised { from: Span, to: Span },
+    /// The store refused something; it is tried again.
+    StoreFailed { what: StoreWork, error: StoreError },
+    /// Work goes on from a checkpoint.
+    Restored { listed: usize, lost: usize },
+}
+
+/// Why another source is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SwitchReason {
+    /// The source in use is stalled.
+    Stalled,
+    /// The first source is healthy again.
+    FirstIsHealthy,
+    /// The configuration names other sources.
+    Reconfigured,
+}
+
+/// What a store was asked to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StoreWork {
+    /// Make a playlist visible.
+    Publish,
+    /// Delete segments.
+    Delete,
+    /// Take the playlist away.
+    Withdraw,
+    /// Save a checkpoint.
+    Checkpoint,
+    /// See what is there.
+    Check,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Waiting => "waiting",
+            Self::Starting => "starting",
+            Self::Live => "live",
+            Self::Stale => "stale",
+            Self::Stalled => "stalled",
+            Self::Ended => "ended",
+            Self::Stopped => "stopped",
+        })
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unchanged => write!(out, "source playlist unchanged"),
+            Self::Playlist(error) => write!(out, "source playlist cannot be loaded ({error})"),
+            Self::Refused(error) => write!(out, "source playlist cannot be used ({error})"),
+            Self::Segments(error) => write!(out, "segments cannot be downloaded ({error})"),
+            Self::OlderEdge => write!(out, "source playlist older than what is already relayed"),
+            Self::Publishing(error) => write!(out, "segments cannot be published ({error})"),
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RunWanted => write!(out, "it should run"),
+            Self::StopWanted => write!(out, "it should stop"),
+            Self::Relaying => write!(out, "segments are relayed"),
+            Self::SourceEnded => write!(out, "the source has ended its presentation"),
+            Self::Silent { since, target_duration, trouble } => {
+                let tenths = since.as_micros() * 10 / target_duration.as_micros().max(1);
+                write!(
+                    out,
+                    "{trouble} for {since} ({}.{} × target duration)",
+                    tenths / 10,
+                    tenths % 10
+                )
+            }
+        }
+    }
+}
+
+impl fmt::Display for Break {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::RestartedLower => "the source restarted with lower media sequence numbers",
+            Self::RestartedRenamed => "the source restarted: the same numbers name other segments",
+            Self::RestartedRedated => "the source restarted: the same names carry other date-times",
+            Self::RestartedGrowth => "the source restarted: it grows below our position",
+            Self::JumpedAhead => "the source jumped ahead by more than time can explain",
+            Self::SwitchedSource => "another source",
+            Self::NewRun => "a new run after the end of the presentation",
+            Self::Hole => "media was lost",
+        })
+    }
+}
+
+impl fmt::Display for HoleCause {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NeverListed => write!(out, "the source no longer listed it when it was reached"),
+            Self::Failed(error) => write!(out, "it could not be downloaded in time ({error})"),
+            Self::NotHadAgain => write!(out, "it could not be had again after the restart"),
+        }
+    }
+}
+
+impl fmt::Display for SwitchReason {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Stalled => "the source in use is stalled",
+            Self::FirstIsHealthy => "the first source is healthy again",
+            Self::Reconfigured => "the channel was reconfigured",
+        })
+    }
+}
+
+impl fmt::Display for StoreWork {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Publish => "publish the playlist",
+            Self::Delete => "delete old segments",
+            Self::Withdraw => "take the playlist away",
+            Self::Checkpoint => "save the checkpoint",
+            Self::Check => "look what is stored",
+        })
+    }
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::StateChanged { to, reason, .. } => write!(out, "{to}: {reason}"),
+            Self::Configured { revision, .. } => write!(out, "revision {revision} is in force"),
+            Self::ConfigureRefused { revision, why } => {
+                write!(out, "revision {revision} is refused: {why}; the one before stays")
+            }
+            Self::PlaylistFailed { source, error } => {
+                write!(out, "source {source}: playlist not loaded: {error}; trying again")
+            }
+            Self::PlaylistRefused { source, error } => write!(
+                out,
+                "source {source}: playlist refused: {error}; the last good one stays in use"
+            ),
+            Self::PlaylistFlaw { source, flaw } => {
+                write!(out, "source {source}: accepted although wrong: {flaw}")
+            }
+            Self::PlaylistRecovered { source, after } => {
+                write!(out, "source {source}: playlist loads again after {after}")
+            }
+            Self::StaleEdge { source, behind } => {
+                write!(out, "source {source}: an edge is {behind} segments behind; ignored")
+            }
+            Self::SegmentRetry { media_sequence, attempt, error } => write!(
+                out,
+                "segment {media_sequence} of the source: attempt {attempt} failed: {error}; trying again"
+            ),
+            Self::Hole { segments, duration, policy, cause } => {
+                let said = match policy {
+                    HolePolicy::Gap => "EXT-X-GAP",
+                    HolePolicy::Discontinuity => "a discontinuity",
+                };
+                write!(out, "hole of {segments} segments, {duration}, said as {said}: {cause}")
+            }
+            Self::Broken { source, why } => {
+                write!(out, "discontinuity at source {source}: {why}")
+            }
+            Self::Preparing { source, why } => write!(out, "preparing source {source}: {why}"),
+            Self::Switched { from, to, why } => {
+                write!(out, "switched from source {from} to source {to}: {why}")
+            }
+            Self::PreparationFailed { source, trouble } => {
+                write!(out, "source {source} cannot take over: {trouble}")
+            }
+            Self::TargetDurationRaised { from, to } => write!(
+                out,
+                "target duration raised from {from} to {to}: the source has a longer segment"
+            ),
+            Self::StoreFailed { what, error } => {
+                write!(out, "cannot {what}: {error}; trying again")
+            }
+            Self::Restored { listed, lost } => write!(
+                out,
+                "going on from the checkpoint: {listed} listed segments had again, {lost} lost"
+            ),
+        }
+    }
+}
