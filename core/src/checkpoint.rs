@@ -24,6 +24,8 @@ pub struct Checkpoint {
     pub ended: bool,
     /// EXT-X-INDEPENDENT-SEGMENTS as published.
     pub independent_segments: bool,
+    /// Other playlist-level lines as published.
+    pub head: Vec<Arc<str>>,
     /// What viewers see, oldest first.
     pub window: Vec<SavedEntry>,
     /// Removed from the playlist, still to be fetchable until then (S-09).
@@ -77,6 +79,16 @@ pub struct SavedPosition {
     pub known: Vec<Identity>,
 }
 
+impl Identity {
+    /// The same segment: its duration and discontinuity sequence are no part of what it is.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.media_sequence == other.media_sequence
+            && self.path == other.path
+            && self.byte_range == other.byte_range
+            && self.date_time == other.date_time
+    }
+}
+
 /// A segment's identity at its source: number, path without query, byte range and date-time together.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
@@ -88,6 +100,8 @@ pub struct Identity {
     pub byte_range: Option<(u64, u64)>,
     /// Its date-time at the source.
     pub date_time: Option<WallTime>,
+    /// Its discontinuity sequence number at the source (RFC 8216 4.3.3.3).
+    pub discontinuity_sequence: u64,
     /// Its duration at the source.
     pub duration: Span,
 }

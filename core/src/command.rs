@@ -19,23 +19,36 @@ pub enum Command {
     /// GET a segment and store it under a name. A partial object is never visible under that name.
     /// Completed by [`Event::SegmentDownloaded`](crate::event::Event::SegmentDownloaded).
     DownloadSegment(DownloadSegment),
-    /// After a restart: which of these objects are still there, byte for byte? Every other object
-    /// of the channel is a left-over of the process that died and is deleted.
+    /// After a restart: which of `objects` are still there, byte for byte? Every other object of the
+    /// channel but those to `keep` is a left-over of the process that died and is deleted.
     /// Completed by [`Event::ObjectsChecked`](crate::event::Event::ObjectsChecked).
-    CheckObjects { request: RequestId, epoch: Epoch, objects: Vec<ObjectCheck> },
+    CheckObjects {
+        request: RequestId,
+        epoch: Epoch,
+        objects: Vec<ObjectCheck>,
+        keep: Vec<ObjectName>,
+    },
     /// First save the checkpoint, then make the playlist visible in one step for all viewers (S-01).
     /// A checkpoint that cannot be saved is told to the operator and does not stop the playlist.
     /// Completed by [`Event::Published`](crate::event::Event::Published).
     Publish(Publish),
     /// Delete stored segments.
     /// Completed by [`Event::Deleted`](crate::event::Event::Deleted).
-    Delete { request: RequestId, epoch: Epoch, objects: Vec<ObjectName> },
+    Delete {
+        request: RequestId,
+        epoch: Epoch,
+        objects: Vec<ObjectName>,
+    },
     /// The presentation is over and its time has passed: serve the playlist no more (S-46).
     /// Completed by [`Event::Withdrawn`](crate::event::Event::Withdrawn).
     Withdraw { request: RequestId, epoch: Epoch },
     /// Save the checkpoint alone: the last thing before a shutdown.
     /// Completed by [`Event::CheckpointSaved`](crate::event::Event::CheckpointSaved).
-    SaveCheckpoint { request: RequestId, epoch: Epoch, checkpoint: Arc<Checkpoint> },
+    SaveCheckpoint {
+        request: RequestId,
+        epoch: Epoch,
+        checkpoint: Arc<Checkpoint>,
+    },
     /// Stop that work at once. Its completion still comes, as
     /// [`FetchError::Cancelled`](crate::event::FetchError::Cancelled) or, where it was faster, as it was.
     Cancel { request: RequestId },

@@ -4,6 +4,7 @@ use crate::command::FetchLimits;
 use crate::time::Span;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use url::Url;
 
 /// What a channel should be. Headers, cookies and passwords are not in it: the adapters keep them by
 /// generation and source, so that no journal ever holds them.
@@ -24,6 +25,43 @@ pub struct Spec {
 pub struct Source {
     /// The URL of its playlist, http or https.
     pub url: Arc<str>,
+}
+
+/// Why a spec cannot be relayed: the field and what is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+pub enum SpecError {
+    /// There is nothing to relay.
+    #[error("sources: at least one is needed")]
+    NoSource,
+    /// Counted from 0.
+    #[error("sources[{0}]: not an http or https URL of at most {MAX_URL_BYTES} bytes")]
+    BadUrl(usize),
+    /// As it was asked for.
+    #[error("window: {0} is not in {MIN_WINDOW}..={MAX_WINDOW} segments")]
+    BadWindow(usize),
+}
+
+impl Spec {
+    /// Checks what can be checked without asking anybody.
+    ///
+    /// # Errors
+    /// The first field that is wrong.
+    pub fn validate(&self) -> Result<(), SpecError> {
+        if self.sources.is_empty() {
+            return Err(SpecError::NoSource);
+        }
+        for (index, source) in self.sources.iter().enumerate() {
+            let url = Url::parse(&source.url);
+            let web = url.is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
+            if !web || source.url.len() > MAX_URL_BYTES {
+                return Err(SpecError::BadUrl(index));
+            }
+        }
+        if !(MIN_WINDOW..=MAX_WINDOW).contains(&self.window) {
+            return Err(SpecError::BadWindow(self.window));
+        }
+        Ok(())
+    }
 }
 
 /// How lost media is said to viewers; never by silence.
@@ -82,6 +120,11 @@ pub const MAX_REDIRECTS: u32 = 8;
 pub const MAX_PLAYLIST_BYTES: u64 = 4 << 20;
 /// URLs longer than this are refused: no server takes them.
 pub const MAX_URL_BYTES: usize = 8 << 10;
+
+/// At most so many different flaws of a source are told: each is told once.
+pub const MOST_FLAWS_SAID: usize = 16;
+/// At most so many characters of a stranger's text are quoted in an error.
+pub const MOST_QUOTED: usize = 120;
 
 /// A failed reload is tried again after half a target duration for so long, then backs off.
 pub const QUICK_RETRY_FOR: Span = Span::from_secs(60);

@@ -15,22 +15,43 @@ pub enum Event {
     /// Somebody wants the channel to be so. An older or equal revision than the one in force is ignored.
     Configure(Configure),
     /// Completes [`Command::LoadPlaylist`](crate::command::Command::LoadPlaylist).
-    PlaylistLoaded { request: RequestId, outcome: Result<LoadedPlaylist, FetchError> },
+    PlaylistLoaded {
+        request: RequestId,
+        outcome: Result<LoadedPlaylist, FetchError>,
+    },
     /// Completes [`Command::DownloadSegment`](crate::command::Command::DownloadSegment). After a
     /// success the object is stored and can be fetched by viewers at once.
-    SegmentDownloaded { request: RequestId, outcome: Result<StoredSegment, FetchError> },
+    SegmentDownloaded {
+        request: RequestId,
+        outcome: Result<StoredSegment, FetchError>,
+    },
     /// Completes [`Command::CheckObjects`](crate::command::Command::CheckObjects): those of the
     /// asked that are there with the same length and hash. Every other object is gone.
-    ObjectsChecked { request: RequestId, outcome: Result<Vec<ObjectCheck>, StoreError> },
+    ObjectsChecked {
+        request: RequestId,
+        outcome: Result<Vec<ObjectCheck>, StoreError>,
+    },
     /// Completes [`Command::Publish`](crate::command::Command::Publish).
-    Published { request: RequestId, outcome: Result<(), StoreError> },
+    Published {
+        request: RequestId,
+        outcome: Result<(), StoreError>,
+    },
     /// Completes [`Command::Delete`](crate::command::Command::Delete). Deleting what is not there
     /// is a success.
-    Deleted { request: RequestId, outcome: Result<(), StoreError> },
+    Deleted {
+        request: RequestId,
+        outcome: Result<(), StoreError>,
+    },
     /// Completes [`Command::Withdraw`](crate::command::Command::Withdraw).
-    Withdrawn { request: RequestId, outcome: Result<(), StoreError> },
+    Withdrawn {
+        request: RequestId,
+        outcome: Result<(), StoreError>,
+    },
     /// Completes [`Command::SaveCheckpoint`](crate::command::Command::SaveCheckpoint).
-    CheckpointSaved { request: RequestId, outcome: Result<(), StoreError> },
+    CheckpointSaved {
+        request: RequestId,
+        outcome: Result<(), StoreError>,
+    },
     /// The process wants to end: finish what is in flight, save the checkpoint, start nothing new.
     /// [`Relay::is_finished`](crate::relay::Relay::is_finished) tells when to leave.
     ShutDown,

@@ -41,6 +41,8 @@ impl fmt::Display for ObjectName {
 
 impl fmt::Debug for ContentHash {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0[..4].iter().try_for_each(|byte| write!(out, "{byte:02x}"))
+        self.0[..4]
+            .iter()
+            .try_for_each(|byte| write!(out, "{byte:02x}"))
     }
 }

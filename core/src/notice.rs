@@ -1,6 +1,6 @@
 //! What the operator is told: every change with its reason, in words.
 
-use crate::config::HolePolicy;
+use crate::config::{HolePolicy, SpecError};
 use crate::event::{FetchError, StoreError};
 use crate::playlist::{Flaw, PlaylistError};
 use crate::time::Span;
@@ -37,13 +37,30 @@ pub enum Trouble {
     /// The playlist cannot be loaded.
     Playlist(FetchError),
     /// The playlist comes and cannot be used.
-    Refused(PlaylistError),
+    Refused(Refusal),
     /// The playlist goes on and its segments cannot be had.
     Segments(FetchError),
     /// The playlist is older than what was already relayed.
     OlderEdge,
     /// Segments are there and cannot be published.
     Publishing(StoreError),
+}
+
+/// Why a playlist that came cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+pub enum Refusal {
+    /// It is no playlist, or breaks a rule so that its meaning is a guess.
+    #[error("{0}")]
+    Playlist(PlaylistError),
+    /// A multivariant playlist; the URIs of its variants.
+    #[error(
+        "it is a multivariant playlist, and one media playlist is relayed: give the URL of one of \
+         its variants: {0}"
+    )]
+    Multivariant(Arc<str>),
+    /// The URL that answered is none that segments could be found from.
+    #[error("its URL cannot be a base for its segments: {0}")]
+    BadBase(Arc<str>),
 }
 
 /// Why the state has changed.
@@ -56,7 +73,11 @@ pub enum Reason {
     /// Segments are listed.
     Relaying,
     /// No new segment for a while.
-    Silent { since: Span, target_duration: Span, trouble: Trouble },
+    Silent {
+        since: Span,
+        target_duration: Span,
+        trouble: Trouble,
+    },
     /// The source's playlist ends with EXT-X-ENDLIST.
     SourceEnded,
 }
@@ -91,21 +112,27 @@ pub enum HoleCause {
     Failed(FetchError),
     /// After a restart it could not be had again as it was listed.
     NotHadAgain,
+    /// It left the window before any playlist that holds it could be published.
+    NotPublished,
 }
 
 /// One thing worth telling.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Notice {
     /// The observed state has changed.
-    StateChanged { from: State, to: State, reason: Reason },
+    StateChanged {
+        from: State,
+        to: State,
+        reason: Reason,
+    },
     /// A configuration is in force.
     Configured { revision: u64, generation: u64 },
     /// A configuration is refused; the one before stays.
-    ConfigureRefused { revision: u64, why: Arc<str> },
+    ConfigureRefused { revision: u64, why: SpecError },
     /// A load failed; said for the first of a row.
     PlaylistFailed { source: usize, error: FetchError },
     /// A playlist cannot be used; the last good one stays. Said for the first of a row.
-    PlaylistRefused { source: usize, error: PlaylistError },
+    PlaylistRefused { source: usize, error: Refusal },
     /// A flaw that is accepted; said once each.
     PlaylistFlaw { source: usize, flaw: Flaw },
     /// A source answers well again.
@@ -113,15 +140,28 @@ pub enum Notice {
     /// An older version of the playlist came, from a stale edge; said for the first of a row.
     StaleEdge { source: usize, behind: u64 },
     /// A segment failed and is tried again.
-    SegmentRetry { media_sequence: u64, attempt: u32, error: FetchError },
+    SegmentRetry {
+        media_sequence: u64,
+        attempt: u32,
+        error: FetchError,
+    },
     /// Media is lost and said so.
-    Hole { segments: u64, duration: Span, policy: HolePolicy, cause: HoleCause },
+    Hole {
+        segments: u64,
+        duration: Span,
+        policy: HolePolicy,
+        cause: HoleCause,
+    },
     /// A discontinuity of our own.
-    Broken { source: usize, why: Break },
+    Broken { why: Break },
     /// Another source is being prepared, while the present one goes on.
     Preparing { source: usize, why: SwitchReason },
     /// The relay now goes on from this source.
-    Switched { from: usize, to: usize, why: SwitchReason },
+    Switched {
+        from: usize,
+        to: usize,
+        why: SwitchReason,
+    },
     /// The source being prepared could not be used.
     PreparationFailed { source: usize, trouble: Trouble },
     /// Our target duration had to rise (S-04).
@@ -192,7 +232,11 @@ impl fmt::Display for Reason {
             Self::StopWanted => write!(out, "it should stop"),
             Self::Relaying => write!(out, "segments are relayed"),
             Self::SourceEnded => write!(out, "the source has ended its presentation"),
-            Self::Silent { since, target_duration, trouble } => {
+            Self::Silent {
+                since,
+                target_duration,
+                trouble,
+            } => {
                 let tenths = since.as_micros() * 10 / target_duration.as_micros().max(1);
                 write!(
                     out,
@@ -225,6 +269,9 @@ impl fmt::Display for HoleCause {
         match self {
             Self::NeverListed => write!(out, "the source no longer listed it when it was reached"),
             Self::Failed(error) => write!(out, "it could not be downloaded in time ({error})"),
+            Self::NotPublished => {
+                write!(out, "no playlist could be published while it was current")
+            }
             Self::NotHadAgain => write!(out, "it could not be had again after the restart"),
         }
     }
@@ -258,10 +305,16 @@ impl fmt::Display for Notice {
             Self::StateChanged { to, reason, .. } => write!(out, "{to}: {reason}"),
             Self::Configured { revision, .. } => write!(out, "revision {revision} is in force"),
             Self::ConfigureRefused { revision, why } => {
-                write!(out, "revision {revision} is refused: {why}; the one before stays")
+                write!(
+                    out,
+                    "revision {revision} is refused: {why}; the one before stays"
+                )
             }
             Self::PlaylistFailed { source, error } => {
-                write!(out, "source {source}: playlist not loaded: {error}; trying again")
+                write!(
+                    out,
+                    "source {source}: playlist not loaded: {error}; trying again"
+                )
             }
             Self::PlaylistRefused { source, error } => write!(
                 out,
@@ -274,22 +327,35 @@ impl fmt::Display for Notice {
                 write!(out, "source {source}: playlist loads again after {after}")
             }
             Self::StaleEdge { source, behind } => {
-                write!(out, "source {source}: an edge is {behind} segments behind; ignored")
+                write!(
+                    out,
+                    "source {source}: an edge is {behind} segments behind; ignored"
+                )
             }
-            Self::SegmentRetry { media_sequence, attempt, error } => write!(
+            Self::SegmentRetry {
+                media_sequence,
+                attempt,
+                error,
+            } => write!(
                 out,
                 "segment {media_sequence} of the source: attempt {attempt} failed: {error}; trying again"
             ),
-            Self::Hole { segments, duration, policy, cause } => {
+            Self::Hole {
+                segments,
+                duration,
+                policy,
+                cause,
+            } => {
                 let said = match policy {
                     HolePolicy::Gap => "EXT-X-GAP",
                     HolePolicy::Discontinuity => "a discontinuity",
                 };
-                write!(out, "hole of {segments} segments, {duration}, said as {said}: {cause}")
+                write!(
+                    out,
+                    "hole of {segments} segments, {duration}, said as {said}: {cause}"
+                )
             }
-            Self::Broken { source, why } => {
-                write!(out, "discontinuity at source {source}: {why}")
-            }
+            Self::Broken { why } => write!(out, "discontinuity: {why}"),
             Self::Preparing { source, why } => write!(out, "preparing source {source}: {why}"),
             Self::Switched { from, to, why } => {
                 write!(out, "switched from source {from} to source {to}: {why}")

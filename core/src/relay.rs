@@ -1,111 +1,318 @@
 //! One channel: the handler over the four stages.
+//!
+//! A step is always the same: what has happened is given to the stage it belongs to, then everything
+//! that is due is done, in the order in which a segment travels, then the state is told.
+//!
+//! 1. load playlists ([`crate::loader`])
+//! 2. download new segments ([`crate::downloader`])
+//! 3. process ([`crate::processor`]), append, publish ([`crate::publisher`])
+//! 4. look at sources and control ([`sources`])
+//!
+//! There is no table of timers to forget: every deadline is a field of the stage that waits for it,
+//! [`Relay::next_wakeup`] is the least of them, and each step does all that is due by then.
 
-use crate::checkpoint::Checkpoint;
+mod control;
+mod lane;
+mod sources;
+mod state;
+
+use crate::checkpoint::{Checkpoint, SavedPosition};
 use crate::command::Command;
-use crate::event::Event;
-use crate::ids::{Epoch, Generation};
-use crate::notice::{Reason, State};
-use crate::time::{Now, Span, Timestamp};
+use crate::config::Spec;
+use crate::event::{Desired, Event, FetchError, StoredSegment};
+use crate::ids::{Epoch, Generation, ObjectName, RequestId};
+use crate::notice::{Break, Notice, Reason, State, StoreWork};
+use crate::processor::{Processed, process};
+use crate::publisher::Publisher;
+use crate::rng::Rng;
+use crate::stage::{Counters, Stage};
+use crate::time::{Now, Timestamp};
+use lane::Lane;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub use state::{Status, Wake};
 
 /// The machine of one channel.
+///
+/// [`step`](Self::step) is the only way in and never fails; after each step the driver dispatches the
+/// commands and waits for a completion or for [`next_wakeup`](Self::next_wakeup), whichever comes
+/// first. It can be serialized whole: a journal begins with it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Relay {}
-
-/// Why a wakeup is wanted: a busy loop is then visible in a log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Wake {
-    /// A playlist is due to be loaded.
-    Reload,
-    /// A failed segment is due to be tried again.
-    Retry,
-    /// A segment is due to be given up.
-    GiveUp,
-    /// The next version of our playlist may be published.
-    Publish,
-    /// Something the store refused is due to be tried again.
-    StoreRetry,
-    /// A retired segment may be deleted.
-    Retire,
-    /// The state becomes stale or stalled.
-    Silence,
-    /// A switch of source may be made, or its preparation has taken too long.
-    Switch,
-    /// The grace of a shutdown ends.
-    ShutDown,
+pub struct Relay {
+    epoch: Epoch,
+    rng: Rng,
+    /// Names the objects of this process.
+    tag: u32,
+    counters: Counters,
+    /// The latest moment seen: time never runs backwards in here.
+    clock: Timestamp,
+    checkpoint: Option<Box<Checkpoint>>,
+    revision: Option<u64>,
+    generation: Generation,
+    desired: Desired,
+    spec: Option<Arc<Spec>>,
+    active: Option<Lane>,
+    next: Option<Lane>,
+    last_switch: Option<Timestamp>,
+    /// The next segment that is appended follows a break of ours.
+    breaks: Option<Break>,
+    publisher: Publisher,
+    /// The media sequence number, at the source, of the last segment that was appended.
+    appended: Option<u64>,
+    /// Work that was cancelled and has not been completed yet, with what it may still store.
+    abandoned: BTreeMap<RequestId, Option<ObjectName>>,
+    state: State,
+    reason: Option<Reason>,
+    /// The present run of the channel began then.
+    run_since: Timestamp,
+    shutdown: Option<ShutDown>,
 }
 
-/// What is observed of a channel, for people.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Status {
-    /// See [`State`].
-    pub state: State,
-    /// Why it is in that state; for stale and stalled, as of now.
-    pub reason: Option<Reason>,
-    /// The revision in force.
-    pub revision: u64,
-    /// The generation whose media is listed last.
-    pub generation: Generation,
-    /// The source in use.
-    pub source: usize,
-    /// How long ago a segment was last listed.
-    pub newest_segment_age: Option<Span>,
-    /// From a segment's appearance at the source, as far as it is known, to our listing it.
-    pub delay: Option<Span>,
-    /// Bits per second of the listed segments.
-    pub bit_rate: u64,
-    /// The published target duration.
-    pub target_duration: Option<Span>,
-    /// The media sequence number of the last listed segment.
-    pub last_media_sequence: Option<u64>,
-    /// Segments listed since the start of the process.
-    pub segments: u64,
-    /// Segments said to be lost since the start of the process.
-    pub holes: u64,
-    /// Requests to sources that failed since the start of the process.
-    pub retries: u64,
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum ShutDown {
+    /// Segments in flight are waited for, at most until then.
+    Finishing {
+        until: Timestamp,
+    },
+    /// The last checkpoint is being saved.
+    Saving(RequestId),
+    Finished,
 }
 
 impl Relay {
-    /// A machine for the owner of `epoch`. `seed` is its only chance: another one for each process,
-    /// since it also names the objects that this process stores.
+    /// A machine for the owner of `epoch`, going on from `checkpoint` where there is one. `seed` is
+    /// its only chance: another one for each process, as it also names the objects stored.
     pub fn new(seed: u64, epoch: Epoch, checkpoint: Option<Checkpoint>) -> Self {
-        let _ = (seed, epoch, checkpoint);
-        Self {}
+        let mut rng = Rng::new(seed);
+        let tag = (rng.draw() >> 32) as u32;
+        Self {
+            epoch,
+            rng,
+            tag,
+            counters: Counters::default(),
+            clock: Timestamp::default(),
+            checkpoint: checkpoint.map(Box::new),
+            revision: None,
+            generation: Generation::default(),
+            desired: Desired::Stop,
+            spec: None,
+            active: None,
+            next: None,
+            last_switch: None,
+            breaks: None,
+            publisher: Publisher::new(),
+            appended: None,
+            abandoned: BTreeMap::new(),
+            state: State::Waiting,
+            reason: None,
+            run_since: Timestamp::default(),
+            shutdown: None,
+        }
     }
 
-    /// Takes one event and appends what is to be done.
+    /// Takes one event and appends what is to be done to `commands`.
+    ///
+    /// May be called at any time and with any event: a tick for nothing changes nothing, a completion
+    /// that nobody waits for is cleaned up after. Afterwards [`next_wakeup`](Self::next_wakeup) has to
+    /// be asked anew, and is in the future.
     pub fn step(&mut self, now: Now, event: Event, commands: &mut Vec<Command>) {
-        let _ = (now, event, commands);
-    }
-
-    /// When a [`Event::Tick`] is wanted, and why. `None`: nothing is waited for but events.
-    pub fn next_wakeup(&self) -> Option<(Timestamp, Wake)> {
-        None
+        self.clock = self.clock.max(now.monotonic);
+        let now = Now {
+            monotonic: self.clock,
+            wall: now.wall,
+        };
+        // The parts that every stage is lent are taken out of the machine for the step.
+        let (mut rng, mut counters) = (self.rng, self.counters);
+        let epoch = self.epoch;
+        let mut stage = Stage {
+            now,
+            epoch,
+            commands,
+            rng: &mut rng,
+            counters: &mut counters,
+        };
+        self.take(&mut stage, event);
+        self.advance(&mut stage);
+        (self.rng, self.counters) = (rng, counters);
+        self.assert_invariants();
     }
 
     /// After [`Event::ShutDown`]: everything is in order, the process may leave.
     pub fn is_finished(&self) -> bool {
-        false
+        self.shutdown == Some(ShutDown::Finished)
     }
 
-    /// What is observed at this moment.
-    pub fn status(&self, now: Now) -> Status {
-        let _ = now;
-        Status {
-            state: State::Waiting,
-            reason: None,
-            revision: 0,
-            generation: Generation(0),
-            source: 0,
-            newest_segment_age: None,
-            delay: None,
-            bit_rate: 0,
-            target_duration: None,
-            last_media_sequence: None,
-            segments: 0,
-            holes: 0,
-            retries: 0,
+    /// Gives an event to what it belongs to.
+    fn take(&mut self, stage: &mut Stage<'_>, event: Event) {
+        match event {
+            Event::Tick => {}
+            Event::Configure(wanted) => self.configure(stage, wanted),
+            Event::PlaylistLoaded { request, outcome } => {
+                self.abandoned.remove(&request);
+                self.playlist_loaded(stage, request, outcome);
+            }
+            Event::SegmentDownloaded { request, outcome } => {
+                self.segment_downloaded(stage, request, &outcome);
+            }
+            Event::ObjectsChecked { request, outcome } => {
+                self.publisher.checked(stage, request, &outcome);
+            }
+            Event::Published { request, outcome } => {
+                self.publisher.published(stage, request, &outcome);
+            }
+            Event::Deleted { request, outcome } => {
+                self.publisher.retention.deleted(stage, request, &outcome);
+            }
+            Event::Withdrawn { request, outcome } => {
+                self.publisher.retention.withdrawn(stage, request, &outcome);
+            }
+            Event::CheckpointSaved { request, outcome } => {
+                if self.shutdown == Some(ShutDown::Saving(request)) {
+                    if let Err(error) = outcome {
+                        stage.notify(Notice::StoreFailed {
+                            what: StoreWork::Checkpoint,
+                            error,
+                        });
+                    }
+                    self.shutdown = Some(ShutDown::Finished);
+                }
+            }
+            Event::ShutDown => self.shut_down(stage),
         }
+    }
+
+    /// Does everything that is due, in the order in which a segment travels.
+    fn advance(&mut self, stage: &mut Stage<'_>) {
+        self.publisher.ask_store(stage);
+        if !self.publisher.is_asking_store() {
+            self.advance_sources(stage);
+            for lane in [&mut self.active, &mut self.next].into_iter().flatten() {
+                lane.advance(stage);
+            }
+        }
+        self.hand_on(stage);
+        let position = self.position();
+        let behind = self
+            .active
+            .as_ref()
+            .is_some_and(|lane| !lane.downloader.is_empty());
+        self.publisher.advance(stage, position, behind);
+        self.finish_stop(stage);
+        self.finish_shutdown(stage);
+        self.advance_state(stage);
+    }
+
+    fn playlist_loaded(
+        &mut self,
+        stage: &mut Stage<'_>,
+        request: RequestId,
+        outcome: Result<crate::event::LoadedPlaylist, FetchError>,
+    ) {
+        if self
+            .active
+            .as_ref()
+            .is_some_and(|lane| lane.loader.owns(request))
+        {
+            let Some(mut lane) = self.active.take() else {
+                return;
+            };
+            if let Some(listing) = lane.loaded(stage, outcome) {
+                self.take_up(&mut lane, &listing);
+                self.publisher.describe(&listing);
+            }
+            self.active = Some(lane);
+        } else if self
+            .next
+            .as_ref()
+            .is_some_and(|lane| lane.loader.owns(request))
+        {
+            let Some(mut lane) = self.next.take() else {
+                return;
+            };
+            if let Some(listing) = lane.loaded(stage, outcome) {
+                self.take_up(&mut lane, &listing);
+            }
+            self.next = Some(lane);
+        }
+    }
+
+    fn segment_downloaded(
+        &mut self,
+        stage: &mut Stage<'_>,
+        request: RequestId,
+        outcome: &Result<StoredSegment, FetchError>,
+    ) {
+        if let Some(object) = self.abandoned.remove(&request) {
+            let listed = |name: &ObjectName| self.publisher.objects().any(|it| it.object == *name);
+            if let Some(object) = object.filter(|name| outcome.is_ok() && !listed(name)) {
+                self.publisher.retention.retire(object, stage.now.monotonic);
+            }
+            return;
+        }
+        for lane in [&mut self.active, &mut self.next].into_iter().flatten() {
+            if lane.downloader.completed(stage, request, outcome) {
+                return;
+            }
+        }
+    }
+
+    /// Lets finished segments leave the active lane, in order.
+    fn hand_on(&mut self, stage: &mut Stage<'_>) {
+        let Some(mut lane) = self.active.take() else {
+            return;
+        };
+        let (last, generation) = (lane.loader.ended, lane.loader.generation);
+        while let Some((done, left)) = lane.downloader.next_done(stage.now.monotonic, last) {
+            self.abandon(stage, left);
+            match process(done) {
+                Processed::Segment(mut finished) => {
+                    self.appended = Some(finished.identity.media_sequence);
+                    finished.broken = self.breaks.take().or(finished.broken);
+                    self.publisher.append(stage, finished, generation);
+                }
+                Processed::Hole { lost, cause } => self.publisher.lose(lost, cause),
+                Processed::Again { object, restored } => {
+                    self.publisher.had_again(&object, restored);
+                }
+            }
+            self.publisher.finish_restoring(stage);
+        }
+        if last && lane.listed && lane.downloader.is_empty() && !self.publisher.is_ended() {
+            self.publisher.end(stage);
+        }
+        self.active = Some(lane);
+    }
+
+    /// Where the next process goes on: after the last segment that was appended.
+    fn position(&self) -> Option<SavedPosition> {
+        let lane = self.active.as_ref()?;
+        let appended = self.appended?;
+        let known = lane
+            .loader
+            .known()
+            .filter(|id| id.media_sequence <= appended);
+        Some(SavedPosition {
+            source_url: Arc::clone(lane.url()),
+            known: known.cloned().collect(),
+        })
+    }
+
+    /// What must hold after every step, in production too.
+    fn assert_invariants(&self) {
+        let lanes = || [&self.active, &self.next].into_iter().flatten();
+        for lane in lanes() {
+            let in_flight = lane.downloader.in_flight();
+            assert!(
+                in_flight <= crate::config::MAX_DOWNLOADS,
+                "{in_flight} downloads at once"
+            );
+        }
+        let wakeup = self.next_wakeup();
+        assert!(
+            wakeup.is_none_or(|(at, _)| at > self.clock),
+            "a wakeup in the past: {wakeup:?}"
+        );
     }
 }

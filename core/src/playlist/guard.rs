@@ -55,7 +55,10 @@ pub(super) fn guard<'a>(body: &'a [u8], flaws: &mut Flaws) -> Result<Guarded<'a>
         }
     }
     // Behind the last line end there is nothing, or nothing but blanks.
-    let ends_whole = text.rsplit('\n').next().is_none_or(|last| trim(last).is_empty());
+    let ends_whole = text
+        .rsplit('\n')
+        .next()
+        .is_none_or(|last| trim(last).is_empty());
     if !ends_whole {
         flaws.note_at(FlawKind::NoFinalNewline, last.0, last.1);
     }

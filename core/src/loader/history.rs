@@ -1,0 +1,372 @@
+//! What is new in a playlist? Told by the segments' identities, never by the number alone.
+//!
+//! A list overlaps what is known, or goes on after it, or lies below it. Where it overlaps, the same
+//! numbers must name the same segments (C-18); below it stands a stale edge or a restarted origin
+//! (C-19), above it a hole or a jump.
+
+use crate::checkpoint::Identity;
+use crate::config::{self, REMEMBERED_SEGMENTS};
+use crate::notice::Break;
+use crate::time::Span;
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+
+/// Date-times of one segment that differ by less are the same moment told by two edges.
+const SAME_MOMENT: Span = Span::from_secs(1);
+/// A jump may be so many segments longer than the time that has passed explains.
+const SLACK_SEGMENTS: u64 = 2;
+
+/// The segments of one source that have been seen, and how to take the next list.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct History {
+    known: VecDeque<Identity>,
+    below: Option<Below>,
+}
+
+/// Lists that lie below our position: a stale edge, until they have grown too far for one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Below {
+    last: u64,
+    grown: Span,
+}
+
+/// What a list turns out to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It goes on: everything from this number is new. `lost` is what it no longer lists.
+    GoesOn { first_new: u64, lost: Option<Lost> },
+    /// An older version: nothing in it is new.
+    Older { behind: u64 },
+    /// Another run of the encoder: everything from this number is new, after a discontinuity.
+    Restarted { first_new: u64, why: Break },
+}
+
+/// Segments that were never seen in any list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Lost {
+    /// The source's media sequence number of the first of them.
+    pub(crate) first: u64,
+    /// How many.
+    pub(crate) segments: u64,
+    /// How long they were: exact where both sides carry date-times, else estimated.
+    pub(crate) duration: Span,
+}
+
+impl History {
+    /// Goes on from a checkpoint.
+    pub(crate) fn restored(known: Vec<Identity>) -> Self {
+        Self {
+            known: known.into(),
+            below: None,
+        }
+    }
+
+    /// The newest segments known, oldest first.
+    pub(crate) fn known(&self) -> impl DoubleEndedIterator<Item = &Identity> {
+        self.known.iter()
+    }
+
+    /// Judges `list` (consecutive, oldest first) and remembers it. `silence` is how long ago a new
+    /// segment was last seen.
+    pub(crate) fn observe(
+        &mut self,
+        list: &[Identity],
+        target_duration: Span,
+        silence: Span,
+    ) -> Verdict {
+        let (Some(first), Some(last)) = (list.first(), list.last()) else {
+            return Verdict::Older { behind: 0 };
+        };
+        let Some(newest) = self.known.back() else {
+            self.remember(list, first.media_sequence);
+            return Verdict::GoesOn {
+                first_new: first.media_sequence,
+                lost: None,
+            };
+        };
+        let next = newest.media_sequence.saturating_add(1);
+        let verdict = if let Some((first_new, why)) = self.contradiction(list) {
+            Verdict::Restarted { first_new, why }
+        } else if first.media_sequence > next {
+            self.after_a_jump(list, newest, target_duration, silence)
+        } else if last.media_sequence < newest.media_sequence {
+            self.below(list, target_duration)
+        } else {
+            Verdict::GoesOn {
+                first_new: next,
+                lost: None,
+            }
+        };
+        match &verdict {
+            Verdict::Older { .. } => {}
+            Verdict::GoesOn { first_new, .. } => self.remember(list, *first_new),
+            Verdict::Restarted { first_new, .. } => {
+                self.known.clear();
+                self.remember(list, *first_new);
+            }
+        }
+        verdict
+    }
+
+    fn remember(&mut self, list: &[Identity], first_new: u64) {
+        self.below = None;
+        self.known.extend(
+            list.iter()
+                .filter(|id| id.media_sequence >= first_new)
+                .cloned(),
+        );
+        let keep = list.len() + REMEMBERED_SEGMENTS;
+        self.known.drain(..self.known.len().saturating_sub(keep));
+    }
+
+    /// The first number that names another segment than it did.
+    fn contradiction(&self, list: &[Identity]) -> Option<(u64, Break)> {
+        let oldest = self.known.front()?.media_sequence;
+        list.iter().find_map(|now| {
+            let index = usize::try_from(now.media_sequence.checked_sub(oldest)?).ok()?;
+            let why = differ(self.known.get(index)?, now)?;
+            Some((now.media_sequence, why))
+        })
+    }
+
+    /// Segments were missed, or the source numbers anew from a higher number.
+    fn after_a_jump(
+        &self,
+        list: &[Identity],
+        newest: &Identity,
+        target_duration: Span,
+        silence: Span,
+    ) -> Verdict {
+        let first = &list[0];
+        let segments = first.media_sequence - newest.media_sequence - 1;
+        let total: Span = list.iter().map(|id| id.duration).sum();
+        let typical = total.scaled(1, list.len() as u64).max(Span::from_millis(1));
+        let explained = silence.as_micros() / typical.as_micros() + SLACK_SEGMENTS;
+        let dated = date_gap(newest, first);
+        let moved_back = matches!(dated, Some(None));
+        if segments > explained || moved_back {
+            let why = Break::JumpedAhead;
+            return Verdict::Restarted {
+                first_new: first.media_sequence,
+                why,
+            };
+        }
+        // A date-time gap that so many segments cannot fill is a clock that was set.
+        let counted = typical * segments;
+        let duration = match dated.flatten() {
+            Some(gap) if gap.abs_diff(counted) <= counted.scaled(1, 8) => gap,
+            Some(_) | None => counted,
+        };
+        let duration = duration.min(target_duration * segments);
+        let lost = Lost {
+            first: newest.media_sequence + 1,
+            segments,
+            duration,
+        };
+        Verdict::GoesOn {
+            first_new: first.media_sequence,
+            lost: Some(lost),
+        }
+    }
+
+    /// The list ends before our position and contradicts nothing.
+    fn below(&mut self, list: &[Identity], target_duration: Span) -> Verdict {
+        let (first, last) = (list[0].media_sequence, list[list.len() - 1].media_sequence);
+        let oldest = self.known.front().map_or(0, |id| id.media_sequence);
+        if last < oldest {
+            return Verdict::Restarted {
+                first_new: first,
+                why: Break::RestartedLower,
+            };
+        }
+        let below = self.below.get_or_insert(Below {
+            last,
+            grown: Span::ZERO,
+        });
+        if last > below.last {
+            let grown = list.iter().filter(|id| id.media_sequence > below.last);
+            below.grown += grown.map(|id| id.duration).sum();
+            below.last = last;
+        }
+        if below.grown >= config::stale_after(target_duration) {
+            return Verdict::Restarted {
+                first_new: first,
+                why: Break::RestartedGrowth,
+            };
+        }
+        let newest = self.known.back().map_or(0, |id| id.media_sequence);
+        Verdict::Older {
+            behind: newest - last,
+        }
+    }
+}
+
+/// How two identities of one number contradict each other.
+fn differ(known: &Identity, now: &Identity) -> Option<Break> {
+    if known.path != now.path || known.byte_range != now.byte_range {
+        return Some(Break::RestartedRenamed);
+    }
+    let (Some(before), Some(after)) = (known.date_time, now.date_time) else {
+        return None;
+    };
+    (before.abs_diff(after) >= SAME_MOMENT).then_some(Break::RestartedRedated)
+}
+
+/// The time between the end of one segment and the start of another by their date-times: `None`
+/// where one has none, `Some(None)` where it is negative.
+fn date_gap(newest: &Identity, first: &Identity) -> Option<Option<Span>> {
+    let end = newest.date_time? + newest.duration;
+    let start = first.date_time?;
+    let overlap = end.since(start);
+    Some((overlap < SAME_MOMENT).then(|| start.since(end)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::WallTime;
+
+    const TARGET: Span = Span::from_secs(2);
+
+    fn segment(media_sequence: u64, path: &str) -> Identity {
+        Identity {
+            media_sequence,
+            path: path.into(),
+            byte_range: None,
+            date_time: None,
+            discontinuity_sequence: 0,
+            duration: TARGET,
+        }
+    }
+
+    fn list(numbers: std::ops::Range<u64>, run: &str) -> Vec<Identity> {
+        numbers
+            .map(|n| segment(n, &format!("/{run}{n}.ts")))
+            .collect()
+    }
+
+    fn dated(numbers: std::ops::Range<u64>, start_secs: i64) -> Vec<Identity> {
+        let mut list = list(numbers.clone(), "seg");
+        for (n, segment) in numbers.zip(&mut list) {
+            let at = (start_secs + 2 * n as i64) * 1_000_000;
+            segment.date_time = Some(WallTime::from_micros(at));
+        }
+        list
+    }
+
+    fn goes_on(first_new: u64) -> Verdict {
+        Verdict::GoesOn {
+            first_new,
+            lost: None,
+        }
+    }
+
+    fn restarted(first_new: u64, why: Break) -> Verdict {
+        Verdict::Restarted { first_new, why }
+    }
+
+    #[test]
+    fn c_15_what_follows_the_newest_known_number_is_new() {
+        let mut history = History::default();
+        assert_eq!(
+            history.observe(&list(10..16, "a"), TARGET, Span::ZERO),
+            goes_on(10)
+        );
+        assert_eq!(
+            history.observe(&list(10..16, "a"), TARGET, Span::ZERO),
+            goes_on(16)
+        );
+        assert_eq!(
+            history.observe(&list(11..18, "a"), TARGET, Span::ZERO),
+            goes_on(16)
+        );
+    }
+
+    #[test]
+    fn c_18_a_number_that_names_another_segment_is_a_restart() {
+        let mut history = History::default();
+        history.observe(&list(10..16, "a"), TARGET, Span::ZERO);
+        let verdict = history.observe(&list(12..18, "b"), TARGET, Span::ZERO);
+        assert_eq!(verdict, restarted(12, Break::RestartedRenamed));
+        assert_eq!(
+            history.observe(&list(12..19, "b"), TARGET, Span::ZERO),
+            goes_on(18)
+        );
+    }
+
+    #[test]
+    fn c_19_lower_numbers_with_unknown_names_are_a_restart() {
+        let mut history = History::default();
+        history.observe(&list(500..506, "a"), TARGET, Span::ZERO);
+        let verdict = history.observe(&list(0..1, "a"), TARGET, Span::ZERO);
+        assert_eq!(verdict, restarted(0, Break::RestartedLower));
+    }
+
+    #[test]
+    fn lower_numbers_with_known_names_are_a_stale_edge() {
+        let mut history = History::default();
+        history.observe(&list(10..16, "a"), TARGET, Span::ZERO);
+        for _ in 0..20 {
+            let verdict = history.observe(&list(9..15, "a"), TARGET, Span::ZERO);
+            assert_eq!(verdict, Verdict::Older { behind: 1 });
+        }
+        assert_eq!(
+            history.observe(&list(11..17, "a"), TARGET, Span::ZERO),
+            goes_on(16)
+        );
+    }
+
+    #[test]
+    fn names_used_again_without_dates_are_told_by_growth() {
+        let mut history = History::default();
+        history.observe(&list(0..30, "a"), TARGET, Span::ZERO);
+        for (end, behind) in [(1, 29), (2, 28)] {
+            let verdict = history.observe(&list(0..end, "a"), TARGET, Span::ZERO);
+            assert_eq!(verdict, Verdict::Older { behind });
+        }
+        let verdict = history.observe(&list(0..3, "a"), TARGET, Span::ZERO);
+        assert_eq!(verdict, restarted(0, Break::RestartedGrowth));
+        assert_eq!(
+            history.observe(&list(0..4, "a"), TARGET, Span::ZERO),
+            goes_on(3)
+        );
+    }
+
+    #[test]
+    fn names_used_again_with_dates_are_told_at_once() {
+        let mut history = History::default();
+        history.observe(&dated(0..30, 0), TARGET, Span::ZERO);
+        let verdict = history.observe(&dated(0..2, 70), TARGET, Span::ZERO);
+        assert_eq!(verdict, restarted(0, Break::RestartedRedated));
+    }
+
+    #[test]
+    fn a_gap_that_time_explains_is_lost_media_and_a_longer_one_a_jump() {
+        let mut history = History::default();
+        history.observe(&list(0..6, "a"), TARGET, Span::ZERO);
+        let lost = Lost {
+            first: 6,
+            segments: 4,
+            duration: TARGET * 4,
+        };
+        let verdict = history.observe(&list(10..16, "a"), TARGET, Span::from_secs(8));
+        assert_eq!(
+            verdict,
+            Verdict::GoesOn {
+                first_new: 10,
+                lost: Some(lost)
+            }
+        );
+        let verdict = history.observe(&list(100..106, "a"), TARGET, Span::from_secs(8));
+        assert_eq!(verdict, restarted(100, Break::JumpedAhead));
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let mut history = History::default();
+        for n in 0..10_000 {
+            history.observe(&list(n..n + 6, "a"), TARGET, TARGET);
+        }
+        assert_eq!(history.known().count(), 6 + REMEMBERED_SEGMENTS);
+    }
+}

@@ -1,0 +1,587 @@
+//! Stage one: when to reload a source's playlist, and what is new in it (RFC 8216 6.3.4).
+//!
+//! One [`Loader`] follows one source. [`history`] tells what is new, [`phase`] when the next segment
+//! is to be expected. Which source is followed is decided by [`crate::relay`].
+
+pub(crate) mod history;
+pub(crate) mod phase;
+
+use crate::checkpoint::Identity;
+use crate::command::{Command, LoadPlaylist};
+use crate::config::{self, ReloadPolicy, Source};
+use crate::event::{FetchError, LoadedPlaylist};
+use crate::ids::{Generation, RequestId};
+use crate::notice::{Break, Notice, Refusal, Trouble};
+use crate::playlist::{self, Flaw, MediaPlaylist, Playlist, PlaylistType, Segment};
+use crate::stage::Stage;
+use crate::time::{Span, Timestamp};
+use history::{History, Lost, Verdict};
+use phase::Phase;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+use url::Url;
+
+/// A multivariant playlist is refused with the URIs of so many variants, to choose one from.
+const MOST_VARIANTS_TOLD: usize = 8;
+
+/// Follows the playlist of one source.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Loader {
+    pub(crate) source: usize,
+    pub(crate) generation: Generation,
+    pub(crate) url: Arc<str>,
+    reload: ReloadPolicy,
+    in_flight: Option<(RequestId, Timestamp)>,
+    next_load: Option<Timestamp>,
+    /// A load last brought nothing new then.
+    pub(crate) in_vain_at: Option<Timestamp>,
+    etag: Option<Arc<str>>,
+    last_body: Option<[u8; 32]>,
+    failing: Option<Failing>,
+    older: bool,
+    refused: bool,
+    flaws: Vec<Flaw>,
+    target_duration: Option<Span>,
+    /// The last segment's duration, and the mean of the list: what reloads are timed by.
+    pacing: Option<(Span, Span)>,
+    history: History,
+    phase: Phase,
+    /// A new segment was last seen then; at first, when the loader began.
+    pub(crate) grown_at: Timestamp,
+    /// New segments have come without a long pause since then.
+    healthy_since: Option<Timestamp>,
+    /// The list ends with EXT-X-ENDLIST.
+    pub(crate) ended: bool,
+    /// It will never change again (EXT-X-PLAYLIST-TYPE:VOD): nothing is looked for after its end.
+    fixed: bool,
+    pub(crate) trouble: Option<Trouble>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Failing {
+    since: Timestamp,
+    tries: u32,
+}
+
+/// A segment that the source offers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Offered {
+    /// As the source lists it.
+    pub(crate) segment: Segment,
+    /// The URL that its list came from.
+    pub(crate) base: Arc<str>,
+    /// Absolute URL, or why there is none.
+    pub(crate) url: Result<Arc<str>, FetchError>,
+    pub(crate) identity: Identity,
+    pub(crate) first_listed: Timestamp,
+    /// How long before `first_listed` it had appeared, as far as is known.
+    pub(crate) lag: Span,
+    /// A discontinuity that the source itself did not put here.
+    pub(crate) broken: Option<Break>,
+    /// What was lost right before it.
+    pub(crate) lost: Option<Lost>,
+}
+
+/// What a load has brought.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Listing {
+    /// All that is listed, oldest first.
+    pub(crate) listed: Vec<Offered>,
+    /// The first of `listed` that is new; its length where none is.
+    pub(crate) first_new: usize,
+    /// The run of the encoder has changed: what was listed before is gone for good.
+    pub(crate) restarted: bool,
+    pub(crate) target_duration: Span,
+    pub(crate) head: Vec<Arc<str>>,
+    pub(crate) independent_segments: bool,
+}
+
+impl Loader {
+    pub(crate) fn new(
+        now: Timestamp,
+        source: usize,
+        config: &Source,
+        generation: Generation,
+        reload: ReloadPolicy,
+    ) -> Self {
+        Self {
+            source,
+            generation,
+            url: Arc::clone(&config.url),
+            reload,
+            in_flight: None,
+            next_load: Some(now),
+            in_vain_at: None,
+            etag: None,
+            last_body: None,
+            failing: None,
+            older: false,
+            refused: false,
+            flaws: Vec::new(),
+            target_duration: None,
+            pacing: None,
+            history: History::default(),
+            phase: Phase::default(),
+            grown_at: now,
+            healthy_since: None,
+            ended: false,
+            fixed: false,
+            trouble: None,
+        }
+    }
+
+    /// Goes on from a checkpoint, made `silence` ago.
+    pub(crate) fn restore(&mut self, known: Vec<Identity>, silence: Span) {
+        self.history = History::restored(known);
+        self.grown_at = self.grown_at - silence;
+    }
+
+    /// The same source under another configuration: its numbers change, its work goes on.
+    pub(crate) fn reconfigure(
+        &mut self,
+        source: usize,
+        generation: Generation,
+        reload: ReloadPolicy,
+    ) {
+        (self.source, self.generation, self.reload) = (source, generation, reload);
+    }
+
+    /// Loads if it is time. A load under way is waited for.
+    pub(crate) fn advance(&mut self, stage: &mut Stage<'_>) {
+        let now = stage.now.monotonic;
+        if self.in_flight.is_some() || self.next_load.is_none_or(|at| at > now) {
+            return;
+        }
+        let request = stage.request();
+        self.in_flight = Some((request, now));
+        self.next_load = None;
+        stage.commands.push(Command::LoadPlaylist(LoadPlaylist {
+            request,
+            generation: self.generation,
+            epoch: stage.epoch,
+            source: self.source,
+            url: Arc::clone(&self.url),
+            etag: self.etag.clone(),
+            limits: config::playlist_limits(self.target_duration()),
+        }));
+    }
+
+    /// When the next load is due.
+    pub(crate) fn next_load(&self) -> Option<Timestamp> {
+        self.next_load
+    }
+
+    /// Stops loading; the completion of what is under way will be nobody's.
+    pub(crate) fn stop(&mut self) -> Option<RequestId> {
+        self.next_load = None;
+        self.in_flight.take().map(|(request, _)| request)
+    }
+
+    pub(crate) fn owns(&self, request: RequestId) -> bool {
+        self.in_flight.is_some_and(|(own, _)| own == request)
+    }
+
+    /// The source's target duration; assumed until it has told one.
+    pub(crate) fn target_duration(&self) -> Span {
+        self.target_duration
+            .unwrap_or(config::ASSUMED_TARGET_DURATION)
+    }
+
+    pub(crate) fn known(&self) -> impl DoubleEndedIterator<Item = &Identity> {
+        self.history.known()
+    }
+
+    /// How long new segments have come without a stall.
+    pub(crate) fn healthy_for(&self, now: Timestamp) -> Span {
+        let since = self.healthy_since.filter(|_| !self.is_pausing(now));
+        since.map_or(Span::ZERO, |since| now.since(since))
+    }
+
+    fn is_pausing(&self, now: Timestamp) -> bool {
+        now.since(self.grown_at) >= config::stalled_after(self.target_duration())
+    }
+
+    /// When it will have been healthy for so long, if nothing goes wrong; after `now`.
+    pub(crate) fn healthy_at(&self, now: Timestamp, long: Span) -> Option<Timestamp> {
+        let since = self.healthy_since.filter(|_| !self.is_pausing(now));
+        since.map(|since| since + long).filter(|at| *at > now)
+    }
+
+    /// Takes the completion of the load under way. Gives what is listed where that is of use.
+    pub(crate) fn loaded(
+        &mut self,
+        stage: &mut Stage<'_>,
+        outcome: Result<LoadedPlaylist, FetchError>,
+    ) -> Option<Listing> {
+        let (_, sent) = self.in_flight.take()?;
+        match outcome {
+            Err(error) => {
+                if self.failing.is_none() {
+                    stage.notify(Notice::PlaylistFailed {
+                        source: self.source,
+                        error: error.clone(),
+                    });
+                }
+                self.failed(stage, sent, Trouble::Playlist(error));
+                None
+            }
+            Ok(LoadedPlaylist::NotModified) => {
+                self.recovered(stage);
+                self.unchanged(stage, sent);
+                None
+            }
+            Ok(LoadedPlaylist::Body { url, body, etag }) => {
+                let digest: [u8; 32] = Sha256::digest(&body.0).into();
+                if self.last_body == Some(digest) {
+                    self.recovered(stage);
+                    self.unchanged(stage, sent);
+                    return None;
+                }
+                match understand(&url, &body.0) {
+                    Ok((base, list)) => {
+                        self.etag = etag;
+                        self.last_body = Some(digest);
+                        self.recovered(stage);
+                        self.changed(stage, sent, &base, list)
+                    }
+                    Err(error) => {
+                        if !self.refused {
+                            stage.notify(Notice::PlaylistRefused {
+                                source: self.source,
+                                error: error.clone(),
+                            });
+                        }
+                        self.refused = true;
+                        self.failed(stage, sent, Trouble::Refused(error));
+                        None
+                    }
+                }
+            }
+        }
+    }
+
+    /// Half a target duration for the first minute, then a back-off, for ever; with jitter.
+    fn failed(&mut self, stage: &mut Stage<'_>, sent: Timestamp, trouble: Trouble) {
+        let now = stage.now.monotonic;
+        stage.counters.retries += 1;
+        self.in_vain_at = Some(now);
+        self.trouble = Some(trouble);
+        let failing = self.failing.get_or_insert(Failing {
+            since: sent,
+            tries: 0,
+        });
+        let wait = if now.since(failing.since) < config::QUICK_RETRY_FOR {
+            self.target_duration
+                .unwrap_or(config::ASSUMED_TARGET_DURATION)
+                .half()
+        } else {
+            failing.tries += 1;
+            slower(
+                self.target_duration
+                    .unwrap_or(config::ASSUMED_TARGET_DURATION),
+                failing.tries,
+            )
+        };
+        self.next_load = Some(now.max(sent + stage.rng.jittered(wait)));
+    }
+
+    fn recovered(&mut self, stage: &mut Stage<'_>) {
+        self.refused = false;
+        if let Some(failing) = self.failing.take() {
+            let after = stage.now.monotonic.since(failing.since);
+            stage.notify(Notice::PlaylistRecovered {
+                source: self.source,
+                after,
+            });
+        }
+    }
+
+    fn unchanged(&mut self, stage: &mut Stage<'_>, sent: Timestamp) {
+        let now = stage.now.monotonic;
+        let target_duration = self.target_duration();
+        self.in_vain_at = Some(now);
+        if !self.older {
+            self.trouble = Some(Trouble::Unchanged);
+        }
+        if self.ended {
+            self.look_after_the_end(stage, sent);
+            return;
+        }
+        self.phase.unchanged(middle(sent, now));
+        let earliest = sent + target_duration.half();
+        let (_, mean) = self.pacing.unwrap_or((target_duration, target_duration));
+        self.next_load = Some(
+            self.phase
+                .next_look(now, earliest, mean)
+                .min(sent + target_duration),
+        );
+    }
+
+    /// The run is over (C-08); only a new one is looked for, at the pace of a failed source.
+    fn look_after_the_end(&mut self, stage: &mut Stage<'_>, sent: Timestamp) {
+        if self.fixed {
+            return;
+        }
+        let ended_for = stage.now.monotonic.since(self.grown_at);
+        let wait = if ended_for < config::QUICK_RETRY_FOR {
+            self.target_duration()
+        } else {
+            config::SLOWEST_RETRY.max(self.target_duration())
+        };
+        self.next_load = Some(sent + stage.rng.jittered(wait).max(self.target_duration()));
+    }
+
+    fn changed(
+        &mut self,
+        stage: &mut Stage<'_>,
+        sent: Timestamp,
+        base: &Url,
+        list: MediaPlaylist,
+    ) -> Option<Listing> {
+        self.say_flaws(stage, &list.flaws);
+        let was_ended = std::mem::replace(&mut self.ended, list.end_list);
+        self.fixed = list.end_list && list.playlist_type == Some(PlaylistType::Vod);
+        self.target_duration = Some(list.target_duration);
+        let count = list.segments.len() as u64;
+        let last = list
+            .segments
+            .last()
+            .map_or(list.target_duration, |segment| segment.duration);
+        let mean = list
+            .duration()
+            .scaled(1, count.max(1))
+            .max(Span::from_millis(1));
+        self.pacing = Some((
+            last,
+            if count == 0 {
+                list.target_duration
+            } else {
+                mean
+            },
+        ));
+        let (target_duration, independent_segments) =
+            (list.target_duration, list.independent_segments);
+        let head = list
+            .head
+            .into_iter()
+            .filter(|line| !is_low_latency(line))
+            .collect();
+        let now = stage.now.monotonic;
+        let base_text: Arc<str> = base.as_str().into();
+        let mut listed: Vec<Offered> = list
+            .segments
+            .into_iter()
+            .map(|it| offer(base, &base_text, it, now))
+            .collect();
+        let first_new = self.judge(stage, sent, &mut listed, was_ended);
+        self.schedule(stage, sent);
+        let (first_new, restarted) = first_new?;
+        Some(Listing {
+            listed,
+            first_new,
+            restarted,
+            target_duration,
+            head,
+            independent_segments,
+        })
+    }
+
+    /// Finds what is new, marks breaks and losses on it, and learns from it.
+    /// `None`: an older list, of no use.
+    fn judge(
+        &mut self,
+        stage: &mut Stage<'_>,
+        sent: Timestamp,
+        listed: &mut [Offered],
+        was_ended: bool,
+    ) -> Option<(usize, bool)> {
+        let now = stage.now.monotonic;
+        let before = self
+            .history
+            .known()
+            .next_back()
+            .map(|id| id.discontinuity_sequence);
+        let identities: Vec<Identity> = listed.iter().map(|it| it.identity.clone()).collect();
+        let silence = now.since(self.grown_at);
+        let verdict = self
+            .history
+            .observe(&identities, self.target_duration(), silence);
+        let (number, broken, lost) = match verdict {
+            Verdict::Older { behind } => {
+                self.in_vain_at = Some(now);
+                if !self.older && behind > 0 {
+                    stage.notify(Notice::StaleEdge {
+                        source: self.source,
+                        behind,
+                    });
+                    self.trouble = Some(Trouble::OlderEdge);
+                }
+                self.older = behind > 0;
+                // The end of an older run does not end ours.
+                self.ended = was_ended;
+                return None;
+            }
+            Verdict::GoesOn { first_new, lost } => (first_new, None, lost),
+            Verdict::Restarted { first_new, why } => {
+                self.phase = Phase::default();
+                (first_new, Some(why), None)
+            }
+        };
+        self.older = false;
+        let first_new = listed.partition_point(|it| it.identity.media_sequence < number);
+        let fresh = &mut listed[first_new..];
+        let grown: Span = fresh.iter().map(|it| it.identity.duration).sum();
+        if let Some(first) = fresh.first_mut() {
+            first.lost = lost;
+            first.broken = broken.or(was_ended.then_some(Break::NewRun)).or_else(|| {
+                let own = u64::from(first.segment.discontinuity);
+                let unseen =
+                    before.is_some_and(|dsn| first.identity.discontinuity_sequence > dsn + own);
+                unseen.then_some(Break::Hole)
+            });
+            if lost.is_some() {
+                self.phase = Phase::default();
+            }
+            self.phase
+                .grew(middle(sent, now), first.identity.duration, grown);
+            self.grew(now);
+        } else {
+            self.phase.unchanged(middle(sent, now));
+        }
+        let lag = self.phase.lag(middle(sent, now));
+        listed[first_new..].iter_mut().for_each(|it| it.lag = lag);
+        Some((first_new, broken.is_some()))
+    }
+
+    fn grew(&mut self, now: Timestamp) {
+        if self.healthy_since.is_none() || self.is_pausing(now) {
+            self.healthy_since = Some(now);
+        }
+        self.grown_at = now;
+        self.trouble = None;
+    }
+
+    /// After a change: never before the last segment's duration and half a target duration
+    /// (or, strictly, the target duration), from the start of this load (C-09).
+    fn schedule(&mut self, stage: &mut Stage<'_>, sent: Timestamp) {
+        if self.ended {
+            self.look_after_the_end(stage, sent);
+            return;
+        }
+        let target_duration = self.target_duration();
+        let (last, mean) = self.pacing.unwrap_or((target_duration, target_duration));
+        let least = match self.reload {
+            ReloadPolicy::LastSegment => last.max(target_duration.half()),
+            ReloadPolicy::TargetDuration => last.max(target_duration),
+        };
+        let now = stage.now.monotonic;
+        // An older list teaches nothing, and what it lacks may stand in the very next answer.
+        self.next_load = Some(if self.older {
+            sent + least
+        } else {
+            self.phase.next_load(now, sent + least, mean)
+        });
+    }
+
+    fn say_flaws(&mut self, stage: &mut Stage<'_>, flaws: &[Flaw]) {
+        for flaw in flaws {
+            if self.flaws.len() < config::MOST_FLAWS_SAID && !self.flaws.contains(flaw) {
+                self.flaws.push(flaw.clone());
+                stage.notify(Notice::PlaylistFlaw {
+                    source: self.source,
+                    flaw: flaw.clone(),
+                });
+            }
+        }
+    }
+}
+
+/// Lines that promise low latency, or name parts at the source: the relay plays such a source as an
+/// ordinary one and must not promise what it does not do.
+fn is_low_latency(line: &str) -> bool {
+    const TAGS: [&str; 6] = [
+        "PART",
+        "PART-INF",
+        "SERVER-CONTROL",
+        "PRELOAD-HINT",
+        "RENDITION-REPORT",
+        "SKIP",
+    ];
+    let tag = line
+        .strip_prefix("#EXT-X-")
+        .map(|rest| rest.split(':').next().unwrap_or(rest));
+    tag.is_some_and(|tag| TAGS.contains(&tag))
+}
+
+/// The moment a load stands for: the server looked somewhere between the two.
+fn middle(sent: Timestamp, received: Timestamp) -> Timestamp {
+    sent + received.since(sent).half()
+}
+
+fn slower(target_duration: Span, tries: u32) -> Span {
+    (target_duration.half() * (1 << tries.min(16))).min(config::SLOWEST_RETRY)
+}
+
+/// Reads a media playlist; one of another kind, or from nowhere, is refused.
+fn understand(url: &str, body: &[u8]) -> Result<(Url, MediaPlaylist), Refusal> {
+    let mut list = match playlist::parse(body).map_err(Refusal::Playlist)? {
+        Playlist::Media(list) => list,
+        Playlist::Multivariant(list) => {
+            let uris = list.variants.iter().map(|variant| &*variant.uri);
+            let uris = uris.take(MOST_VARIANTS_TOLD).collect::<Vec<_>>().join(" ");
+            return Err(Refusal::Multivariant(uris.into()));
+        }
+    };
+    if list.last_uri_may_be_cut() {
+        // It is sure once a later body repeats it; until then it is not listed.
+        list.segments.pop();
+    }
+    let base = Url::parse(url).map_err(|_| Refusal::BadBase(url.into()))?;
+    Ok((base, list))
+}
+
+fn offer(base: &Url, base_text: &Arc<str>, mut segment: Segment, now: Timestamp) -> Offered {
+    segment.tags.retain(|line| !is_low_latency(line));
+    let resolved = resolve(base, &segment.uri);
+    let path = resolved
+        .as_ref()
+        .map_or_else(|_| Arc::clone(&segment.uri), |url| url.path().into());
+    Offered {
+        identity: Identity {
+            media_sequence: segment.media_sequence,
+            path,
+            byte_range: segment.byte_range.map(|range| (range.offset, range.length)),
+            date_time: segment.date_time,
+            discontinuity_sequence: segment.discontinuity_sequence,
+            duration: segment.duration,
+        },
+        base: Arc::clone(base_text),
+        url: resolved.map(|url| String::from(url).into()),
+        segment,
+        first_listed: now,
+        lag: Span::ZERO,
+        broken: None,
+        lost: None,
+    }
+}
+
+/// RFC 3986 5.2 against the URL that answered (C-34, C-35); http and https only (C-36).
+pub(crate) fn resolve(base: &Url, uri: &str) -> Result<Url, FetchError> {
+    let refused = || {
+        FetchError::BadUrl(
+            uri.chars()
+                .take(config::MOST_QUOTED)
+                .collect::<String>()
+                .into(),
+        )
+    };
+    let url = base.join(uri).map_err(|_| refused())?;
+    let fetched = matches!(url.scheme(), "http" | "https");
+    let fits = url.as_str().len() <= config::MAX_URL_BYTES;
+    if fetched && fits {
+        Ok(url)
+    } else {
+        Err(refused())
+    }
+}

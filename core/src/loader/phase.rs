@@ -1,0 +1,262 @@
+//! When does the source publish? Learnt from what was seen, so that a new segment is seen soon after
+//! it appears.
+//!
+//! A segment `n` appears at `phase + end(n)`, where `end(n)` is the sum of the durations up to it and
+//! the phase is unknown. Each load narrows it: what was listed had appeared, what was not had not. A
+//! load that finds a segment late cannot be made earlier the next time, as the wait after a change
+//! is at least a segment long; but by waiting nearly two segments once, the next load lands on any
+//! earlier phase. So a binary search over such waits finds the phase in a handful of loads, and
+//! from then on each load follows the source's own publishing.
+
+use crate::time::{Span, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// Two clocks that count the same seconds differ by less than this, in parts per million; so much
+/// the search distrusts an old bound.
+const DRIFT_PPM: i64 = 500;
+/// The search ends when the phase is known to this part of a segment...
+const RESOLUTION: i64 = 24;
+/// ... and begins again when it has become as uncertain as this part.
+const UNCERTAIN: i64 = 10;
+/// A load that is late by less than this part of a segment is not worth a long wait.
+const TOLERANCE: i64 = 12;
+/// How fast bounds that contradict each other (a source that jitters) move towards what is seen.
+const FORGET: i64 = 16;
+
+/// What is known of a source's publishing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Phase {
+    /// The sum of the durations of all segments seen, in microseconds: `end` of the newest.
+    end: i64,
+    /// The load before: its moment, and what it saw.
+    previous: Option<Seen>,
+    /// The newest segment had appeared by this phase at a load.
+    seen: Option<i64>,
+    /// A segment had not appeared yet by this phase, and when that was found.
+    unseen: Option<(i64, Timestamp)>,
+    /// The search has ended: it costs a late segment each time, so it is not begun again lightly.
+    settled: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Seen {
+    at: Timestamp,
+    end: i64,
+}
+
+impl Phase {
+    /// A load, taken as of `at`, found new segments: the first of them `first` long, `all` together.
+    pub(crate) fn grew(&mut self, at: Timestamp, first: Span, all: Span) {
+        self.end = self.end.saturating_add(micros(all));
+        let seen = micros_of(at) - self.end;
+        if let Some(previous) = self.previous {
+            let unseen = micros_of(previous.at) - previous.end - micros(first);
+            let distrusted = self.unseen_by(at).unwrap_or(i64::MIN);
+            self.unseen = Some((unseen.max(distrusted), at));
+        }
+        self.seen = Some(match (self.seen, self.unseen) {
+            // Bounds in conflict: the source jitters, or drifts. Both give way to what is seen now.
+            (Some(old), Some((unseen, since))) if unseen >= old.min(seen) => {
+                let earliest = old.min(seen) + (seen - old).max(0) / FORGET;
+                self.unseen = Some((unseen - (unseen - earliest) / FORGET, since));
+                earliest
+            }
+            (Some(old), _) => old.min(seen),
+            (None, _) => seen,
+        });
+        self.previous = Some(Seen { at, end: self.end });
+    }
+
+    /// A load, taken as of `at`, found nothing new.
+    pub(crate) fn unchanged(&mut self, at: Timestamp) {
+        if let Some(previous) = &mut self.previous {
+            previous.at = at;
+        }
+    }
+
+    /// When to load next: on the learnt phase, and never before `earliest`.
+    /// `segment` is how long the next segments are expected to be.
+    pub(crate) fn next_load(
+        &mut self,
+        now: Timestamp,
+        earliest: Timestamp,
+        segment: Span,
+    ) -> Timestamp {
+        let Some(seen) = self.seen else {
+            return earliest;
+        };
+        let segment = micros(segment).max(1);
+        let unknown = self.unseen_by(now).map_or(segment, |unseen| seen - unseen);
+        self.settled = unknown <= segment / if self.settled { UNCERTAIN } else { RESOLUTION };
+        let due = self.target(now, seen, segment) + self.end;
+        let tolerance = if self.settled { segment / TOLERANCE } else { 0 };
+        let wanted = micros_of(earliest) - tolerance;
+        let steps = (wanted - due).max(0).div_euclid(segment)
+            + i64::from((wanted - due).max(0).rem_euclid(segment) != 0);
+        let at = due + steps.max(1) * segment;
+        earliest.max(Timestamp::from_micros(at.max(0) as u64))
+    }
+
+    /// When to look again for a segment that was due and not there: on the phase if that is still
+    /// to come, else as soon as allowed.
+    pub(crate) fn next_look(
+        &self,
+        now: Timestamp,
+        earliest: Timestamp,
+        segment: Span,
+    ) -> Timestamp {
+        let Some(seen) = self.seen else {
+            return earliest;
+        };
+        let due = self.target(now, seen, micros(segment).max(1)) + self.end + micros(segment);
+        earliest.max(Timestamp::from_micros(due.max(0) as u64))
+    }
+
+    /// How long before `at` the newest segment appeared, as far as is known.
+    pub(crate) fn lag(&self, at: Timestamp) -> Span {
+        let (Some(seen), Some((unseen, _))) = (self.seen, self.unseen) else {
+            return Span::ZERO;
+        };
+        let middle = (seen.min(unseen) + (seen.max(unseen) - seen.min(unseen)) / 2) + self.end;
+        Span::from_micros((micros_of(at) - middle).max(0) as u64)
+    }
+
+    /// The phase to aim at: the middle of what is unknown, or just behind the segment's appearance.
+    fn target(&self, now: Timestamp, seen: i64, segment: i64) -> i64 {
+        let Some(unseen) = self.unseen_by(now) else {
+            return seen;
+        };
+        // Nothing is learnt by a bound that is more than a segment away.
+        let unknown = (seen - unseen).min(segment);
+        if unknown <= 0 {
+            unseen + (-unknown / 4).max(segment / 64)
+        } else if self.settled {
+            seen
+        } else {
+            seen - unknown / 2
+        }
+    }
+
+    fn unseen_by(&self, now: Timestamp) -> Option<i64> {
+        let (unseen, since) = self.unseen?;
+        Some(unseen - micros(now.since(since)) * DRIFT_PPM / 1_000_000)
+    }
+}
+
+fn micros(span: Span) -> i64 {
+    i64::try_from(span.as_micros()).unwrap_or(i64::MAX / 4)
+}
+
+fn micros_of(at: Timestamp) -> i64 {
+    i64::try_from(at.as_micros()).unwrap_or(i64::MAX / 4)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Polls a source whose n-th segment appears at `phase + n × segment + jitter(n)` as the loader
+    /// does, and gives the lag of each segment behind its appearance, in milliseconds.
+    fn lags(
+        segment: u64,
+        target: u64,
+        phase: u64,
+        jitter: impl Fn(u64) -> u64,
+        loads: u64,
+    ) -> Vec<u64> {
+        let appears = |n: u64| 1_000_000 + phase + n * segment + jitter(n);
+        let mut learnt = Phase::default();
+        let (mut at, mut listed, mut lags) = (1_000_000 + 5 * segment, 0, Vec::new());
+        for _ in 0..loads {
+            let newest = (listed..).take_while(|n| appears(*n) <= at).count() as u64 + listed;
+            let now = Timestamp::from_micros(at);
+            let length = Span::from_micros(segment);
+            if newest > listed {
+                lags.extend((listed..newest).map(|n| (at - appears(n)) / 1_000));
+                learnt.grew(now, length, length * (newest - listed));
+                listed = newest;
+                let earliest = now + Span::from_micros(segment.max(target / 2));
+                at = learnt.next_load(now, earliest, length).as_micros();
+            } else {
+                learnt.unchanged(now);
+                let earliest = now + Span::from_micros(target / 2);
+                at = learnt.next_look(now, earliest, length).as_micros();
+            }
+        }
+        lags
+    }
+
+    fn percentile(lags: &[u64], percent: usize) -> u64 {
+        let mut sorted = lags.to_vec();
+        sorted.sort_unstable();
+        sorted[(sorted.len() - 1) * percent / 100]
+    }
+
+    #[test]
+    fn a_regular_source_is_followed_closely_after_a_minute() {
+        for phase in (0..2_000_000).step_by(37_000) {
+            let lags = lags(2_000_000, 2_000_000, phase, |_| 0, 1_000);
+            let after_a_minute = &lags[35..];
+            assert!(
+                percentile(after_a_minute, 50) < 100,
+                "phase {phase}: {after_a_minute:?}"
+            );
+            assert!(
+                percentile(after_a_minute, 95) < 200,
+                "phase {phase}: {after_a_minute:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn segments_shorter_than_the_target_duration_do_not_fall_behind() {
+        for phase in (0..5_005_000).step_by(91_000) {
+            let lags = lags(5_005_000, 6_000_000, phase, |_| 0, 1_000);
+            let after_a_minute = &lags[17..];
+            assert!(
+                percentile(after_a_minute, 50) < 300,
+                "phase {phase}: {after_a_minute:?}"
+            );
+            assert!(
+                percentile(after_a_minute, 95) < 900,
+                "phase {phase}: {after_a_minute:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_jittering_source_is_followed_at_the_late_end_of_its_jitter() {
+        for phase in (0..2_000_000).step_by(91_000) {
+            // Up to 100 ms, in an order that does not repeat soon.
+            let jitter = |n: u64| n.wrapping_mul(2_654_435_761) % 100 * 1_000;
+            let lags = lags(2_000_000, 2_000_000, phase, jitter, 2_000);
+            let after_a_minute = &lags[35..];
+            assert!(
+                percentile(after_a_minute, 50) < 200,
+                "phase {phase}: {after_a_minute:?}"
+            );
+            assert!(
+                percentile(after_a_minute, 95) < 600,
+                "phase {phase}: {after_a_minute:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_source_that_drifts_is_followed() {
+        for drift in [40_u64, 200] {
+            let late = lags(2_000_000, 2_000_000, 300_000, |n| n * 2 * drift, 3_000);
+            assert!(percentile(&late[35..], 50) < 200, "{:?}", &late[35..]);
+            assert!(percentile(&late[35..], 90) < 600, "{:?}", &late[35..]);
+            let early = lags(
+                2_000_000,
+                2_000_000,
+                300_000,
+                |n| (3_000 * 3 - n) * 2 * drift,
+                3_000,
+            );
+            assert!(percentile(&early[35..], 50) < 200, "{:?}", &early[35..]);
+            assert!(percentile(&early[35..], 95) < 600, "{:?}", &early[35..]);
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! Going on from a checkpoint: the window before the restart, as far as it is still there or can be
+//! had again byte for byte (S-70).
+
+use super::{Entry, Publisher, Seen};
+use crate::checkpoint::{Checkpoint, Identity};
+use crate::command::{Command, ObjectCheck};
+use crate::event::StoreError;
+use crate::ids::{ContentHash, Generation, ObjectName, RequestId};
+use crate::notice::{Notice, StoreWork};
+use crate::stage::Stage;
+use crate::time::{Now, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+use super::retention::Retention;
+use crate::config;
+
+/// What is not yet known to be there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Restoring {
+    /// The store has not been asked.
+    Unasked { again_at: Timestamp },
+    /// The store is looking.
+    Asked(RequestId),
+    /// These are not there; the source is asked for them once its list is known.
+    Missing(BTreeSet<ObjectName>),
+    /// These are being downloaded again; those that were tried in vain are lost.
+    Fetching {
+        awaited: BTreeSet<ObjectName>,
+        lost: BTreeSet<ObjectName>,
+    },
+}
+
+impl Publisher {
+    /// Takes over from an earlier process.
+    pub(crate) fn restore(&mut self, now: Now, saved: &Checkpoint) {
+        self.target_duration = Some(saved.target_duration);
+        self.media_sequence = Some(saved.media_sequence);
+        self.discontinuity_sequence = saved.discontinuity_sequence;
+        self.independent_segments = saved.independent_segments;
+        self.head.clone_from(&saved.head);
+        self.ended = saved.ended;
+        self.begins_run = saved.ended;
+        self.window = saved
+            .window
+            .iter()
+            .map(|it| Entry {
+                segment: it.segment.clone(),
+                stored: it.stored.clone(),
+                identity: it.identity.clone(),
+                longest_playlist: it.longest_playlist,
+                appeared: now.monotonic,
+                generation: Generation::default(),
+                seen: Seen::Surely,
+            })
+            .collect();
+        self.retention = Retention::restored(now, &saved.retired);
+        self.restoring = Some(Restoring::Unasked {
+            again_at: now.monotonic,
+        });
+    }
+
+    /// Asks the store what is left, where that has not been done.
+    pub(crate) fn ask_store(&mut self, stage: &mut Stage<'_>) {
+        let Some(Restoring::Unasked { again_at }) = self.restoring else {
+            return;
+        };
+        if again_at > stage.now.monotonic {
+            return;
+        }
+        let request = stage.request();
+        let listed = self.objects().map(|it| ObjectCheck {
+            object: it.object.clone(),
+            length: it.length,
+            hash: it.hash,
+        });
+        let objects = listed.collect();
+        let keep = self.retention.waiting_objects();
+        self.restoring = Some(Restoring::Asked(request));
+        stage.commands.push(Command::CheckObjects {
+            request,
+            epoch: stage.epoch,
+            objects,
+            keep,
+        });
+    }
+
+    /// The store has not told yet what is left: nothing else is begun.
+    pub(crate) fn is_asking_store(&self) -> bool {
+        matches!(
+            self.restoring,
+            Some(Restoring::Unasked { .. } | Restoring::Asked(_))
+        )
+    }
+
+    /// When the store is to be asked again.
+    pub(crate) fn ask_again_at(&self) -> Option<Timestamp> {
+        match self.restoring {
+            Some(Restoring::Unasked { again_at }) => Some(again_at),
+            Some(Restoring::Asked(_) | Restoring::Missing(_) | Restoring::Fetching { .. })
+            | None => None,
+        }
+    }
+
+    /// Takes the store's answer; `false` where the request is another's.
+    pub(crate) fn checked(
+        &mut self,
+        stage: &mut Stage<'_>,
+        request: RequestId,
+        outcome: &Result<Vec<ObjectCheck>, StoreError>,
+    ) -> bool {
+        if self.restoring != Some(Restoring::Asked(request)) {
+            return false;
+        }
+        match outcome {
+            Ok(present) => {
+                let missing = self.objects().filter(|it| {
+                    !present
+                        .iter()
+                        .any(|is| is.object == it.object && is.hash == it.hash)
+                });
+                let missing: BTreeSet<_> = missing.map(|it| it.object.clone()).collect();
+                self.restoring = Some(Restoring::Missing(missing.clone()));
+                if missing.is_empty() {
+                    self.restored(stage, &missing);
+                }
+            }
+            Err(error) => {
+                let (what, error) = (StoreWork::Check, error.clone());
+                stage.notify(Notice::StoreFailed { what, error });
+                let again_at = stage.now.monotonic + config::PUBLISH_RETRY;
+                self.restoring = Some(Restoring::Unasked { again_at });
+            }
+        }
+        true
+    }
+
+    /// Which of the missing segments are worth asking the source for: those after the last one that
+    /// `is_offered` does not know, since the window begins behind that in any case.
+    pub(crate) fn wanted_again(
+        &mut self,
+        is_offered: impl Fn(&Identity) -> bool,
+    ) -> Vec<(Identity, ObjectName, ContentHash)> {
+        let Some(Restoring::Missing(missing)) = &self.restoring else {
+            return Vec::new();
+        };
+        let (mut wanted, mut lost) = (Vec::new(), BTreeSet::new());
+        for entry in &self.window {
+            let Some(stored) = entry
+                .stored
+                .as_ref()
+                .filter(|it| missing.contains(&it.object))
+            else {
+                continue;
+            };
+            match entry
+                .identity
+                .as_ref()
+                .filter(|identity| is_offered(identity))
+            {
+                Some(identity) => {
+                    wanted.push((identity.clone(), stored.object.clone(), stored.hash));
+                }
+                None => {
+                    wanted.clear();
+                    lost.insert(stored.object.clone());
+                }
+            }
+        }
+        let awaited = wanted.iter().map(|(_, object, _)| object.clone()).collect();
+        self.restoring = Some(Restoring::Fetching { awaited, lost });
+        wanted
+    }
+
+    /// A segment is there again, or is lost.
+    pub(crate) fn had_again(&mut self, object: &ObjectName, restored: bool) {
+        if let Some(Restoring::Fetching { awaited, lost }) = &mut self.restoring {
+            awaited.remove(object);
+            if !restored {
+                lost.insert(object.clone());
+            }
+        }
+    }
+
+    /// Goes on as soon as nothing is awaited.
+    pub(crate) fn finish_restoring(&mut self, stage: &mut Stage<'_>) {
+        if let Some(Restoring::Fetching { awaited, lost }) = &self.restoring
+            && awaited.is_empty()
+        {
+            let lost = lost.clone();
+            self.restored(stage, &lost);
+        }
+    }
+
+    /// Goes on without what is still missing: it can be had from nowhere any more.
+    pub(crate) fn abandon_restoring(&mut self, stage: &mut Stage<'_>) {
+        match self.restoring.take() {
+            None => {}
+            Some(Restoring::Unasked { .. } | Restoring::Asked(_)) => {
+                let all = self.objects().map(|stored| stored.object.clone()).collect();
+                self.restored(stage, &all);
+            }
+            Some(Restoring::Missing(lost)) => self.restored(stage, &lost),
+            Some(Restoring::Fetching {
+                mut awaited,
+                mut lost,
+            }) => {
+                lost.append(&mut awaited);
+                self.restored(stage, &lost);
+            }
+        }
+    }
+
+    /// The window begins after the last segment that cannot be had again.
+    fn restored(&mut self, stage: &mut Stage<'_>, lost: &BTreeSet<ObjectName>) {
+        let is_lost = |entry: &Entry| {
+            entry
+                .stored
+                .as_ref()
+                .is_some_and(|stored| lost.contains(&stored.object))
+        };
+        let cut = self
+            .window
+            .iter()
+            .rposition(is_lost)
+            .map_or(0, |last| last + 1);
+        for entry in self.window.drain(..cut) {
+            self.media_sequence = self.media_sequence.map(|number| number + 1);
+            self.discontinuity_sequence += u64::from(entry.segment.discontinuity);
+            let still_there = entry.stored.filter(|stored| !lost.contains(&stored.object));
+            if let Some(stored) = still_there {
+                let keep_for = entry.segment.duration + entry.longest_playlist;
+                self.retention
+                    .retire(stored.object, stage.now.monotonic + keep_for);
+            }
+        }
+        self.restoring = None;
+        self.catching_up = true;
+        // The list is served again at once, as it was.
+        self.dirty = !self.window.is_empty();
+        stage.notify(Notice::Restored {
+            listed: self.window.len(),
+            lost: cut,
+        });
+    }
+}

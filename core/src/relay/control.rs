@@ -1,0 +1,202 @@
+//! What the channel's owner wants: configurations, stop, shutdown; and cleaning up after them.
+
+use super::lane::{Lane, Role};
+use super::{Relay, ShutDown};
+use crate::command::Command;
+use crate::config::{self, Spec};
+use crate::downloader::Leftovers;
+use crate::event::{Configure, Desired};
+use crate::ids::RequestId;
+use crate::notice::{Break, Notice, Reason, State, SwitchReason};
+use crate::stage::Stage;
+use std::sync::Arc;
+
+impl Relay {
+    /// Takes a configuration; the one before stays in force where it cannot be.
+    pub(super) fn configure(&mut self, stage: &mut Stage<'_>, wanted: Configure) {
+        let Configure {
+            revision,
+            desired,
+            spec,
+        } = wanted;
+        if self.revision.is_some_and(|in_force| revision <= in_force) || self.shutdown.is_some() {
+            return;
+        }
+        self.revision = Some(revision);
+        if let Err(why) = spec.validate() {
+            stage.notify(Notice::ConfigureRefused { revision, why });
+            return;
+        }
+        self.generation.0 += 1;
+        stage.notify(Notice::Configured {
+            revision,
+            generation: self.generation.0,
+        });
+        self.publisher.reconfigure(spec.window, spec.hole);
+        self.desired = desired;
+        let before = self.spec.replace(spec);
+        match desired {
+            Desired::Stop => self.stop(stage),
+            Desired::Run if self.active.is_none() => self.run(stage),
+            Desired::Run => self.change(stage, before),
+        }
+    }
+
+    /// Begins a run.
+    fn run(&mut self, stage: &mut Stage<'_>) {
+        let Some(spec) = self.spec.clone() else {
+            return;
+        };
+        let now = stage.now;
+        self.run_since = now.monotonic;
+        self.publisher.reopen();
+        let mut lane = self.lane(stage, 0, Role::Relaying);
+        if let Some(saved) = self.checkpoint.take() {
+            self.publisher.restore(now, &saved);
+            let silence = now.wall.since(saved.saved_at);
+            let known_source = |url: &Arc<str>| spec.sources.iter().position(|it| it.url == *url);
+            let position = saved
+                .position
+                .and_then(|it| Some((known_source(&it.source_url)?, it)));
+            match position {
+                Some((source, position)) if !saved.ended => {
+                    lane = self.lane(stage, source, Role::Relaying);
+                    self.appended = position.known.last().map(|id| id.media_sequence);
+                    lane.loader.restore(position.known, silence);
+                }
+                Some(_) | None => self.breaks = Some(Break::SwitchedSource),
+            }
+        }
+        self.active = Some(lane);
+        self.become_state(stage, State::Starting, Reason::RunWanted);
+    }
+
+    /// Changes a running channel: what can stay stays, what cannot is replaced once its successor is
+    /// ready.
+    fn change(&mut self, stage: &mut Stage<'_>, before: Option<Arc<Spec>>) {
+        let Some(spec) = self.spec.clone() else {
+            return;
+        };
+        let same_sources = before.is_some_and(|before| before.sources == spec.sources);
+        let generation = self.generation;
+        let index = |url: &Arc<str>| spec.sources.iter().position(|it| it.url == *url);
+        if same_sources {
+            for lane in [&mut self.active, &mut self.next].into_iter().flatten() {
+                lane.loader
+                    .reconfigure(lane.loader.source, generation, spec.reload);
+            }
+            return;
+        }
+        if let Some(next) = self.next.take() {
+            self.close(stage, next);
+        }
+        let Some(active) = &mut self.active else {
+            return;
+        };
+        let place = index(active.url());
+        if let Some(place) = place {
+            active.loader.reconfigure(place, generation, spec.reload);
+        }
+        if place != Some(0) {
+            self.prepare(stage, 0, SwitchReason::Reconfigured);
+        }
+    }
+
+    /// Ends the run: the presentation is closed, and everything under way is dropped.
+    fn stop(&mut self, stage: &mut Stage<'_>) {
+        for lane in [self.active.take(), self.next.take()].into_iter().flatten() {
+            self.close(stage, lane);
+        }
+        if let Some(saved) = self.checkpoint.take() {
+            self.publisher.restore(stage.now, &saved);
+        }
+        self.publisher.abandon_restoring(stage);
+        self.publisher.end(stage);
+        self.appended = None;
+        self.breaks = None;
+        self.become_state(stage, State::Stopped, Reason::StopWanted);
+    }
+
+    /// Takes a stopped presentation down once its time has passed.
+    pub(super) fn finish_stop(&mut self, stage: &mut Stage<'_>) {
+        let due = self.publisher.take_down_due();
+        if self.desired == Desired::Stop && due.is_some_and(|at| at <= stage.now.monotonic) {
+            self.publisher.take_down(stage);
+        }
+    }
+
+    /// The process wants to end.
+    pub(super) fn shut_down(&mut self, stage: &mut Stage<'_>) {
+        if self.shutdown.is_some() {
+            return;
+        }
+        let until = stage.now.monotonic + config::SHUTDOWN_GRACE;
+        self.shutdown = Some(ShutDown::Finishing { until });
+        if let Some(next) = self.next.take() {
+            self.close(stage, next);
+        }
+        if let Some(active) = &mut self.active {
+            let load = active.loader.stop();
+            active.downloader.only_in_flight();
+            self.cancel(stage, load);
+        }
+        self.publisher.hurry();
+    }
+
+    /// Leaves once what was in flight is listed and the checkpoint is saved.
+    pub(super) fn finish_shutdown(&mut self, stage: &mut Stage<'_>) {
+        let Some(ShutDown::Finishing { until }) = self.shutdown else {
+            return;
+        };
+        let in_flight = self
+            .active
+            .as_ref()
+            .is_some_and(|lane| lane.downloader.in_flight() > 0);
+        if stage.now.monotonic < until && (in_flight || !self.publisher.is_settled()) {
+            return;
+        }
+        let position = self.position();
+        self.shutdown = Some(match self.publisher.saved(stage, position) {
+            // A window that is still being restored is saved as it was found.
+            Some(checkpoint) if self.publisher.restoring.is_none() => {
+                let request = stage.request();
+                let epoch = stage.epoch;
+                stage.commands.push(Command::SaveCheckpoint {
+                    request,
+                    epoch,
+                    checkpoint,
+                });
+                ShutDown::Saving(request)
+            }
+            Some(_) | None => ShutDown::Finished,
+        });
+        if let Some(active) = self.active.take() {
+            self.close(stage, active);
+        }
+    }
+
+    /// Drops a lane and all its work.
+    pub(super) fn close(&mut self, stage: &mut Stage<'_>, lane: Lane) {
+        let (load, left) = lane.close();
+        self.cancel(stage, load);
+        self.abandon(stage, left);
+    }
+
+    fn cancel(&mut self, stage: &mut Stage<'_>, load: Option<RequestId>) {
+        if let Some(request) = load {
+            self.abandoned.insert(request, None);
+            stage.commands.push(Command::Cancel { request });
+        }
+    }
+
+    /// Cancels downloads and deletes objects that will never be listed.
+    pub(super) fn abandon(&mut self, stage: &mut Stage<'_>, left: Leftovers) {
+        for (request, object) in left.requests {
+            self.abandoned.insert(request, Some(object));
+            stage.commands.push(Command::Cancel { request });
+        }
+        for object in left.objects {
+            self.publisher.retention.retire(object, stage.now.monotonic);
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! One source being followed: its playlist, its segments. A channel relays one lane and may prepare
+//! another.
+
+use crate::config::{self, ReloadPolicy, Source};
+use crate::downloader::{Downloader, Leftovers};
+use crate::event::{FetchError, LoadedPlaylist};
+use crate::ids::Generation;
+use crate::loader::{Listing, Loader, Offered};
+use crate::notice::{SwitchReason, Trouble};
+use crate::stage::Stage;
+use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// A source and what is under way from it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Lane {
+    pub(super) loader: Loader,
+    pub(super) downloader: Downloader,
+    pub(super) role: Role,
+    /// It has a first listing.
+    pub(super) listed: bool,
+    /// Names the objects that this process stores.
+    tag: u32,
+    started: Timestamp,
+    /// The newest segments of the last listing, for a lane that only watches.
+    latest: Vec<Offered>,
+}
+
+/// What a lane is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Role {
+    /// Viewers get its segments.
+    Relaying,
+    /// It takes over as soon as its first segment is ready.
+    Preparing { why: SwitchReason, since: Timestamp },
+    /// Its playlist is loaded to see whether it is healthy; nothing is downloaded.
+    Watching,
+}
+
+impl Lane {
+    pub(super) fn new(
+        now: Timestamp,
+        role: Role,
+        (source, config): (usize, &Source),
+        generation: Generation,
+        reload: ReloadPolicy,
+        tag: u32,
+    ) -> Self {
+        Self {
+            loader: Loader::new(now, source, config, generation, reload),
+            downloader: Downloader::default(),
+            role,
+            listed: false,
+            tag,
+            started: now,
+            latest: Vec::new(),
+        }
+    }
+
+    /// Loads and downloads what is due.
+    pub(super) fn advance(&mut self, stage: &mut Stage<'_>) {
+        self.loader.advance(stage);
+        if self.role != Role::Watching {
+            let from = (self.loader.source, self.loader.generation);
+            self.downloader.advance(stage, from, self.tag);
+        }
+    }
+
+    /// Takes a load. Gives the listing that is to be taken up, where it has one to give.
+    pub(super) fn loaded(
+        &mut self,
+        stage: &mut Stage<'_>,
+        outcome: Result<LoadedPlaylist, FetchError>,
+    ) -> Option<Listing> {
+        let listing = self.loader.loaded(stage, outcome)?;
+        match self.role {
+            Role::Relaying | Role::Preparing { .. } => Some(listing),
+            Role::Watching => {
+                let skip = listing.listed.len().saturating_sub(config::START_SEGMENTS);
+                self.latest = listing.listed.into_iter().skip(skip).collect();
+                None
+            }
+        }
+    }
+
+    /// A lane that watched prepares to take over, from the newest segments it has seen.
+    pub(super) fn promote(&mut self, now: Timestamp, why: SwitchReason) {
+        self.role = Role::Preparing { why, since: now };
+        let listed = std::mem::take(&mut self.latest);
+        let count = match why {
+            SwitchReason::Stalled => listed.len(),
+            SwitchReason::FirstIsHealthy | SwitchReason::Reconfigured => 1,
+        };
+        self.listed = !listed.is_empty();
+        let listing = Listing {
+            listed,
+            first_new: 0,
+            restarted: false,
+            target_duration: self.loader.target_duration(),
+            head: Vec::new(),
+            independent_segments: false,
+        };
+        self.downloader.listed(&listing, count);
+    }
+
+    /// When a segment last came, or the lane began: the measure of its health.
+    pub(super) fn progress_at(&self) -> Timestamp {
+        self.downloader
+            .stored_at
+            .map_or(self.started, |at| at.max(self.started))
+    }
+
+    /// Why nothing comes.
+    pub(super) fn trouble(&self) -> Trouble {
+        match (&self.loader.trouble, &self.downloader.trouble) {
+            (Some(Trouble::Unchanged) | None, Some(error)) => Trouble::Segments(error.clone()),
+            (Some(trouble), _) => trouble.clone(),
+            (None, None) => Trouble::Unchanged,
+        }
+    }
+
+    /// Ends all its work.
+    pub(super) fn close(mut self) -> (Option<crate::ids::RequestId>, Leftovers) {
+        (self.loader.stop(), self.downloader.clear())
+    }
+
+    pub(super) fn url(&self) -> &Arc<str> {
+        &self.loader.url
+    }
+}

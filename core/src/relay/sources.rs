@@ -1,0 +1,281 @@
+//! Which source is relayed: failover, the return to the first, and make before break.
+
+use super::Relay;
+use super::lane::{Lane, Role};
+use crate::config;
+use crate::event::Desired;
+use crate::loader::Listing;
+use crate::notice::{Break, Notice, SwitchReason};
+use crate::stage::Stage;
+use crate::time::{Span, Timestamp, WallTime};
+
+/// Date-times of two sources that are further apart come from clocks that mean different things.
+const COMPARABLE_CLOCKS: Span = Span::from_secs(60);
+
+impl Relay {
+    pub(super) fn lane(&self, stage: &Stage<'_>, source: usize, role: Role) -> Lane {
+        let now = stage.now.monotonic;
+        let spec = self
+            .spec
+            .as_ref()
+            .map(|spec| (spec.sources.get(source), spec.reload));
+        let (Some(config), reload) = spec.unwrap_or_default() else {
+            unreachable!("a lane is made for a source of the spec in force");
+        };
+        Lane::new(
+            now,
+            role,
+            (source, config),
+            self.generation,
+            reload,
+            self.tag,
+        )
+    }
+
+    /// Begins to prepare another source while the present one goes on.
+    pub(super) fn prepare(&mut self, stage: &mut Stage<'_>, source: usize, why: SwitchReason) {
+        let since = stage.now.monotonic;
+        stage.notify(Notice::Preparing { source, why });
+        let lane = self.lane(stage, source, Role::Preparing { why, since });
+        if let Some(before) = self.next.replace(lane) {
+            self.close(stage, before);
+        }
+    }
+
+    /// Looks at the health of the sources and acts on it.
+    pub(super) fn advance_sources(&mut self, stage: &mut Stage<'_>) {
+        if self.desired == Desired::Stop || self.shutdown.is_some() {
+            return;
+        }
+        let (Some(spec), Some(active)) = (self.spec.clone(), &self.active) else {
+            return;
+        };
+        let now = stage.now.monotonic;
+        let (count, in_use) = (spec.sources.len(), active.loader.source);
+        let stalled = self.stalled_at().is_some_and(|at| at <= now);
+        let may_switch = self.may_switch_at() <= now;
+        match self.next.as_ref().map(|next| next.role) {
+            None if stalled && may_switch && count > 1 => {
+                self.prepare(stage, (in_use + 1) % count, SwitchReason::Stalled);
+            }
+            None if in_use != 0 && self.active_is_current() => {
+                self.next = Some(self.lane(stage, 0, Role::Watching));
+            }
+            Some(Role::Watching) if stalled && may_switch => {
+                self.leave_stalled(stage, in_use, count);
+            }
+            Some(Role::Watching) if may_switch => {
+                self.return_to_first(stage);
+            }
+            Some(Role::Preparing { why, since }) => {
+                self.go_on_preparing(stage, why, since, (in_use, count));
+            }
+            None | Some(Role::Watching | Role::Relaying) => {}
+        }
+        self.take_over_if_ready(stage);
+    }
+
+    /// The active lane's source is one of the configuration in force.
+    fn active_is_current(&self) -> bool {
+        self.active
+            .as_ref()
+            .is_some_and(|lane| lane.loader.generation == self.generation)
+    }
+
+    /// When the active source counts as stalled.
+    pub(super) fn stalled_at(&self) -> Option<Timestamp> {
+        let active = self.active.as_ref().filter(|lane| !lane.loader.ended)?;
+        Some(active.progress_at() + config::stalled_after(active.loader.target_duration()))
+    }
+
+    pub(super) fn may_switch_at(&self) -> Timestamp {
+        self.last_switch
+            .map_or(Timestamp::default(), |at| at + config::SWITCH_AT_MOST_EVERY)
+    }
+
+    fn leave_stalled(&mut self, stage: &mut Stage<'_>, in_use: usize, count: usize) {
+        let why = SwitchReason::Stalled;
+        let now = stage.now.monotonic;
+        let Some(watched) = &mut self.next else {
+            return;
+        };
+        let healthy = watched.loader.healthy_for(now) > Span::ZERO;
+        let other = (in_use + 1) % count;
+        if healthy || other == watched.loader.source {
+            stage.notify(Notice::Preparing {
+                source: watched.loader.source,
+                why,
+            });
+            watched.promote(now, why);
+        } else {
+            self.prepare(stage, other, why);
+        }
+    }
+
+    fn return_to_first(&mut self, stage: &mut Stage<'_>) {
+        let now = stage.now.monotonic;
+        let Some(watched) = &mut self.next else {
+            return;
+        };
+        if watched.loader.healthy_for(now) >= config::RETURN_AFTER {
+            let why = SwitchReason::FirstIsHealthy;
+            stage.notify(Notice::Preparing {
+                source: watched.loader.source,
+                why,
+            });
+            watched.promote(now, why);
+        }
+    }
+
+    /// When a preparation is given up.
+    pub(super) fn preparation_ends(&self) -> Option<Timestamp> {
+        let next = self.next.as_ref()?;
+        match next.role {
+            Role::Preparing { since, .. } => {
+                Some(since + config::stalled_after(next.loader.target_duration()))
+            }
+            Role::Relaying | Role::Watching => None,
+        }
+    }
+
+    fn go_on_preparing(
+        &mut self,
+        stage: &mut Stage<'_>,
+        why: SwitchReason,
+        since: Timestamp,
+        (in_use, count): (usize, usize),
+    ) {
+        let now = stage.now.monotonic;
+        let recovered = self
+            .active
+            .as_ref()
+            .is_some_and(|lane| lane.progress_at() > since);
+        if why == SwitchReason::Stalled && recovered {
+            if let Some(next) = self.next.take() {
+                self.close(stage, next);
+            }
+            return;
+        }
+        if self.preparation_ends().is_none_or(|at| at > now) {
+            return;
+        }
+        let Some(next) = &mut self.next else { return };
+        let source = next.loader.source;
+        stage.notify(Notice::PreparationFailed {
+            source,
+            trouble: next.trouble(),
+        });
+        let mut other = (source + 1) % count;
+        if why == SwitchReason::Stalled && other == in_use {
+            other = (other + 1) % count;
+        }
+        match why {
+            // The only one there is goes on being tried.
+            _ if other == source => next.role = Role::Preparing { why, since: now },
+            SwitchReason::Stalled | SwitchReason::Reconfigured => self.prepare(stage, other, why),
+            SwitchReason::FirstIsHealthy => {
+                if let Some(next) = self.next.take() {
+                    self.close(stage, next);
+                }
+            }
+        }
+    }
+
+    /// The lane being prepared takes over once its first segment is stored: make before break.
+    fn take_over_if_ready(&mut self, stage: &mut Stage<'_>) {
+        let now = stage.now.monotonic;
+        let Some(next) = &mut self.next else { return };
+        let Role::Preparing { why, .. } = next.role else {
+            return;
+        };
+        let left = next.downloader.skip_lost(now);
+        let ready = next.downloader.is_ready();
+        self.abandon(stage, left);
+        if !ready {
+            return;
+        }
+        let Some(mut next) = self.next.take() else {
+            return;
+        };
+        next.role = Role::Relaying;
+        let to = next.loader.source;
+        let Some(before) = self.active.replace(next) else {
+            return;
+        };
+        stage.notify(Notice::Switched {
+            from: before.loader.source,
+            to,
+            why,
+        });
+        self.close(stage, before);
+        self.publisher.abandon_restoring(stage);
+        self.last_switch = Some(now);
+        self.breaks = Some(Break::SwitchedSource);
+        self.appended = None;
+    }
+
+    /// Gives a listing to a lane's downloader: at first only what is to be relayed of it.
+    pub(super) fn take_up(&mut self, lane: &mut Lane, listing: &Listing) {
+        let window = self
+            .spec
+            .as_ref()
+            .map_or(config::DEFAULT_WINDOW, |spec| spec.window);
+        let first = !std::mem::replace(&mut lane.listed, true);
+        let take = match lane.role {
+            Role::Preparing { why, .. } if first => self.first_of_switch(why, listing, window),
+            Role::Relaying | Role::Preparing { .. } | Role::Watching => window,
+        };
+        if lane.role == Role::Relaying {
+            self.fetch_again(lane, listing);
+        }
+        // A source that is followed without a break is relayed whole; a window's worth is taken where
+        // it begins, or begins again.
+        let all = !first && !listing.restarted;
+        lane.downloader
+            .listed(listing, if all { usize::MAX } else { take });
+    }
+
+    /// Asks the source for what was listed before our restart and is not in the store.
+    fn fetch_again(&mut self, lane: &mut Lane, listing: &Listing) {
+        let find = |identity: &crate::checkpoint::Identity| {
+            listing
+                .listed
+                .iter()
+                .find(|it| it.identity.is_same(identity))
+        };
+        for (identity, object, hash) in self.publisher.wanted_again(|id| find(id).is_some()) {
+            if let Some(offered) = find(&identity) {
+                lane.downloader.again(offered.clone(), object, hash);
+            }
+        }
+    }
+
+    /// How many of the newest segments of another source to begin with: by date-time where both
+    /// sources have one, else the newest, or three where viewers have been waiting.
+    fn first_of_switch(&self, why: SwitchReason, listing: &Listing, window: usize) -> usize {
+        let newest = self.publisher.newest();
+        let end = newest.and_then(|it| Some(it.date_time? + it.duration));
+        let dated = end.and_then(|end| after(listing, end));
+        dated
+            .unwrap_or(match why {
+                SwitchReason::Stalled => config::START_SEGMENTS,
+                SwitchReason::FirstIsHealthy | SwitchReason::Reconfigured => 1,
+            })
+            .clamp(1, window)
+    }
+}
+
+/// How many segments of the listing lie after `end`; `None` where the clocks cannot be compared.
+fn after(listing: &Listing, end: WallTime) -> Option<usize> {
+    let newest = listing.listed.last()?;
+    let newest_end = newest.segment.date_time? + newest.segment.duration;
+    if newest_end.abs_diff(end) > COMPARABLE_CLOCKS {
+        return None;
+    }
+    let is_after = |it: &&crate::loader::Offered| {
+        it.segment
+            .date_time
+            .is_some_and(|at| at + it.segment.duration.half() > end)
+    };
+    Some(listing.listed.iter().filter(is_after).count())
+}

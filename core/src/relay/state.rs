@@ -1,0 +1,244 @@
+//! What is observed: the state, why, and when something is to be done next.
+
+use super::{Relay, ShutDown};
+use crate::config;
+use crate::event::Desired;
+use crate::ids::Generation;
+use crate::notice::{Notice, Reason, State, Trouble};
+use crate::relay::lane::{Lane, Role};
+use crate::stage::Stage;
+use crate::time::{Now, Span, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// Why a wakeup is wanted: a busy loop is then visible in a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Wake {
+    /// A playlist is due to be loaded.
+    Reload,
+    /// A failed segment is due to be tried again.
+    Retry,
+    /// A segment is due to be given up.
+    GiveUp,
+    /// The next version of our playlist may be published.
+    Publish,
+    /// Something the store refused is due to be tried again.
+    StoreRetry,
+    /// A retired segment may be deleted.
+    Retire,
+    /// The state becomes stale or stalled.
+    Silence,
+    /// A switch of source may be made, or its preparation has taken too long.
+    Switch,
+    /// The grace of a shutdown ends.
+    ShutDown,
+}
+
+/// What is observed of a channel, for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Status {
+    /// See [`State`].
+    pub state: State,
+    /// Why it is in that state; for stale and stalled, as of now.
+    pub reason: Option<Reason>,
+    /// The revision in force.
+    pub revision: u64,
+    /// The generation whose media is listed last.
+    pub generation: Generation,
+    /// The source in use.
+    pub source: usize,
+    /// How long ago a segment was last listed.
+    pub newest_segment_age: Option<Span>,
+    /// From a segment's appearance at the source, as far as it is known, to our listing it.
+    pub delay: Option<Span>,
+    /// Bits per second of the listed segments.
+    pub bit_rate: u64,
+    /// The published target duration.
+    pub target_duration: Option<Span>,
+    /// The media sequence number of the last listed segment.
+    pub last_media_sequence: Option<u64>,
+    /// Segments listed since the start of the process.
+    pub segments: u64,
+    /// Segments said to be lost since the start of the process.
+    pub holes: u64,
+    /// Requests to sources that failed since the start of the process.
+    pub retries: u64,
+}
+
+impl Relay {
+    /// When a [`Event::Tick`](crate::event::Event::Tick) is wanted, and why; always in the future.
+    /// `None`: nothing is waited for but events.
+    pub fn next_wakeup(&self) -> Option<(Timestamp, Wake)> {
+        let publisher = &self.publisher;
+        let mut wakes: Vec<(Option<Timestamp>, Wake)> = vec![
+            (publisher.due(), Wake::Publish),
+            (publisher.retention.next_due(), Wake::Retire),
+            (publisher.ask_again_at(), Wake::StoreRetry),
+        ];
+        if self.desired == Desired::Stop {
+            wakes.push((publisher.take_down_due(), Wake::Retire));
+        }
+        match self.shutdown {
+            Some(ShutDown::Finishing { until }) => wakes.push((Some(until), Wake::ShutDown)),
+            Some(ShutDown::Saving(_) | ShutDown::Finished) => return None,
+            None => {}
+        }
+        if !publisher.is_asking_store() {
+            let lanes = [&self.active, &self.next].into_iter().flatten();
+            lanes.for_each(|lane| wakes.extend(self.lane_wakes(lane)));
+        }
+        if self.shutdown.is_none() {
+            wakes.push((self.switch_due(), Wake::Switch));
+            wakes.push((self.silence_due(), Wake::Silence));
+        }
+        wakes
+            .into_iter()
+            .filter_map(|(at, wake)| Some((at?, wake)))
+            .min_by_key(|(at, _)| *at)
+    }
+
+    fn lane_wakes(&self, lane: &Lane) -> [(Option<Timestamp>, Wake); 3] {
+        let downloads = lane.role != Role::Watching;
+        let last = lane.role == Role::Relaying && lane.loader.ended;
+        [
+            (lane.loader.next_load(), Wake::Reload),
+            (
+                lane.downloader.next_retry().filter(|_| downloads),
+                Wake::Retry,
+            ),
+            (
+                lane.downloader.next_give_up(last).filter(|_| downloads),
+                Wake::GiveUp,
+            ),
+        ]
+    }
+
+    /// When the health of a source will matter.
+    fn switch_due(&self) -> Option<Timestamp> {
+        let several = self
+            .spec
+            .as_ref()
+            .is_some_and(|spec| spec.sources.len() > 1);
+        let stalled = || Some(self.stalled_at()?.max(self.may_switch_at()));
+        match self.next.as_ref().map(|next| next.role) {
+            None => stalled().filter(|_| several),
+            Some(Role::Watching) => {
+                let next = self.next.as_ref()?;
+                let healthy = next.loader.healthy_at(self.clock, config::RETURN_AFTER);
+                let returns = healthy.map(|at| at.max(self.may_switch_at()));
+                [returns, stalled()].into_iter().flatten().min()
+            }
+            Some(Role::Preparing { .. } | Role::Relaying) => self.preparation_ends(),
+        }
+    }
+
+    /// The last sign of life, as viewers see it.
+    fn lively_at(&self) -> Timestamp {
+        self.publisher
+            .listed_at
+            .map_or(self.run_since, |at| at.max(self.run_since))
+    }
+
+    fn timing(&self) -> Span {
+        let active = self
+            .active
+            .as_ref()
+            .map(|lane| lane.loader.target_duration());
+        active.unwrap_or(config::ASSUMED_TARGET_DURATION)
+    }
+
+    fn silence_due(&self) -> Option<Timestamp> {
+        let (at, target_duration) = (self.lively_at(), self.timing());
+        let stalled = at + config::stalled_after(target_duration);
+        match self.state {
+            State::Live => {
+                let stale = at + config::stale_after(target_duration);
+                Some(stale).filter(|at| *at > self.clock).or(Some(stalled))
+            }
+            State::Starting | State::Stale => Some(stalled),
+            State::Waiting | State::Stalled | State::Ended | State::Stopped => None,
+        }
+    }
+
+    /// Tells a change of state.
+    pub(super) fn advance_state(&mut self, stage: &mut Stage<'_>) {
+        let Some(active) = &self.active else { return };
+        let now = stage.now.monotonic;
+        let target_duration = self.timing();
+        let since = now.since(self.lively_at());
+        let stalled = since >= config::stalled_after(target_duration);
+        // A pause in which nobody has looked, to find the source's phase, says nothing of the source.
+        let in_vain = active.downloader.trouble.is_some()
+            || active
+                .loader
+                .in_vain_at
+                .is_some_and(|at| at > self.lively_at());
+        let stale = in_vain && since >= config::stale_after(target_duration);
+        let silent = || Reason::Silent {
+            since,
+            target_duration,
+            trouble: self.trouble(active),
+        };
+        let (state, reason) = if self.publisher.is_ended() && active.loader.ended {
+            (State::Ended, Reason::SourceEnded)
+        } else if stalled {
+            (State::Stalled, silent())
+        } else if !self.publisher.is_listed() {
+            (State::Starting, Reason::RunWanted)
+        } else if stale {
+            (State::Stale, silent())
+        } else {
+            (State::Live, Reason::Relaying)
+        };
+        // A run that has begun does not begin again.
+        let began = state == State::Starting && self.state != State::Ended;
+        if state != self.state && !(began && self.state != State::Waiting) {
+            self.become_state(stage, state, reason);
+        }
+    }
+
+    pub(super) fn become_state(&mut self, stage: &mut Stage<'_>, to: State, reason: Reason) {
+        let from = std::mem::replace(&mut self.state, to);
+        self.reason = Some(reason.clone());
+        if from != to {
+            stage.notify(Notice::StateChanged { from, to, reason });
+        }
+    }
+
+    fn trouble(&self, active: &Lane) -> Trouble {
+        let publishing = self.publisher.trouble.clone().map(Trouble::Publishing);
+        publishing.unwrap_or_else(|| active.trouble())
+    }
+
+    /// What is observed at this moment.
+    pub fn status(&self, now: Now) -> Status {
+        let at = now.monotonic;
+        let reason = match (&self.reason, &self.active) {
+            (
+                Some(Reason::Silent {
+                    target_duration, ..
+                }),
+                Some(active),
+            ) => Some(Reason::Silent {
+                since: at.since(self.lively_at()),
+                target_duration: *target_duration,
+                trouble: self.trouble(active),
+            }),
+            (reason, _) => reason.clone(),
+        };
+        Status {
+            state: self.state,
+            reason,
+            revision: self.revision.unwrap_or_default(),
+            generation: self.publisher.generation,
+            source: self.active.as_ref().map_or(0, |lane| lane.loader.source),
+            newest_segment_age: self.publisher.listed_at.map(|listed| at.since(listed)),
+            delay: self.publisher.delay,
+            bit_rate: self.publisher.bit_rate(),
+            target_duration: self.publisher.target_duration(),
+            last_media_sequence: self.publisher.last_media_sequence(),
+            segments: self.counters.segments,
+            holes: self.counters.holes,
+            retries: self.counters.retries,
+        }
+    }
+}

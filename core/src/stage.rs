@@ -1,0 +1,38 @@
+//! What every stage is handed in a step: the time, the way out, and the names of new work.
+
+use crate::command::Command;
+use crate::ids::{Epoch, RequestId};
+use crate::notice::Notice;
+use crate::rng::Rng;
+use crate::time::Now;
+use serde::{Deserialize, Serialize};
+
+/// One step's surroundings, lent to the stage that acts.
+pub(crate) struct Stage<'a> {
+    pub(crate) now: Now,
+    pub(crate) epoch: Epoch,
+    pub(crate) commands: &'a mut Vec<Command>,
+    pub(crate) rng: &'a mut Rng,
+    pub(crate) counters: &'a mut Counters,
+}
+
+/// What is counted since the machine began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Counters {
+    pub(crate) requests: u64,
+    pub(crate) segments: u64,
+    pub(crate) holes: u64,
+    pub(crate) retries: u64,
+}
+
+impl Stage<'_> {
+    /// A name for new work.
+    pub(crate) fn request(&mut self) -> RequestId {
+        self.counters.requests += 1;
+        RequestId(self.counters.requests)
+    }
+
+    pub(crate) fn notify(&mut self, notice: Notice) {
+        self.commands.push(Command::Notify(notice));
+    }
+}

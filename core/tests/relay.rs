@@ -1,0 +1,183 @@
+//! The way of a segment through one channel, on a bench.
+
+mod support;
+
+use hls_relay_core::event::{Desired, Event, FetchError};
+use hls_relay_core::notice::{Notice, State};
+use support::{Bench, live, spec};
+
+const URL: &str = "http://origin.example/live/index.m3u8";
+const SEC: u64 = 1_000_000;
+
+fn steady() -> Bench {
+    let list = live(2 * SEC, 100, "seg");
+    let mut bench = Bench::new(Box::new(move |now, _| Ok(list(now + 20 * SEC))));
+    bench.run(spec(&[URL]));
+    bench
+}
+
+#[test]
+fn a_live_source_is_relayed_without_loss_or_repetition() {
+    let mut bench = steady();
+    bench.pass(120 * SEC);
+    let last = bench.last();
+    assert_eq!(last.segments.len(), 6);
+    assert_eq!(bench.holes(), 0);
+    assert_eq!(bench.discontinuities(), 0);
+    // Everything that the source listed at the start and since: 6 + 60, less what is on its way.
+    let first = support::START_WALL as u64 / SEC;
+    let listed = last.media_sequence - first + 6;
+    assert!((65..=66).contains(&listed), "{listed}");
+    assert_eq!(
+        bench.downloads.len() as u64,
+        listed.max(bench.downloads.len() as u64 - 1)
+    );
+}
+
+#[test]
+fn an_outage_shorter_than_the_sources_window_loses_nothing() {
+    let list = live(2 * SEC, 100, "seg");
+    let mut bench = Bench::new(Box::new(move |now, _| {
+        let down = (30 * SEC..40 * SEC).contains(&now);
+        if down {
+            Err(FetchError::Status(500))
+        } else {
+            Ok(list(now + 20 * SEC))
+        }
+    }));
+    bench.segment = Box::new(|now, _| {
+        let down = (30 * SEC..40 * SEC).contains(&now);
+        if down {
+            Err(FetchError::Status(500))
+        } else {
+            Ok(50_000)
+        }
+    });
+    bench.run(spec(&[URL]));
+    bench.pass(120 * SEC);
+    assert_eq!((bench.holes(), bench.discontinuities()), (0, 0));
+    let gap = bench.published.windows(2).map(|it| it[1].0 - it[0].0).max();
+    assert!(gap.is_some_and(|gap| gap < 14 * SEC), "{gap:?}");
+    assert_eq!(bench.last().segments.len(), 6);
+}
+
+#[test]
+fn a_restart_at_zero_with_new_names_is_one_discontinuity_and_our_numbers_go_on() {
+    let (before, after) = (live(2 * SEC, 100, "a"), live(2 * SEC, 0, "b"));
+    let mut bench = Bench::new(Box::new(move |now, _| {
+        Ok(if now < 40 * SEC {
+            before(now + 20 * SEC)
+        } else {
+            after(now - 38 * SEC)
+        })
+    }));
+    bench.run(spec(&[URL]));
+    bench.pass(38 * SEC);
+    let number = bench.last().media_sequence;
+    bench.pass(46 * SEC);
+    assert_eq!((bench.holes(), bench.discontinuities()), (0, 1));
+    assert!(bench.last().media_sequence > number);
+}
+
+#[test]
+fn a_backup_takes_over_and_the_first_comes_back() {
+    const BACKUP: &str = "http://backup.example/live/index.m3u8";
+    let (first, second) = (live(2 * SEC, 100, "a"), live(2 * SEC, 7, "b"));
+    let mut bench = Bench::new(Box::new(move |now, url| {
+        let down = (40 * SEC..70 * SEC).contains(&now);
+        match url {
+            URL if down => Err(FetchError::Status(503)),
+            URL => Ok(first(now + 20 * SEC)),
+            _ => Ok(second(now + 21 * SEC)),
+        }
+    }));
+    bench.run(spec(&[URL, BACKUP]));
+    bench.pass(49 * SEC);
+    assert_eq!(
+        bench.discontinuities(),
+        1,
+        "the backup is listed within 8 s"
+    );
+    assert_eq!(bench.relay.status(bench.clock()).source, 1);
+    bench.pass(125 * SEC);
+    assert_eq!(
+        bench.relay.status(bench.clock()).source,
+        1,
+        "55 s of health are not enough"
+    );
+    bench.pass(140 * SEC);
+    assert_eq!(bench.relay.status(bench.clock()).source, 0);
+    assert_eq!(bench.discontinuities(), 2);
+    assert_eq!(bench.relay.status(bench.clock()).state, State::Live);
+    let states = bench
+        .notices
+        .iter()
+        .filter(|(_, it)| matches!(it, Notice::StateChanged { .. }));
+    assert_eq!(
+        states.count(),
+        5,
+        "starting, live, stale, stalled, live: {:?}",
+        bench.notices
+    );
+}
+
+#[test]
+fn stop_closes_the_presentation_and_run_goes_on_numbering() {
+    let mut bench = steady();
+    bench.pass(30 * SEC);
+    let number = bench.last().end_media_sequence();
+    bench.configure(spec(&[URL]), Desired::Stop);
+    bench.pass(31 * SEC);
+    assert!(bench.last().end_list);
+    assert!(bench.objects.len() >= 6, "segments stay for their time");
+    bench.pass(70 * SEC);
+    assert_eq!((bench.withdrawn, bench.objects.len()), (1, 0));
+    bench.run(spec(&[URL]));
+    bench.pass(90 * SEC);
+    assert!(!bench.last().end_list);
+    assert!(bench.last().media_sequence >= number);
+    assert_eq!(bench.discontinuities(), 1);
+}
+
+#[test]
+fn a_shutdown_saves_and_the_next_process_goes_on_without_a_break() {
+    let mut bench = steady();
+    bench.pass(30 * SEC);
+    bench.step(Event::ShutDown);
+    bench.pass(36 * SEC);
+    assert!(bench.relay.is_finished());
+    let (before, saved) = (bench.last(), bench.checkpoint());
+    let list = live(2 * SEC, 100, "seg");
+    let source = move |now, _: &str| Ok(list(now + 52 * SEC));
+    let mut after = Bench::restored(Box::new(source), Some(saved), 8);
+    after.objects = bench.objects.keys().map(|name| (name.clone(), 0)).collect();
+    after.run(spec(&[URL]));
+    after.pass(5 * SEC);
+    assert_eq!(
+        after.media_of(0).segments,
+        before.segments,
+        "the list is served as it was"
+    );
+    assert_eq!((after.holes(), after.discontinuities()), (0, 0));
+    assert!(after.last().end_media_sequence() > before.end_media_sequence());
+}
+
+#[test]
+fn a_memory_store_fetches_again_what_is_still_listed() {
+    let mut bench = steady();
+    bench.pass(30 * SEC);
+    let (before, saved) = (bench.last(), bench.checkpoint());
+    let list = live(2 * SEC, 100, "seg");
+    let source = move |now, _: &str| Ok(list(now + 53 * SEC));
+    let mut after = Bench::restored(Box::new(source), Some(saved), 8);
+    after.run(spec(&[URL]));
+    after.pass(5 * SEC);
+    let first = after.media_of(0);
+    let same = before
+        .segments
+        .iter()
+        .filter(|old| first.segments.contains(old))
+        .count();
+    assert!(same >= 4, "{same} segments under their old URIs");
+    assert_eq!((after.holes(), after.discontinuities()), (0, 0));
+}

@@ -1,0 +1,335 @@
+//! A machine on a bench: a source that is a function of time, a store that never fails unless told,
+//! and a clock that jumps from wakeup to wakeup.
+
+#![allow(
+    dead_code,
+    clippy::wildcard_enum_match_arm,
+    reason = "each test file uses a part of the bench"
+)]
+
+use hls_relay_core::checkpoint::Checkpoint;
+use hls_relay_core::command::{Command, Publish};
+use hls_relay_core::config::{HolePolicy, ReloadPolicy, Source, Spec};
+use hls_relay_core::event::{
+    Configure, Desired, Event, FetchError, LoadedPlaylist, PlaylistBody, StoreError, StoredSegment,
+};
+use hls_relay_core::ids::{ContentHash, Epoch};
+use hls_relay_core::notice::Notice;
+use hls_relay_core::playlist::{self, MediaPlaylist, Playlist};
+use hls_relay_core::relay::Relay;
+use hls_relay_core::time::{Now, Timestamp, WallTime};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+pub(crate) const START_WALL: i64 = 1_800_000_000_000_000;
+
+/// What a load of a URL gives at a moment (seconds since the start, in microseconds).
+pub(crate) type SourceAt = Box<dyn Fn(u64, &str) -> Result<String, FetchError>>;
+/// What a download of a URL gives: the time it takes, or how it fails.
+pub(crate) type SegmentAt = Box<dyn Fn(u64, &str) -> Result<u64, FetchError>>;
+
+pub(crate) struct Bench {
+    pub(crate) relay: Relay,
+    pub(crate) now: u64,
+    pub(crate) source: SourceAt,
+    pub(crate) segment: SegmentAt,
+    pub(crate) publish: Box<dyn Fn(u64) -> Result<(), StoreError>>,
+    pub(crate) due: VecDeque<(u64, Event)>,
+    /// (sent at, URL)
+    pub(crate) loads: Vec<(u64, String)>,
+    /// (sent at, URL, object)
+    pub(crate) downloads: Vec<(u64, String, String)>,
+    pub(crate) published: Vec<(u64, Publish)>,
+    pub(crate) deleted: Vec<(u64, String)>,
+    pub(crate) notices: Vec<(u64, Notice)>,
+    pub(crate) objects: BTreeMap<String, u64>,
+    pub(crate) withdrawn: usize,
+    revision: u64,
+}
+
+pub(crate) fn spec(urls: &[&str]) -> Spec {
+    Spec {
+        sources: urls
+            .iter()
+            .map(|url| Source {
+                url: Arc::from(*url),
+            })
+            .collect(),
+        window: 6,
+        hole: HolePolicy::Gap,
+        reload: ReloadPolicy::LastSegment,
+    }
+}
+
+impl Bench {
+    pub(crate) fn new(source: SourceAt) -> Self {
+        Self::restored(source, None, 7)
+    }
+
+    pub(crate) fn restored(source: SourceAt, checkpoint: Option<Checkpoint>, seed: u64) -> Self {
+        Self {
+            relay: Relay::new(seed, Epoch(1), checkpoint),
+            now: 0,
+            source,
+            segment: Box::new(|_, _| Ok(50_000)),
+            publish: Box::new(|_| Ok(())),
+            due: VecDeque::new(),
+            loads: Vec::new(),
+            downloads: Vec::new(),
+            published: Vec::new(),
+            deleted: Vec::new(),
+            notices: Vec::new(),
+            objects: BTreeMap::new(),
+            withdrawn: 0,
+            revision: 0,
+        }
+    }
+
+    pub(crate) fn configure(&mut self, spec: Spec, desired: Desired) {
+        self.revision += 1;
+        let wanted = Configure {
+            revision: self.revision,
+            desired,
+            spec: Arc::new(spec),
+        };
+        self.step(Event::Configure(wanted));
+    }
+
+    pub(crate) fn run(&mut self, spec: Spec) {
+        self.configure(spec, Desired::Run);
+    }
+
+    pub(crate) fn clock(&self) -> Now {
+        Now {
+            monotonic: Timestamp::from_micros(self.now),
+            wall: WallTime::from_micros(START_WALL + self.now as i64),
+        }
+    }
+
+    pub(crate) fn step(&mut self, event: Event) {
+        let mut commands = Vec::new();
+        self.relay.step(self.clock(), event, &mut commands);
+        for command in commands {
+            self.dispatch(command);
+        }
+        self.due.make_contiguous().sort_by_key(|(at, _)| *at);
+    }
+
+    fn dispatch(&mut self, command: Command) {
+        let now = self.now;
+        match command {
+            Command::LoadPlaylist(load) => {
+                self.loads.push((now, load.url.to_string()));
+                let outcome = (self.source)(now, &load.url).map(|text| LoadedPlaylist::Body {
+                    url: load.url.clone(),
+                    body: PlaylistBody(text.into_bytes().into()),
+                    etag: None,
+                });
+                let request = load.request;
+                self.due
+                    .push_back((now + 10_000, Event::PlaylistLoaded { request, outcome }));
+            }
+            Command::DownloadSegment(get) => {
+                self.downloads
+                    .push((now, get.url.to_string(), get.object.to_string()));
+                let taken = (self.segment)(now, &get.url);
+                let at = now + taken.as_ref().copied().unwrap_or(20_000);
+                let outcome = taken.map(|_| StoredSegment {
+                    length: 1_000,
+                    hash: hash(&get.url),
+                });
+                if outcome.is_ok() {
+                    self.objects.insert(get.object.to_string(), at);
+                }
+                let request = get.request;
+                self.due
+                    .push_back((at, Event::SegmentDownloaded { request, outcome }));
+            }
+            Command::Publish(publish) => {
+                let (request, outcome) = (publish.request, (self.publish)(now));
+                if outcome.is_ok() {
+                    self.check_version(&publish.playlist);
+                    self.published.push((now, publish));
+                }
+                self.due
+                    .push_back((now + 5_000, Event::Published { request, outcome }));
+            }
+            Command::Delete {
+                request, objects, ..
+            } => {
+                for object in objects {
+                    self.objects.remove(&*object.0);
+                    self.deleted.push((now, object.to_string()));
+                }
+                self.due.push_back((
+                    now + 1_000,
+                    Event::Deleted {
+                        request,
+                        outcome: Ok(()),
+                    },
+                ));
+            }
+            Command::CheckObjects {
+                request, objects, ..
+            } => {
+                let there = |name: &str| self.objects.contains_key(name);
+                let present = objects
+                    .into_iter()
+                    .filter(|it| there(&it.object.0))
+                    .collect();
+                let outcome = Ok(present);
+                self.due
+                    .push_back((now + 1_000, Event::ObjectsChecked { request, outcome }));
+            }
+            Command::Withdraw { request, .. } => {
+                self.withdrawn += 1;
+                self.due.push_back((
+                    now + 1_000,
+                    Event::Withdrawn {
+                        request,
+                        outcome: Ok(()),
+                    },
+                ));
+            }
+            Command::SaveCheckpoint { request, .. } => {
+                let outcome = Ok(());
+                self.due
+                    .push_back((now + 1_000, Event::CheckpointSaved { request, outcome }));
+            }
+            Command::Cancel { request } => {
+                let cancelled = FetchError::Cancelled;
+                for (at, event) in &mut self.due {
+                    match event {
+                        Event::PlaylistLoaded {
+                            request: own,
+                            outcome,
+                        } if *own == request => {
+                            (*at, *outcome) = (now, Err(cancelled.clone()));
+                        }
+                        Event::SegmentDownloaded {
+                            request: own,
+                            outcome,
+                        } if *own == request => {
+                            (*at, *outcome) = (now, Err(cancelled.clone()));
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            Command::Notify(notice) => self.notices.push((now, notice)),
+        }
+    }
+
+    /// What holds for every version: everything listed can be fetched.
+    fn check_version(&self, text: &str) {
+        for segment in media(text).segments.iter().filter(|segment| !segment.gap) {
+            let stored = self.objects.get(&*segment.uri);
+            assert!(
+                stored.is_some_and(|at| *at <= self.now),
+                "not stored: {}",
+                segment.uri
+            );
+        }
+    }
+
+    /// Lets time pass until `until` microseconds.
+    pub(crate) fn pass(&mut self, until: u64) {
+        for _ in 0..100_000 {
+            let event = self.due.front().map(|(at, _)| *at);
+            let wake = self.relay.next_wakeup().map(|(at, _)| at.as_micros());
+            let next = event.into_iter().chain(wake).min();
+            let Some(at) = next.filter(|at| *at <= until) else {
+                self.now = until;
+                return;
+            };
+            self.now = at.max(self.now);
+            match event.filter(|due| *due <= at) {
+                Some(_) => {
+                    let (_, event) = self.due.pop_front().expect("an event is due");
+                    self.step(event);
+                }
+                None => self.step(Event::Tick),
+            }
+        }
+        panic!(
+            "100,000 steps and not at {until}: next {:?}",
+            self.relay.next_wakeup()
+        );
+    }
+
+    pub(crate) fn media_of(&self, index: usize) -> MediaPlaylist {
+        media(&self.published[index].1.playlist)
+    }
+
+    pub(crate) fn last(&self) -> MediaPlaylist {
+        media(
+            &self
+                .published
+                .last()
+                .expect("something is published")
+                .1
+                .playlist,
+        )
+    }
+
+    pub(crate) fn checkpoint(&self) -> Checkpoint {
+        let (_, publish) = self.published.last().expect("something is published");
+        Checkpoint::clone(&publish.checkpoint)
+    }
+
+    pub(crate) fn holes(&self) -> u64 {
+        let holes = self.notices.iter().map(|(_, notice)| match notice {
+            Notice::Hole { segments, .. } => *segments,
+            _ => 0,
+        });
+        holes.sum()
+    }
+
+    /// How often our playlists carry a discontinuity, counted over all segments ever listed.
+    pub(crate) fn discontinuities(&self) -> u64 {
+        let last = self.last();
+        let listed = last.segments.iter().filter(|segment| segment.discontinuity);
+        last.discontinuity_sequence + listed.count() as u64
+    }
+}
+
+pub(crate) fn media(text: &str) -> MediaPlaylist {
+    match playlist::parse(text.as_bytes()).expect("ours can be read") {
+        Playlist::Media(list) => list,
+        Playlist::Multivariant(_) => panic!("ours is a media playlist"),
+    }
+}
+
+fn hash(url: &str) -> ContentHash {
+    let mut hash = [0_u8; 32];
+    for (index, byte) in url
+        .split('?')
+        .next()
+        .unwrap_or_default()
+        .bytes()
+        .enumerate()
+    {
+        let slot: &mut u8 = &mut hash[index % 32];
+        *slot = slot.wrapping_mul(31).wrapping_add(byte);
+    }
+    ContentHash(hash)
+}
+
+/// A live source: segment `n` of `micros` appears at `(n + 1) × micros`, after `first`; six are listed.
+pub(crate) fn live(micros: u64, first: u64, prefix: &str) -> impl Fn(u64) -> String + use<> {
+    let prefix = prefix.to_owned();
+    move |now| {
+        let made = now / micros;
+        let oldest = made.saturating_sub(6);
+        let target = micros.div_ceil(1_000_000);
+        let mut text = format!(
+            "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:{target}\n#EXT-X-MEDIA-SEQUENCE:{}\n",
+            first + oldest
+        );
+        for n in oldest..made {
+            let secs = format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000);
+            text += &format!("#EXTINF:{secs},\n{prefix}{}.ts\n", first + n);
+        }
+        text
+    }
+}
