@@ -34,6 +34,8 @@ pub(crate) struct Finished {
     /// `None` for a gap.
     pub(crate) stored: Option<SavedObject>,
     pub(crate) identity: Identity,
+    /// The run of the encoder, counted by its loader.
+    pub(crate) run: u64,
     /// A discontinuity that the source itself did not put here.
     pub(crate) broken: Option<Break>,
     /// What was lost right before it.
@@ -60,6 +62,7 @@ pub(crate) fn process(done: Done) -> Processed {
                 segment: readdressed(segment, &offered.base),
                 stored,
                 identity: offered.identity,
+                run: offered.run,
                 broken: offered.broken,
                 lost: offered.lost,
                 appeared: offered.first_listed - offered.lag,
@@ -73,6 +76,7 @@ pub(crate) fn process(done: Done) -> Processed {
                 },
                 stored: None,
                 identity: offered.identity,
+                run: offered.run,
                 broken: offered.broken,
                 lost: offered.lost,
                 appeared: offered.first_listed - offered.lag,

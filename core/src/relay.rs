@@ -56,11 +56,13 @@ pub struct Relay {
     active: Option<Lane>,
     next: Option<Lane>,
     last_switch: Option<Timestamp>,
+    /// Sources that were let go lately, by URL, and when they may be asked again.
+    paces: BTreeMap<Arc<str>, Timestamp>,
     /// The next segment that is appended follows a break of ours.
     breaks: Option<Break>,
     publisher: Publisher,
-    /// The media sequence number, at the source, of the last segment that was appended.
-    appended: Option<u64>,
+    /// The last segment that was appended: its run and its number at the source.
+    appended: Option<(u64, u64)>,
     /// Work that was cancelled and has not been completed yet, with what it may still store.
     abandoned: BTreeMap<RequestId, Option<ObjectName>>,
     state: State,
@@ -101,6 +103,7 @@ impl Relay {
             active: None,
             next: None,
             last_switch: None,
+            paces: BTreeMap::new(),
             breaks: None,
             publisher: Publisher::new(),
             appended: None,
@@ -193,13 +196,13 @@ impl Relay {
             }
         }
         self.hand_on(stage);
+        self.finish_stop(stage);
         let position = self.position();
         let behind = self
             .active
             .as_ref()
             .is_some_and(|lane| !lane.downloader.is_empty());
         self.publisher.advance(stage, position, behind);
-        self.finish_stop(stage);
         self.finish_shutdown(stage);
         self.advance_state(stage);
     }
@@ -218,9 +221,12 @@ impl Relay {
             let Some(mut lane) = self.active.take() else {
                 return;
             };
+            let was_ended = lane.loader.ended;
             if let Some(listing) = lane.loaded(stage, outcome) {
                 self.take_up(&mut lane, &listing);
-                self.publisher.describe(&listing);
+            }
+            if was_ended && !lane.loader.ended {
+                self.run_since = stage.now.monotonic;
             }
             self.active = Some(lane);
         } else if self
@@ -264,11 +270,13 @@ impl Relay {
             return;
         };
         let (last, generation) = (lane.loader.ended, lane.loader.generation);
+        self.publisher.finish_restoring(stage);
         while let Some((done, left)) = lane.downloader.next_done(stage.now.monotonic, last) {
             self.abandon(stage, left);
             match process(done) {
                 Processed::Segment(mut finished) => {
-                    self.appended = Some(finished.identity.media_sequence);
+                    self.publisher.describe(&lane.loader.about);
+                    self.appended = Some((finished.run, finished.identity.media_sequence));
                     finished.broken = self.breaks.take().or(finished.broken);
                     self.publisher.append(stage, finished, generation);
                 }
@@ -288,7 +296,7 @@ impl Relay {
     /// Where the next process goes on: after the last segment that was appended.
     fn position(&self) -> Option<SavedPosition> {
         let lane = self.active.as_ref()?;
-        let appended = self.appended?;
+        let (_, appended) = self.appended.filter(|(run, _)| *run == lane.loader.run)?;
         let known = lane
             .loader
             .known()

@@ -1,29 +1,61 @@
 //! Stage one: when to reload a source's playlist, and what is new in it (RFC 8216 6.3.4).
 //!
-//! One [`Loader`] follows one source. [`history`] tells what is new, [`phase`] when the next segment
-//! is to be expected. Which source is followed is decided by [`crate::relay`].
+//! One [`Loader`] follows one source. [`offer`] is what a list offers, [`history`] tells what of it is
+//! new, [`phase`] when the next segment is to be expected. Which source is followed is decided by [`crate::relay`].
 
 pub(crate) mod history;
-pub(crate) mod phase;
+mod offer;
+mod phase;
 
 use crate::checkpoint::Identity;
 use crate::command::{Command, LoadPlaylist};
 use crate::config::{self, ReloadPolicy, Source};
 use crate::event::{FetchError, LoadedPlaylist};
 use crate::ids::{Generation, RequestId};
-use crate::notice::{Break, Notice, Refusal, Trouble};
-use crate::playlist::{self, Flaw, MediaPlaylist, Playlist, PlaylistType, Segment};
+use crate::notice::{Break, Notice, Trouble};
+use crate::playlist::{Flaw, MediaPlaylist, PlaylistType, Segment};
 use crate::stage::Stage;
 use crate::time::{Span, Timestamp};
-use history::{History, Lost, Verdict};
+use history::{History, Verdict};
+use offer::{is_low_latency, offer, understand};
 use phase::Phase;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use url::Url;
 
-/// A multivariant playlist is refused with the URIs of so many variants, to choose one from.
-const MOST_VARIANTS_TOLD: usize = 8;
+pub(crate) use offer::{About, Listing, Offered, resolve};
+
+/// After a change the next load comes at the latest after so much of a target duration: to find a
+/// source's phase takes longer waits, and versions of ours more than one and a half target durations
+/// apart would be late (S-12). What is left is for the answer and the download.
+const LONGEST_WAIT: (u64, u64) = (7, 5);
+
+/// What reloads are timed by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Pacing {
+    last: Span,
+    mean: Span,
+    /// The segments are as long as each other: when the next one appears can be told.
+    regular: bool,
+}
+
+impl Pacing {
+    fn of(segments: &[Segment]) -> Option<Self> {
+        let last = segments.last()?.duration;
+        let total: Span = segments.iter().map(|segment| segment.duration).sum();
+        let mean = total
+            .scaled(1, segments.len() as u64)
+            .max(Span::from_millis(1));
+        let alike = |segment: &Segment| segment.duration.abs_diff(mean) <= mean.scaled(1, 16);
+        let regular = segments.iter().all(alike);
+        Some(Self {
+            last,
+            mean,
+            regular,
+        })
+    }
+}
 
 /// Follows the playlist of one source.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -34,6 +66,8 @@ pub(crate) struct Loader {
     reload: ReloadPolicy,
     in_flight: Option<(RequestId, Timestamp)>,
     next_load: Option<Timestamp>,
+    /// The source is not asked again before.
+    earliest: Timestamp,
     /// A load last brought nothing new then.
     pub(crate) in_vain_at: Option<Timestamp>,
     etag: Option<Arc<str>>,
@@ -43,8 +77,12 @@ pub(crate) struct Loader {
     refused: bool,
     flaws: Vec<Flaw>,
     target_duration: Option<Span>,
+    /// The newest list that was of use.
+    pub(crate) about: About,
+    /// Counts the runs of the encoder.
+    pub(crate) run: u64,
     /// The last segment's duration, and the mean of the list: what reloads are timed by.
-    pacing: Option<(Span, Span)>,
+    pacing: Option<Pacing>,
     history: History,
     phase: Phase,
     /// A new segment was last seen then; at first, when the loader began.
@@ -64,39 +102,6 @@ struct Failing {
     tries: u32,
 }
 
-/// A segment that the source offers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Offered {
-    /// As the source lists it.
-    pub(crate) segment: Segment,
-    /// The URL that its list came from.
-    pub(crate) base: Arc<str>,
-    /// Absolute URL, or why there is none.
-    pub(crate) url: Result<Arc<str>, FetchError>,
-    pub(crate) identity: Identity,
-    pub(crate) first_listed: Timestamp,
-    /// How long before `first_listed` it had appeared, as far as is known.
-    pub(crate) lag: Span,
-    /// A discontinuity that the source itself did not put here.
-    pub(crate) broken: Option<Break>,
-    /// What was lost right before it.
-    pub(crate) lost: Option<Lost>,
-}
-
-/// What a load has brought.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Listing {
-    /// All that is listed, oldest first.
-    pub(crate) listed: Vec<Offered>,
-    /// The first of `listed` that is new; its length where none is.
-    pub(crate) first_new: usize,
-    /// The run of the encoder has changed: what was listed before is gone for good.
-    pub(crate) restarted: bool,
-    pub(crate) target_duration: Span,
-    pub(crate) head: Vec<Arc<str>>,
-    pub(crate) independent_segments: bool,
-}
-
 impl Loader {
     pub(crate) fn new(
         now: Timestamp,
@@ -112,6 +117,7 @@ impl Loader {
             reload,
             in_flight: None,
             next_load: Some(now),
+            earliest: now,
             in_vain_at: None,
             etag: None,
             last_body: None,
@@ -120,6 +126,8 @@ impl Loader {
             refused: false,
             flaws: Vec::new(),
             target_duration: None,
+            about: About::default(),
+            run: 0,
             pacing: None,
             history: History::default(),
             phase: Phase::default(),
@@ -170,6 +178,18 @@ impl Loader {
     /// When the next load is due.
     pub(crate) fn next_load(&self) -> Option<Timestamp> {
         self.next_load
+    }
+
+    /// The source is not asked before, whoever asks: its pace goes on over a change of its role here.
+    pub(crate) fn may_load_at(&self) -> Timestamp {
+        let under_way = self
+            .in_flight
+            .map(|(_, sent)| sent + self.target_duration().half());
+        under_way.map_or(self.earliest, |at| at.max(self.earliest))
+    }
+
+    pub(crate) fn not_before(&mut self, at: Timestamp) {
+        self.next_load = self.next_load.map(|next| next.max(at));
     }
 
     /// Stops loading; the completion of what is under way will be nobody's.
@@ -283,7 +303,8 @@ impl Loader {
                 failing.tries,
             )
         };
-        self.next_load = Some(now.max(sent + stage.rng.jittered(wait)));
+        self.earliest = now.max(sent + stage.rng.jittered(wait));
+        self.next_load = Some(self.earliest);
     }
 
     fn recovered(&mut self, stage: &mut Stage<'_>) {
@@ -310,12 +331,10 @@ impl Loader {
         }
         self.phase.unchanged(middle(sent, now));
         let earliest = sent + target_duration.half();
-        let (_, mean) = self.pacing.unwrap_or((target_duration, target_duration));
-        self.next_load = Some(
-            self.phase
-                .next_look(now, earliest, mean)
-                .min(sent + target_duration),
-        );
+        let regular = self.pacing.filter(|pacing| pacing.regular);
+        let look = regular.map_or(earliest, |it| self.phase.next_look(now, earliest, it.mean));
+        self.earliest = earliest;
+        self.next_load = Some(look.min(sent + target_duration));
     }
 
     /// The run is over (C-08); only a new one is looked for, at the pace of a failed source.
@@ -329,7 +348,8 @@ impl Loader {
         } else {
             config::SLOWEST_RETRY.max(self.target_duration())
         };
-        self.next_load = Some(sent + stage.rng.jittered(wait).max(self.target_duration()));
+        self.earliest = sent + stage.rng.jittered(wait).max(self.target_duration());
+        self.next_load = Some(self.earliest);
     }
 
     fn changed(
@@ -343,30 +363,16 @@ impl Loader {
         let was_ended = std::mem::replace(&mut self.ended, list.end_list);
         self.fixed = list.end_list && list.playlist_type == Some(PlaylistType::Vod);
         self.target_duration = Some(list.target_duration);
-        let count = list.segments.len() as u64;
-        let last = list
-            .segments
-            .last()
-            .map_or(list.target_duration, |segment| segment.duration);
-        let mean = list
-            .duration()
-            .scaled(1, count.max(1))
-            .max(Span::from_millis(1));
-        self.pacing = Some((
-            last,
-            if count == 0 {
-                list.target_duration
-            } else {
-                mean
-            },
-        ));
-        let (target_duration, independent_segments) =
-            (list.target_duration, list.independent_segments);
-        let head = list
-            .head
-            .into_iter()
-            .filter(|line| !is_low_latency(line))
-            .collect();
+        self.pacing = Pacing::of(&list.segments);
+        let about = About {
+            target_duration: list.target_duration,
+            head: list
+                .head
+                .into_iter()
+                .filter(|line| !is_low_latency(line))
+                .collect(),
+            independent_segments: list.independent_segments,
+        };
         let now = stage.now.monotonic;
         let base_text: Arc<str> = base.as_str().into();
         let mut listed: Vec<Offered> = list
@@ -377,13 +383,13 @@ impl Loader {
         let first_new = self.judge(stage, sent, &mut listed, was_ended);
         self.schedule(stage, sent);
         let (first_new, restarted) = first_new?;
+        let target_duration = about.target_duration;
+        self.about = about;
         Some(Listing {
             listed,
             first_new,
             restarted,
             target_duration,
-            head,
-            independent_segments,
         })
     }
 
@@ -425,6 +431,7 @@ impl Loader {
             Verdict::GoesOn { first_new, lost } => (first_new, None, lost),
             Verdict::Restarted { first_new, why } => {
                 self.phase = Phase::default();
+                self.run += 1;
                 (first_new, Some(why), None)
             }
         };
@@ -450,7 +457,10 @@ impl Loader {
             self.phase.unchanged(middle(sent, now));
         }
         let lag = self.phase.lag(middle(sent, now));
-        listed[first_new..].iter_mut().for_each(|it| it.lag = lag);
+        let run = self.run;
+        listed[first_new..]
+            .iter_mut()
+            .for_each(|it| (it.lag, it.run) = (lag, run));
         Some((first_new, broken.is_some()))
     }
 
@@ -470,17 +480,22 @@ impl Loader {
             return;
         }
         let target_duration = self.target_duration();
-        let (last, mean) = self.pacing.unwrap_or((target_duration, target_duration));
+        let last = self.pacing.map_or(target_duration, |pacing| pacing.last);
         let least = match self.reload {
             ReloadPolicy::LastSegment => last.max(target_duration.half()),
             ReloadPolicy::TargetDuration => last.max(target_duration),
         };
-        let now = stage.now.monotonic;
+        self.earliest = sent + least;
+        let latest = sent + target_duration.scaled(LONGEST_WAIT.0, LONGEST_WAIT.1);
         // An older list teaches nothing, and what it lacks may stand in the very next answer.
-        self.next_load = Some(if self.older {
-            sent + least
-        } else {
-            self.phase.next_load(now, sent + least, mean)
+        let regular = self.pacing.filter(|pacing| pacing.regular && !self.older);
+        self.next_load = Some(match regular {
+            Some(pacing) => {
+                let now = stage.now.monotonic;
+                let at = self.phase.next_load(now, self.earliest, pacing.mean);
+                at.min(latest).max(self.earliest)
+            }
+            None => self.earliest,
         });
     }
 
@@ -497,23 +512,6 @@ impl Loader {
     }
 }
 
-/// Lines that promise low latency, or name parts at the source: the relay plays such a source as an
-/// ordinary one and must not promise what it does not do.
-fn is_low_latency(line: &str) -> bool {
-    const TAGS: [&str; 6] = [
-        "PART",
-        "PART-INF",
-        "SERVER-CONTROL",
-        "PRELOAD-HINT",
-        "RENDITION-REPORT",
-        "SKIP",
-    ];
-    let tag = line
-        .strip_prefix("#EXT-X-")
-        .map(|rest| rest.split(':').next().unwrap_or(rest));
-    tag.is_some_and(|tag| TAGS.contains(&tag))
-}
-
 /// The moment a load stands for: the server looked somewhere between the two.
 fn middle(sent: Timestamp, received: Timestamp) -> Timestamp {
     sent + received.since(sent).half()
@@ -521,67 +519,4 @@ fn middle(sent: Timestamp, received: Timestamp) -> Timestamp {
 
 fn slower(target_duration: Span, tries: u32) -> Span {
     (target_duration.half() * (1 << tries.min(16))).min(config::SLOWEST_RETRY)
-}
-
-/// Reads a media playlist; one of another kind, or from nowhere, is refused.
-fn understand(url: &str, body: &[u8]) -> Result<(Url, MediaPlaylist), Refusal> {
-    let mut list = match playlist::parse(body).map_err(Refusal::Playlist)? {
-        Playlist::Media(list) => list,
-        Playlist::Multivariant(list) => {
-            let uris = list.variants.iter().map(|variant| &*variant.uri);
-            let uris = uris.take(MOST_VARIANTS_TOLD).collect::<Vec<_>>().join(" ");
-            return Err(Refusal::Multivariant(uris.into()));
-        }
-    };
-    if list.last_uri_may_be_cut() {
-        // It is sure once a later body repeats it; until then it is not listed.
-        list.segments.pop();
-    }
-    let base = Url::parse(url).map_err(|_| Refusal::BadBase(url.into()))?;
-    Ok((base, list))
-}
-
-fn offer(base: &Url, base_text: &Arc<str>, mut segment: Segment, now: Timestamp) -> Offered {
-    segment.tags.retain(|line| !is_low_latency(line));
-    let resolved = resolve(base, &segment.uri);
-    let path = resolved
-        .as_ref()
-        .map_or_else(|_| Arc::clone(&segment.uri), |url| url.path().into());
-    Offered {
-        identity: Identity {
-            media_sequence: segment.media_sequence,
-            path,
-            byte_range: segment.byte_range.map(|range| (range.offset, range.length)),
-            date_time: segment.date_time,
-            discontinuity_sequence: segment.discontinuity_sequence,
-            duration: segment.duration,
-        },
-        base: Arc::clone(base_text),
-        url: resolved.map(|url| String::from(url).into()),
-        segment,
-        first_listed: now,
-        lag: Span::ZERO,
-        broken: None,
-        lost: None,
-    }
-}
-
-/// RFC 3986 5.2 against the URL that answered (C-34, C-35); http and https only (C-36).
-pub(crate) fn resolve(base: &Url, uri: &str) -> Result<Url, FetchError> {
-    let refused = || {
-        FetchError::BadUrl(
-            uri.chars()
-                .take(config::MOST_QUOTED)
-                .collect::<String>()
-                .into(),
-        )
-    };
-    let url = base.join(uri).map_err(|_| refused())?;
-    let fetched = matches!(url.scheme(), "http" | "https");
-    let fits = url.as_str().len() <= config::MAX_URL_BYTES;
-    if fetched && fits {
-        Ok(url)
-    } else {
-        Err(refused())
-    }
 }

@@ -15,7 +15,7 @@ use crate::command::{Command, Publish};
 use crate::config::{self, HolePolicy};
 use crate::event::StoreError;
 use crate::ids::{Generation, ObjectName, RequestId};
-use crate::loader::Listing;
+use crate::loader::About;
 use crate::notice::{Break, HoleCause, Notice, StoreWork};
 use crate::playlist::{self, MediaPlaylist, Segment};
 use crate::processor::Finished;
@@ -135,13 +135,13 @@ impl Publisher {
     }
 
     /// What the source says of its playlist as a whole.
-    pub(crate) fn describe(&mut self, listing: &Listing) {
-        self.head.clone_from(&listing.head);
+    pub(crate) fn describe(&mut self, about: &About) {
+        self.head.clone_from(&about.head);
         // A promise about every segment in the list: it can be withdrawn, and not be given again
         // while older segments are listed.
         self.independent_segments =
-            listing.independent_segments && (self.window.is_empty() || self.independent_segments);
-        self.target_duration.get_or_insert(listing.target_duration);
+            about.independent_segments && (self.window.is_empty() || self.independent_segments);
+        self.target_duration.get_or_insert(about.target_duration);
     }
 
     /// Appends a segment, after saying what was lost before it.

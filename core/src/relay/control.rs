@@ -61,7 +61,7 @@ impl Relay {
             match position {
                 Some((source, position)) if !saved.ended => {
                     lane = self.lane(stage, source, Role::Relaying);
-                    self.appended = position.known.last().map(|id| id.media_sequence);
+                    self.appended = position.known.last().map(|id| (0, id.media_sequence));
                     lane.loader.restore(position.known, silence);
                 }
                 Some(_) | None => self.breaks = Some(Break::SwitchedSource),
@@ -77,7 +77,8 @@ impl Relay {
         let Some(spec) = self.spec.clone() else {
             return;
         };
-        let same_sources = before.is_some_and(|before| before.sources == spec.sources);
+        let before = before.map_or_else(Vec::new, |before| before.sources.clone());
+        let (same_sources, first) = (before == spec.sources, before.first().cloned());
         let generation = self.generation;
         let index = |url: &Arc<str>| spec.sources.iter().position(|it| it.url == *url);
         if same_sources {
@@ -97,7 +98,8 @@ impl Relay {
         if let Some(place) = place {
             active.loader.reconfigure(place, generation, spec.reload);
         }
-        if place != Some(0) {
+        // A channel on a backup whose first source stays the same goes back to it by its health.
+        if place.is_none() || (place != Some(0) && first != spec.sources.first().cloned()) {
             self.prepare(stage, 0, SwitchReason::Reconfigured);
         }
     }
@@ -110,7 +112,6 @@ impl Relay {
         if let Some(saved) = self.checkpoint.take() {
             self.publisher.restore(stage.now, &saved);
         }
-        self.publisher.abandon_restoring(stage);
         self.publisher.end(stage);
         self.appended = None;
         self.breaks = None;
@@ -119,8 +120,14 @@ impl Relay {
 
     /// Takes a stopped presentation down once its time has passed.
     pub(super) fn finish_stop(&mut self, stage: &mut Stage<'_>) {
+        if self.desired != Desired::Stop {
+            return;
+        }
+        if !self.publisher.is_asking_store() {
+            self.publisher.abandon_restoring(stage);
+        }
         let due = self.publisher.take_down_due();
-        if self.desired == Desired::Stop && due.is_some_and(|at| at <= stage.now.monotonic) {
+        if due.is_some_and(|at| at <= stage.now.monotonic) {
             self.publisher.take_down(stage);
         }
     }
@@ -177,6 +184,10 @@ impl Relay {
 
     /// Drops a lane and all its work.
     pub(super) fn close(&mut self, stage: &mut Stage<'_>, lane: Lane) {
+        let now = stage.now.monotonic;
+        self.paces.retain(|_, at| *at > now);
+        self.paces
+            .insert(Arc::clone(lane.url()), lane.loader.may_load_at());
         let (load, left) = lane.close();
         self.cancel(stage, load);
         self.abandon(stage, left);

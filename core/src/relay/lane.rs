@@ -98,8 +98,6 @@ impl Lane {
             first_new: 0,
             restarted: false,
             target_duration: self.loader.target_duration(),
-            head: Vec::new(),
-            independent_segments: false,
         };
         self.downloader.listed(&listing, count);
     }

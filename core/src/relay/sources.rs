@@ -22,14 +22,12 @@ impl Relay {
         let (Some(config), reload) = spec.unwrap_or_default() else {
             unreachable!("a lane is made for a source of the spec in force");
         };
-        Lane::new(
-            now,
-            role,
-            (source, config),
-            self.generation,
-            reload,
-            self.tag,
-        )
+        let source = (source, config);
+        let mut lane = Lane::new(now, role, source, self.generation, reload, self.tag);
+        if let Some(at) = self.paces.get(&lane.loader.url) {
+            lane.loader.not_before(*at);
+        }
+        lane
     }
 
     /// Begins to prepare another source while the present one goes on.
@@ -159,6 +157,7 @@ impl Relay {
         if self.preparation_ends().is_none_or(|at| at > now) {
             return;
         }
+        let current = self.active_is_current();
         let Some(next) = &mut self.next else { return };
         let source = next.loader.source;
         stage.notify(Notice::PreparationFailed {
@@ -166,7 +165,7 @@ impl Relay {
             trouble: next.trouble(),
         });
         let mut other = (source + 1) % count;
-        if why == SwitchReason::Stalled && other == in_use {
+        if other == in_use && current {
             other = (other + 1) % count;
         }
         match why {

@@ -1,0 +1,142 @@
+//! What a source offers: a body read, its URIs resolved, its segments told apart.
+
+use super::history::Lost;
+use crate::checkpoint::Identity;
+use crate::config;
+use crate::event::FetchError;
+use crate::notice::{Break, Refusal};
+use crate::playlist::{self, MediaPlaylist, Playlist, Segment};
+use crate::time::{Span, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use url::Url;
+
+/// A multivariant playlist is refused with the URIs of so many variants, to choose one from.
+const MOST_VARIANTS_TOLD: usize = 8;
+
+/// A segment that the source offers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Offered {
+    /// As the source lists it.
+    pub(crate) segment: Segment,
+    /// The URL that its list came from.
+    pub(crate) base: Arc<str>,
+    /// Absolute URL, or why there is none.
+    pub(crate) url: Result<Arc<str>, FetchError>,
+    pub(crate) identity: Identity,
+    /// The run of the encoder, counted by its loader.
+    pub(crate) run: u64,
+    pub(crate) first_listed: Timestamp,
+    /// How long before `first_listed` it had appeared, as far as is known.
+    pub(crate) lag: Span,
+    /// A discontinuity that the source itself did not put here.
+    pub(crate) broken: Option<Break>,
+    /// What was lost right before it.
+    pub(crate) lost: Option<Lost>,
+}
+
+/// What a load has brought.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Listing {
+    /// All that is listed, oldest first.
+    pub(crate) listed: Vec<Offered>,
+    /// The first of `listed` that is new; its length where none is.
+    pub(crate) first_new: usize,
+    /// The run of the encoder has changed: what was listed before is gone for good.
+    pub(crate) restarted: bool,
+    pub(crate) target_duration: Span,
+}
+
+/// What a list says of itself as a whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct About {
+    pub(crate) target_duration: Span,
+    pub(crate) head: Vec<Arc<str>>,
+    pub(crate) independent_segments: bool,
+}
+
+/// Reads a media playlist; one of another kind, or from nowhere, is refused.
+pub(super) fn understand(url: &str, body: &[u8]) -> Result<(Url, MediaPlaylist), Refusal> {
+    let mut list = match playlist::parse(body).map_err(Refusal::Playlist)? {
+        Playlist::Media(list) => list,
+        Playlist::Multivariant(list) => {
+            let uris = list.variants.iter().map(|variant| &*variant.uri);
+            let uris = uris.take(MOST_VARIANTS_TOLD).collect::<Vec<_>>().join(" ");
+            return Err(Refusal::Multivariant(uris.into()));
+        }
+    };
+    if list.last_uri_may_be_cut() {
+        // It is sure once a later body repeats it; until then it is not listed.
+        list.segments.pop();
+    }
+    let base = Url::parse(url).map_err(|_| Refusal::BadBase(url.into()))?;
+    Ok((base, list))
+}
+
+pub(super) fn offer(
+    base: &Url,
+    base_text: &Arc<str>,
+    mut segment: Segment,
+    now: Timestamp,
+) -> Offered {
+    segment.tags.retain(|line| !is_low_latency(line));
+    let resolved = resolve(base, &segment.uri);
+    let path = resolved
+        .as_ref()
+        .map_or_else(|_| Arc::clone(&segment.uri), |url| url.path().into());
+    Offered {
+        identity: Identity {
+            media_sequence: segment.media_sequence,
+            path,
+            byte_range: segment.byte_range.map(|range| (range.offset, range.length)),
+            date_time: segment.date_time,
+            discontinuity_sequence: segment.discontinuity_sequence,
+            duration: segment.duration,
+        },
+        base: Arc::clone(base_text),
+        url: resolved.map(|url| String::from(url).into()),
+        segment,
+        run: 0,
+        first_listed: now,
+        lag: Span::ZERO,
+        broken: None,
+        lost: None,
+    }
+}
+
+/// RFC 3986 5.2 against the URL that answered (C-34, C-35); http and https only (C-36).
+pub(crate) fn resolve(base: &Url, uri: &str) -> Result<Url, FetchError> {
+    let refused = || {
+        FetchError::BadUrl(
+            uri.chars()
+                .take(config::MOST_QUOTED)
+                .collect::<String>()
+                .into(),
+        )
+    };
+    let url = base.join(uri).map_err(|_| refused())?;
+    let fetched = matches!(url.scheme(), "http" | "https");
+    let fits = url.as_str().len() <= config::MAX_URL_BYTES;
+    if fetched && fits {
+        Ok(url)
+    } else {
+        Err(refused())
+    }
+}
+
+/// Lines that promise low latency, or name parts at the source: the relay plays such a source as an
+/// ordinary one and must not promise what it does not do.
+pub(super) fn is_low_latency(line: &str) -> bool {
+    const TAGS: [&str; 6] = [
+        "PART",
+        "PART-INF",
+        "SERVER-CONTROL",
+        "PRELOAD-HINT",
+        "RENDITION-REPORT",
+        "SKIP",
+    ];
+    let tag = line
+        .strip_prefix("#EXT-X-")
+        .map(|rest| rest.split(':').next().unwrap_or(rest));
+    tag.is_some_and(|tag| TAGS.contains(&tag))
+}
