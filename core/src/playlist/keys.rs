@@ -14,9 +14,17 @@ const PLAIN: [&str; 2] = ["METHOD", "IV"];
 /// The keys that apply to what comes next, and whether each has applied to anything yet.
 #[derive(Debug)]
 pub(super) struct KeysInForce {
-    slots: Vec<(Key, bool)>,
+    slots: Vec<Slot>,
     /// The same keys as segments share them, until one changes.
     shared: Option<Arc<[Key]>>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    key: Key,
+    /// The KEYFORMAT of the key, since looking it up among the attributes costs a scan.
+    keyformat: String,
+    used: bool,
 }
 
 impl KeysInForce {
@@ -39,11 +47,15 @@ impl KeysInForce {
         let Some(method) = attributes.get("METHOD") else {
             return Err(missing(line, "METHOD"));
         };
+        let usual = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        if !method.bytes().all(usual) {
+            return Err(bad_value(line, "METHOD"));
+        }
         if method == "NONE" {
             if attributes.iter().count() > 1 {
                 flaws.note(FlawKind::AttributesOnNone, line);
             }
-            if self.slots.iter().any(|(_, used)| !used) {
+            if self.slots.iter().any(|slot| !slot.used) {
                 flaws.note(FlawKind::UnusedTag, line);
             }
             *self = Self::new();
@@ -63,22 +75,34 @@ impl KeysInForce {
 
     fn put(&mut self, key: Key, line: &Line<'_>, flaws: &mut Flaws) -> Result<(), PlaylistError> {
         let is_full = self.slots.len() == limits::KEYS_IN_FORCE;
-        let same_format = |(known, _): &&mut (Key, bool)| known.keyformat() == key.keyformat();
-        match self.slots.iter_mut().find(same_format) {
+        let keyformat = key.keyformat().to_owned();
+        match self
+            .slots
+            .iter_mut()
+            .find(|slot| slot.keyformat == keyformat)
+        {
             // Many packagers state the key again for each segment; nothing changes then.
-            Some((known, _)) if *known == key => return Ok(()),
+            Some(slot) if slot.key == key => return Ok(()),
             Some(slot) => {
-                if !slot.1 {
+                if !slot.used {
                     flaws.note(FlawKind::UnusedTag, line);
                 }
-                *slot = (key, false);
+                *slot = Slot {
+                    key,
+                    keyformat,
+                    used: false,
+                };
             }
             None if is_full => {
                 return Err(PlaylistError::TooManyKeys {
                     at: Place::of(line),
                 });
             }
-            None => self.slots.push((key, false)),
+            None => self.slots.push(Slot {
+                key,
+                keyformat,
+                used: false,
+            }),
         }
         self.shared = None;
         Ok(())
@@ -89,10 +113,10 @@ impl KeysInForce {
         if let Some(shared) = &self.shared {
             return shared.clone();
         }
-        for (_, used) in &mut self.slots {
-            *used = true;
+        for slot in &mut self.slots {
+            slot.used = true;
         }
-        let keys: Arc<[Key]> = self.slots.iter().map(|(key, _)| key.clone()).collect();
+        let keys: Arc<[Key]> = self.slots.iter().map(|slot| slot.key.clone()).collect();
         self.shared = Some(keys.clone());
         keys
     }
@@ -114,10 +138,7 @@ pub(super) fn read_map(
     let byte_range = match attributes.text("BYTERANGE") {
         None => None,
         Some(text) => {
-            let (length, offset) =
-                split_byte_range(text).ok_or_else(|| PlaylistError::BadByteRange {
-                    at: Place::of(line),
-                })?;
+            let (length, offset) = read_byte_range(text, line, flaws)?;
             if offset.is_none() {
                 flaws.note(FlawKind::MapRangeWithoutOffset, line);
             }
@@ -143,13 +164,31 @@ pub(super) fn read_map(
 }
 
 /// `n[@o]`: the length, at least 1 since no HTTP request can name an empty range, and the offset.
-pub(super) fn split_byte_range(text: &str) -> Option<(u64, Option<u64>)> {
-    let (length, offset) = match text.split_once('@') {
-        Some((length, offset)) => (length, Some(super::number::integer(trim(offset))?)),
-        None => (text, None),
+/// Blanks around the `@` are forgiven, and noted.
+pub(super) fn read_byte_range(
+    text: &str,
+    line: &Line<'_>,
+    flaws: &mut Flaws,
+) -> Result<(u64, Option<u64>), PlaylistError> {
+    let mut number = |part: &str| {
+        if trim(part).len() != part.len() {
+            flaws.note(FlawKind::BlankAroundValue, line);
+        }
+        let number = super::number::integer(trim(part));
+        number.ok_or_else(|| PlaylistError::BadByteRange {
+            at: Place::of(line),
+        })
     };
-    let length = super::number::integer(trim(length))?;
-    (length > 0).then_some((length, offset))
+    let (length, offset) = match text.split_once('@') {
+        Some((length, offset)) => (number(length)?, Some(number(offset)?)),
+        None => (number(text)?, None),
+    };
+    if length == 0 {
+        return Err(PlaylistError::BadByteRange {
+            at: Place::of(line),
+        });
+    }
+    Ok((length, offset))
 }
 
 /// The attributes of a KEY or MAP line, with the quotes that RFC 8216 4.2 asks for.

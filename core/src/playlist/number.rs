@@ -20,6 +20,9 @@ pub(super) enum DurationFault {
 
 /// Seconds with or without decimals, rounded to the nearest microsecond, halves up. `5`, `5.`, `.5`
 /// and `5.000` are numbers; signs, exponents and blanks are not.
+///
+/// What is below a half second stays below it: 6.4999999 s is 6 s when RFC 8216 4.3.3.1 compares it
+/// with the target duration, and rounding it twice would make it 7 s (rule S-04).
 pub(super) fn seconds(text: &str) -> Result<Span, DurationFault> {
     let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
     let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
@@ -32,7 +35,10 @@ pub(super) fn seconds(text: &str) -> Result<Span, DurationFault> {
             .saturating_mul(10)
             .saturating_add(u64::from(digit - b'0'));
     }
-    let micros = micros(decimals);
+    let micros = match micros(decimals) {
+        500_000 if !decimals.starts_with('5') => 499_999,
+        micros => micros,
+    };
     if secs > limits::DURATION_SECS || (secs == limits::DURATION_SECS && micros > 0) {
         return Err(DurationFault::TooLong);
     }

@@ -30,7 +30,11 @@ pub(super) fn read<'a>(
     head: &Head,
     mut take: impl FnMut(&Line<'a>) -> Result<(), PlaylistError>,
 ) -> Result<(), PlaylistError> {
-    let mut text = String::new();
+    let bytes: usize = lines
+        .iter()
+        .map(|line| line.text.len() + ESCAPE.len() + 1)
+        .sum();
+    let mut text = String::with_capacity(bytes.min(2 * PIECE_BYTES));
     let mut rest = lines;
     while !rest.is_empty() {
         let (piece, behind) = rest.split_at(piece_length(rest));

@@ -203,7 +203,7 @@ fn write_keys<'a>(out: &mut String, keys: &'a [Key], state: &mut Written<'a>) {
         && keys
             .iter()
             .zip(state.keys)
-            .all(|(key, old)| key.keyformat() == old.keyformat());
+            .all(|(key, old)| key == old || key.keyformat() == old.keyformat());
     if !keeps {
         out.push_str("#EXT-X-KEY:METHOD=NONE\n");
     }

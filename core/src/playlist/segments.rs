@@ -4,7 +4,7 @@ use super::error::{Place, PlaylistError};
 use super::flaw::{FlawKind, Flaws};
 use super::guard::Guarded;
 use super::head::Head;
-use super::keys::{KeysInForce, read_map, split_byte_range};
+use super::keys::{KeysInForce, read_byte_range, read_map};
 use super::line::{HeadTag, Line, SegmentTag, Tag, trim};
 use super::number::{DurationFault, seconds};
 use super::{
@@ -278,7 +278,8 @@ impl<'a, 'b> Builder<'a, 'b> {
         let bad = || PlaylistError::BadByteRange {
             at: Place::of(&line),
         };
-        let (length, offset) = split_byte_range(line.value(&mut self.flaws)).ok_or_else(bad)?;
+        let value = line.value(&mut self.flaws);
+        let (length, offset) = read_byte_range(value, &line, &mut self.flaws)?;
         let before = self
             .playlist
             .segments

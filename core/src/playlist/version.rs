@@ -43,10 +43,11 @@ pub(super) fn used_version(playlist: &MediaPlaylist) -> u64 {
             version = version.max(BYTE_RANGES);
         }
         if let Some(in_force) = &segment.map {
-            version = version.max(map).max(of_keys(&in_force.keys));
+            version = version.max(map);
+            version = with_keys(version, &in_force.keys);
         }
         if last_keys.is_none_or(|last| !Arc::ptr_eq(last, &segment.keys)) {
-            version = version.max(of_keys(&segment.keys));
+            version = with_keys(version, &segment.keys);
             last_keys = Some(&segment.keys);
         }
     }
@@ -55,11 +56,14 @@ pub(super) fn used_version(playlist: &MediaPlaylist) -> u64 {
     heads.chain(tails).fold(version, u64::max)
 }
 
-fn of_keys(keys: &[Key]) -> u64 {
+/// No key needs more than [`KEY_FORMATS`], so that most need no look.
+fn with_keys(version: u64, keys: &[Key]) -> u64 {
+    if version >= KEY_FORMATS {
+        return version;
+    }
     keys.iter()
         .map(|key| of_key(&key.attributes))
-        .max()
-        .unwrap_or(1)
+        .fold(version, u64::max)
 }
 
 fn of_key(attributes: &AttributeList) -> u64 {
