@@ -132,21 +132,17 @@ impl Downloader {
         }
     }
 
-    /// Takes a completion; `false` where the request is not one of ours.
+    /// Takes a completion; gives what it leaves behind, `None` where the request is not one of ours.
     pub(crate) fn completed(
         &mut self,
         stage: &mut Stage<'_>,
         request: RequestId,
         outcome: &Result<StoredSegment, FetchError>,
-    ) -> bool {
+    ) -> Option<Leftovers> {
         let now = stage.now.monotonic;
-        let Some(job) = self
-            .jobs
-            .iter_mut()
-            .find(|job| job.request() == Some(request))
-        else {
-            return false;
-        };
+        let mut left = Leftovers::default();
+        let mut jobs = self.jobs.iter_mut();
+        let job = jobs.find(|job| job.request() == Some(request))?;
         match outcome {
             Ok(stored) => {
                 job.store(now, stored.clone());
@@ -161,11 +157,12 @@ impl Downloader {
             }
             Err(error) => {
                 stage.counters.retries += 1;
+                left.objects.extend(job.maybe_stored(error));
                 job.fail(stage, error, self.target_duration);
                 self.trouble = Some(error.clone());
             }
         }
-        true
+        Some(left)
     }
 
     /// What can leave from the front now. `last` says that nothing will follow: then a hole does not
@@ -402,6 +399,17 @@ impl Job {
                 object: object.clone(),
                 stored,
             };
+        }
+    }
+
+    /// What a failure may have stored all the same. The next attempt has a name of its own, but for
+    /// a segment that is to have its old one again.
+    fn maybe_stored(&self, error: &FetchError) -> Option<ObjectName> {
+        match (&self.state, error) {
+            (JobState::InFlight { object, .. }, FetchError::Store(_)) if self.again.is_none() => {
+                Some(object.clone())
+            }
+            _ => None,
         }
     }
 

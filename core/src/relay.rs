@@ -191,11 +191,12 @@ impl Relay {
         self.publisher.ask_store(stage);
         if !self.publisher.is_asking_store() {
             self.advance_sources(stage);
+            // What leaves the queue makes room for the next download.
+            self.hand_on(stage);
             for lane in [&mut self.active, &mut self.next].into_iter().flatten() {
                 lane.advance(stage);
             }
         }
-        self.hand_on(stage);
         self.finish_stop(stage);
         let position = self.position();
         let behind = self
@@ -252,16 +253,17 @@ impl Relay {
     ) {
         if let Some(object) = self.abandoned.remove(&request) {
             let listed = |name: &ObjectName| self.publisher.objects().any(|it| it.object == *name);
-            if let Some(object) = object.filter(|name| outcome.is_ok() && !listed(name)) {
+            let stored = matches!(outcome, Ok(_) | Err(FetchError::Store(_)));
+            if let Some(object) = object.filter(|name| stored && !listed(name)) {
                 self.publisher.retention.retire(object, stage.now.monotonic);
             }
             return;
         }
-        for lane in [&mut self.active, &mut self.next].into_iter().flatten() {
-            if lane.downloader.completed(stage, request, outcome) {
-                return;
-            }
-        }
+        let left = [&mut self.active, &mut self.next]
+            .into_iter()
+            .flatten()
+            .find_map(|lane| lane.downloader.completed(stage, request, outcome));
+        self.abandon(stage, left.unwrap_or_default());
     }
 
     /// Lets finished segments leave the active lane, in order.

@@ -81,9 +81,7 @@ pub(super) fn offer(
 ) -> Offered {
     segment.tags.retain(|line| !is_low_latency(line));
     let resolved = resolve(base, &segment.uri);
-    let path = resolved
-        .as_ref()
-        .map_or_else(|_| Arc::clone(&segment.uri), |url| url.path().into());
+    let path = path_of(base, &segment.uri, resolved.as_ref().ok());
     Offered {
         identity: Identity {
             media_sequence: segment.media_sequence,
@@ -102,6 +100,25 @@ pub(super) fn offer(
         broken: None,
         lost: None,
     }
+}
+
+/// What a segment is called, whichever server and folder the list was redirected to: below the list's
+/// own folder by its place there, elsewhere by its whole path. Never with the query.
+fn path_of(base: &Url, uri: &str, url: Option<&Url>) -> Arc<str> {
+    let text = uri.split(['?', '#']).next().unwrap_or(uri);
+    let absolute = text.starts_with('/') || text.contains("://");
+    let Some(url) = url.filter(|_| absolute) else {
+        return text.into();
+    };
+    let folder = base
+        .path()
+        .rsplit_once('/')
+        .map_or("", |(folder, _)| folder);
+    let below = url
+        .path()
+        .strip_prefix(folder)
+        .and_then(|rest| rest.strip_prefix('/'));
+    below.unwrap_or(url.path()).into()
 }
 
 /// RFC 3986 5.2 against the URL that answered (C-34, C-35); http and https only (C-36).

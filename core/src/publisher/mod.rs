@@ -51,8 +51,8 @@ pub(crate) struct Publisher {
     /// Left the list in a version that is not known to be visible.
     removed: Vec<Entry>,
     retry_at: Option<Timestamp>,
-    /// The last version with a new segment was sent then.
-    last_sent: Option<Timestamp>,
+    /// The last version with a new segment became visible then.
+    last_grown: Option<Timestamp>,
     /// Behind the source after an outage, a hole or a break: the pace of versions is free until the
     /// source's newest segment is listed.
     catching_up: bool,
@@ -117,7 +117,7 @@ impl Publisher {
             in_flight: None,
             removed: Vec::new(),
             retry_at: None,
-            last_sent: None,
+            last_grown: None,
             catching_up: false,
             retention: Retention::default(),
             restoring: None,
@@ -157,9 +157,9 @@ impl Publisher {
         if let Some(why) = broken {
             stage.notify(Notice::Broken { why });
         }
-        let late = self.last_sent.is_some_and(|sent| {
+        let late = self.last_grown.is_some_and(|at| {
             let target_duration = self.target_duration.unwrap_or_default();
-            stage.now.monotonic.since(sent) > config::stale_after(target_duration)
+            stage.now.monotonic.since(at) > config::stale_after(target_duration)
         });
         self.catching_up |= late || broken.is_some() || !self.holes.is_empty();
         let said = self.say_holes(stage, &done, broken.is_some(), generation);
@@ -360,7 +360,7 @@ impl Publisher {
         let free = self.catching_up || self.ended || self.retry_at.is_some();
         let half = self.target_duration.unwrap_or_default().half();
         let paced = self
-            .last_sent
+            .last_grown
             .filter(|_| !free)
             .map_or(Timestamp::default(), |at| at + half);
         Some(paced.max(self.retry_at.unwrap_or_default()))
@@ -413,9 +413,6 @@ impl Publisher {
         for entry in &mut self.window {
             entry.longest_playlist = entry.longest_playlist.max(duration);
             entry.seen = entry.seen.max(Seen::Maybe);
-        }
-        if fresh > 0 {
-            self.last_sent = Some(stage.now.monotonic);
         }
         let request = stage.request();
         let target_duration = self.target_duration.unwrap_or_default();
@@ -490,6 +487,9 @@ impl Publisher {
     fn visible(&mut self, stage: &mut Stage<'_>, version: &Version) {
         let now = stage.now.monotonic;
         self.trouble = None;
+        if version.fresh > 0 {
+            self.last_grown = Some(now);
+        }
         for entry in self.window.iter_mut().take(version.length) {
             if entry.seen < Seen::Surely {
                 entry.seen = Seen::Surely;

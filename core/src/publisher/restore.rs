@@ -8,7 +8,7 @@ use crate::event::StoreError;
 use crate::ids::{ContentHash, Generation, ObjectName, RequestId};
 use crate::notice::{Notice, StoreWork};
 use crate::stage::Stage;
-use crate::time::{Now, Timestamp};
+use crate::time::{Now, Span, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -227,9 +227,11 @@ impl Publisher {
         for entry in self.window.drain(..cut) {
             self.media_sequence = self.media_sequence.map(|number| number + 1);
             self.discontinuity_sequence += u64::from(entry.segment.discontinuity);
-            let still_there = entry.stored.filter(|stored| !lost.contains(&stored.object));
-            if let Some(stored) = still_there {
+            if let Some(stored) = entry.stored {
+                // What is lost may be there all the same: with other bytes, or not looked at.
+                let there = !lost.contains(&stored.object);
                 let keep_for = entry.segment.duration + entry.longest_playlist;
+                let keep_for = if there { keep_for } else { Span::ZERO };
                 self.retention
                     .retire(stored.object, stage.now.monotonic + keep_for);
             }

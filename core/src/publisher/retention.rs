@@ -166,7 +166,9 @@ impl Retention {
         });
         let leaving = leaving.iter().filter_map(|entry| {
             let stored = entry.stored.as_ref()?;
-            let keep_for = entry.segment.duration + entry.longest_playlist;
+            // It leaves the list once that version is visible, which is still to come.
+            let keep_for =
+                entry.segment.duration + entry.longest_playlist + config::PUBLISH_PATIENCE;
             Some(RetiredObject {
                 object: stored.object.clone(),
                 keep_until: now.wall + keep_for,
