@@ -146,38 +146,33 @@ fn a_shutdown_saves_and_the_next_process_goes_on_without_a_break() {
     bench.step(Event::ShutDown);
     bench.pass(36 * SEC);
     assert!(bench.relay.is_finished());
-    let (before, saved) = (bench.last(), bench.checkpoint());
-    let list = live(2 * SEC, 100, "seg");
-    let source = move |now, _: &str| Ok(list(now + 52 * SEC));
-    let mut after = Bench::restored(Box::new(source), Some(saved), 8);
-    after.objects = bench.objects.keys().map(|name| (name.clone(), 0)).collect();
-    after.run(spec(&[URL]));
-    after.pass(5 * SEC);
+    let (before, versions) = (bench.last(), bench.published.len());
+    bench.kill(8, true);
+    bench.run(spec(&[URL]));
+    bench.pass(41 * SEC);
     assert_eq!(
-        after.media_of(0).segments,
+        bench.media_of(versions).segments,
         before.segments,
         "the list is served as it was"
     );
-    assert_eq!((after.holes(), after.discontinuities()), (0, 0));
-    assert!(after.last().end_media_sequence() > before.end_media_sequence());
+    assert_eq!((bench.holes(), bench.discontinuities()), (0, 0));
+    assert!(bench.last().end_media_sequence() > before.end_media_sequence());
 }
 
 #[test]
 fn a_memory_store_fetches_again_what_is_still_listed() {
     let mut bench = steady();
     bench.pass(30 * SEC);
-    let (before, saved) = (bench.last(), bench.checkpoint());
-    let list = live(2 * SEC, 100, "seg");
-    let source = move |now, _: &str| Ok(list(now + 53 * SEC));
-    let mut after = Bench::restored(Box::new(source), Some(saved), 8);
-    after.run(spec(&[URL]));
-    after.pass(5 * SEC);
-    let first = after.media_of(0);
+    let (before, versions) = (bench.last(), bench.published.len());
+    bench.kill(8, false);
+    bench.run(spec(&[URL]));
+    bench.pass(35 * SEC);
+    let first = bench.media_of(versions);
     let same = before
         .segments
         .iter()
         .filter(|old| first.segments.contains(old))
         .count();
     assert!(same >= 4, "{same} segments under their old URIs");
-    assert_eq!((after.holes(), after.discontinuities()), (0, 0));
+    assert_eq!((bench.holes(), bench.discontinuities()), (0, 0));
 }

@@ -1,5 +1,6 @@
 //! A machine on a bench: a source that is a function of time, a store that never fails unless told,
-//! and a clock that jumps from wakeup to wakeup.
+//! and a clock that jumps from wakeup to wakeup. Every version that becomes visible and every delete
+//! passes the strict [`checker`].
 
 #![allow(
     dead_code,
@@ -7,13 +8,17 @@
     reason = "each test file uses a part of the bench"
 )]
 
+pub(crate) mod checker;
+pub(crate) mod origin;
+
+use checker::Checker;
 use hls_relay_core::checkpoint::Checkpoint;
 use hls_relay_core::command::{Command, Publish};
 use hls_relay_core::config::{HolePolicy, ReloadPolicy, Source, Spec};
 use hls_relay_core::event::{
     Configure, Desired, Event, FetchError, LoadedPlaylist, PlaylistBody, StoreError, StoredSegment,
 };
-use hls_relay_core::ids::{ContentHash, Epoch};
+use hls_relay_core::ids::{ContentHash, Epoch, RequestId};
 use hls_relay_core::notice::Notice;
 use hls_relay_core::playlist::{self, MediaPlaylist, Playlist};
 use hls_relay_core::relay::Relay;
@@ -34,6 +39,22 @@ pub(crate) struct Bench {
     pub(crate) source: SourceAt,
     pub(crate) segment: SegmentAt,
     pub(crate) publish: Box<dyn Fn(u64) -> Result<(), StoreError>>,
+    /// Where redirects lead: from the URL asked to the URL that answers.
+    pub(crate) redirect: Box<dyn Fn(&str) -> String>,
+    /// A body as bytes, in place of what `source` gives.
+    pub(crate) raw: Box<dyn Fn(u64, &str) -> Option<Vec<u8>>>,
+    /// How long loads, and the store's answers after a restart, take.
+    pub(crate) load_takes: u64,
+    pub(crate) check: Box<dyn Fn(u64) -> (u64, Result<(), StoreError>)>,
+    pub(crate) checker: Checker,
+    /// The last checkpoint that was saved.
+    pub(crate) saved: Option<Checkpoint>,
+    /// What a URL holds; by default it is told by the URL without its query.
+    pub(crate) content: Box<dyn Fn(u64, &str) -> String>,
+    /// Downloads under way and where they store.
+    getting: BTreeMap<RequestId, String>,
+    /// When the process began: its monotonic clock starts there.
+    born: u64,
     pub(crate) due: VecDeque<(u64, Event)>,
     /// (sent at, URL)
     pub(crate) loads: Vec<(u64, String)>,
@@ -73,6 +94,15 @@ impl Bench {
             source,
             segment: Box::new(|_, _| Ok(50_000)),
             publish: Box::new(|_| Ok(())),
+            redirect: Box::new(str::to_owned),
+            raw: Box::new(|_, _| None),
+            load_takes: 10_000,
+            check: Box::new(|_| (1_000, Ok(()))),
+            checker: Checker::default(),
+            saved: None,
+            content: Box::new(|_, url| url.split('?').next().unwrap_or_default().to_owned()),
+            getting: BTreeMap::new(),
+            born: 0,
             due: VecDeque::new(),
             loads: Vec::new(),
             downloads: Vec::new(),
@@ -83,6 +113,17 @@ impl Bench {
             withdrawn: 0,
             revision: 0,
         }
+    }
+
+    /// `kill -9` now, and another process that goes on from what was saved. Its monotonic clock starts
+    /// anew; a store in memory is empty.
+    pub(crate) fn kill(&mut self, seed: u64, store_survives: bool) {
+        self.relay = Relay::new(seed, Epoch(seed), self.saved.clone());
+        (self.born, self.revision) = (self.now, 0);
+        self.due.clear();
+        let now = self.now;
+        self.objects.retain(|_, at| store_survives && *at <= now);
+        self.checker.killed();
     }
 
     pub(crate) fn configure(&mut self, spec: Spec, desired: Desired) {
@@ -101,7 +142,7 @@ impl Bench {
 
     pub(crate) fn clock(&self) -> Now {
         Now {
-            monotonic: Timestamp::from_micros(self.now),
+            monotonic: Timestamp::from_micros(self.now - self.born),
             wall: WallTime::from_micros(START_WALL + self.now as i64),
         }
     }
@@ -120,26 +161,38 @@ impl Bench {
         match command {
             Command::LoadPlaylist(load) => {
                 self.loads.push((now, load.url.to_string()));
-                let outcome = (self.source)(now, &load.url).map(|text| LoadedPlaylist::Body {
-                    url: load.url.clone(),
-                    body: PlaylistBody(text.into_bytes().into()),
+                let raw = (self.raw)(now, &load.url).map(Ok);
+                let body = raw.unwrap_or_else(|| (self.source)(now, &load.url).map(String::into));
+                let outcome = body.map(|bytes| LoadedPlaylist::Body {
+                    url: (self.redirect)(&load.url).into(),
+                    body: PlaylistBody(bytes.into()),
                     etag: None,
                 });
                 let request = load.request;
-                self.due
-                    .push_back((now + 10_000, Event::PlaylistLoaded { request, outcome }));
+                self.due.push_back((
+                    now + self.load_takes,
+                    Event::PlaylistLoaded { request, outcome },
+                ));
             }
             Command::DownloadSegment(get) => {
                 self.downloads
                     .push((now, get.url.to_string(), get.object.to_string()));
+                assert!(
+                    get.url.starts_with("http"),
+                    "no other scheme is ever fetched: {}",
+                    get.url
+                );
                 let taken = (self.segment)(now, &get.url);
                 let at = now + taken.as_ref().copied().unwrap_or(20_000);
                 let outcome = taken.map(|_| StoredSegment {
                     length: 1_000,
-                    hash: hash(&get.url),
+                    hash: hash(&(self.content)(now, &get.url)),
                 });
                 if outcome.is_ok() {
                     self.objects.insert(get.object.to_string(), at);
+                    self.getting.insert(get.request, get.object.to_string());
+                    let content = (self.content)(now, &get.url);
+                    self.checker.stored(&get.object.0, &content);
                 }
                 let request = get.request;
                 self.due
@@ -147,9 +200,13 @@ impl Bench {
             }
             Command::Publish(publish) => {
                 let (request, outcome) = (publish.request, (self.publish)(now));
+                self.saved = Some(Checkpoint::clone(&publish.checkpoint));
                 if outcome.is_ok() {
-                    self.check_version(&publish.playlist);
+                    self.check_stored(&publish.playlist);
+                    self.checker.version(now, &publish.playlist);
                     self.published.push((now, publish));
+                } else {
+                    self.checker.not_published();
                 }
                 self.due
                     .push_back((now + 5_000, Event::Published { request, outcome }));
@@ -158,31 +215,37 @@ impl Bench {
                 request, objects, ..
             } => {
                 for object in objects {
-                    self.objects.remove(&*object.0);
-                    self.deleted.push((now, object.to_string()));
+                    self.delete(&object.0);
                 }
-                self.due.push_back((
-                    now + 1_000,
-                    Event::Deleted {
-                        request,
-                        outcome: Ok(()),
-                    },
-                ));
+                let outcome = Ok(());
+                self.due
+                    .push_back((now + 1_000, Event::Deleted { request, outcome }));
             }
             Command::CheckObjects {
-                request, objects, ..
+                request,
+                objects,
+                keep,
+                ..
             } => {
+                let (takes, outcome) = (self.check)(now);
+                let kept = objects.iter().map(|it| &it.object).chain(&keep);
+                let kept: Vec<String> = kept.map(ToString::to_string).collect();
+                let left_over = self.objects.keys().filter(|name| !kept.contains(name));
+                for name in left_over.cloned().collect::<Vec<_>>() {
+                    self.delete(&name);
+                }
                 let there = |name: &str| self.objects.contains_key(name);
                 let present = objects
                     .into_iter()
                     .filter(|it| there(&it.object.0))
                     .collect();
-                let outcome = Ok(present);
+                let outcome = outcome.map(|()| present);
                 self.due
-                    .push_back((now + 1_000, Event::ObjectsChecked { request, outcome }));
+                    .push_back((now + takes, Event::ObjectsChecked { request, outcome }));
             }
             Command::Withdraw { request, .. } => {
                 self.withdrawn += 1;
+                self.checker.withdrawn(now);
                 self.due.push_back((
                     now + 1_000,
                     Event::Withdrawn {
@@ -191,12 +254,20 @@ impl Bench {
                     },
                 ));
             }
-            Command::SaveCheckpoint { request, .. } => {
+            Command::SaveCheckpoint {
+                request,
+                checkpoint,
+                ..
+            } => {
+                self.saved = Some(Checkpoint::clone(&checkpoint));
                 let outcome = Ok(());
                 self.due
                     .push_back((now + 1_000, Event::CheckpointSaved { request, outcome }));
             }
             Command::Cancel { request } => {
+                let object = self.getting.remove(&request);
+                self.objects
+                    .retain(|name, at| *at <= now || Some(name) != object.as_ref());
                 let cancelled = FetchError::Cancelled;
                 for (at, event) in &mut self.due {
                     match event {
@@ -220,8 +291,14 @@ impl Bench {
         }
     }
 
-    /// What holds for every version: everything listed can be fetched.
-    fn check_version(&self, text: &str) {
+    fn delete(&mut self, name: &str) {
+        self.objects.remove(name);
+        self.checker.deleted(self.now, name);
+        self.deleted.push((self.now, name.to_owned()));
+    }
+
+    /// What holds for every version: everything listed can be fetched (S-11).
+    fn check_stored(&self, text: &str) {
         for segment in media(text).segments.iter().filter(|segment| !segment.gap) {
             let stored = self.objects.get(&*segment.uri);
             assert!(
@@ -236,7 +313,8 @@ impl Bench {
     pub(crate) fn pass(&mut self, until: u64) {
         for _ in 0..100_000 {
             let event = self.due.front().map(|(at, _)| *at);
-            let wake = self.relay.next_wakeup().map(|(at, _)| at.as_micros());
+            let wake = self.relay.next_wakeup();
+            let wake = wake.map(|(at, _)| at.as_micros() + self.born);
             let next = event.into_iter().chain(wake).min();
             let Some(at) = next.filter(|at| *at <= until) else {
                 self.now = until;
@@ -300,15 +378,9 @@ pub(crate) fn media(text: &str) -> MediaPlaylist {
     }
 }
 
-fn hash(url: &str) -> ContentHash {
+fn hash(content: &str) -> ContentHash {
     let mut hash = [0_u8; 32];
-    for (index, byte) in url
-        .split('?')
-        .next()
-        .unwrap_or_default()
-        .bytes()
-        .enumerate()
-    {
+    for (index, byte) in content.bytes().enumerate() {
         let slot: &mut u8 = &mut hash[index % 32];
         *slot = slot.wrapping_mul(31).wrapping_add(byte);
     }
