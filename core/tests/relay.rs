@@ -4,10 +4,7 @@ mod support;
 
 use hls_relay_core::event::{Desired, Event, FetchError};
 use hls_relay_core::notice::{Notice, State};
-use support::{Bench, live, spec};
-
-const URL: &str = "http://origin.example/live/index.m3u8";
-const SEC: u64 = 1_000_000;
+use support::{Bench, SEC, URL, live, spec};
 
 fn steady() -> Bench {
     let list = live(2 * SEC, 100, "seg");

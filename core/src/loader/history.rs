@@ -121,12 +121,18 @@ impl History {
 
     /// The first number that names another segment than it did.
     fn contradiction(&self, list: &[Identity]) -> Option<(u64, Break)> {
-        let oldest = self.known.front()?.media_sequence;
         list.iter().find_map(|now| {
-            let index = usize::try_from(now.media_sequence.checked_sub(oldest)?).ok()?;
-            let why = differ(self.known.get(index)?, now)?;
+            let why = differ(self.find(now.media_sequence)?, now)?;
             Some((now.media_sequence, why))
         })
+    }
+
+    /// The numbers rise, but not one by one: what was lost is not known.
+    fn find(&self, number: u64) -> Option<&Identity> {
+        let index = self
+            .known
+            .binary_search_by_key(&number, |id| id.media_sequence);
+        self.known.get(index.ok()?)
     }
 
     /// Segments were missed, or the source numbers anew from a higher number.
@@ -359,6 +365,17 @@ mod tests {
         );
         let verdict = history.observe(&list(100..106, "a"), TARGET, Span::from_secs(8));
         assert_eq!(verdict, restarted(100, Break::JumpedAhead));
+    }
+
+    #[test]
+    fn after_lost_media_the_numbers_still_name_what_they_named() {
+        let mut history = History::default();
+        history.observe(&list(0..6, "a"), TARGET, Span::ZERO);
+        history.observe(&list(8..14, "a"), TARGET, Span::from_secs(8));
+        let verdict = history.observe(&list(9..15, "a"), TARGET, TARGET);
+        assert_eq!(verdict, goes_on(14));
+        let verdict = history.observe(&list(10..16, "b"), TARGET, TARGET);
+        assert_eq!(verdict, restarted(10, Break::RestartedRenamed));
     }
 
     #[test]

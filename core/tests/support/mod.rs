@@ -14,7 +14,8 @@ pub(crate) mod origin;
 use checker::Checker;
 use hls_relay_core::checkpoint::Checkpoint;
 use hls_relay_core::command::{Command, Publish};
-use hls_relay_core::config::{HolePolicy, ReloadPolicy, Source, Spec};
+pub(crate) use hls_relay_core::config::Spec;
+use hls_relay_core::config::{HolePolicy, ReloadPolicy, Source};
 use hls_relay_core::event::{
     Configure, Desired, Event, FetchError, LoadedPlaylist, PlaylistBody, StoreError, StoredSegment,
 };
@@ -26,6 +27,8 @@ use hls_relay_core::time::{Now, Timestamp, WallTime};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+pub(crate) const SEC: u64 = 1_000_000;
+pub(crate) const URL: &str = "http://origin.example/live/index.m3u8";
 pub(crate) const START_WALL: i64 = 1_800_000_000_000_000;
 
 /// What a load of a URL gives at a moment (seconds since the start, in microseconds).
@@ -361,6 +364,19 @@ impl Bench {
             _ => 0,
         });
         holes.sum()
+    }
+
+    /// What was downloaded and stored more than once, queries aside.
+    pub(crate) fn downloaded_twice(&self) -> Vec<String> {
+        let path = |url: &str| url.split('?').next().unwrap_or_default().to_owned();
+        let mut paths: Vec<String> = self.downloads.iter().map(|it| path(&it.1)).collect();
+        paths.sort();
+        let twice = paths.windows(2).filter(|pair| pair[0] == pair[1]);
+        twice.map(|pair| pair[0].clone()).collect()
+    }
+
+    pub(crate) fn told(&self, what: impl Fn(&Notice) -> bool) -> bool {
+        self.notices.iter().any(|(_, notice)| what(notice))
     }
 
     /// How often our playlists carry a discontinuity, counted over all segments ever listed.
