@@ -36,6 +36,13 @@ pub(crate) type SourceAt = Box<dyn Fn(u64, &str) -> Result<String, FetchError>>;
 /// What a download of a URL gives: the time it takes, or how it fails.
 pub(crate) type SegmentAt = Box<dyn Fn(u64, &str) -> Result<u64, FetchError>>;
 
+/// A body as bytes, in place of what the source gives.
+pub(crate) type RawAt = Box<dyn Fn(u64, &str) -> Option<Vec<u8>>>;
+/// How long the store looks what is left, and whether it can tell.
+pub(crate) type CheckAt = Box<dyn Fn(u64) -> (u64, Result<(), StoreError>)>;
+/// What a URL holds at a moment.
+pub(crate) type ContentAt = Box<dyn Fn(u64, &str) -> String>;
+
 pub(crate) struct Bench {
     pub(crate) relay: Relay,
     pub(crate) now: u64,
@@ -44,16 +51,15 @@ pub(crate) struct Bench {
     pub(crate) publish: Box<dyn Fn(u64) -> Result<(), StoreError>>,
     /// Where redirects lead: from the URL asked to the URL that answers.
     pub(crate) redirect: Box<dyn Fn(&str) -> String>,
-    /// A body as bytes, in place of what `source` gives.
-    pub(crate) raw: Box<dyn Fn(u64, &str) -> Option<Vec<u8>>>,
+    pub(crate) raw: RawAt,
     /// How long loads, and the store's answers after a restart, take.
     pub(crate) load_takes: u64,
-    pub(crate) check: Box<dyn Fn(u64) -> (u64, Result<(), StoreError>)>,
+    pub(crate) check: CheckAt,
     pub(crate) checker: Checker,
     /// The last checkpoint that was saved.
     pub(crate) saved: Option<Checkpoint>,
     /// What a URL holds; by default it is told by the URL without its query.
-    pub(crate) content: Box<dyn Fn(u64, &str) -> String>,
+    pub(crate) content: ContentAt,
     /// Downloads under way and where they store.
     getting: BTreeMap<RequestId, String>,
     /// When the process began: its monotonic clock starts there.
