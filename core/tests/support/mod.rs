@@ -301,9 +301,10 @@ impl Bench {
     }
 
     fn delete(&mut self, name: &str) {
-        self.objects.remove(name);
-        self.checker.deleted(self.now, name);
-        self.deleted.push((self.now, name.to_owned()));
+        if self.objects.remove(name).is_some() {
+            self.checker.deleted(self.now, name);
+            self.deleted.push((self.now, name.to_owned()));
+        }
     }
 
     /// What holds for every version: everything listed can be fetched (S-11).
