@@ -1,3 +1,24 @@
-//! The adapters of hls-relay: HTTP, stores, the server and the command line around the core.
+//! Everything of hls-relay that touches the world: HTTP, files, clocks, signals, the terminal.
+//!
+//! **Invariant:** nothing is decided here. What is fetched, when, how often and what is listed comes
+//! as a [`Command`](hls_relay_core::command::Command) from the machine in the core.
+//!
+//! Reading order: [`driver`] (the loop), [`worker`] (commands to tasks), then the adapters it uses:
+//! [`fetch`], [`store`], [`checkpoint_file`], [`output`], [`server`]; at last [`app`], which puts them
+//! together for a command line.
 
+pub mod app;
+pub mod checkpoint_file;
+pub mod cli;
+pub mod clock;
+pub mod driver;
+pub mod fetch;
+pub mod logging;
+pub mod mask;
+pub mod notices;
 pub mod origin_server;
+pub mod output;
+pub mod server;
+pub mod status_line;
+pub mod store;
+pub mod worker;

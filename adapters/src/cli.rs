@@ -1,0 +1,291 @@
+//! The command line: what can be said, what it means, and what is wrong with what was said.
+
+use crate::logging::{LogFormat, LogLevel};
+use clap::{Args, Parser, Subcommand};
+use hls_relay_core::config::{DEFAULT_WINDOW, HolePolicy, MAX_URL_BYTES, MAX_WINDOW, MIN_WINDOW};
+use reqwest::header::{self, HeaderName, HeaderValue};
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::sync::Arc;
+use url::Url;
+
+const ABOUT: &str = "Pulls a live HLS channel from someone else's origin and serves it as your own: \
+with its own numbering, and on while the origin misbehaves.";
+
+const EXAMPLES: &str = "\
+Examples:
+  See it work, with a channel that is built in:
+    hls-relay demo
+
+  Relay a channel, and open http://127.0.0.1:8080/live/index.m3u8 in any player:
+    hls-relay relay https://origin.example/live/channel.m3u8
+
+  The same for viewers elsewhere, with a second origin for when the first fails, and with a state
+  that a restart goes on from:
+    hls-relay relay https://a.example/ch.m3u8 --backup https://b.example/ch.m3u8 \\
+        --name news --listen 0.0.0.0:8080 --state /var/lib/hls-relay
+
+  As files that nginx can serve from /srv/hls/news/:
+    hls-relay relay https://origin.example/ch.m3u8 --name news --store /srv/hls";
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    ended well, after Ctrl-C or SIGTERM
+  1    any other failure
+  2    an argument is wrong; the message says which, and what to do
+  3    the address of --listen is in use or cannot be listened on
+  4    the folder of --store or --state cannot be used
+  130  left at once, at the second Ctrl-C";
+
+/// All of the command line.
+#[derive(Debug, Parser)]
+#[command(name = "hls-relay", version, about = ABOUT, after_help = EXIT_CODES)]
+#[command(after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"), arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: Action,
+    /// How log lines look; they go to stderr
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        env = "HLS_RELAY_LOG_FORMAT"
+    )]
+    pub log_format: LogFormat,
+    /// The least important lines that are still written
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        env = "HLS_RELAY_LOG_LEVEL"
+    )]
+    pub log_level: LogLevel,
+}
+
+/// See [`Cli::action`].
+#[derive(Debug, Subcommand)]
+pub enum Action {
+    /// Relay one channel until Ctrl-C
+    #[command(after_help = EXIT_CODES, after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
+    Relay(Box<RelayArgs>),
+    /// Start a built-in live channel and relay it, to see it work in any player
+    #[command(after_help = EXIT_CODES)]
+    Demo(DemoArgs),
+}
+
+/// `hls-relay relay`.
+#[derive(Debug, Args)]
+pub struct RelayArgs {
+    /// The channel's playlist at its origin, http or https
+    ///
+    /// A name and password in it (https://user:password@host/…) are sent as basic authentication,
+    /// to that host only. An address of a private network or of this host is reached only where this
+    /// URL itself is there: no playlist and no redirect leads from the internet into your network.
+    #[arg(value_name = "URL", value_parser = source_url)]
+    pub source: Url,
+    /// Another origin of the same channel, used while those before it fail; may be repeated
+    ///
+    /// It takes over when the source in use has brought no new segment for three target durations
+    /// (5 s at the least), with one discontinuity. The first one is gone back to after it has been
+    /// well for 60 s.
+    #[arg(long = "backup", value_name = "URL", value_parser = source_url)]
+    pub backups: Vec<Url>,
+    /// The channel's name, which is also its path: http://LISTEN/NAME/index.m3u8
+    #[arg(long, default_value = "live", value_parser = channel_name)]
+    pub name: Arc<str>,
+    /// Where to serve viewers; 0.0.0.0:8080 is every address of this host, port 0 any free port
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", value_parser = listen)]
+    pub listen: Listen,
+    /// A header for the requests to the sources, as 'Name: value'; may be repeated
+    ///
+    /// Authorization, Cookie and Proxy-Authorization are sent only to the host of the source's own
+    /// URL, never to where its playlists or redirects lead. What only one source may know is better
+    /// put into its URL.
+    #[arg(long = "header", value_name = "HEADER", value_parser = header)]
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Where segments are kept: 'memory', or a folder
+    ///
+    /// In a folder, playlist and segments are plain files in DIR/NAME/, that any web server can serve;
+    /// each appears whole or not at all. The folder needs room for about twice the window.
+    #[arg(long, value_name = "memory|DIR", default_value = "memory", value_parser = store)]
+    pub store: StoreArg,
+    /// Keep the channel's state in DIR/NAME.json, so that a restart goes on with the numbering
+    ///
+    /// Without it every start is a new presentation, and players that were watching may have to be
+    /// reloaded.
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// How many segments the playlist lists; more where three target durations need more
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_WINDOW, value_parser = window)]
+    pub window: usize,
+    /// How lost media is said to players
+    ///
+    /// gap: EXT-X-GAP stands for what was lost and the timeline goes on. discontinuity: the next
+    /// segment follows an EXT-X-DISCONTINUITY, for players that don't know gaps.
+    #[arg(long, value_name = "gap|discontinuity", default_value = "gap", value_parser = hole)]
+    pub hole: HolePolicy,
+    /// Never reload sooner than one target duration after a change (RFC 8216 6.3.4 to the letter)
+    ///
+    /// Without it the wait is the last segment's duration, and half a target duration at the least,
+    /// as players do: new segments are then seen sooner.
+    #[arg(long)]
+    pub strict_reload: bool,
+}
+
+/// `hls-relay demo`.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Where to serve viewers
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", value_parser = listen)]
+    pub listen: Listen,
+}
+
+/// Addresses to listen on, the first that works; and how they were written.
+#[derive(Clone, Debug)]
+pub struct Listen {
+    /// As written.
+    pub text: String,
+    /// What it stands for.
+    pub addresses: Vec<SocketAddr>,
+}
+
+/// `--store`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreArg {
+    /// In memory.
+    Memory,
+    /// In this folder.
+    Directory(PathBuf),
+}
+
+fn source_url(text: &str) -> Result<Url, String> {
+    let hint = "give the full address of a playlist, as in https://origin.example/live.m3u8";
+    let url = Url::parse(text).map_err(|error| format!("this is no URL ({error}): {hint}"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(format!(
+            "'{}:' cannot be relayed, only http: and https:; {hint}",
+            url.scheme()
+        ));
+    }
+    if text.len() > MAX_URL_BYTES {
+        return Err(format!(
+            "longer than {MAX_URL_BYTES} bytes, which no server takes"
+        ));
+    }
+    Ok(url)
+}
+
+fn channel_name(text: &str) -> Result<Arc<str>, String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if !(1..=64).contains(&text.len()) || text.starts_with('.') || !text.bytes().all(plain) {
+        return Err(
+            "a name has 1 to 64 of the letters A-Z, a-z, digits, '-', '_' and '.', and does \
+                    not begin with '.'"
+                .to_owned(),
+        );
+    }
+    Ok(text.into())
+}
+
+fn listen(text: &str) -> Result<Listen, String> {
+    let found = text.to_socket_addrs().map_err(|error| {
+        format!(
+            "not an address to listen on ({error}): give address and port, as in 127.0.0.1:8080"
+        )
+    })?;
+    Ok(Listen {
+        text: text.to_owned(),
+        addresses: found.collect(),
+    })
+}
+
+/// Headers that the relay has to set itself: another value would break the transfer.
+const OWN_HEADERS: [HeaderName; 8] = [
+    header::ACCEPT_ENCODING,
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::HOST,
+    header::IF_NONE_MATCH,
+    header::RANGE,
+    header::TE,
+    header::TRANSFER_ENCODING,
+];
+
+fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let form = "give it as 'Name: value', in quotes";
+    let (name, value) = text
+        .split_once(':')
+        .ok_or_else(|| format!("no ':' in it; {form}"))?;
+    let name = HeaderName::try_from(name.trim()).map_err(|_| format!("no header name; {form}"))?;
+    let value = HeaderValue::try_from(value.trim())
+        .map_err(|_| "its value has bytes that no header may have".to_owned())?;
+    if OWN_HEADERS.contains(&name) {
+        return Err(format!(
+            "'{name}' is set by the relay itself and cannot be given"
+        ));
+    }
+    Ok((name, value))
+}
+
+fn store(text: &str) -> Result<StoreArg, String> {
+    match text {
+        "" => Err("give 'memory' or a folder".to_owned()),
+        "memory" => Ok(StoreArg::Memory),
+        folder => Ok(StoreArg::Directory(folder.into())),
+    }
+}
+
+fn window(text: &str) -> Result<usize, String> {
+    let range = MIN_WINDOW..=MAX_WINDOW;
+    let fits = text.parse().ok().filter(|number| range.contains(number));
+    fits.ok_or_else(|| format!("give a number from {MIN_WINDOW} to {MAX_WINDOW}"))
+}
+
+fn hole(text: &str) -> Result<HolePolicy, String> {
+    match text {
+        "gap" => Ok(HolePolicy::Gap),
+        "discontinuity" => Ok(HolePolicy::Discontinuity),
+        _ => Err("give 'gap' or 'discontinuity'".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn names_that_could_leave_the_folder_are_refused() {
+        for bad in [
+            "",
+            ".",
+            "..",
+            ".hidden",
+            "a/b",
+            "a\\b",
+            "a b",
+            "é",
+            &"x".repeat(65),
+        ] {
+            assert!(channel_name(bad).is_err(), "{bad}");
+        }
+        assert_eq!(&*channel_name("News-24_hd.1").unwrap(), "News-24_hd.1");
+    }
+
+    #[test]
+    fn headers_are_read_and_those_of_our_own_refused() {
+        let (name, value) = header("X-Token:  a:b ").unwrap();
+        assert_eq!((name.as_str(), value.to_str().unwrap()), ("x-token", "a:b"));
+        for bad in ["X-Token", ": x", "Host: x", "range: bytes=0-", "X: a\nb"] {
+            assert!(header(bad).is_err(), "{bad}");
+        }
+    }
+}

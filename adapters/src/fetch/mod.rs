@@ -1,0 +1,320 @@
+//! Gets playlists and segments over HTTP, within limits, and says exactly how it failed.
+//!
+//! Nothing is decided here: no retry, no other source, no judgement of what a body means. Redirects
+//! are followed by our own hand, since each hop is checked ([`zone`]) and credentials are chosen anew
+//! for each ([`access`]). There is no support for proxies on purpose: a proxy would resolve names
+//! for us, and then nothing could be said about the addresses they lead to.
+
+mod access;
+mod body;
+mod decode;
+mod failure;
+mod range;
+mod zone;
+
+pub use access::SourceAccess;
+pub use zone::Zone;
+
+use crate::mask::mask_url;
+use crate::store::ObjectWriter;
+use body::{BodyReader, Deadlines};
+use decode::Decoder;
+use hls_relay_core::command::{ByteSpan, FetchLimits};
+use hls_relay_core::event::{FetchError, LoadedPlaylist, PlaylistBody};
+use range::Cut;
+use reqwest::header::{self, HeaderMap, HeaderValue};
+use reqwest::{Client, Response, StatusCode};
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tokio::time::timeout_at;
+use url::Url;
+use zone::ReachResolver;
+
+/// What origins see in their logs.
+const USER_AGENT: &str = concat!("hls-relay/", env!("CARGO_PKG_VERSION"));
+/// The body of a redirect is read up to here, so that its connection can be used again; a longer one
+/// costs less as a new connection.
+const SMALL_BODY: u64 = 16 << 10;
+/// Idle connections kept to one host: as many as a channel has downloads under way.
+const IDLE_PER_HOST: usize = 4;
+/// Beyond the reload interval of any sane playlist, and below what most servers keep.
+const IDLE_FOR: Duration = Duration::from_secs(30);
+
+/// The connections to all origins of a process; a clone shares them.
+#[derive(Clone)]
+pub struct Fetcher {
+    clients: Arc<Clients>,
+}
+
+/// A client for each zone: a name is resolved, and a connection kept, only with those who may go
+/// where it leads. Most processes never build more than one.
+#[derive(Default)]
+struct Clients {
+    public: OnceLock<Client>,
+    local: OnceLock<Client>,
+    special: OnceLock<Client>,
+    /// Names resolved without DNS and without a check, as the operator says.
+    pinned: Vec<(String, SocketAddr)>,
+}
+
+/// What is asked for.
+struct Ask<'a> {
+    access: &'a SourceAccess,
+    url: &'a str,
+    limits: &'a FetchLimits,
+    headers: HeaderMap,
+}
+
+impl Fetcher {
+    /// A fetcher without connections yet.
+    pub fn new() -> Self {
+        Self::with_pinned(Vec::new())
+    }
+
+    /// A fetcher that takes the word of the operator for where some names are, as `curl --resolve`.
+    pub fn with_pinned(pinned: Vec<(String, SocketAddr)>) -> Self {
+        Self {
+            clients: Arc::new(Clients {
+                pinned,
+                ..Clients::default()
+            }),
+        }
+    }
+
+    /// GETs a playlist.
+    pub async fn playlist(
+        &self,
+        access: &SourceAccess,
+        url: &str,
+        etag: Option<&str>,
+        limits: &FetchLimits,
+    ) -> Result<LoadedPlaylist, FetchError> {
+        let deadlines = Deadlines::from_now(limits);
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        let etag = etag.and_then(|etag| HeaderValue::try_from(etag).ok());
+        let conditional = etag.is_some();
+        headers.extend(etag.map(|etag| (header::IF_NONE_MATCH, etag)));
+        let ask = Ask {
+            access,
+            url,
+            limits,
+            headers,
+        };
+        let (response, url) = self.answer(ask, deadlines).await?;
+        if response.status() == StatusCode::NOT_MODIFIED && conditional {
+            return Ok(LoadedPlaylist::NotModified);
+        }
+        Cut::of_answer(response.status(), response.headers(), None)?;
+        let etag = response
+            .headers()
+            .get(header::ETAG)
+            .and_then(|value| value.to_str().ok());
+        let etag = etag.map(Arc::from);
+        let mut decoder = Decoder::new(response.headers(), true, limits.max_bytes)?;
+        let mut reader = BodyReader::new(response, limits, deadlines.whole);
+        let mut body = Vec::new();
+        while let Some(bytes) = reader.next().await? {
+            decoder.push(&bytes, &mut body)?;
+        }
+        decoder.finish(&mut body)?;
+        let body = PlaylistBody(body.into());
+        Ok(LoadedPlaylist::Body {
+            url: url.as_str().into(),
+            body,
+            etag,
+        })
+    }
+
+    /// GETs a segment, or a range of a resource, into a store. What was written counts only once the
+    /// writer is committed, which is left to the caller.
+    pub async fn segment(
+        &self,
+        access: &SourceAccess,
+        url: &str,
+        byte_range: Option<ByteSpan>,
+        limits: &FetchLimits,
+        object: &mut ObjectWriter,
+    ) -> Result<(), FetchError> {
+        let deadlines = Deadlines::from_now(limits);
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            header::ACCEPT_ENCODING,
+            HeaderValue::from_static("identity"),
+        );
+        let range = byte_range.and_then(|range| range::header_value(range).try_into().ok());
+        headers.extend(range.map(|range| (header::RANGE, range)));
+        let (response, _) = self
+            .answer(
+                Ask {
+                    access,
+                    url,
+                    limits,
+                    headers,
+                },
+                deadlines,
+            )
+            .await?;
+        let mut cut = Cut::of_answer(response.status(), response.headers(), byte_range)?;
+        let mut decoder = Decoder::new(response.headers(), false, limits.max_bytes)?;
+        let partial = response.status() == StatusCode::PARTIAL_CONTENT;
+        if partial && !decoder.is_identity() {
+            return Err(FetchError::BadEncoding("a part of an encoded whole".into()));
+        }
+        let mut reader = BodyReader::new(response, limits, deadlines.whole);
+        if let (Some(expected), None) = (reader.expected(), byte_range) {
+            if expected > limits.max_bytes {
+                return Err(FetchError::TooLarge {
+                    limit: limits.max_bytes,
+                });
+            }
+            object.expect(expected);
+        }
+        let mut decoded = Vec::new();
+        loop {
+            let next = reader.next().await?;
+            match &next {
+                Some(bytes) => decoder.push(bytes, &mut decoded)?,
+                None => decoder.finish(&mut decoded)?,
+            }
+            object
+                .write(cut.apply(&decoded))
+                .await
+                .map_err(FetchError::Store)?;
+            decoded.clear();
+            // The rest of a whole answer is of no use; the end of a part is, to keep its connection.
+            if next.is_none() || (cut.is_complete() && !partial) {
+                break;
+            }
+        }
+        cut.finish()?;
+        if object.is_empty() {
+            Err(FetchError::Empty)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The first answer that is no redirect, and the URL that gave it.
+    async fn answer(
+        &self,
+        ask: Ask<'_>,
+        deadlines: Deadlines,
+    ) -> Result<(Response, Url), FetchError> {
+        let timely = timeout_at(deadlines.first_byte, self.follow(ask.access, &ask));
+        match timely.await {
+            Ok(answer) => answer,
+            Err(_) => Err(FetchError::FirstByteTimeout(ask.limits.first_byte)),
+        }
+    }
+
+    async fn follow(
+        &self,
+        access: &SourceAccess,
+        ask: &Ask<'_>,
+    ) -> Result<(Response, Url), FetchError> {
+        let mut url =
+            Url::parse(ask.url).map_err(|_| FetchError::BadUrl(mask_url(ask.url).into()))?;
+        let reach = access.reach().await?;
+        for _ in 0..=ask.limits.max_redirects {
+            check(&url, reach)?;
+            let mut headers = access.headers_for(&url);
+            headers.extend(ask.headers.clone());
+            let request = self
+                .client(reach)?
+                .get(access.url_for(&url))
+                .headers(headers);
+            let response = request
+                .send()
+                .await
+                .map_err(|error| failure::of_request(&error, &url))?;
+            access.keep_cookies(&url, response.headers());
+            let Some(next) = redirect(&response, &url)? else {
+                return Ok((response, url));
+            };
+            drain(response).await;
+            url = next;
+        }
+        Err(FetchError::TooManyRedirects(ask.limits.max_redirects))
+    }
+
+    fn client(&self, reach: Zone) -> Result<&Client, FetchError> {
+        let clients = &*self.clients;
+        let cell = match reach {
+            Zone::Public => &clients.public,
+            Zone::Local => &clients.local,
+            Zone::Special => &clients.special,
+        };
+        if let Some(client) = cell.get() {
+            return Ok(client);
+        }
+        let client = build_client(reach, &clients.pinned)
+            .map_err(|error| FetchError::Connect(format!("no HTTP client: {error}").into()))?;
+        Ok(cell.get_or_init(|| client))
+    }
+}
+
+impl Default for Fetcher {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Origins are not refused for what browsers forgive, hence the lenient reading of heads.
+fn build_client(reach: Zone, pinned: &[(String, SocketAddr)]) -> reqwest::Result<Client> {
+    let builder = Client::builder()
+        .user_agent(USER_AGENT)
+        .redirect(reqwest::redirect::Policy::none())
+        .referer(false)
+        .no_proxy()
+        .dns_resolver(ReachResolver(reach))
+        .pool_max_idle_per_host(IDLE_PER_HOST)
+        .pool_idle_timeout(IDLE_FOR)
+        .http1_ignore_invalid_headers_in_responses(true)
+        .http1_allow_spaces_after_header_name_in_responses(true)
+        .http1_allow_obsolete_multiline_headers_in_responses(true);
+    pinned
+        .iter()
+        .fold(builder, |builder, (name, at)| builder.resolve(name, *at))
+        .build()
+}
+
+/// Whether a hop may be made (C-36). Names are checked again when they are resolved.
+fn check(url: &Url, reach: Zone) -> Result<(), FetchError> {
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        return Err(FetchError::BadUrl(crate::mask::mask(url).into()));
+    }
+    match Zone::named_by(url) {
+        Some(zone) if !reach.reaches(zone) => Err(FetchError::PrivateAddress(
+            url.host_str().unwrap_or_default().into(),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Where an answer leads; `None` where it is one to be judged by its status.
+fn redirect(response: &Response, url: &Url) -> Result<Option<Url>, FetchError> {
+    if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return Ok(None);
+    }
+    let Some(location) = response.headers().get(header::LOCATION) else {
+        return Ok(None);
+    };
+    let location = String::from_utf8_lossy(location.as_bytes());
+    let mut next = url
+        .join(&location)
+        .map_err(|_| FetchError::BadUrl(mask_url(&location).into()))?;
+    next.set_fragment(None);
+    Ok(Some(next))
+}
+
+/// Reads what is left of a small body, so that the connection is free for the next request.
+async fn drain(mut response: Response) {
+    if response
+        .content_length()
+        .is_some_and(|length| length <= SMALL_BODY)
+    {
+        while let Ok(Some(_)) = response.chunk().await {}
+    }
+}

@@ -1,0 +1,108 @@
+//! Every notice of a machine as a line in the log, at the level at which somebody has to know.
+
+use hls_relay_core::event::Event;
+use hls_relay_core::notice::{Notice, State};
+
+/// Whose notice it is: in every line, so that one channel's story can be picked out.
+#[derive(Clone, Copy, Debug)]
+pub struct Speaker<'a> {
+    /// The channel's name.
+    pub channel: &'a str,
+    /// The owner's number.
+    pub epoch: u64,
+    /// The configuration, as its owner counts.
+    pub revision: u64,
+    /// The configuration, as the machine counts.
+    pub generation: u64,
+}
+
+/// Writes the line.
+pub fn log(speaker: Speaker<'_>, notice: &Notice) {
+    let Speaker {
+        channel,
+        epoch,
+        revision,
+        generation,
+    } = speaker;
+    let kind = kind(notice);
+    // The level of a line is fixed where it is written, hence one line of code for each.
+    match level(notice) {
+        Level::Info => tracing::info!(channel, epoch, revision, generation, kind, "{notice}"),
+        Level::Warn => tracing::warn!(channel, epoch, revision, generation, kind, "{notice}"),
+        Level::Error => tracing::error!(channel, epoch, revision, generation, kind, "{notice}"),
+    }
+}
+
+enum Level {
+    /// As it should be.
+    Info,
+    /// Viewers may notice something, or soon will.
+    Warn,
+    /// Somebody has to act.
+    Error,
+}
+
+fn level(notice: &Notice) -> Level {
+    match notice {
+        Notice::StateChanged { to, .. } => match to {
+            State::Waiting | State::Starting | State::Live | State::Ended | State::Stopped => {
+                Level::Info
+            }
+            State::Stale | State::Stalled => Level::Warn,
+        },
+        Notice::Configured { .. }
+        | Notice::PlaylistRecovered { .. }
+        | Notice::Preparing { .. }
+        | Notice::Switched { .. }
+        | Notice::Restored { .. } => Level::Info,
+        Notice::PlaylistFailed { .. }
+        | Notice::PlaylistRefused { .. }
+        | Notice::PlaylistFlaw { .. }
+        | Notice::StaleEdge { .. }
+        | Notice::SegmentRetry { .. }
+        | Notice::Hole { .. }
+        | Notice::Broken { .. }
+        | Notice::PreparationFailed { .. }
+        | Notice::TargetDurationRaised { .. } => Level::Warn,
+        Notice::ConfigureRefused { .. } | Notice::StoreFailed { .. } => Level::Error,
+    }
+}
+
+/// A word for each kind of notice, for those who count or filter lines.
+fn kind(notice: &Notice) -> &'static str {
+    match notice {
+        Notice::StateChanged { .. } => "state_changed",
+        Notice::Configured { .. } => "configured",
+        Notice::ConfigureRefused { .. } => "configure_refused",
+        Notice::PlaylistFailed { .. } => "playlist_failed",
+        Notice::PlaylistRefused { .. } => "playlist_refused",
+        Notice::PlaylistFlaw { .. } => "playlist_flaw",
+        Notice::PlaylistRecovered { .. } => "playlist_recovered",
+        Notice::StaleEdge { .. } => "stale_edge",
+        Notice::SegmentRetry { .. } => "segment_retry",
+        Notice::Hole { .. } => "hole",
+        Notice::Broken { .. } => "broken",
+        Notice::Preparing { .. } => "preparing",
+        Notice::Switched { .. } => "switched",
+        Notice::PreparationFailed { .. } => "preparation_failed",
+        Notice::TargetDurationRaised { .. } => "target_duration_raised",
+        Notice::StoreFailed { .. } => "store_failed",
+        Notice::Restored { .. } => "restored",
+    }
+}
+
+/// A word for each kind of event, for the line that says at which one a machine broke.
+pub fn kind_of_event(event: &Event) -> &'static str {
+    match event {
+        Event::Tick => "tick",
+        Event::Configure(_) => "configure",
+        Event::PlaylistLoaded { .. } => "playlist_loaded",
+        Event::SegmentDownloaded { .. } => "segment_downloaded",
+        Event::ObjectsChecked { .. } => "objects_checked",
+        Event::Published { .. } => "published",
+        Event::Deleted { .. } => "deleted",
+        Event::Withdrawn { .. } => "withdrawn",
+        Event::CheckpointSaved { .. } => "checkpoint_saved",
+        Event::ShutDown => "shut_down",
+    }
+}

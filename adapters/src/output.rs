@@ -1,0 +1,141 @@
+//! What viewers of the channels see at this moment.
+//!
+//! A version of a playlist is made once, with its compressed twin and its tags, and shown by swapping
+//! one pointer: a viewer gets a whole version, the one before or the one after (S-01).
+
+use crate::store::Store;
+use bytes::Bytes;
+use flate2::{Compression, write::GzEncoder};
+use hls_relay_core::time::Span;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// The channels of a process, by name. A clone is the same list.
+#[derive(Clone, Debug, Default)]
+pub struct Outputs {
+    channels: Arc<RwLock<BTreeMap<Arc<str>, Arc<Output>>>>,
+}
+
+/// One channel, as viewers see it.
+#[derive(Debug)]
+pub struct Output {
+    store: Store,
+    shown: RwLock<Shown>,
+}
+
+/// The playlist that is shown.
+#[derive(Clone, Debug)]
+pub enum Shown {
+    /// None yet: viewers are asked to wait.
+    Nothing,
+    /// This one.
+    Version(Arc<Version>),
+    /// None any more: the presentation is over and its time has passed (S-46).
+    Withdrawn,
+}
+
+/// One version of a playlist, ready to be sent.
+#[derive(Debug)]
+pub struct Version {
+    /// The text.
+    pub plain: Bytes,
+    /// The same as gzip.
+    pub gzip: Bytes,
+    /// The entity tag of the text, in quotes.
+    pub etag: String,
+    /// The entity tag of the compressed text: other bytes, so another tag.
+    pub gzip_etag: String,
+    /// How long this version may be reused.
+    pub max_age: Span,
+    /// How long a segment may be reused.
+    pub segment_max_age: Span,
+}
+
+impl Version {
+    /// Prepares a version. The work grows with the text: 10 µs for a usual window.
+    pub fn new(text: &str, max_age: Span, segment_max_age: Span) -> Self {
+        let tag = short_hex(&Sha256::digest(text));
+        Self {
+            plain: Bytes::copy_from_slice(text.as_bytes()),
+            gzip: gzip(text.as_bytes()).into(),
+            etag: format!("\"{tag}\""),
+            gzip_etag: format!("\"{tag}-gz\""),
+            max_age,
+            segment_max_age,
+        }
+    }
+}
+
+impl Output {
+    /// A channel that shows nothing yet.
+    pub fn new(store: Store) -> Self {
+        Self {
+            store,
+            shown: RwLock::new(Shown::Nothing),
+        }
+    }
+
+    /// Where its segments are.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// What is shown now.
+    pub fn shown(&self) -> Shown {
+        self.shown
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Shows something else from now on.
+    pub fn show(&self, shown: Shown) {
+        *self.shown.write().unwrap_or_else(PoisonError::into_inner) = shown;
+    }
+}
+
+impl Outputs {
+    /// Adds a channel, or replaces the one of that name.
+    pub fn insert(&self, name: Arc<str>, output: Arc<Output>) {
+        self.channels
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(name, output);
+    }
+
+    /// The channel of that name.
+    pub fn get(&self, name: &str) -> Option<Arc<Output>> {
+        self.channels
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(name)
+            .cloned()
+    }
+
+    /// The names of all channels, in order.
+    pub fn names(&self) -> Vec<Arc<str>> {
+        self.channels
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .keys()
+            .cloned()
+            .collect()
+    }
+}
+
+/// The first bytes of a hash, enough to tell two contents apart.
+pub(crate) fn short_hex(hash: &[u8]) -> String {
+    hash.iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    // Writing to memory does not fail; an empty answer would be seen at once.
+    let _ = encoder.write_all(bytes);
+    encoder.finish().unwrap_or_default()
+}

@@ -1,0 +1,216 @@
+//! Serves playlists and segments to viewers and to the caches before them.
+//!
+//! Whatever the source does, a player gets 200 or 503 for the playlist: players give up for good on
+//! others. Everything a browser needs from another site's page is said on every answer (S-69).
+
+mod headers;
+mod segment;
+
+use crate::output::{Output, Outputs, Shown, Version};
+use crate::store::PLAYLIST;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use hls_relay_core::time::Span;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tower_http::cors::{AllowHeaders, Any, CorsLayer};
+
+/// How long a player waits before it asks again for a channel that has not begun.
+const RETRY_AFTER: &str = "2";
+/// After a shutdown, viewers may finish what they are receiving for so long.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// The pages of a process.
+pub fn router(outputs: Outputs) -> Router {
+    Router::new()
+        .route("/", get(front_page))
+        .route("/{channel}/{file}", get(file))
+        .fallback(async || not_found("no-store"))
+        .layer(cors())
+        .with_state(outputs)
+}
+
+/// Serves until `leave` is done, then lets running answers end for a short while.
+pub async fn serve(
+    listener: TcpListener,
+    outputs: Outputs,
+    leave: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    let (left, leaving) = tokio::sync::oneshot::channel();
+    let until_left = async {
+        leave.await;
+        let _ = left.send(());
+    };
+    let serving = axum::serve(listener, router(outputs)).with_graceful_shutdown(until_left);
+    let cut_off = async {
+        // An error says that serving has ended already, and then its own result is what counts.
+        if leaving.await.is_ok() {
+            tokio::time::sleep(GRACE).await;
+        } else {
+            std::future::pending().await
+        }
+    };
+    tokio::select! {
+        result = serving.into_future() => result,
+        () = cut_off => Ok(()),
+    }
+}
+
+/// Players on any page may read everything: live media without credentials is public.
+fn cors() -> CorsLayer {
+    let readable: [HeaderName; 8] = [
+        header::ACCEPT_RANGES,
+        header::AGE,
+        header::CONTENT_LENGTH,
+        header::CONTENT_RANGE,
+        header::DATE,
+        header::ETAG,
+        header::RETRY_AFTER,
+        header::CONTENT_ENCODING,
+    ];
+    CorsLayer::new()
+        .allow_origin(Any)
+        .allow_methods([Method::GET, Method::HEAD, Method::OPTIONS])
+        .allow_headers(AllowHeaders::mirror_request())
+        .expose_headers(readable)
+        // The answer is the same for all, and a cache need not keep one for each asking site.
+        .vary([])
+        .max_age(Duration::from_secs(24 * 60 * 60))
+}
+
+/// For people who open the bare address.
+async fn front_page(State(outputs): State<Outputs>, head: HeaderMap) -> Response {
+    let host = head
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok())
+        .unwrap_or("localhost");
+    let lines = outputs.names();
+    let lines = lines
+        .iter()
+        .map(|name| format!("http://{host}/{name}/{PLAYLIST}\n"));
+    let text = format!(
+        "hls-relay {}\n\n{}",
+        env!("CARGO_PKG_VERSION"),
+        lines.collect::<String>()
+    );
+    let plain = [
+        (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    (plain, text).into_response()
+}
+
+async fn file(
+    State(outputs): State<Outputs>,
+    Path((channel, file)): Path<(String, String)>,
+    method: Method,
+    head: HeaderMap,
+) -> Response {
+    let Some(output) = outputs.get(&channel) else {
+        return not_found("no-store");
+    };
+    if file == PLAYLIST {
+        playlist(&output, &head)
+    } else {
+        object(&output, &file, &method, &head).await
+    }
+}
+
+fn playlist(output: &Output, head: &HeaderMap) -> Response {
+    let version = match output.shown() {
+        Shown::Version(version) => version,
+        Shown::Nothing => return not_yet(),
+        Shown::Withdrawn => return not_found("no-store"),
+    };
+    let zipped = headers::offers_gzip(head);
+    let (etag, body) = if zipped {
+        (&version.gzip_etag, &version.gzip)
+    } else {
+        (&version.etag, &version.plain)
+    };
+    let mut answer = Response::new(Body::empty());
+    let fields = answer.headers_mut();
+    fields.insert(header::ETAG, value(etag));
+    fields.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    fields.insert(
+        header::CACHE_CONTROL,
+        value(&format!("max-age={}", seconds(version.max_age))),
+    );
+    if headers::is_known(head, &[&version.etag, &version.gzip_etag]) {
+        *answer.status_mut() = StatusCode::NOT_MODIFIED;
+        return answer;
+    }
+    fields.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static(headers::PLAYLIST_TYPE),
+    );
+    if zipped {
+        fields.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    fields.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+    *answer.body_mut() = Body::from(body.clone());
+    answer
+}
+
+async fn object(output: &Output, file: &str, method: &Method, head: &HeaderMap) -> Response {
+    let object = output.store().get(file);
+    match (object, output.shown()) {
+        (Some(object), shown) => {
+            let max_age = match shown {
+                Shown::Version(version) => version.segment_max_age,
+                // Stored and listed by nobody yet, or no more: it may be gone soon.
+                Shown::Nothing | Shown::Withdrawn => Span::ZERO,
+            };
+            segment::answer(file, object, seconds(max_age), method, head).await
+        }
+        // After a restart, segments that viewers know are being fetched again.
+        (None, Shown::Nothing) => not_yet(),
+        (None, Shown::Withdrawn) => not_found("no-store"),
+        (None, Shown::Version(version)) => not_found(&error_age(&version)),
+    }
+}
+
+/// A cache may keep an error for one target duration; a playlist's own age is half of one (S-45).
+fn error_age(version: &Version) -> String {
+    format!("max-age={}", seconds(version.max_age * 2))
+}
+
+fn not_found(cache: &str) -> Response {
+    let fields = [(header::CACHE_CONTROL, value(cache))];
+    (StatusCode::NOT_FOUND, fields, "not found\n").into_response()
+}
+
+fn not_yet() -> Response {
+    let fields = [
+        (header::CACHE_CONTROL, "no-store"),
+        (header::RETRY_AFTER, RETRY_AFTER),
+    ];
+    let text = "the channel has not begun yet\n";
+    (StatusCode::SERVICE_UNAVAILABLE, fields, text).into_response()
+}
+
+/// Caches count whole seconds, and more than was allowed would be a lie.
+fn seconds(span: Span) -> u64 {
+    span.as_micros() / 1_000_000
+}
+
+/// Made of tags and numbers, so it is always a header's value.
+fn value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+/// The address a server listens on, as people type it into a player.
+pub fn address_of(listen: SocketAddr, channel: &str) -> String {
+    let host = if listen.ip().is_unspecified() {
+        format!("localhost:{}", listen.port())
+    } else {
+        listen.to_string()
+    };
+    format!("http://{host}/{channel}/{PLAYLIST}")
+}

@@ -1,0 +1,110 @@
+//! The answer to a request for a stored object: whole, or one range of it, or only its head.
+
+use super::headers::{self, Wanted};
+use super::{not_found, value};
+use crate::output::short_hex;
+use crate::store::{Content, Object};
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::response::Response;
+use std::io::SeekFrom;
+use std::path::Path;
+use tokio::fs::File;
+use tokio::io::{AsyncReadExt, AsyncSeekExt};
+use tokio_util::io::ReaderStream;
+
+/// Read from a file at once: each read is a hop to another thread and back.
+const READ: usize = 128 << 10;
+
+/// Answers a GET or HEAD. An object never changes, so it may be kept for all of `max_age` seconds.
+pub(super) async fn answer(
+    name: &str,
+    object: Object,
+    max_age: u64,
+    method: &Method,
+    head: &HeaderMap,
+) -> Response {
+    let etag = format!("\"{}\"", short_hex(&object.hash.0));
+    let cache = format!("public, max-age={max_age}, immutable");
+    let mut answer = Response::new(Body::empty());
+    let fields = answer.headers_mut();
+    fields.insert(header::ETAG, value(&etag));
+    fields.insert(header::CACHE_CONTROL, value(&cache));
+    fields.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    if headers::is_known(head, &[&etag]) {
+        *answer.status_mut() = StatusCode::NOT_MODIFIED;
+        return answer;
+    }
+    fields.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static(headers::media_type(name)),
+    );
+    let length = object.length;
+    // RFC 9110 14.2: only a GET has a range.
+    let wanted = match *method {
+        Method::HEAD => Wanted::Whole,
+        _ => headers::wanted_range(head, &etag, length),
+    };
+    let (status, first, count) = match wanted {
+        Wanted::Whole => (StatusCode::OK, 0, length),
+        Wanted::Part(first, last) => {
+            fields.insert(
+                header::CONTENT_RANGE,
+                value(&format!("bytes {first}-{last}/{length}")),
+            );
+            (StatusCode::PARTIAL_CONTENT, first, last - first + 1)
+        }
+        Wanted::Unsatisfiable => {
+            fields.insert(header::CONTENT_RANGE, value(&format!("bytes */{length}")));
+            *answer.status_mut() = StatusCode::RANGE_NOT_SATISFIABLE;
+            return answer;
+        }
+    };
+    fields.insert(header::CONTENT_LENGTH, HeaderValue::from(count));
+    *answer.status_mut() = status;
+    if method == Method::HEAD {
+        return answer;
+    }
+    match body(object, first, count).await {
+        Ok(body) => {
+            *answer.body_mut() = body;
+            answer
+        }
+        Err(error) => {
+            // Somebody has taken it out of our folder.
+            tracing::warn!(object = name, %error, "a stored segment cannot be read");
+            not_found("no-store")
+        }
+    }
+}
+
+async fn body(object: Object, first: u64, count: u64) -> std::io::Result<Body> {
+    match object.content {
+        Content::Memory(bytes) => {
+            let from = usize::try_from(first)
+                .unwrap_or(usize::MAX)
+                .min(bytes.len());
+            let to = usize::try_from(first + count)
+                .unwrap_or(usize::MAX)
+                .min(bytes.len());
+            Ok(Body::from(bytes.slice(from..to)))
+        }
+        Content::File(path) => file_body(&path, object.length, first, count).await,
+    }
+}
+
+/// The file is opened before the head is sent, so that what is missing is not promised. A file that is
+/// deleted meanwhile stays readable here to its end.
+async fn file_body(path: &Path, length: u64, first: u64, count: u64) -> std::io::Result<Body> {
+    let mut file = File::open(path).await?;
+    if file.metadata().await?.len() != length {
+        return Err(std::io::Error::other("its length is not what was stored"));
+    }
+    if first > 0 {
+        file.seek(SeekFrom::Start(first)).await?;
+    }
+    Ok(Body::from_stream(ReaderStream::with_capacity(
+        file.take(count),
+        READ,
+    )))
+}

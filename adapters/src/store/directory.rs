@@ -1,0 +1,200 @@
+//! A folder of plain files, `ROOT/CHANNEL/`: the playlist and its segments, as nginx serves them.
+//!
+//! Every file is written under a temporary name in the same folder and renamed, so that a reader sees
+//! all of it or nothing. Nothing is synced to disk: a crash of the machine can only spoil what
+//! [`Directory::look`] then finds spoilt, and a sync for each segment would cost the disk more than
+//! the segments do. What has to survive a crash is the checkpoint, and that one is synced.
+
+use super::{Content, Object, PLAYLIST, failure};
+use hls_relay_core::event::StoreError;
+use hls_relay_core::ids::{ContentHash, ObjectName};
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::fs::{self, File, Permissions, TryLockError};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use tempfile::NamedTempFile;
+
+/// Begins with a dot, so that web servers pass it over, and names its maker.
+const TEMP_PREFIX: &str = ".hls-relay-";
+/// The endings that objects have.
+const MEDIA: [&str; 9] = ["ts", "aac", "mp3", "ac3", "ec3", "mp4", "m4s", "m4a", "vtt"];
+/// Read at once when a file's hash is checked.
+const READ: usize = 128 << 10;
+
+/// The folder of one channel.
+#[derive(Debug)]
+pub(super) struct Directory {
+    path: PathBuf,
+    /// Holds the lock on the folder until the store is dropped or the process dies, however it dies.
+    _lock: File,
+}
+
+/// Why a folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// It cannot be made or written to.
+    #[error("cannot use {}: {error}", path.display())]
+    Unusable { path: PathBuf, error: io::Error },
+    /// Two processes would delete each other's files.
+    #[error("{} is in use by another process", .0.display())]
+    InUse(PathBuf),
+}
+
+impl Directory {
+    /// Takes the folder, sees that it can be written to, and removes half-written files of a process
+    /// that died.
+    pub(super) fn open(root: &Path, channel: &str) -> Result<Self, OpenError> {
+        let path = root.join(channel);
+        let unusable = |error| OpenError::Unusable {
+            path: path.clone(),
+            error,
+        };
+        fs::create_dir_all(&path).map_err(unusable)?;
+        let lock = File::open(&path).map_err(unusable)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(OpenError::InUse(path)),
+            Err(TryLockError::Error(error)) => return Err(unusable(error)),
+        }
+        let directory = Self {
+            path: path.clone(),
+            _lock: lock,
+        };
+        directory.new_temp().map_err(unusable)?;
+        directory
+            .remove_where(|name| name.starts_with(TEMP_PREFIX))
+            .map_err(unusable)?;
+        Ok(directory)
+    }
+
+    pub(super) fn path_of(&self, object: &ObjectName) -> PathBuf {
+        self.path.join(&*object.0)
+    }
+
+    pub(super) fn temp_file(&self) -> Result<TempFile, StoreError> {
+        self.new_temp()
+            .map(TempFile)
+            .map_err(|error| failure("begin a file", &error))
+    }
+
+    /// Writes a small file in one step.
+    pub(super) fn put(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        let mut temp = self.temp_file()?;
+        temp.append(bytes)?;
+        temp.rename_to(&self.path.join(name))
+    }
+
+    pub(super) fn delete(&self, objects: &[ObjectName]) -> Result<(), StoreError> {
+        objects.iter().try_for_each(|object| self.remove(&object.0))
+    }
+
+    pub(super) fn withdraw(&self) -> Result<(), StoreError> {
+        self.remove(PLAYLIST)
+    }
+
+    /// Reads those of `asked` that are there; deletes the objects that are not `kept`.
+    pub(super) fn look(
+        &self,
+        asked: &[ObjectName],
+        kept: impl Fn(&ObjectName, &Object) -> bool,
+    ) -> Result<HashMap<ObjectName, Object>, StoreError> {
+        let mut found = HashMap::new();
+        for name in asked {
+            // What cannot be read is not there, for us and for viewers.
+            if let Ok(object) = self.read(name)
+                && kept(name, &object)
+            {
+                found.insert(name.clone(), object);
+            }
+        }
+        let is_left_over =
+            |name: &str| is_object(name) && !found.contains_key(&ObjectName(name.into()));
+        self.remove_where(is_left_over)
+            .map_err(|error| failure("remove left-overs", &error))?;
+        Ok(found)
+    }
+
+    fn read(&self, name: &ObjectName) -> io::Result<Object> {
+        let path = self.path_of(name);
+        let mut file = File::open(&path)?;
+        let (mut hasher, mut buffer, mut length) = (Sha256::new(), vec![0; READ], 0);
+        loop {
+            match file.read(&mut buffer)? {
+                0 => break,
+                read => {
+                    hasher.update(&buffer[..read]);
+                    length += read as u64;
+                }
+            }
+        }
+        let hash = ContentHash(hasher.finalize().into());
+        Ok(Object {
+            length,
+            hash,
+            content: Content::File(path),
+        })
+    }
+
+    fn remove(&self, name: &str) -> Result<(), StoreError> {
+        match fs::remove_file(self.path.join(name)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(failure("delete", &error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Only plain files: whoever makes a link or a folder here knows why.
+    fn remove_where(&self, is_ours: impl Fn(&str) -> bool) -> io::Result<()> {
+        for entry in fs::read_dir(&self.path)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if name.to_str().is_some_and(&is_ours) && entry.file_type()?.is_file() {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Readable by the web server, which is another user.
+    fn new_temp(&self) -> io::Result<NamedTempFile> {
+        let permissions = Permissions::from_mode(0o644);
+        tempfile::Builder::new()
+            .prefix(TEMP_PREFIX)
+            .permissions(permissions)
+            .tempfile_in(&self.path)
+    }
+}
+
+/// A file under its temporary name; dropped, it is gone.
+#[derive(Debug)]
+pub(super) struct TempFile(NamedTempFile);
+
+impl TempFile {
+    pub(super) fn append(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        self.0
+            .write_all(bytes)
+            .map_err(|error| failure("write", &error))
+    }
+
+    pub(super) fn rename_to(self, path: &Path) -> Result<(), StoreError> {
+        self.0
+            .persist(path)
+            .map(drop)
+            .map_err(|error| failure("rename", &error.error))
+    }
+}
+
+/// The shape of the core's names, eight hexadecimal digits, a dash, a number and an ending: whatever
+/// else lies in the folder is somebody's and stays.
+fn is_object(name: &str) -> bool {
+    let parts = name
+        .split_once('-')
+        .and_then(|(tag, rest)| Some((tag, rest.split_once('.')?)));
+    parts.is_some_and(|(tag, (number, ending))| {
+        tag.len() == 8
+            && tag.bytes().all(|byte| byte.is_ascii_hexdigit())
+            && number.bytes().all(|byte| byte.is_ascii_digit())
+            && MEDIA.contains(&ending)
+    })
+}

@@ -1,0 +1,217 @@
+//! Where a channel's segments are kept: in memory, or as files that any web server can serve.
+//!
+//! One index says what is there; a viewer is given nothing else, whatever lies in the folder. An
+//! object enters the index in one step, complete, after its last byte is in place (S-11).
+
+mod directory;
+mod writer;
+
+pub use directory::OpenError;
+pub use writer::ObjectWriter;
+
+use bytes::Bytes;
+use directory::Directory;
+use hls_relay_core::command::ObjectCheck;
+use hls_relay_core::event::StoreError;
+use hls_relay_core::ids::{ContentHash, ObjectName};
+use std::collections::HashMap;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+/// The name of the playlist, in URLs and in the folder: no object can take it.
+pub const PLAYLIST: &str = "index.m3u8";
+/// No file system takes longer names.
+const MAX_NAME: usize = 200;
+
+/// The objects of one channel. A clone is the same store.
+#[derive(Clone, Debug)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    index: RwLock<HashMap<ObjectName, Object>>,
+    directory: Option<Directory>,
+}
+
+/// A stored object.
+#[derive(Clone, Debug)]
+pub struct Object {
+    /// Length in bytes.
+    pub length: u64,
+    /// Hash of the content.
+    pub hash: ContentHash,
+    /// Where the bytes are.
+    pub content: Content,
+}
+
+/// The bytes of an object.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// Here.
+    Memory(Bytes),
+    /// In this file.
+    File(PathBuf),
+}
+
+impl Store {
+    /// A store that lives as long as the process.
+    pub fn memory() -> Self {
+        Self::with(None)
+    }
+
+    /// A store in `root/channel`, which is made where it is missing. It belongs to one process at a
+    /// time. What a process that died left there is unknown until [`Store::check`] has looked.
+    pub fn directory(root: &Path, channel: &str) -> Result<Self, OpenError> {
+        Ok(Self::with(Some(Directory::open(root, channel)?)))
+    }
+
+    fn with(directory: Option<Directory>) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                index: RwLock::default(),
+                directory,
+            }),
+        }
+    }
+
+    /// Begins an object. Nobody sees it before it is committed; dropped before that, it leaves
+    /// nothing behind.
+    pub fn create(&self, object: &ObjectName) -> Result<ObjectWriter, StoreError> {
+        check_name(object)?;
+        Ok(ObjectWriter::new(self.clone(), object.clone()))
+    }
+
+    /// An object, if it is there.
+    pub fn get(&self, name: &str) -> Option<Object> {
+        self.index().get(&ObjectName(name.into())).cloned()
+    }
+
+    /// Removes objects; one that isn't there is no failure.
+    pub async fn delete(&self, objects: Vec<ObjectName>) -> Result<(), StoreError> {
+        objects.iter().try_for_each(check_name)?;
+        {
+            let mut index = self.index_mut();
+            objects.iter().for_each(|object| drop(index.remove(object)));
+        }
+        self.in_directory(move |directory| directory.delete(&objects))
+            .await
+            .unwrap_or(Ok(()))
+    }
+
+    /// Those of `wanted` that are there byte for byte. Every other object, but those to `keep`, is
+    /// deleted: it is the left-over of a process that died.
+    pub async fn check(
+        &self,
+        wanted: Vec<ObjectCheck>,
+        keep: Vec<ObjectName>,
+    ) -> Result<Vec<ObjectCheck>, StoreError> {
+        wanted
+            .iter()
+            .map(|check| &check.object)
+            .chain(&keep)
+            .try_for_each(check_name)?;
+        let asked: Vec<_> = wanted
+            .iter()
+            .map(|check| &check.object)
+            .chain(&keep)
+            .cloned()
+            .collect();
+        let is_wanted = {
+            let wanted = wanted.clone();
+            move |name: &ObjectName, object: &Object| {
+                keep.contains(name) || wanted.iter().any(|check| is_there(check, name, object))
+            }
+        };
+        let kept = is_wanted.clone();
+        let look = self.in_directory(move |directory| directory.look(&asked, kept));
+        match look.await {
+            Some(found) => *self.index_mut() = found?,
+            None => self
+                .index_mut()
+                .retain(|name, object| is_wanted(name, object)),
+        }
+        let index = self.index();
+        let found = |check: &ObjectCheck| index.contains_key(&check.object);
+        Ok(wanted.into_iter().filter(found).collect())
+    }
+
+    /// Puts the playlist beside the objects, replacing the one before in one step.
+    pub async fn publish(&self, playlist: Arc<str>) -> Result<(), StoreError> {
+        let publish = move |directory: &Directory| directory.put(PLAYLIST, playlist.as_bytes());
+        self.in_directory(publish).await.unwrap_or(Ok(()))
+    }
+
+    /// Takes the playlist away; the objects stay.
+    pub async fn withdraw(&self) -> Result<(), StoreError> {
+        self.in_directory(Directory::withdraw)
+            .await
+            .unwrap_or(Ok(()))
+    }
+
+    /// Lets files be worked on where waiting is allowed. `None` for a store in memory.
+    async fn in_directory<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Directory) -> Result<T, StoreError> + Send + 'static,
+    ) -> Option<Result<T, StoreError>> {
+        self.inner.directory.as_ref()?;
+        let inner = self.inner.clone();
+        let run = move || inner.directory.as_ref().map(work);
+        // Work that cannot be joined has panicked, half way or not.
+        tokio::task::spawn_blocking(run)
+            .await
+            .unwrap_or(Some(Err(StoreError::Unknown)))
+    }
+
+    fn index(&self) -> RwLockReadGuard<'_, HashMap<ObjectName, Object>> {
+        self.inner
+            .index
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn index_mut(&self) -> RwLockWriteGuard<'_, HashMap<ObjectName, Object>> {
+        self.inner
+            .index
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn is_there(check: &ObjectCheck, name: &ObjectName, object: &Object) -> bool {
+    check.object == *name && check.length == object.length && check.hash == object.hash
+}
+
+/// The names come from our own core, and a mistake there must still not write outside the folder.
+fn check_name(object: &ObjectName) -> Result<(), StoreError> {
+    let name = &*object.0;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    let well_formed = (1..=MAX_NAME).contains(&name.len())
+        && !name.starts_with('.')
+        && name != PLAYLIST
+        && name.bytes().all(plain);
+    if well_formed {
+        Ok(())
+    } else {
+        Err(StoreError::Failed(
+            format!("{name:?} is no name for an object").into(),
+        ))
+    }
+}
+
+/// A failure of the file system as the core tells them apart. A limit on the size of files is a quota
+/// too: it ends when something is deleted or raised.
+pub(crate) fn failure(what: &str, error: &io::Error) -> StoreError {
+    let full = [
+        ErrorKind::StorageFull,
+        ErrorKind::QuotaExceeded,
+        ErrorKind::FileTooLarge,
+    ];
+    if full.contains(&error.kind()) {
+        StoreError::Full
+    } else {
+        StoreError::Failed(format!("{what}: {error}").into())
+    }
+}

@@ -1,0 +1,406 @@
+//! Carries out the commands of one channel. Each that starts work becomes a task, and each task
+//! comes back with exactly one completion, even if it panics.
+
+use crate::checkpoint_file::CheckpointFile;
+use crate::fetch::{Fetcher, SourceAccess};
+use crate::notices::{self, Speaker};
+use crate::output::{Output, Shown, Version};
+use futures_util::FutureExt;
+use hls_relay_core::checkpoint::Checkpoint;
+use hls_relay_core::command::{Command, DownloadSegment, LoadPlaylist, Publish};
+use hls_relay_core::event::{Event, FetchError, StoreError, StoredSegment};
+use hls_relay_core::ids::{Epoch, Generation, RequestId};
+use hls_relay_core::notice::Notice;
+use std::collections::{BTreeMap, HashMap};
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+/// How long the tasks of a machine that is being restarted are waited for.
+const ABANDON: Duration = Duration::from_secs(5);
+
+/// The access to each source of a configuration, in its order.
+pub type Accesses = Vec<Arc<SourceAccess>>;
+
+/// What the commands of a channel work on.
+pub struct Channel {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The connections, shared by all channels of the process.
+    pub fetcher: Fetcher,
+    /// What its viewers see.
+    pub output: Arc<Output>,
+    /// Where its checkpoint is kept, if anywhere.
+    pub checkpoint_file: Option<CheckpointFile>,
+    /// Says the failure of a checkpoint only once in a row.
+    checkpoint_failing: AtomicBool,
+}
+
+/// The hands of one machine.
+pub struct Worker {
+    channel: Arc<Channel>,
+    epoch: Epoch,
+    /// Wished for, and not known to be in force yet.
+    wished: BTreeMap<u64, Accesses>,
+    in_force: BTreeMap<Generation, Accesses>,
+    revision: u64,
+    generation: Generation,
+    running: HashMap<RequestId, CancellationToken>,
+    completed: mpsc::UnboundedSender<(RequestId, Event)>,
+    completions: mpsc::UnboundedReceiver<(RequestId, Event)>,
+    /// Done once the latest work on the store is.
+    last_store_work: Option<oneshot::Receiver<()>>,
+    checkpoint: Option<Arc<Checkpoint>>,
+}
+
+impl Channel {
+    /// The parts of a channel, put together.
+    pub fn new(
+        name: Arc<str>,
+        fetcher: Fetcher,
+        output: Arc<Output>,
+        checkpoint_file: Option<CheckpointFile>,
+    ) -> Self {
+        let checkpoint_failing = AtomicBool::new(false);
+        Self {
+            name,
+            fetcher,
+            output,
+            checkpoint_file,
+            checkpoint_failing,
+        }
+    }
+}
+
+impl Worker {
+    /// Hands without work. `checkpoint` is what the machine begins with.
+    pub fn new(channel: Arc<Channel>, epoch: Epoch, checkpoint: Option<Arc<Checkpoint>>) -> Self {
+        // Never fuller than the number of requests that the machine has under way.
+        let (completed, completions) = mpsc::unbounded_channel();
+        Self {
+            channel,
+            epoch,
+            wished: BTreeMap::new(),
+            in_force: BTreeMap::new(),
+            revision: 0,
+            generation: Generation(0),
+            running: HashMap::new(),
+            completed,
+            completions,
+            last_store_work: None,
+            checkpoint,
+        }
+    }
+
+    /// The channel it works for.
+    pub fn channel(&self) -> &Channel {
+        &self.channel
+    }
+
+    /// What a machine that is started again goes on from.
+    pub fn last_checkpoint(&self) -> Option<&Checkpoint> {
+        self.checkpoint.as_deref()
+    }
+
+    /// Keeps the access to the sources of a configuration until its machine says which generation
+    /// that is.
+    pub fn expect(&mut self, revision: u64, accesses: Accesses) {
+        self.wished.insert(revision, accesses);
+    }
+
+    /// The next completion. Waits for ever while nothing is under way.
+    pub async fn next_completion(&mut self) -> Event {
+        loop {
+            if let Some((request, event)) = self.completions.recv().await {
+                self.running.remove(&request);
+                return event;
+            }
+        }
+    }
+
+    /// Stops everything and forgets what was under way: the machine that asked for it is no more.
+    pub async fn abandon(&mut self) {
+        self.running.values().for_each(CancellationToken::cancel);
+        let all_done = async {
+            while !self.running.is_empty() {
+                self.next_completion().await;
+            }
+        };
+        let _ = tokio::time::timeout(ABANDON, all_done).await;
+        // What still runs then reports to nobody.
+        (self.completed, self.completions) = mpsc::unbounded_channel();
+        self.running.clear();
+        self.in_force.clear();
+    }
+
+    /// Carries out the commands of one step. What is told comes first: it says which sources a new
+    /// generation has, and its first request may stand before it.
+    pub fn carry_out(&mut self, commands: &mut Vec<Command>) {
+        commands.iter().for_each(|command| self.note(command));
+        commands.drain(..).for_each(|command| self.start(command));
+    }
+
+    fn note(&mut self, command: &Command) {
+        let Command::Notify(notice) = command else {
+            return;
+        };
+        if let Notice::Configured {
+            revision,
+            generation,
+        } = *notice
+        {
+            (self.revision, self.generation) = (revision, Generation(generation));
+            if let Some(accesses) = self.wished.remove(&revision) {
+                self.in_force.insert(self.generation, accesses);
+            }
+            self.wished.retain(|wished, _| *wished > revision);
+        }
+        let speaker = Speaker {
+            channel: &self.channel.name,
+            epoch: self.epoch.0,
+            revision: self.revision,
+            generation: self.generation.0,
+        };
+        notices::log(speaker, notice);
+    }
+
+    fn start(&mut self, command: Command) {
+        let channel = self.channel.clone();
+        match command {
+            Command::LoadPlaylist(load) => self.load_playlist(load),
+            Command::DownloadSegment(download) => self.download_segment(download),
+            Command::CheckObjects {
+                request,
+                epoch: _,
+                objects,
+                keep,
+            } => {
+                let completion = move |outcome| Event::ObjectsChecked { request, outcome };
+                let work = async move { channel.output.store().check(objects, keep).await };
+                self.on_store(request, work, completion);
+            }
+            Command::Publish(publish) => {
+                let request = publish.request;
+                let completion = move |outcome| Event::Published { request, outcome };
+                self.checkpoint = Some(publish.checkpoint.clone());
+                // What is listed now is what the older ones would still be asked for.
+                self.in_force = self.in_force.split_off(&publish.generation);
+                self.on_store(request, channel.publish(publish), completion);
+            }
+            Command::Delete {
+                request,
+                epoch: _,
+                objects,
+            } => {
+                let completion = move |outcome| Event::Deleted { request, outcome };
+                let work = async move { channel.output.store().delete(objects).await };
+                self.on_store(request, work, completion);
+            }
+            Command::Withdraw { request, epoch: _ } => {
+                let completion = move |outcome| Event::Withdrawn { request, outcome };
+                self.on_store(request, channel.withdraw(), completion);
+            }
+            Command::SaveCheckpoint {
+                request,
+                epoch: _,
+                checkpoint,
+            } => {
+                let completion = move |outcome| Event::CheckpointSaved { request, outcome };
+                self.checkpoint = Some(checkpoint.clone());
+                let work = async move { channel.save(checkpoint).await };
+                self.on_store(request, work, completion);
+            }
+            Command::Cancel { request } => {
+                if let Some(running) = self.running.get(&request) {
+                    running.cancel();
+                }
+            }
+            Command::Notify(_) => {}
+        }
+    }
+
+    fn load_playlist(&mut self, load: LoadPlaylist) {
+        let request = load.request;
+        let completion = move |outcome| Event::PlaylistLoaded { request, outcome };
+        let (channel, access) = (
+            self.channel.clone(),
+            self.access(load.generation, load.source),
+        );
+        let cancel = CancellationToken::new();
+        let cancelled = cancel.clone();
+        let work = async move {
+            let access = access?;
+            let fetch =
+                channel
+                    .fetcher
+                    .playlist(&access, &load.url, load.etag.as_deref(), &load.limits);
+            cancelled
+                .run_until_cancelled(fetch)
+                .await
+                .unwrap_or(Err(FetchError::Cancelled))
+        };
+        self.spawn(request, cancel, work, completion, Err(panicked()));
+    }
+
+    fn download_segment(&mut self, download: DownloadSegment) {
+        let request = download.request;
+        let completion = move |outcome| Event::SegmentDownloaded { request, outcome };
+        let (channel, access) = (
+            self.channel.clone(),
+            self.access(download.generation, download.source),
+        );
+        let cancel = CancellationToken::new();
+        let cancelled = cancel.clone();
+        let work = async move {
+            let access = access?;
+            channel.download(&access, &download, &cancelled).await
+        };
+        self.spawn(request, cancel, work, completion, Err(panicked()));
+    }
+
+    fn access(
+        &self,
+        generation: Generation,
+        source: usize,
+    ) -> Result<Arc<SourceAccess>, FetchError> {
+        let accesses = self.in_force.get(&generation);
+        accesses
+            .and_then(|all| all.get(source))
+            .cloned()
+            .ok_or_else(|| {
+                let missing = format!("generation {} has no source {source}", generation.0);
+                FetchError::Protocol(missing.into())
+            })
+    }
+
+    /// Work on the store goes in the order of its commands: a version never overtakes the one before.
+    fn on_store<T: Send + 'static>(
+        &mut self,
+        request: RequestId,
+        work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+        completion: impl FnOnce(Result<T, StoreError>) -> Event + Send + 'static,
+    ) {
+        let (done, after_this) = oneshot::channel();
+        let before = self.last_store_work.replace(after_this);
+        let in_turn = async move {
+            if let Some(before) = before {
+                // Ends with the sender, which is also dropped by work that panics.
+                let _ = before.await;
+            }
+            let outcome = work.await;
+            drop::<oneshot::Sender<()>>(done);
+            outcome
+        };
+        // It has no middle at which it could stop, so a cancel comes too late by definition.
+        let uncancelled = CancellationToken::new();
+        self.spawn(
+            request,
+            uncancelled,
+            in_turn,
+            completion,
+            Err(StoreError::Unknown),
+        );
+    }
+
+    fn spawn<T: Send + 'static>(
+        &mut self,
+        request: RequestId,
+        cancel: CancellationToken,
+        work: impl Future<Output = T> + Send + 'static,
+        completion: impl FnOnce(T) -> Event + Send + 'static,
+        if_panicked: T,
+    ) {
+        let completed = self.completed.clone();
+        self.running.insert(request, cancel);
+        tokio::spawn(async move {
+            let outcome = AssertUnwindSafe(work)
+                .catch_unwind()
+                .await
+                .unwrap_or(if_panicked);
+            // Nobody listens to the work of a machine that is no more.
+            let _ = completed.send((request, completion(outcome)));
+        });
+    }
+}
+
+impl Channel {
+    async fn download(
+        &self,
+        access: &SourceAccess,
+        download: &DownloadSegment,
+        cancelled: &CancellationToken,
+    ) -> Result<StoredSegment, FetchError> {
+        let mut object = self
+            .output
+            .store()
+            .create(&download.object)
+            .map_err(FetchError::Store)?;
+        let DownloadSegment {
+            url,
+            byte_range,
+            limits,
+            ..
+        } = download;
+        let fetch = self
+            .fetcher
+            .segment(access, url, *byte_range, limits, &mut object);
+        match cancelled.run_until_cancelled(fetch).await {
+            None => return Err(FetchError::Cancelled),
+            Some(outcome) => outcome?,
+        }
+        // From here on it is not stopped: a cancelled object must not turn up after all.
+        object.commit().await.map_err(FetchError::Store)
+    }
+
+    /// The checkpoint first, so that a successor never knows less than a viewer; but viewers come
+    /// before successors, so a checkpoint that fails is only told.
+    async fn publish(self: Arc<Self>, publish: Publish) -> Result<(), StoreError> {
+        self.tell_checkpoint(self.save(publish.checkpoint.clone()).await);
+        self.output
+            .store()
+            .publish(publish.playlist.clone())
+            .await?;
+        let version = Version::new(&publish.playlist, publish.max_age, publish.segment_max_age);
+        self.output.show(Shown::Version(Arc::new(version)));
+        Ok(())
+    }
+
+    async fn withdraw(self: Arc<Self>) -> Result<(), StoreError> {
+        self.output.show(Shown::Withdrawn);
+        self.output.store().withdraw().await
+    }
+
+    async fn save(&self, checkpoint: Arc<Checkpoint>) -> Result<(), StoreError> {
+        let Some(file) = self.checkpoint_file.clone() else {
+            return Ok(());
+        };
+        let save = move || file.save(&checkpoint);
+        tokio::task::spawn_blocking(save)
+            .await
+            .unwrap_or(Err(StoreError::Unknown))
+    }
+
+    fn tell_checkpoint(&self, outcome: Result<(), StoreError>) {
+        let was_failing = self
+            .checkpoint_failing
+            .swap(outcome.is_err(), Ordering::Relaxed);
+        let channel = &*self.name;
+        match outcome {
+            Err(error) if !was_failing => tracing::error!(
+                channel,
+                "the checkpoint cannot be saved: {error}; the relay goes on, but a restart would \
+                 go on from an older state"
+            ),
+            Ok(()) if was_failing => tracing::info!(channel, "the checkpoint is saved again"),
+            Ok(()) | Err(_) => {}
+        }
+    }
+}
+
+fn panicked() -> FetchError {
+    FetchError::Protocol("a mistake of our own; the log has it".into())
+}
