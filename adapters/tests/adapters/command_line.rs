@@ -1,0 +1,266 @@
+//! The command line, as the real binary takes it.
+
+use crate::support::binary::{Relay, command};
+use std::net::TcpListener;
+use std::process::Output;
+use std::time::Duration;
+
+/// Nothing answers there; the relay runs and tries.
+const SOURCE: &str = "http://127.0.0.1:9/live.m3u8";
+
+fn run(args: &[&str]) -> (i32, String, String) {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command(args).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (status.code().unwrap(), text(stdout), text(stderr))
+}
+
+#[test]
+fn help_teaches() {
+    let (code, help, _) = run(&["--help"]);
+    assert_eq!(code, 0);
+    for word in [
+        "relay",
+        "demo",
+        "Examples:",
+        "hls-relay demo",
+        "--backup",
+        "nginx",
+        "Exit codes:",
+    ] {
+        assert!(help.contains(word), "{word} in\n{help}");
+    }
+    let (code, help, _) = run(&["relay", "--help"]);
+    assert_eq!(code, 0);
+    let options = [
+        "--backup", "--name", "--listen", "--header", "--store", "--state", "--window",
+    ];
+    let rest = [
+        "--hole",
+        "--strict-reload",
+        "--log-format",
+        "[default: 127.0.0.1:8080]",
+        "130",
+    ];
+    for word in options.iter().chain(&rest) {
+        assert!(help.contains(word), "{word} in\n{help}");
+    }
+    let (code, _, error) = run(&[]);
+    assert_eq!(code, 2);
+    assert!(error.contains("Usage:"), "{error}");
+    let (code, version, _) = run(&["--version"]);
+    assert_eq!(
+        (code, &*version),
+        (0, &*format!("hls-relay {}\n", env!("CARGO_PKG_VERSION")))
+    );
+}
+
+#[test]
+fn a_wrong_argument_is_exit_2_and_says_what_to_do() {
+    for (args, words) in [
+        (&["relay"][..], &["<URL>"][..]),
+        (
+            &["relay", "live.m3u8"],
+            &["this is no URL", "https://origin.example/live.m3u8"],
+        ),
+        (
+            &["relay", "ftp://x/y"],
+            &["'ftp:' cannot be relayed", "http: and https:"],
+        ),
+        (&["relay", "http://"], &["this is no URL"]),
+        (
+            &["relay", SOURCE, "--backup", "x"],
+            &["--backup", "this is no URL"],
+        ),
+        (&["relay", SOURCE, "--backup", SOURCE], &["is given twice"]),
+        (&["relay", SOURCE, "--name", "a/b"], &["--name", "letters"]),
+        (
+            &["relay", SOURCE, "--listen", "nonsense"],
+            &["--listen", "127.0.0.1:8080"],
+        ),
+        (
+            &["relay", SOURCE, "--header", "nonsense"],
+            &["--header", "'Name: value'"],
+        ),
+        (
+            &["relay", SOURCE, "--header", "Host: x"],
+            &["set by the relay itself"],
+        ),
+        (
+            &["relay", SOURCE, "--window", "5"],
+            &["--window", "from 6 to 10000"],
+        ),
+        (&["relay", SOURCE, "--window", "ten"], &["from 6 to 10000"]),
+        (
+            &["relay", SOURCE, "--hole", "hide"],
+            &["'gap' or 'discontinuity'"],
+        ),
+        (&["relay", SOURCE, "--store", ""], &["'memory' or a folder"]),
+        (&["relay", SOURCE, "--log-format", "xml"], &["text", "json"]),
+        (&["rely", SOURCE], &["relay"]),
+    ] {
+        let (code, _, error) = run(args);
+        assert_eq!(code, 2, "{args:?}: {error}");
+        for word in words {
+            assert!(
+                error.contains(word),
+                "{word} in the answer to {args:?}:\n{error}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_port_that_is_taken_is_exit_3() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = taken.local_addr().unwrap().to_string();
+    let (code, _, error) = run(&["relay", SOURCE, "--listen", &listen]);
+    assert_eq!(code, 3, "{error}");
+    for word in [
+        "cannot listen on",
+        &listen,
+        "another program has this port",
+        "--listen",
+    ] {
+        assert!(error.contains(word), "{word} in {error}");
+    }
+    let (code, _, error) = run(&["relay", SOURCE, "--listen", "192.0.2.1:8080"]);
+    assert_eq!(code, 3, "{error}");
+    assert!(error.contains("this host has no such address"), "{error}");
+}
+
+#[test]
+fn a_folder_that_cannot_be_used_is_exit_4() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let file = file.to_str().unwrap();
+    for option in ["--store", "--state"] {
+        let args = ["relay", SOURCE, "--listen", "127.0.0.1:0", option, file];
+        let (code, _, error) = run(&args);
+        assert_eq!(code, 4, "{option}: {error}");
+        assert!(
+            error.contains(option) && error.contains("cannot use"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn two_relays_do_not_share_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    for option in ["--store", "--state"] {
+        let _first = Relay::start(&["relay", SOURCE, option, path]);
+        let (code, _, error) = run(&["relay", SOURCE, "--listen", "127.0.0.1:0", option, path]);
+        assert_eq!(code, 4, "{error}");
+        assert!(error.contains("in use by another process"), "{error}");
+    }
+}
+
+#[test]
+fn a_signal_ends_the_relay_well_and_a_second_one_at_once() {
+    for signal in ["INT", "TERM"] {
+        let relay = Relay::start(&["relay", SOURCE]);
+        relay.signal(signal);
+        let (status, log) = relay.wait();
+        assert_eq!(status.code(), Some(0), "{log}");
+        assert!(log.contains("finished"), "{log}");
+    }
+}
+
+#[test]
+fn the_first_answer_is_503_and_the_log_masks_secrets() {
+    let source = "http://operator:hunter2@127.0.0.1:9/live.m3u8?token=abcdef";
+    let relay = Relay::start(&["relay", source, "--name", "news", "--log-level", "trace"]);
+    assert!(
+        relay.address.ends_with("/news/index.m3u8"),
+        "{}",
+        relay.address
+    );
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let status = runtime.block_on(async { reqwest::get(&relay.address).await.unwrap().status() });
+    assert_eq!(status, 503);
+    relay.wait_for_log("playlist not loaded");
+    relay.signal("INT");
+    let (status, log) = relay.wait();
+    assert_eq!(status.code(), Some(0));
+    for secret in ["hunter2", "operator", "abcdef"] {
+        assert!(!log.contains(secret), "{secret} in {log}");
+    }
+    assert!(
+        log.contains("http://***@127.0.0.1:9/live.m3u8?token=***"),
+        "{log}"
+    );
+    assert!(
+        !log.contains('\x1b'),
+        "no colours and no drawing where there is no terminal"
+    );
+}
+
+#[test]
+fn json_lines_are_json() {
+    let relay = Relay::start(&["relay", SOURCE, "--log-format", "json"]);
+    relay.wait_for_log("playlist_failed");
+    relay.signal("TERM");
+    let (_, log) = relay.wait();
+    let lines: Vec<serde_json::Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let failed = lines
+        .iter()
+        .find(|line| line["kind"] == "playlist_failed")
+        .unwrap();
+    assert_eq!(failed["channel"], "live");
+    assert_eq!(failed["level"], "WARN");
+    for name in ["epoch", "revision", "generation"] {
+        assert!(failed[name].is_u64(), "{name} in {failed}");
+    }
+}
+
+#[test]
+fn a_state_that_cannot_be_read_is_told_and_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("live.json"), "garbage").unwrap();
+    let relay = Relay::start(&["relay", SOURCE, "--state", folder.path().to_str().unwrap()]);
+    relay.wait_for_log("the saved state cannot be used");
+    let names = std::fs::read_dir(folder.path()).unwrap();
+    let names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+    let kept = names
+        .iter()
+        .find(|name| name.to_str().unwrap().contains("refused"))
+        .unwrap();
+    let kept = std::fs::read_to_string(folder.path().join(kept)).unwrap();
+    assert_eq!(kept, "garbage");
+}
+
+#[test]
+fn nobody_listening_to_its_output_does_not_end_it() {
+    use std::process::Stdio;
+    let args = [
+        "relay",
+        SOURCE,
+        "--listen",
+        "127.0.0.1:0",
+        "--log-level",
+        "trace",
+    ];
+    let mut command = command(&args);
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop((child.stdout.take(), child.stderr.take()));
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(child.try_wait().unwrap(), None, "it has ended");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}

@@ -1,0 +1,13 @@
+//! The adapters against real sockets, real files and, for the command line, the real binary.
+
+mod access;
+mod checkpoint_file;
+mod command_line;
+mod fetch;
+mod fetch_limits;
+mod server;
+mod store;
+mod store_full;
+#[path = "../support/mod.rs"]
+mod support;
+mod worker;

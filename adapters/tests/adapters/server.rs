@@ -1,0 +1,415 @@
+//! What viewers and caches are answered.
+
+use bytes::Bytes;
+use flate2::read::GzDecoder;
+use hls_relay::output::{Output, Outputs, Shown, Version};
+use hls_relay::server;
+use hls_relay::store::Store;
+use hls_relay_core::ids::ObjectName;
+use hls_relay_core::time::Span;
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
+use std::collections::HashSet;
+use std::io::Read;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::net::TcpListener;
+
+const TEXT: &str = "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\na.ts\n";
+const MEDIA: &[u8] = b"0123456789";
+
+/// A server with one channel, "live", that has one segment.
+struct Served {
+    output: Arc<Output>,
+    address: String,
+    client: Client,
+    _folder: tempfile::TempDir,
+}
+
+impl Served {
+    async fn memory() -> Self {
+        Self::with(Store::memory(), tempfile::tempdir().unwrap()).await
+    }
+
+    async fn directory() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self::with(Store::directory(folder.path(), "live").unwrap(), folder).await
+    }
+
+    async fn with(store: Store, folder: tempfile::TempDir) -> Self {
+        put(&store, "a.ts", MEDIA).await;
+        let output = Arc::new(Output::new(store));
+        let outputs = Outputs::default();
+        outputs.insert("live".into(), output.clone());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(server::serve(listener, outputs, std::future::pending()));
+        Self {
+            output,
+            address,
+            client: Client::new(),
+            _folder: folder,
+        }
+    }
+
+    fn show(&self, text: &str) {
+        let version = Version::new(text, Span::from_millis(2_900), Span::from_secs(77));
+        self.output.show(Shown::Version(Arc::new(version)));
+    }
+
+    fn ask(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client
+            .request(method, format!("{}{path}", self.address))
+    }
+
+    async fn get(&self, path: &str, fields: &[(&str, &str)]) -> Response {
+        let ask = self.ask(Method::GET, path);
+        let ask = fields
+            .iter()
+            .fold(ask, |ask, (name, value)| ask.header(*name, *value));
+        ask.send().await.unwrap()
+    }
+}
+
+async fn put(store: &Store, name: &str, bytes: &[u8]) {
+    let mut object = store.create(&ObjectName(name.into())).unwrap();
+    object.write(bytes).await.unwrap();
+    object.commit().await.unwrap();
+}
+
+fn field<'a>(response: &'a Response, name: &str) -> &'a str {
+    response
+        .headers()
+        .get(name)
+        .map_or("(none)", |value| value.to_str().unwrap())
+}
+
+#[tokio::test]
+async fn s_43_playlists_and_segments_have_their_types() {
+    let served = Served::memory().await;
+    served.show(TEXT);
+    let playlist = served.get("/live/index.m3u8", &[]).await;
+    assert_eq!(
+        field(&playlist, "content-type"),
+        "application/vnd.apple.mpegurl"
+    );
+    assert_eq!(field(&playlist, "content-length"), TEXT.len().to_string());
+    assert_eq!(playlist.text().await.unwrap(), TEXT);
+    let segment = served.get("/live/a.ts?session=1", &[]).await;
+    assert_eq!(field(&segment, "content-type"), "video/mp2t");
+    assert_eq!(segment.bytes().await.unwrap(), MEDIA);
+}
+
+#[tokio::test]
+async fn s_44_gzip_only_when_offered_and_never_for_media() {
+    let served = Served::memory().await;
+    served.show(TEXT);
+    let offered = [("accept-encoding", "br, gzip")];
+    let zipped = served.get("/live/index.m3u8", &offered).await;
+    assert_eq!(field(&zipped, "content-encoding"), "gzip");
+    assert_eq!(field(&zipped, "vary"), "accept-encoding");
+    let length: usize = field(&zipped, "content-length").parse().unwrap();
+    let body = zipped.bytes().await.unwrap();
+    assert_eq!(length, body.len());
+    let mut text = String::new();
+    GzDecoder::new(&*body).read_to_string(&mut text).unwrap();
+    assert_eq!(text, TEXT);
+    for fields in [&[][..], &[("accept-encoding", "gzip;q=0")]] {
+        let plain = served.get("/live/index.m3u8", fields).await;
+        assert_eq!(field(&plain, "content-encoding"), "(none)");
+        assert_eq!(field(&plain, "vary"), "accept-encoding");
+        assert_eq!(plain.text().await.unwrap(), TEXT);
+    }
+    let media = served.get("/live/a.ts", &offered).await;
+    assert_eq!(
+        (field(&media, "content-encoding"), field(&media, "vary")),
+        ("(none)", "(none)")
+    );
+    assert_eq!(media.bytes().await.unwrap(), MEDIA);
+}
+
+#[tokio::test]
+async fn s_45_caches_are_told_how_long() {
+    let served = Served::memory().await;
+    let before = served.get("/live/index.m3u8", &[]).await;
+    assert_eq!(field(&before, "cache-control"), "no-store");
+    served.show(TEXT);
+    let playlist = served.get("/live/index.m3u8", &[]).await;
+    assert_eq!(field(&playlist, "cache-control"), "max-age=2");
+    let segment = served.get("/live/a.ts", &[]).await;
+    assert_eq!(
+        field(&segment, "cache-control"),
+        "public, max-age=77, immutable"
+    );
+    let gone = served.get("/live/b.ts", &[]).await;
+    assert_eq!(
+        (gone.status(), field(&gone, "cache-control")),
+        (StatusCode::NOT_FOUND, "max-age=5")
+    );
+}
+
+#[tokio::test]
+async fn before_the_first_playlist_players_are_asked_to_wait() {
+    let served = Served::memory().await;
+    for path in ["/live/index.m3u8", "/live/still-being-fetched-again.ts"] {
+        let answer = served.get(path, &[]).await;
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(field(&answer, "retry-after"), "2");
+        assert_eq!(field(&answer, "access-control-allow-origin"), "*");
+    }
+}
+
+#[tokio::test]
+async fn s_46_a_presentation_that_was_withdrawn_is_not_found() {
+    let served = Served::memory().await;
+    served.show(TEXT);
+    served.output.show(Shown::Withdrawn);
+    assert_eq!(
+        served.get("/live/index.m3u8", &[]).await.status(),
+        StatusCode::NOT_FOUND
+    );
+    served.show(TEXT);
+    assert_eq!(
+        served.get("/live/index.m3u8", &[]).await.status(),
+        StatusCode::OK
+    );
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_not_found_and_the_front_page_says_what_is() {
+    let served = Served::memory().await;
+    served.show(TEXT);
+    for path in [
+        "/other/index.m3u8",
+        "/live",
+        "/live/",
+        "/live/a/b.ts",
+        "/live/..%2fa.ts",
+        "/x",
+    ] {
+        assert_eq!(
+            served.get(path, &[]).await.status(),
+            StatusCode::NOT_FOUND,
+            "{path}"
+        );
+    }
+    let front = served.get("/", &[]).await.text().await.unwrap();
+    assert!(
+        front.contains(&format!("{}/live/index.m3u8\n", served.address)),
+        "{front}"
+    );
+    let posted = served
+        .ask(Method::POST, "/live/index.m3u8")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(posted.status(), StatusCode::METHOD_NOT_ALLOWED);
+}
+
+#[tokio::test]
+async fn an_entity_tag_that_is_known_gets_304() {
+    let served = Served::directory().await;
+    served.show(TEXT);
+    for (path, fields) in [
+        ("/live/index.m3u8", &[][..]),
+        ("/live/index.m3u8", &[("accept-encoding", "gzip")]),
+        ("/live/a.ts", &[]),
+    ] {
+        let etag = field(&served.get(path, fields).await, "etag").to_owned();
+        for sent in [etag.clone(), format!("\"x\", W/{etag}"), "*".to_owned()] {
+            let fields = [fields, &[("if-none-match", &*sent)]].concat();
+            let answer = served.get(path, &fields).await;
+            assert_eq!(answer.status(), StatusCode::NOT_MODIFIED, "{path} {sent}");
+            assert_eq!(field(&answer, "etag"), etag);
+            assert!(field(&answer, "cache-control").contains("max-age"));
+            assert!(answer.bytes().await.unwrap().is_empty());
+        }
+        let other = [fields, &[("if-none-match", "\"x\"")]].concat();
+        assert_eq!(served.get(path, &other).await.status(), StatusCode::OK);
+    }
+    let old = field(&served.get("/live/index.m3u8", &[]).await, "etag").to_owned();
+    served.show("#EXTM3U\n");
+    let changed = served
+        .get("/live/index.m3u8", &[("if-none-match", &old)])
+        .await;
+    assert_eq!(changed.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn the_compressed_text_has_a_tag_of_its_own() {
+    let served = Served::memory().await;
+    served.show(TEXT);
+    let plain = field(&served.get("/live/index.m3u8", &[]).await, "etag").to_owned();
+    let zipped = served
+        .get("/live/index.m3u8", &[("accept-encoding", "gzip")])
+        .await;
+    assert_ne!(field(&zipped, "etag"), plain);
+}
+
+#[tokio::test]
+async fn s_69_segments_are_served_in_ranges_from_memory_and_from_files() {
+    for served in [Served::memory().await, Served::directory().await] {
+        served.show(TEXT);
+        for (range, part, shown) in [
+            ("bytes=2-4", &b"234"[..], "bytes 2-4/10"),
+            ("bytes=7-", b"789", "bytes 7-9/10"),
+            ("bytes=-1", b"9", "bytes 9-9/10"),
+            ("bytes=0-99", MEDIA, "bytes 0-9/10"),
+        ] {
+            let answer = served.get("/live/a.ts", &[("range", range)]).await;
+            assert_eq!(answer.status(), StatusCode::PARTIAL_CONTENT);
+            assert_eq!(field(&answer, "content-range"), shown);
+            assert_eq!(field(&answer, "content-length"), part.len().to_string());
+            assert_eq!(answer.bytes().await.unwrap(), part);
+        }
+        let beyond = served.get("/live/a.ts", &[("range", "bytes=10-")]).await;
+        assert_eq!(beyond.status(), StatusCode::RANGE_NOT_SATISFIABLE);
+        assert_eq!(field(&beyond, "content-range"), "bytes */10");
+        let several = served
+            .get("/live/a.ts", &[("range", "bytes=0-1,4-5")])
+            .await;
+        assert_eq!(several.status(), StatusCode::OK);
+        let whole = served.get("/live/a.ts", &[]).await;
+        assert_eq!(field(&whole, "accept-ranges"), "bytes");
+        let etag = field(&whole, "etag").to_owned();
+        let same = served
+            .get("/live/a.ts", &[("range", "bytes=0-1"), ("if-range", &etag)])
+            .await;
+        assert_eq!(same.status(), StatusCode::PARTIAL_CONTENT);
+        let other = served
+            .get(
+                "/live/a.ts",
+                &[("range", "bytes=0-1"), ("if-range", "\"x\"")],
+            )
+            .await;
+        assert_eq!(other.bytes().await.unwrap(), MEDIA);
+    }
+}
+
+#[tokio::test]
+async fn s_69_head_tells_what_get_would_and_sends_nothing() {
+    for served in [Served::memory().await, Served::directory().await] {
+        served.show(TEXT);
+        for path in ["/live/index.m3u8", "/live/a.ts"] {
+            let head = served.ask(Method::HEAD, path).header("range", "bytes=0-1");
+            let (head, get) = (head.send().await.unwrap(), served.get(path, &[]).await);
+            assert_eq!(head.status(), StatusCode::OK);
+            for name in ["content-type", "content-length", "etag", "cache-control"] {
+                assert_eq!(field(&head, name), field(&get, name), "{path} {name}");
+                assert_ne!(field(&head, name), "(none)");
+            }
+            assert!(head.bytes().await.unwrap().is_empty());
+        }
+        let missing = served.ask(Method::HEAD, "/live/b.ts").send().await.unwrap();
+        assert_eq!(missing.status(), StatusCode::NOT_FOUND);
+    }
+}
+
+#[tokio::test]
+async fn s_69_a_page_of_another_site_may_read_everything() {
+    let served = Served::memory().await;
+    served.show(TEXT);
+    for path in ["/live/index.m3u8", "/live/a.ts", "/live/b.ts", "/nothing"] {
+        let answer = served
+            .get(path, &[("origin", "https://player.example")])
+            .await;
+        assert_eq!(field(&answer, "access-control-allow-origin"), "*", "{path}");
+        let exposed = field(&answer, "access-control-expose-headers").to_ascii_lowercase();
+        for name in [
+            "content-range",
+            "content-length",
+            "age",
+            "etag",
+            "date",
+            "retry-after",
+        ] {
+            assert!(
+                exposed.split(',').any(|item| item.trim() == name),
+                "{name} in {exposed}"
+            );
+        }
+    }
+    let preflight = served
+        .ask(Method::OPTIONS, "/live/a.ts")
+        .header("origin", "https://player.example")
+        .header("access-control-request-method", "GET")
+        .header("access-control-request-headers", "range, if-none-match");
+    let answer = preflight.send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert!(field(&answer, "access-control-allow-methods").contains("GET"));
+    assert_eq!(
+        field(&answer, "access-control-allow-headers"),
+        "range, if-none-match"
+    );
+    assert_eq!(field(&answer, "access-control-max-age"), "86400");
+}
+
+/// Readers that never pause, while versions of very different lengths are swapped.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s_01_many_readers_see_only_whole_versions() {
+    let served = Arc::new(Served::memory().await);
+    let versions: Vec<String> = (0..200_usize)
+        .map(|number| {
+            format!(
+                "#EXTM3U\n{}#END {number}\n",
+                "#x\n".repeat(number * number % 7_919)
+            )
+        })
+        .collect();
+    served.show(&versions[0]);
+    let done = Arc::new(AtomicBool::new(false));
+    let reader = |zipped: bool| {
+        let (served, done) = (served.clone(), done.clone());
+        async move {
+            let fields: &[_] = if zipped {
+                &[("accept-encoding", "gzip")]
+            } else {
+                &[]
+            };
+            let mut seen: HashSet<Bytes> = HashSet::new();
+            while !done.load(Ordering::Relaxed) {
+                let answer = served.get("/live/index.m3u8", fields).await;
+                assert_eq!(answer.status(), StatusCode::OK);
+                seen.insert(answer.bytes().await.unwrap());
+            }
+            seen
+        }
+    };
+    let readers: Vec<_> = (0..8)
+        .map(|number| tokio::spawn(reader(number % 2 == 0)))
+        .collect();
+    for version in &versions {
+        served.show(version);
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    done.store(true, Ordering::Relaxed);
+    let known: HashSet<&str> = versions.iter().map(String::as_str).collect();
+    let mut seen_at_all = HashSet::new();
+    for reader in readers {
+        for body in reader.await.unwrap() {
+            let mut text = String::new();
+            if body.starts_with(&[0x1f, 0x8b]) {
+                GzDecoder::new(&*body).read_to_string(&mut text).unwrap();
+            } else {
+                text = String::from_utf8(body.to_vec()).unwrap();
+            }
+            assert!(known.contains(&*text), "a version that was never published");
+            seen_at_all.insert(text);
+        }
+    }
+    assert!(
+        seen_at_all.len() > 20,
+        "only {} versions were seen",
+        seen_at_all.len()
+    );
+}
+
+#[tokio::test]
+async fn a_file_that_somebody_took_away_is_not_found() {
+    let served = Served::directory().await;
+    served.show(TEXT);
+    std::fs::remove_file(served._folder.path().join("live/a.ts")).unwrap();
+    assert_eq!(
+        served.get("/live/a.ts", &[]).await.status(),
+        StatusCode::NOT_FOUND
+    );
+}

@@ -1,0 +1,220 @@
+//! One contract, two stores.
+
+use hls_relay::store::{Content, Store};
+use hls_relay_core::command::ObjectCheck;
+use hls_relay_core::event::{StoreError, StoredSegment};
+use hls_relay_core::ids::{ContentHash, ObjectName};
+use sha2::{Digest, Sha256};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+fn name(text: &str) -> ObjectName {
+    ObjectName(text.into())
+}
+
+async fn put(store: &Store, object: &str, parts: &[&[u8]]) -> StoredSegment {
+    let mut writer = store.create(&name(object)).unwrap();
+    for part in parts {
+        writer.write(part).await.unwrap();
+        assert!(store.get(object).is_none(), "half of {object} is visible");
+    }
+    writer.commit().await.unwrap()
+}
+
+fn bytes(store: &Store, object: &str) -> Option<Vec<u8>> {
+    store.get(object).map(|object| match object.content {
+        Content::Memory(bytes) => bytes.to_vec(),
+        Content::File(path) => fs::read(path).unwrap(),
+    })
+}
+
+fn check(object: &str, stored: StoredSegment) -> ObjectCheck {
+    ObjectCheck {
+        object: name(object),
+        length: stored.length,
+        hash: stored.hash,
+    }
+}
+
+/// What both stores promise.
+async fn contract(store: Store) {
+    let large = vec![9; 3 << 20];
+    let first = put(&store, "a-1.ts", &[b"abc", b"", b"def"]).await;
+    assert_eq!(first.length, 6);
+    assert_eq!(first.hash, ContentHash(Sha256::digest(b"abcdef").into()));
+    let second = put(&store, "a-2.ts", &[&large, b"end"]).await;
+    assert_eq!(bytes(&store, "a-1.ts").unwrap(), b"abcdef");
+    assert_eq!(
+        bytes(&store, "a-2.ts").unwrap(),
+        [&large[..], b"end"].concat()
+    );
+    let seen = store.get("a-1.ts").unwrap();
+    assert_eq!((seen.length, seen.hash), (first.length, first.hash));
+
+    let mut dropped = store.create(&name("a-3.ts")).unwrap();
+    dropped.write(&large).await.unwrap();
+    drop(dropped);
+    assert!(store.get("a-3.ts").is_none());
+
+    store
+        .delete(vec![name("a-1.ts"), name("never.ts")])
+        .await
+        .unwrap();
+    assert!(store.get("a-1.ts").is_none());
+
+    let third = put(&store, "a-3.ts", &[b"third"]).await;
+    put(&store, "a-4.ts", &[b"left over"]).await;
+    let other_bytes = StoredSegment {
+        hash: ContentHash([0; 32]),
+        ..third.clone()
+    };
+    let asked = [
+        check("a-1.ts", first.clone()),
+        check("a-2.ts", second.clone()),
+        check("a-3.ts", third.clone()),
+    ];
+    assert_eq!(store.check(asked.to_vec()).await.unwrap(), asked[1..]);
+    assert!(store.get("a-4.ts").is_none(), "a left-over stays");
+    let asked = vec![
+        check("a-3.ts", other_bytes),
+        check("a-2.ts", second.clone()),
+    ];
+    assert_eq!(store.check(asked).await.unwrap(), [check("a-2.ts", second)]);
+    assert!(
+        store.get("a-3.ts").is_none(),
+        "other bytes than asked for stay"
+    );
+
+    store.publish("#EXTM3U\n".into()).await.unwrap();
+    store.withdraw().await.unwrap();
+    store.withdraw().await.unwrap();
+
+    for bad in [
+        "",
+        ".",
+        "..",
+        "../x.ts",
+        "a/b.ts",
+        "/etc/x.ts",
+        ".x.ts",
+        "a\0.ts",
+        "index.m3u8",
+    ] {
+        let refused = store.create(&name(bad)).err();
+        assert!(matches!(refused, Some(StoreError::Failed(_))), "{bad:?}");
+        assert!(store.delete(vec![name(bad)]).await.is_err(), "{bad:?}");
+        assert!(store.get(bad).is_none());
+    }
+}
+
+#[tokio::test]
+async fn s_11_memory_keeps_the_contract() {
+    contract(Store::memory()).await;
+}
+
+#[tokio::test]
+async fn s_11_a_directory_keeps_the_contract() {
+    let root = tempfile::tempdir().unwrap();
+    contract(Store::directory(root.path(), "news").unwrap()).await;
+    assert_eq!(
+        files(&root.path().join("news")),
+        ["a-2.ts"],
+        "nothing else is left behind"
+    );
+}
+
+fn files(folder: &Path) -> Vec<String> {
+    let names = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name());
+    let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn a_directory_is_plain_files_that_others_may_read() {
+    let root = tempfile::tempdir().unwrap();
+    let store = Store::directory(root.path(), "news").unwrap();
+    put(&store, "a-1.ts", &[b"media"]).await;
+    store.publish("#EXTM3U\n#one\n".into()).await.unwrap();
+    store.publish("#EXTM3U\n".into()).await.unwrap();
+    let folder = root.path().join("news");
+    assert_eq!(files(&folder), ["a-1.ts", "index.m3u8"]);
+    assert_eq!(fs::read(folder.join("a-1.ts")).unwrap(), b"media");
+    assert_eq!(fs::read(folder.join("index.m3u8")).unwrap(), b"#EXTM3U\n");
+    for file in files(&folder) {
+        let mode = fs::metadata(folder.join(&file))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o444, 0o444, "{file} has {mode:o}");
+    }
+    store.withdraw().await.unwrap();
+    assert_eq!(files(&folder), ["a-1.ts"]);
+}
+
+#[tokio::test]
+async fn s_70_a_directory_knows_again_what_a_process_that_died_left_there() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("news");
+    let store = Store::directory(root.path(), "news").unwrap();
+    let kept = put(&store, "a-1.ts", &[b"kept"]).await;
+    let spoilt = put(&store, "a-2.ts", &[b"spoilt"]).await;
+    put(&store, "a-3.ts", &[b"left over"]).await;
+    drop(store);
+    fs::write(folder.join("a-2.ts"), b"SPOILT").unwrap();
+    fs::write(folder.join(".hls-relay-half"), b"half a segm").unwrap();
+    fs::write(folder.join("robots.txt"), b"the operator's own").unwrap();
+    fs::create_dir(folder.join("folder.ts")).unwrap();
+
+    let store = Store::directory(root.path(), "news").unwrap();
+    assert!(
+        store.get("a-1.ts").is_none(),
+        "nothing is shown before it was checked"
+    );
+    assert!(!files(&folder).contains(&".hls-relay-half".to_owned()));
+    let asked = vec![check("a-1.ts", kept.clone()), check("a-2.ts", spoilt)];
+    assert_eq!(store.check(asked).await.unwrap(), [check("a-1.ts", kept)]);
+    assert_eq!(bytes(&store, "a-1.ts").unwrap(), b"kept");
+    assert_eq!(files(&folder), ["a-1.ts", "folder.ts", "robots.txt"]);
+}
+
+#[tokio::test]
+async fn a_folder_belongs_to_one_process_at_a_time() {
+    let root = tempfile::tempdir().unwrap();
+    let store = Store::directory(root.path(), "news").unwrap();
+    let second = Store::directory(root.path(), "news").err().unwrap();
+    assert!(
+        second.to_string().contains("in use by another process"),
+        "{second}"
+    );
+    Store::directory(root.path(), "sport").unwrap();
+    drop(store);
+    Store::directory(root.path(), "news").unwrap();
+}
+
+/// A reader that never pauses sees each version of the playlist whole.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s_01_the_playlist_file_is_replaced_in_one_step() {
+    let root = tempfile::tempdir().unwrap();
+    let store = Store::directory(root.path(), "news").unwrap();
+    let text = |number: usize| format!("#EXTM3U\n{}#END\n", "#x\n".repeat(number % 50 * 1_000));
+    store.publish(text(0).into()).await.unwrap();
+    let path = root.path().join("news/index.m3u8");
+    let reader = tokio::task::spawn_blocking(move || {
+        let lengths: std::collections::BTreeSet<usize> = (0..3_000)
+            .map(|_| fs::read_to_string(&path).unwrap())
+            .inspect(|text| assert!(text.starts_with("#EXTM3U\n") && text.ends_with("#END\n")))
+            .map(|text| text.len())
+            .collect();
+        lengths.len()
+    });
+    let mut number = 0;
+    while !reader.is_finished() {
+        number += 1;
+        store.publish(text(number).into()).await.unwrap();
+    }
+    assert!(reader.await.unwrap() > 5);
+}
