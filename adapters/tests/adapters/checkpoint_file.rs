@@ -15,6 +15,7 @@ pub(crate) fn checkpoint(media_sequence: u64) -> Checkpoint {
         discontinuity_sequence: 3,
         ended: false,
         independent_segments: true,
+        head: Vec::new(),
         window: Vec::new(),
         retired: vec![RetiredObject {
             object: ObjectName("a-1.ts".into()),

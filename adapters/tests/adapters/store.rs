@@ -40,49 +40,60 @@ fn check(object: &str, stored: StoredSegment) -> ObjectCheck {
 /// What both stores promise.
 async fn contract(store: Store) {
     let large = vec![9; 3 << 20];
-    let first = put(&store, "a-1.ts", &[b"abc", b"", b"def"]).await;
+    let first = put(&store, "0a0b0c0d-1.ts", &[b"abc", b"", b"def"]).await;
     assert_eq!(first.length, 6);
     assert_eq!(first.hash, ContentHash(Sha256::digest(b"abcdef").into()));
-    let second = put(&store, "a-2.ts", &[&large, b"end"]).await;
-    assert_eq!(bytes(&store, "a-1.ts").unwrap(), b"abcdef");
+    let second = put(&store, "0a0b0c0d-2.ts", &[&large, b"end"]).await;
+    assert_eq!(bytes(&store, "0a0b0c0d-1.ts").unwrap(), b"abcdef");
     assert_eq!(
-        bytes(&store, "a-2.ts").unwrap(),
+        bytes(&store, "0a0b0c0d-2.ts").unwrap(),
         [&large[..], b"end"].concat()
     );
-    let seen = store.get("a-1.ts").unwrap();
+    let seen = store.get("0a0b0c0d-1.ts").unwrap();
     assert_eq!((seen.length, seen.hash), (first.length, first.hash));
 
-    let mut dropped = store.create(&name("a-3.ts")).unwrap();
+    let mut dropped = store.create(&name("0a0b0c0d-3.ts")).unwrap();
     dropped.write(&large).await.unwrap();
     drop(dropped);
-    assert!(store.get("a-3.ts").is_none());
+    assert!(store.get("0a0b0c0d-3.ts").is_none());
 
     store
-        .delete(vec![name("a-1.ts"), name("never.ts")])
+        .delete(vec![name("0a0b0c0d-1.ts"), name("never.ts")])
         .await
         .unwrap();
-    assert!(store.get("a-1.ts").is_none());
+    assert!(store.get("0a0b0c0d-1.ts").is_none());
 
-    let third = put(&store, "a-3.ts", &[b"third"]).await;
-    put(&store, "a-4.ts", &[b"left over"]).await;
+    let third = put(&store, "0a0b0c0d-3.ts", &[b"third"]).await;
+    put(&store, "0a0b0c0d-4.ts", &[b"left over"]).await;
+    put(&store, "0a0b0c0d-5.ts", &[b"retired"]).await;
     let other_bytes = StoredSegment {
         hash: ContentHash([0; 32]),
         ..third.clone()
     };
     let asked = [
-        check("a-1.ts", first.clone()),
-        check("a-2.ts", second.clone()),
-        check("a-3.ts", third.clone()),
+        check("0a0b0c0d-1.ts", first.clone()),
+        check("0a0b0c0d-2.ts", second.clone()),
+        check("0a0b0c0d-3.ts", third.clone()),
     ];
-    assert_eq!(store.check(asked.to_vec()).await.unwrap(), asked[1..]);
-    assert!(store.get("a-4.ts").is_none(), "a left-over stays");
+    assert_eq!(
+        store
+            .check(asked.to_vec(), vec![name("0a0b0c0d-5.ts")])
+            .await
+            .unwrap(),
+        asked[1..]
+    );
+    assert!(store.get("0a0b0c0d-4.ts").is_none(), "a left-over stays");
+    assert_eq!(bytes(&store, "0a0b0c0d-5.ts").unwrap(), b"retired");
     let asked = vec![
-        check("a-3.ts", other_bytes),
-        check("a-2.ts", second.clone()),
+        check("0a0b0c0d-3.ts", other_bytes),
+        check("0a0b0c0d-2.ts", second.clone()),
     ];
-    assert_eq!(store.check(asked).await.unwrap(), [check("a-2.ts", second)]);
+    assert_eq!(
+        store.check(asked, Vec::new()).await.unwrap(),
+        [check("0a0b0c0d-2.ts", second)]
+    );
     assert!(
-        store.get("a-3.ts").is_none(),
+        store.get("0a0b0c0d-3.ts").is_none(),
         "other bytes than asked for stay"
     );
 
@@ -119,7 +130,7 @@ async fn s_11_a_directory_keeps_the_contract() {
     contract(Store::directory(root.path(), "news").unwrap()).await;
     assert_eq!(
         files(&root.path().join("news")),
-        ["a-2.ts"],
+        ["0a0b0c0d-2.ts"],
         "nothing else is left behind"
     );
 }
@@ -137,12 +148,12 @@ fn files(folder: &Path) -> Vec<String> {
 async fn a_directory_is_plain_files_that_others_may_read() {
     let root = tempfile::tempdir().unwrap();
     let store = Store::directory(root.path(), "news").unwrap();
-    put(&store, "a-1.ts", &[b"media"]).await;
+    put(&store, "0a0b0c0d-1.ts", &[b"media"]).await;
     store.publish("#EXTM3U\n#one\n".into()).await.unwrap();
     store.publish("#EXTM3U\n".into()).await.unwrap();
     let folder = root.path().join("news");
-    assert_eq!(files(&folder), ["a-1.ts", "index.m3u8"]);
-    assert_eq!(fs::read(folder.join("a-1.ts")).unwrap(), b"media");
+    assert_eq!(files(&folder), ["0a0b0c0d-1.ts", "index.m3u8"]);
+    assert_eq!(fs::read(folder.join("0a0b0c0d-1.ts")).unwrap(), b"media");
     assert_eq!(fs::read(folder.join("index.m3u8")).unwrap(), b"#EXTM3U\n");
     for file in files(&folder) {
         let mode = fs::metadata(folder.join(&file))
@@ -152,7 +163,7 @@ async fn a_directory_is_plain_files_that_others_may_read() {
         assert_eq!(mode & 0o444, 0o444, "{file} has {mode:o}");
     }
     store.withdraw().await.unwrap();
-    assert_eq!(files(&folder), ["a-1.ts"]);
+    assert_eq!(files(&folder), ["0a0b0c0d-1.ts"]);
 }
 
 #[tokio::test]
@@ -160,25 +171,34 @@ async fn s_70_a_directory_knows_again_what_a_process_that_died_left_there() {
     let root = tempfile::tempdir().unwrap();
     let folder = root.path().join("news");
     let store = Store::directory(root.path(), "news").unwrap();
-    let kept = put(&store, "a-1.ts", &[b"kept"]).await;
-    let spoilt = put(&store, "a-2.ts", &[b"spoilt"]).await;
-    put(&store, "a-3.ts", &[b"left over"]).await;
+    let kept = put(&store, "0a0b0c0d-1.ts", &[b"kept"]).await;
+    let spoilt = put(&store, "0a0b0c0d-2.ts", &[b"spoilt"]).await;
+    put(&store, "0a0b0c0d-3.ts", &[b"left over"]).await;
     drop(store);
-    fs::write(folder.join("a-2.ts"), b"SPOILT").unwrap();
+    fs::write(folder.join("0a0b0c0d-2.ts"), b"SPOILT").unwrap();
     fs::write(folder.join(".hls-relay-half"), b"half a segm").unwrap();
-    fs::write(folder.join("robots.txt"), b"the operator's own").unwrap();
-    fs::create_dir(folder.join("folder.ts")).unwrap();
+    fs::write(folder.join("slate-1.ts"), b"the operator's own").unwrap();
+    fs::create_dir(folder.join("0a0b0c0d-9.ts")).unwrap();
 
     let store = Store::directory(root.path(), "news").unwrap();
     assert!(
-        store.get("a-1.ts").is_none(),
+        store.get("0a0b0c0d-1.ts").is_none(),
         "nothing is shown before it was checked"
     );
     assert!(!files(&folder).contains(&".hls-relay-half".to_owned()));
-    let asked = vec![check("a-1.ts", kept.clone()), check("a-2.ts", spoilt)];
-    assert_eq!(store.check(asked).await.unwrap(), [check("a-1.ts", kept)]);
-    assert_eq!(bytes(&store, "a-1.ts").unwrap(), b"kept");
-    assert_eq!(files(&folder), ["a-1.ts", "folder.ts", "robots.txt"]);
+    let asked = vec![
+        check("0a0b0c0d-1.ts", kept.clone()),
+        check("0a0b0c0d-2.ts", spoilt),
+    ];
+    assert_eq!(
+        store.check(asked, Vec::new()).await.unwrap(),
+        [check("0a0b0c0d-1.ts", kept)]
+    );
+    assert_eq!(bytes(&store, "0a0b0c0d-1.ts").unwrap(), b"kept");
+    assert_eq!(
+        files(&folder),
+        ["0a0b0c0d-1.ts", "0a0b0c0d-9.ts", "slate-1.ts"]
+    );
 }
 
 #[tokio::test]

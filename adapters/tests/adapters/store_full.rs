@@ -87,6 +87,7 @@ async fn fills_the_folder() {
         discontinuity_sequence: 0,
         ended: false,
         independent_segments: false,
+        head: Vec::new(),
         window: Vec::new(),
         retired: Vec::new(),
         position: None,

@@ -98,6 +98,7 @@ async fn every_command_that_starts_work_gets_one_completion() {
             request: request(3),
             epoch: EPOCH,
             objects: Vec::new(),
+            keep: Vec::new(),
         },
         publish(4, "#EXTM3U\n"),
         Command::Delete {
