@@ -5,21 +5,25 @@ use crate::cli::{Action, Cli, DemoArgs, Listen, RelayArgs, StoreArg};
 use crate::driver::{Control, Driver};
 use crate::fetch::{Fetcher, SourceAccess};
 use crate::logging::Screen;
+use crate::origin_server::OriginServer;
 use crate::output::{Output, Outputs};
 use crate::store::{OpenError, Store};
 use crate::worker::{Channel, Worker};
-use crate::{mask, server, status_line};
+use crate::{clock, mask, server, status_line};
 use hls_relay_core::checkpoint::Checkpoint;
 use hls_relay_core::config::{ReloadPolicy, Source, Spec};
 use hls_relay_core::event::{Configure, Desired};
 use hls_relay_core::ids::Epoch;
+use hls_relay_sim::origin::OriginSpec;
 use reqwest::header::HeaderMap;
 use std::io::{self, Write};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
+use url::Url;
 
 /// How often the status line is drawn.
 const REDRAW: Duration = Duration::from_secs(1);
@@ -276,7 +280,18 @@ impl Signals {
     }
 }
 
+/// The built-in origin on a free port of this host, relayed like any other.
 async fn demo(args: DemoArgs, screen: Screen) -> Result<(), Failure> {
-    let _ = (args, screen);
-    Ok(())
+    let spec = OriginSpec {
+        program_date_time: true,
+        wall_at_start: clock::wall(),
+        ..OriginSpec::default()
+    };
+    let origin = OriginServer::start(spec, SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
+    let source = Url::parse(&origin.url()).map_err(io::Error::other)?;
+    tracing::info!(origin = %source, "the built-in live origin is on");
+    let greeting = "A live channel with a clock and a beat. Open this address in any player, \
+                    Ctrl-C ends it:";
+    say(greeting);
+    relay(RelayArgs::plain(source, args.listen), screen).await
 }

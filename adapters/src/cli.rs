@@ -37,6 +37,8 @@ Exit codes:
   4    the folder of --store or --state cannot be used
   130  left at once, at the second Ctrl-C";
 
+const DEFAULT_NAME: &str = "live";
+
 /// All of the command line.
 #[derive(Debug, Parser)]
 #[command(name = "hls-relay", version, about = ABOUT, after_help = EXIT_CODES)]
@@ -94,7 +96,7 @@ pub struct RelayArgs {
     #[arg(long = "backup", value_name = "URL", value_parser = source_url)]
     pub backups: Vec<Url>,
     /// The channel's name, which is also its path: http://LISTEN/NAME/index.m3u8
-    #[arg(long, default_value = "live", value_parser = channel_name)]
+    #[arg(long, default_value = DEFAULT_NAME, value_parser = channel_name)]
     pub name: Arc<str>,
     /// Where to serve viewers; 0.0.0.0:8080 is every address of this host, port 0 any free port
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", value_parser = listen)]
@@ -159,6 +161,24 @@ pub enum StoreArg {
     Memory,
     /// In this folder.
     Directory(PathBuf),
+}
+
+impl RelayArgs {
+    /// All else as it is by default.
+    pub fn plain(source: Url, listen: Listen) -> Self {
+        Self {
+            source,
+            backups: Vec::new(),
+            name: DEFAULT_NAME.into(),
+            listen,
+            headers: Vec::new(),
+            store: StoreArg::Memory,
+            state: None,
+            window: DEFAULT_WINDOW,
+            hole: HolePolicy::default(),
+            strict_reload: false,
+        }
+    }
 }
 
 fn source_url(text: &str) -> Result<Url, String> {

@@ -41,20 +41,16 @@ impl Driver {
     /// A driver for the owner of `epoch`, and the way to talk to it.
     pub fn new(worker: Worker, epoch: Epoch) -> (Self, mpsc::Sender<Control>) {
         let (sender, control) = mpsc::channel(16);
-        let relay = new_machine(&worker, epoch);
-        let commands = Vec::new();
-        (
-            Self {
-                relay,
-                epoch,
-                worker,
-                control,
-                commands,
-                configured: None,
-                leaving: false,
-            },
-            sender,
-        )
+        let driver = Self {
+            relay: new_machine(&worker, epoch),
+            epoch,
+            worker,
+            control,
+            commands: Vec::new(),
+            configured: None,
+            leaving: false,
+        };
+        (driver, sender)
     }
 
     /// Runs until the machine has finished after [`Control::ShutDown`].
@@ -115,10 +111,7 @@ impl Driver {
         let stepped = catch_unwind(AssertUnwindSafe(|| relay.step(now, event, commands)));
         if stepped.is_err() {
             let channel = &*self.worker.channel().name;
-            tracing::error!(
-                channel,
-                "the machine broke at {what}; it goes on from its checkpoint"
-            );
+            tracing::error!(channel, "broke at {what}; going on from the checkpoint");
             self.commands.clear();
             return false;
         }
@@ -137,11 +130,8 @@ impl Driver {
                 self.obey(Control::Configure(configure, accesses))
             });
             let leave = self.leaving.then_some(Event::ShutDown);
-            if configure
-                .into_iter()
-                .chain(leave)
-                .all(|event| self.step(event))
-            {
+            let mut told = configure.into_iter().chain(leave);
+            if told.all(|event| self.step(event)) {
                 return;
             }
         }

@@ -181,14 +181,14 @@ async fn a_reset_is_a_reset() {
 #[tokio::test]
 async fn a_hang_hangs_and_goes_on_hanging_after_the_fault() {
     let server = start(OriginSpec::default()).await;
-    server.inject(
-        ConnectionFault::Hang { on: Requests::All },
-        Duration::from_millis(100),
-    );
     let impatient = Client::builder()
         .timeout(Duration::from_millis(300))
         .build()
         .unwrap();
+    server.inject(
+        ConnectionFault::Hang { on: Requests::All },
+        Duration::from_millis(100),
+    );
     let error = impatient.get(server.url()).send().await.unwrap_err();
     assert!(error.is_timeout(), "{error:?}");
     assert_eq!(get(server.url()).await.status(), 200);

@@ -261,13 +261,18 @@ impl Default for Fetcher {
     }
 }
 
-/// Origins are not refused for what browsers forgive, hence the lenient reading of heads.
+/// Origins are not refused for what browsers forgive, hence the lenient reading of heads. Content codings
+/// are left alone whatever features other crates of a build switch on: [`decode`] undoes them.
 fn build_client(reach: Zone, pinned: &[(String, SocketAddr)]) -> reqwest::Result<Client> {
     let builder = Client::builder()
         .user_agent(USER_AGENT)
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
         .no_proxy()
+        .no_gzip()
+        .no_brotli()
+        .no_deflate()
+        .no_zstd()
         .dns_resolver(ReachResolver(reach))
         .pool_max_idle_per_host(IDLE_PER_HOST)
         .pool_idle_timeout(IDLE_FOR)

@@ -264,3 +264,32 @@ fn nobody_listening_to_its_output_does_not_end_it() {
     child.kill().unwrap();
     child.wait().unwrap();
 }
+
+#[test]
+fn the_demo_plays_within_seconds_of_its_start() {
+    let demo = Relay::start(&["demo"]);
+    demo.wait_for_log("live: segments are relayed");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let playlist = reqwest::get(&demo.address)
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap();
+        let segment = playlist.lines().find(|line| line.ends_with(".ts")).unwrap();
+        let segment = demo.address.replace("index.m3u8", segment);
+        let media = reqwest::get(segment).await.unwrap().bytes().await.unwrap();
+        assert_eq!(
+            (media[0], media[188], media.len() % 188),
+            (0x47, 0x47, 0),
+            "MPEG-TS"
+        );
+    });
+    demo.signal("INT");
+    let (status, log) = demo.wait();
+    assert_eq!(status.code(), Some(0), "{log}");
+}

@@ -46,7 +46,7 @@ impl Served {
         Self {
             output,
             address,
-            client: Client::new(),
+            client: Client::builder().no_gzip().build().unwrap(),
             _folder: folder,
         }
     }
