@@ -5,6 +5,7 @@ use hls_relay_core::command::ObjectCheck;
 use hls_relay_core::event::{StoreError, StoredSegment};
 use hls_relay_core::ids::{ContentHash, ObjectName};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -215,7 +216,7 @@ async fn a_folder_belongs_to_one_process_at_a_time() {
     Store::directory(root.path(), "news").unwrap();
 }
 
-/// A reader that never pauses sees each version of the playlist whole.
+/// A reader that never pauses, until it has seen many versions: each of them whole.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s_01_the_playlist_file_is_replaced_in_one_step() {
     let root = tempfile::tempdir().unwrap();
@@ -224,17 +225,17 @@ async fn s_01_the_playlist_file_is_replaced_in_one_step() {
     store.publish(text(0).into()).await.unwrap();
     let path = root.path().join("news/index.m3u8");
     let reader = tokio::task::spawn_blocking(move || {
-        let lengths: std::collections::BTreeSet<usize> = (0..3_000)
-            .map(|_| fs::read_to_string(&path).unwrap())
-            .inspect(|text| assert!(text.starts_with("#EXTM3U\n") && text.ends_with("#END\n")))
-            .map(|text| text.len())
-            .collect();
-        lengths.len()
+        let mut lengths = BTreeSet::new();
+        while lengths.len() < 20 {
+            let text = fs::read_to_string(&path).unwrap();
+            assert!(text.starts_with("#EXTM3U\n") && text.ends_with("#END\n"));
+            lengths.insert(text.len());
+        }
     });
     let mut number = 0;
     while !reader.is_finished() {
         number += 1;
         store.publish(text(number).into()).await.unwrap();
     }
-    assert!(reader.await.unwrap() > 5);
+    reader.await.unwrap();
 }
