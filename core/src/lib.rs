@@ -5,9 +5,11 @@
 pub mod checkpoint;
 pub mod command;
 pub mod config;
+pub mod digest;
 mod downloader;
 pub mod event;
 pub mod ids;
+pub mod journal;
 mod loader;
 pub mod notice;
 pub mod playlist;

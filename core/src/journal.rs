@@ -1,0 +1,270 @@
+//! What a machine was told, one line each, so that a bad night can be run again on a laptop.
+//!
+//! A journal is text: JSON, one value a line. It is cut into pieces, and every piece begins with a
+//! snapshot of the machine ([`Head`]), so that any piece can be replayed alone and the oldest can be
+//! thrown away. Then follow the steps ([`Record`]): what came in, and a digest of what went out.
+//!
+//! This module makes and reads the lines and compares a replay with them. It touches no file: who
+//! records decides where the lines go, and drops them rather than wait for a full disk.
+//! Headers, cookies and keys never reach the core, so they are in no journal.
+
+use crate::command::Command;
+use crate::digest::Digest;
+use crate::event::Event;
+use crate::relay::Relay;
+use crate::time::{Now, Timestamp, WallTime};
+use serde::{Deserialize, Serialize};
+
+/// The present [`Head::format`].
+pub const JOURNAL_FORMAT: u32 = 1;
+
+/// The first line of a piece.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Head {
+    /// The shape of the lines; another one is refused.
+    #[serde(rename = "journal")]
+    pub format: u32,
+    /// The channel.
+    pub channel: String,
+    /// The number of the first step in this piece.
+    pub seq: u64,
+    /// The machine before that step.
+    pub snapshot: Relay,
+}
+
+/// One step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "RecordLine", into = "RecordLine")]
+pub struct Record {
+    /// Counts the steps of a process from 0.
+    pub seq: u64,
+    /// Both clocks.
+    pub now: Now,
+    /// What came in.
+    pub event: Event,
+    /// [`digest_of`] what went out.
+    pub digest: u64,
+}
+
+/// A line of a journal.
+#[derive(Clone, Debug)]
+pub enum Line {
+    /// A piece begins.
+    Head(Box<Head>),
+    /// A step.
+    Record(Record),
+}
+
+/// Why a line cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JournalError {
+    /// Not a line of a journal, or torn; the cause in words.
+    #[error("not a line of a journal: {0}")]
+    Malformed(String),
+    /// Written by a release with another format.
+    #[error("journal format {found}, and this release reads {JOURNAL_FORMAT}")]
+    Format { found: u32 },
+}
+
+/// Where a replay and its journal part.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Difference {
+    /// The lines do not begin with a snapshot.
+    #[error("step {seq} comes before any snapshot")]
+    NoSnapshot { seq: u64 },
+    /// Lines are missing.
+    #[error("step {found} follows where step {expected} should be")]
+    Missing { expected: u64, found: u64 },
+    /// The same event made the machine want something else.
+    #[error("step {seq}: the journal says commands {recorded:016x}, the replay {replayed:016x}")]
+    Commands {
+        seq: u64,
+        recorded: u64,
+        replayed: u64,
+    },
+    /// The replayed machine is not the one the next piece begins with.
+    #[error("before step {seq}: the snapshot is not the replayed machine")]
+    Snapshot { seq: u64 },
+}
+
+/// The digest of what one step wants done.
+pub fn digest_of(commands: &[Command]) -> u64 {
+    Digest::of(commands)
+}
+
+/// Writes the first line of a piece, its line feed included.
+pub fn encode_head(channel: &str, seq: u64, machine: &Relay) -> String {
+    #[derive(Serialize)]
+    struct HeadLine<'a> {
+        journal: u32,
+        channel: &'a str,
+        seq: u64,
+        snapshot: &'a Relay,
+    }
+    line(&HeadLine {
+        journal: JOURNAL_FORMAT,
+        channel,
+        seq,
+        snapshot: machine,
+    })
+}
+
+/// Writes the line of a step, its line feed included.
+pub fn encode_record(record: &Record) -> String {
+    line(record)
+}
+
+/// Reads a line, with or without its line feed.
+pub fn decode(text: &str) -> Result<Line, JournalError> {
+    let malformed = |error: serde_json::Error| JournalError::Malformed(error.to_string());
+    let text = text.trim_end();
+    if !text.starts_with(r#"{"journal":"#) {
+        return serde_json::from_str(text)
+            .map(Line::Record)
+            .map_err(malformed);
+    }
+    // The format first: a snapshot of another release may have any shape.
+    #[derive(Deserialize)]
+    struct Format {
+        journal: u32,
+    }
+    let Format { journal } = serde_json::from_str(text).map_err(malformed)?;
+    if journal != JOURNAL_FORMAT {
+        return Err(JournalError::Format { found: journal });
+    }
+    serde_json::from_str(text)
+        .map(|head| Line::Head(Box::new(head)))
+        .map_err(malformed)
+}
+
+fn line<T: Serialize>(value: &T) -> String {
+    match serde_json::to_string(value) {
+        Ok(mut text) => {
+            text.push('\n');
+            text
+        }
+        // Only a map with keys that are not strings cannot be written, and there is none here. If
+        // one is ever added, an empty line is a torn line to whoever reads it.
+        Err(_) => "\n".to_owned(),
+    }
+}
+
+/// Runs the lines of a journal through the machine and stops at the first difference.
+#[derive(Clone, Debug, Default)]
+pub struct Replay {
+    machine: Option<Relay>,
+    next_seq: u64,
+}
+
+/// What one replayed step was.
+#[derive(Clone, Debug)]
+pub struct Replayed {
+    /// As recorded.
+    pub record: Record,
+    /// What the machine wants done.
+    pub commands: Vec<Command>,
+}
+
+impl Replay {
+    /// Takes the next line. A head says nothing by itself; a record is stepped and compared.
+    pub fn feed(&mut self, line: Line) -> Result<Option<Replayed>, Difference> {
+        match line {
+            Line::Head(head) => self.begin_piece(*head).map(|()| None),
+            Line::Record(record) => self.step(record).map(Some),
+        }
+    }
+
+    /// The machine after the last line taken; none before the first.
+    pub fn machine(&self) -> Option<&Relay> {
+        self.machine.as_ref()
+    }
+
+    fn begin_piece(&mut self, head: Head) -> Result<(), Difference> {
+        if let Some(machine) = &self.machine {
+            // A process that starts again counts from 0: that is a new machine, not a difference.
+            if head.seq == self.next_seq && Digest::of(machine) != Digest::of(&head.snapshot) {
+                return Err(Difference::Snapshot { seq: head.seq });
+            }
+        }
+        self.next_seq = head.seq;
+        self.machine = Some(head.snapshot);
+        Ok(())
+    }
+
+    fn step(&mut self, record: Record) -> Result<Replayed, Difference> {
+        let seq = record.seq;
+        let Some(machine) = &mut self.machine else {
+            return Err(Difference::NoSnapshot { seq });
+        };
+        if seq != self.next_seq {
+            return Err(Difference::Missing {
+                expected: self.next_seq,
+                found: seq,
+            });
+        }
+        let mut commands = Vec::new();
+        machine.step(record.now, record.event.clone(), &mut commands);
+        let replayed = digest_of(&commands);
+        if replayed != record.digest {
+            return Err(Difference::Commands {
+                seq,
+                recorded: record.digest,
+                replayed,
+            });
+        }
+        self.next_seq = seq + 1;
+        Ok(Replayed { record, commands })
+    }
+}
+
+/// The shape of a [`Record`] on paper: short, and the digest as text, because many readers of JSON
+/// keep only 53 bits of a number.
+#[derive(Serialize, Deserialize)]
+struct RecordLine {
+    seq: u64,
+    at: u64,
+    wall: i64,
+    event: Event,
+    #[serde(with = "hexadecimal")]
+    commands: u64,
+}
+
+impl From<RecordLine> for Record {
+    fn from(line: RecordLine) -> Self {
+        let now = Now {
+            monotonic: Timestamp::from_micros(line.at),
+            wall: WallTime::from_micros(line.wall),
+        };
+        Self {
+            seq: line.seq,
+            now,
+            event: line.event,
+            digest: line.commands,
+        }
+    }
+}
+
+impl From<Record> for RecordLine {
+    fn from(record: Record) -> Self {
+        Self {
+            seq: record.seq,
+            at: record.now.monotonic.as_micros(),
+            wall: record.now.wall.as_micros(),
+            event: record.event,
+            commands: record.digest,
+        }
+    }
+}
+
+mod hexadecimal {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(value: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{value:016x}"))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        u64::from_str_radix(&text, 16).map_err(D::Error::custom)
+    }
+}

@@ -1,0 +1,147 @@
+//! Segments for their time: nothing is listed before it is stored (S-11), nothing is deleted before
+//! RFC 8216 6.2.2 allows it (S-09), no name is used for two contents (S-65).
+
+use super::{Held, broken};
+use crate::published::Version;
+use crate::store::{Object, Store};
+use hls_relay_core::ids::ObjectName;
+use hls_relay_core::time::{Span, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// What is promised for each name.
+#[derive(Debug, Default)]
+pub struct KeepChecks {
+    lives: BTreeMap<Arc<str>, Life>,
+    listed: BTreeSet<Arc<str>>,
+    deleted: u64,
+}
+
+/// One name, from its first listing on.
+#[derive(Debug)]
+struct Life {
+    object: Object,
+    duration: Span,
+    longest: Span,
+    /// Since when viewers need it no more than for its time.
+    removed_at: Option<Timestamp>,
+    /// Lost with a process; nobody can be blamed for what comes now.
+    lost: bool,
+}
+
+impl KeepChecks {
+    /// A version becomes visible.
+    pub fn visible(&mut self, version: &Version, store: &Store, stopping: bool) -> Held {
+        let mut listed = BTreeSet::new();
+        for segment in version.segments.iter().filter(|segment| !segment.gap) {
+            let name = ObjectName(Arc::clone(&segment.uri));
+            let Some(&object) = store.objects.get(&name) else {
+                return broken(
+                    "S-11 nothing is listed before it is stored",
+                    format!("an object named {name}"),
+                    "none",
+                );
+            };
+            let life = self
+                .lives
+                .entry(Arc::clone(&segment.uri))
+                .or_insert_with(|| Life {
+                    object,
+                    duration: segment.duration,
+                    longest: Span::ZERO,
+                    removed_at: None,
+                    lost: false,
+                });
+            if life.object != object {
+                return broken(
+                    "S-65 a name is used for one content",
+                    format!("{name} is {:?}", life.object),
+                    format!("{object:?}"),
+                );
+            }
+            life.longest = life.longest.max(version.total);
+            life.lost = false;
+            // The end of the presentation by its owner's wish counts as the removal of all.
+            life.removed_at = (stopping && version.ended).then_some(version.at);
+            listed.insert(Arc::clone(&segment.uri));
+        }
+        for gone in self.listed.difference(&listed) {
+            if let Some(life) = self.lives.get_mut(gone) {
+                life.removed_at.get_or_insert(version.at);
+            }
+        }
+        self.listed = listed;
+        Ok(())
+    }
+
+    /// The playlist is taken away.
+    pub fn withdrawn(&mut self, at: Timestamp) -> Held {
+        for name in std::mem::take(&mut self.listed) {
+            self.may_go(&name, at, "S-46 the playlist stays for its time")?;
+        }
+        Ok(())
+    }
+
+    /// An object goes away by our own doing.
+    pub fn deleted(&mut self, name: &ObjectName, at: Timestamp) -> Held {
+        if self.listed.contains(&name.0) && self.lives.get(&name.0).is_some_and(|it| !it.lost) {
+            return broken(
+                "S-11 what is listed can be fetched",
+                format!("{name} stays while it is listed"),
+                "it is deleted",
+            );
+        }
+        self.may_go(&name.0, at, "S-09 a removed segment is kept for its time")?;
+        self.deleted += 1;
+        if self.deleted.is_multiple_of(64) {
+            // Names are never used again, so what was deleted long ago can be forgotten.
+            let old = |life: &Life| {
+                life.removed_at
+                    .is_some_and(|removed| at.since(removed) > life.longest * 20)
+            };
+            self.lives.retain(|_, life| !old(life));
+        }
+        Ok(())
+    }
+
+    /// The process is gone, and its memory with it.
+    pub fn memory_lost(&mut self) {
+        self.lives.values_mut().for_each(|life| life.lost = true);
+        self.listed.clear();
+    }
+
+    /// What may still be fetched by somebody who read a playlist in time: must it be there?
+    pub fn promised(&self, name: &str, at: Timestamp) -> bool {
+        self.lives.get(name).is_some_and(|life| {
+            !life.lost
+                && life
+                    .removed_at
+                    .is_none_or(|removed| at < removed + life.duration + life.longest)
+        })
+    }
+
+    /// What was listed under this name.
+    pub fn content(&self, name: &str) -> Option<Object> {
+        self.lives.get(name).map(|life| life.object)
+    }
+
+    fn may_go(&self, name: &str, at: Timestamp, invariant: &str) -> Held {
+        let Some(life) = self.lives.get(name).filter(|life| !life.lost) else {
+            return Ok(());
+        };
+        let kept = life.duration + life.longest;
+        match life.removed_at {
+            Some(removed) if at >= removed + kept => Ok(()),
+            Some(removed) => broken(
+                invariant,
+                format!("{name} kept for {} ms after its removal", kept.as_millis()),
+                format!("gone after {} ms", at.since(removed).as_millis()),
+            ),
+            None => broken(
+                invariant,
+                format!("{name} removed from the playlist first"),
+                "not yet",
+            ),
+        }
+    }
+}

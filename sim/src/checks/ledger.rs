@@ -1,0 +1,388 @@
+//! Every segment of the source accounted for: offered = published + hole with a named reason + in
+//! flight. Media is known by what it is (origin, run, number), not by what it is called.
+
+use super::{Held, broken};
+use crate::origin::{Listed as Offer, MediaRef, Offered, Origin};
+use crate::published::{Listed, Version};
+use hls_relay_core::command::Command;
+use hls_relay_core::event::FetchError;
+use hls_relay_core::ids::ObjectName;
+use hls_relay_core::notice::Notice;
+use hls_relay_core::time::{Span, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// What a segment really is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MediaKey {
+    /// Which origin.
+    pub origin: usize,
+    /// Which run of its encoder.
+    pub run: u32,
+    /// Its number there.
+    pub number: u64,
+}
+
+/// Offered and published, side by side.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    /// What each stored object is.
+    objects: BTreeMap<ObjectName, Stored>,
+    /// What this process was told of, and how it went.
+    offers: BTreeMap<MediaKey, OfferState>,
+    /// When a playlist of each origin last came.
+    listed_at: BTreeMap<usize, Timestamp>,
+    /// Everything listed so far.
+    published: BTreeSet<MediaKey>,
+    next_number: u64,
+    last: Option<Stored>,
+    /// Gaps since the last segment with media.
+    gaps: Vec<Arc<Listed>>,
+    /// Repeats are excused since then until the next discontinuity: the owner asked for a new run.
+    may_repeat: Option<Timestamp>,
+    /// The segment listed last is such a repeat.
+    repeating: bool,
+    /// Since then another process, or another wish, does not know why something is missing.
+    may_forget: Option<Timestamp>,
+    /// What was counted.
+    pub totals: Totals,
+}
+
+/// How many, over the whole life of a world.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Segments listed with media.
+    pub published: u64,
+    /// Segments missing between two listed ones of the same run.
+    pub missing: u64,
+    /// Segments that a notice calls a hole.
+    pub said_missing: u64,
+    /// Discontinuities before listed segments.
+    pub discontinuities: u64,
+    /// Those of them that the source has too.
+    pub source_discontinuities: u64,
+    /// Notices of a discontinuity of our own.
+    pub said_broken: u64,
+    /// Media listed in microseconds.
+    pub media_micros: u64,
+}
+
+/// A stored object.
+#[derive(Clone, Copy, Debug)]
+struct Stored {
+    key: MediaKey,
+    media: MediaRef,
+}
+
+/// A segment that the source told this process of.
+#[derive(Clone, Copy, Debug)]
+struct OfferState {
+    first: Timestamp,
+    last: Timestamp,
+    failures: u32,
+}
+
+impl Ledger {
+    /// A playlist with these segments reached the machine.
+    pub fn offered(&mut self, now: Timestamp, origin: usize, offer: Offer) {
+        let key = |number| MediaKey {
+            origin,
+            run: offer.run,
+            number,
+        };
+        for number in offer.first..=offer.last {
+            self.offers
+                .entry(key(number))
+                .or_insert(OfferState {
+                    first: now,
+                    last: now,
+                    failures: 0,
+                })
+                .last = now;
+        }
+        while self.offers.len() > 4_096 {
+            self.offers.pop_first();
+        }
+    }
+
+    /// A download came to an end.
+    pub fn downloaded(&mut self, key: Option<MediaKey>, failed: Option<&FetchError>) {
+        if failed.is_some()
+            && let Some(offer) = key.and_then(|key| self.offers.get_mut(&key))
+        {
+            offer.failures += 1;
+        }
+    }
+
+    /// An object is stored.
+    pub fn stored(&mut self, object: &ObjectName, origin: usize, media: MediaRef) {
+        let key = MediaKey {
+            origin,
+            run: media.run,
+            number: media.number,
+        };
+        self.objects.insert(object.clone(), Stored { key, media });
+    }
+
+    /// An object is gone.
+    pub fn deleted(&mut self, object: &ObjectName) {
+        self.objects.remove(object);
+    }
+
+    /// Another process takes over.
+    pub fn restarted(&mut self, now: Timestamp, lost_state: bool) {
+        self.offers.clear();
+        self.may_forget = Some(now);
+        if lost_state {
+            // Nothing is known of what was listed: what comes now is another presentation.
+            self.published.clear();
+            self.gaps.clear();
+            self.last = None;
+        }
+    }
+
+    /// The owner changed something that begins a new run or another source.
+    pub fn configured(&mut self, now: Timestamp) {
+        self.may_repeat = Some(now);
+        self.may_forget = Some(now);
+    }
+
+    /// What was said about losses.
+    pub fn commands(&mut self, commands: &[Command]) {
+        for command in commands {
+            if let Command::Notify(Notice::Hole { segments, .. }) = command {
+                self.totals.said_missing += segments;
+            }
+            if let Command::Notify(Notice::Broken { .. }) = command {
+                self.totals.said_broken += 1;
+            }
+        }
+    }
+
+    /// A version becomes visible.
+    pub fn visible(&mut self, now: Timestamp, version: &Version, origins: &[Origin]) -> Held {
+        let new = version
+            .segments
+            .iter()
+            .filter(|it| it.number >= self.next_number);
+        for listed in new.cloned().collect::<Vec<_>>() {
+            self.next_number = listed.number + 1;
+            if listed.gap {
+                self.gaps.push(listed);
+            } else {
+                self.listed(now, &listed, origins)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The media of the newest listed segment.
+    pub fn newest(&self) -> Option<(MediaKey, MediaRef)> {
+        self.last.map(|stored| (stored.key, stored.media))
+    }
+
+    fn listed(&mut self, now: Timestamp, listed: &Listed, origins: &[Origin]) -> Held {
+        let name = ObjectName(Arc::clone(&listed.uri));
+        let Some(&stored) = self.objects.get(&name) else {
+            return broken(
+                "ledger: listed media is known",
+                format!("{name}"),
+                "unknown",
+            );
+        };
+        if listed.duration.abs_diff(stored.media.duration) > Span::from_millis(1) {
+            return broken(
+                "S-28 EXTINF is the duration of the media",
+                format!("{} us", stored.media.duration.as_micros()),
+                listed.block.to_string(),
+            );
+        }
+        let new = self.published.insert(stored.key);
+        let goes_on = self
+            .last
+            .is_some_and(|last| last.key.number + 1 == stored.key.number);
+        let repeats =
+            (self.may_repeat.is_some() && listed.discontinuity) || (self.repeating && goes_on);
+        self.repeating = !new && repeats;
+        if !new && !repeats {
+            return broken(
+                "ledger: nothing is repeated",
+                format!("{:?} once", stored.key),
+                format!("again as {}", listed.number),
+            );
+        }
+        let gaps = std::mem::take(&mut self.gaps);
+        if let Some(last) = self.last {
+            self.follows(now, last, stored, listed, &gaps, origins)?;
+        }
+        self.totals.published += 1;
+        self.totals.media_micros += stored.media.duration.as_micros();
+        self.totals.discontinuities += u64::from(listed.discontinuity);
+        self.last = Some(stored);
+        self.excuses_end(now, listed.discontinuity);
+        while self.published.len() > 8_192 {
+            self.published.pop_first();
+        }
+        Ok(())
+    }
+
+    /// An excuse holds until the break it is for, and not for ever where there is none.
+    fn excuses_end(&mut self, now: Timestamp, broken: bool) {
+        for excuse in [&mut self.may_repeat, &mut self.may_forget] {
+            if broken || excuse.is_some_and(|since| now.since(since) > Span::from_secs(60)) {
+                *excuse = None;
+            }
+        }
+    }
+
+    /// Whether `next` may be listed after `last` as it is.
+    fn follows(
+        &mut self,
+        now: Timestamp,
+        last: Stored,
+        next: Stored,
+        listed: &Listed,
+        gaps: &[Arc<Listed>],
+        origins: &[Origin],
+    ) -> Held {
+        let same_run = (last.key.origin, last.key.run) == (next.key.origin, next.key.run);
+        if !same_run || next.key.number <= last.key.number {
+            if listed.discontinuity && gaps.is_empty() {
+                return Ok(());
+            }
+            return broken(
+                "5.3 other media begins with a discontinuity",
+                format!(
+                    "a discontinuity and no gaps between {:?} and {:?}",
+                    last.key, next.key
+                ),
+                format!(
+                    "discontinuity: {}, gaps: {}",
+                    listed.discontinuity,
+                    gaps.len()
+                ),
+            );
+        }
+        let missing = next.key.number - last.key.number - 1;
+        if missing == 0 {
+            return self.joins(last, next, listed, gaps);
+        }
+        self.totals.missing += missing;
+        let between = between(&origins[last.key.origin], now, last.key, next.key);
+        self.hole_is_said(&between, next, listed, gaps)?;
+        let wait = last.key.number + 1..next.key.number;
+        wait.map(|number| MediaKey { number, ..last.key })
+            .try_for_each(|key| self.has_reason(now, key, &origins[key.origin]))
+    }
+
+    /// Nothing is missing: nothing may be said either, but what the source itself says.
+    fn joins(&mut self, last: Stored, next: Stored, listed: &Listed, gaps: &[Arc<Listed>]) -> Held {
+        if !gaps.is_empty() {
+            return broken(
+                "5.3 a gap stands for something lost",
+                format!("no gap between {:?} and {:?}", last.key, next.key),
+                gaps.len().to_string(),
+            );
+        }
+        let jump = last.media.start_tick + last.media.ticks != next.media.start_tick;
+        self.totals.source_discontinuities += u64::from(jump && listed.discontinuity);
+        let excused = self.may_forget.or(self.may_repeat).is_some();
+        if jump == listed.discontinuity || (listed.discontinuity && excused) {
+            return Ok(());
+        }
+        broken(
+            "S-19 a discontinuity where the timestamps break, and nowhere else",
+            format!("{jump} between {:?} and {:?}", last.key, next.key),
+            listed.discontinuity.to_string(),
+        )
+    }
+
+    /// A hole is never silent: gaps that sum up to it, or a discontinuity.
+    fn hole_is_said(
+        &self,
+        between: &[Offered],
+        next: Stored,
+        listed: &Listed,
+        gaps: &[Arc<Listed>],
+    ) -> Held {
+        let lost: Span = between.iter().map(|it| it.media.duration).sum();
+        let said: Span = gaps.iter().map(|gap| gap.duration).sum();
+        let jump = between.iter().any(|it| it.discontinuity);
+        if gaps.is_empty() && listed.discontinuity {
+            return Ok(());
+        }
+        // The durations of segments that were never listed to us can only be guessed.
+        let tolerance = Span::from_millis(between.len() as u64 + 1).max(lost.scaled(1, 2));
+        let told = between.iter().all(|it| {
+            self.offers.contains_key(&MediaKey {
+                number: it.media.number,
+                ..next.key
+            })
+        });
+        let tolerance = if told {
+            Span::from_millis(between.len() as u64 + 1)
+        } else {
+            tolerance
+        };
+        if !gaps.is_empty() && said.abs_diff(lost) <= tolerance && (!jump || listed.discontinuity) {
+            return Ok(());
+        }
+        broken(
+            "5.3 a hole is said",
+            format!(
+                "a discontinuity, or gaps of {} ms, for {} segments before {:?}",
+                lost.as_millis(),
+                between.len(),
+                next.key
+            ),
+            format!(
+                "discontinuity: {}, {} gaps of {} ms",
+                listed.discontinuity,
+                gaps.len(),
+                said.as_millis()
+            ),
+        )
+    }
+
+    /// Nothing is lost for no reason: it was never listed to us, or it failed for long enough.
+    fn has_reason(&self, now: Timestamp, key: MediaKey, origin: &Origin) -> Held {
+        let Some(offer) = self.offers.get(&key) else {
+            return Ok(());
+        };
+        if self.may_forget.is_some() {
+            return Ok(());
+        }
+        if offer.failures == 0 {
+            return broken(
+                "ledger: nothing is lost without a reason",
+                format!(
+                    "{key:?}, listed to us for {} ms, published",
+                    now.since(offer.first).as_millis()
+                ),
+                "missing, and no download of it ever failed",
+            );
+        }
+        // Given up before its time, while the source went on listing it?
+        let target = Span::from_secs(origin.spec().target_duration);
+        let newest = self.listed_at.get(&key.origin).copied().unwrap_or_default();
+        let still_listed = offer.last >= newest;
+        let waited = now.since(offer.first);
+        if still_listed && waited < target.scaled(5, 2) {
+            return broken(
+                "5.3 a segment is waited for",
+                format!("three target durations of {} s", target.as_millis() / 1_000),
+                format!("{key:?} given up after {} ms", waited.as_millis()),
+            );
+        }
+        Ok(())
+    }
+}
+
+/// What the origin really made between two segments of one run.
+fn between(origin: &Origin, now: Timestamp, last: MediaKey, next: MediaKey) -> Vec<Offered> {
+    let mut all = origin.segments_offered(now.since(Timestamp::default()));
+    all.retain(|it| {
+        it.media.run == last.run && last.number < it.media.number && it.media.number < next.number
+    });
+    all
+}

@@ -1,0 +1,334 @@
+//! One version of the published playlist after the other: rules S-02 to S-08, S-12, S-15, S-17, S-21.
+
+use super::{Held, broken};
+use crate::published::{Listed, Version};
+use hls_relay_core::config::MIN_WINDOW;
+use hls_relay_core::time::{Span, Timestamp};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Entries remembered to see whether they change: more than the largest window drawn.
+const REMEMBERED: usize = 256;
+
+/// All that was ever visible, as far as it still matters.
+#[derive(Debug, Default)]
+pub struct ListChecks {
+    last: Option<Arc<Version>>,
+    entries: BTreeMap<u64, Arc<Listed>>,
+    grown_at: Option<Timestamp>,
+    /// From the growth before that one to it.
+    pause: Span,
+    /// The highest number that was ever next.
+    next_number: u64,
+}
+
+/// What excuses what.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Excuses {
+    /// The checkpoint was lost since the last version: only the numbers must still go up.
+    pub lost_state: bool,
+    /// Another process since the last version: what it could not have again is gone (S-07).
+    pub restarted: bool,
+    /// The store has refused a version since the last one.
+    pub unpublished: bool,
+    /// Nothing has gone wrong for long, so there is nothing to catch up with.
+    pub calm: bool,
+}
+
+impl ListChecks {
+    /// The newest version that was visible, in whichever process.
+    pub fn last(&self) -> Option<&Arc<Version>> {
+        self.last.as_ref()
+    }
+
+    /// The number after the last one ever listed.
+    pub fn next_number(&self) -> u64 {
+        self.next_number
+    }
+
+    /// A version becomes visible.
+    pub fn visible(&mut self, version: &Arc<Version>, excuses: Excuses) -> Held {
+        each_segment(version)?;
+        if let Some(last) = self.last.clone() {
+            self.numbering(&last, version, excuses)?;
+            self.nothing_changes(version, excuses)?;
+            target_duration(&last, version, excuses)?;
+            removal(&last, version, excuses)?;
+            after_the_end(&last, version)?;
+            self.distance(&last, version, excuses)?;
+        }
+        date_times(version)?;
+        self.remember(version);
+        Ok(())
+    }
+
+    /// S-05, S-17: numbers go on.
+    fn numbering(&self, last: &Version, version: &Version, excuses: Excuses) -> Held {
+        if version.media_sequence < last.media_sequence {
+            return broken(
+                "S-05 media sequence never falls",
+                format!("at least {}", last.media_sequence),
+                version.media_sequence.to_string(),
+            );
+        }
+        if excuses.lost_state {
+            return if version.media_sequence >= self.next_number {
+                Ok(())
+            } else {
+                broken(
+                    "S-70 a restart with lost state goes up",
+                    format!("at least {}", self.next_number),
+                    version.media_sequence.to_string(),
+                )
+            };
+        }
+        if version.discontinuity_sequence < last.discontinuity_sequence {
+            return broken(
+                "S-17 discontinuity sequence never falls",
+                format!("at least {}", last.discontinuity_sequence),
+                version.discontinuity_sequence.to_string(),
+            );
+        }
+        if version.next_number() < last.next_number() {
+            return broken(
+                "S-02 the end of the list never goes back",
+                format!("next number at least {}", last.next_number()),
+                version.next_number().to_string(),
+            );
+        }
+        if version.media_sequence > last.next_number() {
+            // Versions between the two were never seen: the store refused them.
+            return if excuses.unpublished {
+                Ok(())
+            } else {
+                broken(
+                    "S-05 numbers are used one after the other",
+                    format!("media sequence at most {}", last.next_number()),
+                    version.media_sequence.to_string(),
+                )
+            };
+        }
+        self.removed_discontinuities(last, version)
+    }
+
+    /// S-17, as an equality: the discontinuity sequence counts just the tags that left.
+    fn removed_discontinuities(&self, last: &Version, version: &Version) -> Held {
+        let left = last
+            .segments
+            .iter()
+            .filter(|it| it.number < version.media_sequence);
+        let tags = left.filter(|it| it.discontinuity).count() as u64;
+        let expected = last.discontinuity_sequence + tags;
+        if version.discontinuity_sequence == expected {
+            return Ok(());
+        }
+        broken(
+            "S-17 the discontinuity sequence counts the tags that left",
+            format!("{expected}"),
+            format!(
+                "{} at media sequence {}",
+                version.discontinuity_sequence, version.media_sequence
+            ),
+        )
+    }
+
+    /// S-02: what was ever listed never changes.
+    fn nothing_changes(&self, version: &Version, excuses: Excuses) -> Held {
+        if excuses.lost_state {
+            return Ok(());
+        }
+        for listed in &version.segments {
+            let Some(known) = self.entries.get(&listed.number) else {
+                continue;
+            };
+            if Arc::ptr_eq(known, listed) {
+                continue;
+            }
+            if known.block != listed.block
+                || known.discontinuity_sequence != listed.discontinuity_sequence
+            {
+                return broken(
+                    "S-02 a listed segment never changes",
+                    format!(
+                        "{} in discontinuity {}",
+                        known.block, known.discontinuity_sequence
+                    ),
+                    format!(
+                        "{} in discontinuity {}",
+                        listed.block, listed.discontinuity_sequence
+                    ),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// S-12, the lower bound: a version with a new segment at least half a target duration after
+    /// the one before, where there is nothing to catch up with.
+    fn distance(&self, last: &Version, version: &Version, excuses: Excuses) -> Held {
+        let grew = version.next_number() > last.next_number();
+        let fresh = version
+            .segments
+            .iter()
+            .rev()
+            .take(2)
+            .any(|it| it.discontinuity || it.gap);
+        let Some(grown_at) = self.grown_at.filter(|_| grew && excuses.calm) else {
+            return Ok(());
+        };
+        let least = version.target().half();
+        let distance = version.at.since(grown_at);
+        // After a pause longer than S-12 foresees there is something to catch up with.
+        let late = self.pause >= version.target().scaled(3, 2);
+        if version.ended || fresh || late || last.ended || distance >= least {
+            return Ok(());
+        }
+        broken(
+            "S-12 versions keep their distance",
+            format!("at least {} ms", least.as_millis()),
+            format!("{} ms", distance.as_millis()),
+        )
+    }
+
+    fn remember(&mut self, version: &Arc<Version>) {
+        let grew = version.next_number() > self.next_number;
+        if grew || self.last.is_none() {
+            self.pause = self
+                .grown_at
+                .map_or(Span::ZERO, |before| version.at.since(before));
+            self.grown_at = Some(version.at);
+        }
+        self.next_number = self.next_number.max(version.next_number());
+        for listed in version.segments.iter().rev() {
+            if self
+                .entries
+                .insert(listed.number, Arc::clone(listed))
+                .is_some()
+            {
+                break;
+            }
+        }
+        while self.entries.len() > REMEMBERED.max(version.segments.len()) {
+            self.entries.pop_first();
+        }
+        self.last = Some(Arc::clone(version));
+    }
+}
+
+/// S-04, and what no player survives.
+fn each_segment(version: &Version) -> Held {
+    if version.target_duration == 0 {
+        return broken("S-04 target duration", "at least 1", "0");
+    }
+    for listed in &version.segments {
+        if listed.duration.rounded_secs() > version.target_duration {
+            return broken(
+                "S-04 no segment is longer than the target duration",
+                format!("at most {} s, rounded", version.target_duration),
+                listed.block.to_string(),
+            );
+        }
+    }
+    if version.segments.is_empty() && !version.ended {
+        return broken("S-08 something is listed", "a segment", "none");
+    }
+    Ok(())
+}
+
+/// S-03, as DESIGN 5.2 says it: never falls, and rises only where a segment needs it.
+fn target_duration(last: &Version, version: &Version, excuses: Excuses) -> Held {
+    let (before, now) = (last.target_duration, version.target_duration);
+    if now == before || excuses.lost_state {
+        return Ok(());
+    }
+    let needed = version
+        .segments
+        .iter()
+        .any(|it| it.duration.rounded_secs() > before);
+    if now > before && needed {
+        return Ok(());
+    }
+    let longest = version
+        .segments
+        .iter()
+        .map(|it| it.duration)
+        .max()
+        .unwrap_or(Span::ZERO);
+    broken(
+        "S-03 the target duration is constant",
+        format!("{before} s, or more for a longer segment"),
+        format!(
+            "{now} s, with {} ms as the longest segment",
+            longest.as_millis()
+        ),
+    )
+}
+
+/// S-07, S-08: nothing is removed that players still need.
+fn removal(last: &Version, version: &Version, excuses: Excuses) -> Held {
+    let removed = version.media_sequence > last.media_sequence;
+    let other = last.ended || excuses.restarted || excuses.lost_state;
+    if !removed || version.ended || other {
+        return Ok(());
+    }
+    // What a process before this one could not leave behind is not this one's to remove.
+    let grown = last.total >= last.target() * 3 && last.segments.len() >= MIN_WINDOW;
+    if grown && version.total < version.target() * 3 {
+        return broken(
+            "S-07 three target durations stay listed",
+            format!("{} s", version.target_duration * 3),
+            format!("{} ms", version.total.as_millis()),
+        );
+    }
+    if grown && version.segments.len() < MIN_WINDOW {
+        return broken(
+            "S-08 six segments stay listed",
+            MIN_WINDOW.to_string(),
+            version.segments.len().to_string(),
+        );
+    }
+    Ok(())
+}
+
+/// S-15, for each run of a channel: after ENDLIST nothing, until a new run begins with a
+/// discontinuity.
+fn after_the_end(last: &Version, version: &Version) -> Held {
+    if !last.ended || last.text == version.text {
+        return Ok(());
+    }
+    let first_new = version
+        .segments
+        .iter()
+        .find(|it| it.number >= last.next_number());
+    if first_new.is_some_and(|it| it.discontinuity) {
+        return Ok(());
+    }
+    broken(
+        "S-15 after ENDLIST nothing changes in a run",
+        "the same list, or a new run that begins with a discontinuity",
+        version.text.to_string(),
+    )
+}
+
+/// S-21: date-times map to media without a doubt.
+fn date_times(version: &Version) -> Held {
+    let any = version.segments.iter().any(|it| it.date_time.is_some());
+    for pair in version.segments.windows(2).filter(|_| any) {
+        let [one, two] = pair else { continue };
+        let (Some(start), Some(next)) = (one.date_time, two.date_time) else {
+            continue;
+        };
+        if two.discontinuity || one.gap || two.gap {
+            continue;
+        }
+        let error = next.abs_diff(start + one.duration);
+        if error >= Span::from_secs(1) {
+            return broken(
+                "S-21 date-times go on where the media does",
+                "within a second",
+                format!("{} ms off at segment {}", error.as_millis(), two.number),
+            );
+        }
+    }
+    Ok(())
+}

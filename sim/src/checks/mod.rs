@@ -1,0 +1,45 @@
+//! What must hold, whatever happens. Each check says what it expected and what it got.
+//!
+//! `list`: one version of the playlist after the other · `keep`: segments for their time ·
+//! `pace`: how often sources are asked · `work`: requests, generations, bounds ·
+//! `ledger`: every segment of the source accounted for.
+
+pub mod keep;
+pub mod ledger;
+pub mod list;
+pub mod pace;
+pub mod work;
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// A broken promise.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Violation {
+    /// Which promise, by a stable name.
+    pub invariant: String,
+    /// What should be.
+    pub expected: String,
+    /// What is.
+    pub got: String,
+}
+
+/// Whether a promise held.
+pub type Held = Result<(), Violation>;
+
+/// A promise that did not hold.
+pub fn broken(invariant: &str, expected: impl Into<String>, got: impl Into<String>) -> Held {
+    Err(Violation {
+        invariant: invariant.to_owned(),
+        expected: expected.into(),
+        got: got.into(),
+    })
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(out, "invariant {}", self.invariant)?;
+        writeln!(out, "  expected {}", self.expected)?;
+        write!(out, "  got      {}", self.got)
+    }
+}

@@ -1,0 +1,177 @@
+//! How often sources are asked: never faster than DESIGN 5.8 allows.
+
+use super::{Held, broken};
+use crate::plan::Plan;
+use hls_relay_core::command::LoadPlaylist;
+use hls_relay_core::config::{ASSUMED_TARGET_DURATION, RETRY_JITTER_PERCENT, ReloadPolicy};
+use hls_relay_core::digest::Digest;
+use hls_relay_core::event::{FetchError, LoadedPlaylist};
+use hls_relay_core::time::{Span, Timestamp};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The sources of one process; another process knows nothing of its predecessor's requests.
+#[derive(Debug, Default)]
+pub struct PaceChecks {
+    sources: BTreeMap<Arc<str>, Asked>,
+}
+
+/// What is known of one source.
+#[derive(Debug)]
+struct Asked {
+    sent_at: Timestamp,
+    in_flight: bool,
+    /// The least wait from that request to the next.
+    wait: Span,
+    target_duration: Option<Span>,
+    last_good: Option<u64>,
+}
+
+impl PaceChecks {
+    /// A playlist is asked for.
+    pub fn sent(&mut self, now: Timestamp, load: &LoadPlaylist) -> Held {
+        let asked = self
+            .sources
+            .entry(Arc::clone(&load.url))
+            .or_insert_with(|| Asked {
+                sent_at: Timestamp::default(),
+                in_flight: false,
+                wait: Span::ZERO,
+                target_duration: None,
+                last_good: None,
+            });
+        if asked.in_flight {
+            return broken(
+                "5.8 one request for a playlist at a time",
+                format!("the answer from {} first", load.url),
+                "asked again",
+            );
+        }
+        let waited = now.since(asked.sent_at);
+        if waited < asked.wait {
+            return broken(
+                "5.8 a source is not asked too often",
+                format!("{} ms from request to request", asked.wait.as_millis()),
+                format!("{} ms for {}", waited.as_millis(), load.url),
+            );
+        }
+        asked.sent_at = now;
+        asked.in_flight = true;
+        Ok(())
+    }
+
+    /// The answer.
+    pub fn answered(
+        &mut self,
+        url: &str,
+        outcome: &Result<LoadedPlaylist, FetchError>,
+        policy: ReloadPolicy,
+    ) {
+        let Some(asked) = self.sources.get_mut(url) else {
+            return;
+        };
+        // After a cancelled request another one may be under way.
+        if matches!(outcome, Err(FetchError::Cancelled)) {
+            return;
+        }
+        asked.in_flight = false;
+        let target = asked.target_duration.unwrap_or(ASSUMED_TARGET_DURATION);
+        let failed = target.half().scaled(100 - RETRY_JITTER_PERCENT, 100);
+        asked.wait = match outcome {
+            Err(_) => failed,
+            Ok(LoadedPlaylist::NotModified) => target.half(),
+            Ok(LoadedPlaylist::Body { body, .. }) => match Text::read(&body.0) {
+                None => failed,
+                Some(text) => asked.body(&text, policy, failed),
+            },
+        };
+    }
+
+    /// Nobody waits for the answer any more.
+    pub fn cancelled(&mut self, url: &str) {
+        if let Some(asked) = self.sources.get_mut(url) {
+            asked.in_flight = false;
+        }
+    }
+
+    /// A wish may give the same addresses to other sources: what was learnt is forgotten.
+    pub fn configured(&mut self) {
+        self.sources
+            .values_mut()
+            .for_each(|asked| asked.wait = Span::ZERO);
+    }
+}
+
+impl Asked {
+    fn body(&mut self, text: &Text, policy: ReloadPolicy, failed: Span) -> Span {
+        let changed = self.last_good != Some(text.digest);
+        if text.doubtful {
+            return failed;
+        }
+        self.last_good = Some(text.digest);
+        self.target_duration = Some(text.target_duration);
+        if text.ended {
+            // A slow look for a new run, at the pace of failures.
+            return text
+                .target_duration
+                .half()
+                .scaled(100 - RETRY_JITTER_PERCENT, 100);
+        }
+        match policy {
+            _ if !changed => text.target_duration.half(),
+            ReloadPolicy::LastSegment => text.last_segment.max(text.target_duration.half()),
+            ReloadPolicy::TargetDuration => text.target_duration,
+        }
+    }
+}
+
+/// What of a playlist times the next reload, read by somebody who shares nothing with the core.
+struct Text {
+    target_duration: Span,
+    last_segment: Span,
+    ended: bool,
+    digest: u64,
+    /// The core may refuse it; then only the pace of failures is owed.
+    doubtful: bool,
+}
+
+impl Text {
+    fn read(body: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(body).ok()?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        if !text.starts_with("#EXTM3U") || text.contains('\0') {
+            return None;
+        }
+        let values = |tag: &str| {
+            let tag = tag.to_owned();
+            text.lines()
+                .filter_map(move |line| line.strip_prefix(tag.as_str()).map(str::to_owned))
+        };
+        let targets: Vec<String> = values("#EXT-X-TARGETDURATION:").collect();
+        let sequences: Vec<String> = values("#EXT-X-MEDIA-SEQUENCE:").collect();
+        let version = values("#EXT-X-VERSION:")
+            .next()
+            .and_then(|it| it.parse::<u64>().ok());
+        let differ = |values: &[String]| values.iter().any(|value| *value != values[0]);
+        let last = text.rfind("#EXTINF:").map(|at| &text[at + 8..])?;
+        Some(Self {
+            target_duration: Span::from_secs(targets.first()?.parse().ok()?),
+            last_segment: seconds(last.split([',', '\n']).next()?)?,
+            ended: text.contains("#EXT-X-ENDLIST"),
+            digest: Digest::of(text),
+            doubtful: differ(&targets) || differ(&sequences) || version.is_some_and(|it| it > 13),
+        })
+    }
+}
+
+fn seconds(text: &str) -> Option<Span> {
+    let (whole, part) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
+    let micros: u64 = format!("{part:0<6}").get(..6)?.parse().ok()?;
+    Some(Span::from_secs(whole.parse().ok()?) + Span::from_micros(micros))
+}
+
+/// The address under which a plan's origin has its playlist.
+pub fn playlist_url(plan: &Plan, origin: usize) -> Arc<str> {
+    let spec = &plan.origins[origin];
+    format!("http://{}{}", spec.hosts[0], spec.playlist_path).into()
+}

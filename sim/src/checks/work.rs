@@ -1,0 +1,140 @@
+//! Requests, generations and bounds: each work has one name, nothing piles up, nobody runs in
+//! circles.
+
+use super::{Held, broken};
+use hls_relay_core::command::Command;
+use hls_relay_core::config::{MAX_DOWNLOADS, MAX_WINDOW};
+use hls_relay_core::event::Event;
+use hls_relay_core::ids::{Generation, RequestId};
+use hls_relay_core::relay::Wake;
+use hls_relay_core::time::Timestamp;
+use std::collections::BTreeSet;
+
+/// Steps that a machine may be asked for in one simulated second. A start that fetches a long window
+/// from a fast origin makes the most of them.
+const STEPS_PER_SECOND: u64 = 1_500;
+
+/// The work of one process.
+#[derive(Debug, Default)]
+pub struct WorkChecks {
+    newest: Option<RequestId>,
+    publishing: Option<RequestId>,
+    downloading: BTreeSet<RequestId>,
+    generation: Generation,
+    second: u64,
+    steps: u64,
+}
+
+impl WorkChecks {
+    /// An event comes in.
+    pub fn event(&mut self, now: Timestamp, event: &Event) -> Held {
+        match event {
+            Event::SegmentDownloaded { request, .. } => {
+                self.downloading.remove(request);
+            }
+            Event::Published { .. } => self.publishing = None,
+            Event::Tick
+            | Event::Configure(_)
+            | Event::PlaylistLoaded { .. }
+            | Event::ObjectsChecked { .. }
+            | Event::Deleted { .. }
+            | Event::Withdrawn { .. }
+            | Event::CheckpointSaved { .. }
+            | Event::ShutDown => {}
+        }
+        let second = now.as_micros() / 1_000_000;
+        if second != self.second {
+            (self.second, self.steps) = (second, 0);
+        }
+        self.steps += 1;
+        if self.steps > STEPS_PER_SECOND {
+            return broken(
+                "3 a machine is asked a bounded number of times",
+                format!("{STEPS_PER_SECOND} steps in a second"),
+                "more",
+            );
+        }
+        Ok(())
+    }
+
+    /// What came out of a step.
+    pub fn commands(&mut self, commands: &[Command]) -> Held {
+        if commands.len() > 4 * MAX_WINDOW.min(64) + 64 {
+            return broken(
+                "3 a step wants a bounded number of things",
+                "few",
+                commands.len().to_string(),
+            );
+        }
+        commands
+            .iter()
+            .try_for_each(|command| self.command(command))
+    }
+
+    fn command(&mut self, command: &Command) -> Held {
+        let request = match command {
+            Command::LoadPlaylist(load) => load.request,
+            Command::DownloadSegment(download) => {
+                self.downloading.insert(download.request);
+                // Those of a source being prepared come on top of those of the source in use.
+                if self.downloading.len() > 2 * MAX_DOWNLOADS {
+                    return broken(
+                        "downloads at once are bounded",
+                        format!("{MAX_DOWNLOADS} for each source in use"),
+                        self.downloading.len().to_string(),
+                    );
+                }
+                download.request
+            }
+            Command::Publish(publish) => {
+                if let Some(other) = self.publishing.replace(publish.request) {
+                    return broken(
+                        "one publish at a time",
+                        format!("the answer to {other:?} first"),
+                        format!("{:?}", publish.request),
+                    );
+                }
+                if publish.generation < self.generation {
+                    return broken(
+                        "3 an older generation never publishes after a newer one took over",
+                        format!("{:?} or newer", self.generation),
+                        format!("{:?}", publish.generation),
+                    );
+                }
+                self.generation = publish.generation;
+                publish.request
+            }
+            Command::CheckObjects { request, .. }
+            | Command::Delete { request, .. }
+            | Command::Withdraw { request, .. }
+            | Command::SaveCheckpoint { request, .. } => *request,
+            Command::Cancel { .. } | Command::Notify(_) => return Ok(()),
+        };
+        if self.newest.is_some_and(|newest| request <= newest) {
+            return broken(
+                "3 each work has a name of its own",
+                format!("above {:?}", self.newest),
+                format!("{request:?}"),
+            );
+        }
+        self.newest = Some(request);
+        Ok(())
+    }
+
+    /// Nothing is due right after a wakeup: that would be a busy loop.
+    pub fn wakeup_after(
+        &self,
+        tick: bool,
+        now: Timestamp,
+        next: Option<(Timestamp, Wake)>,
+    ) -> Held {
+        match next {
+            Some((at, wake)) if tick && at <= now => broken(
+                "3 no busy loop",
+                "after a wakeup, the next one later than now",
+                format!("{wake:?} due {} us ago", now.since(at).as_micros()),
+            ),
+            Some(_) | None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,346 @@
+//! The command that runs simulated worlds: one, many, twice, smaller, or from a file.
+
+#![expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    reason = "the command line prints, reads files and a clock; no world does"
+)]
+
+use clap::{Args, Parser, Subcommand};
+use hls_relay_core::time::Span;
+use hls_relay_sim::plan::Plan;
+use hls_relay_sim::sweep::{CENSUS_FROM, Sweep, Swept};
+use hls_relay_sim::world::{Options, Outcome, World};
+use hls_relay_sim::{draw, replay, report, shrink, words};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+/// Simulated worlds of hls-relay. The exit code is 0 only when everything held.
+#[derive(Parser)]
+#[command(version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Run one world.
+    Run {
+        #[command(flatten)]
+        which: Which,
+        /// Print every step.
+        #[arg(long)]
+        trace: bool,
+        /// Write the journal of its processes.
+        #[arg(long, value_name = "FILE")]
+        journal: Option<PathBuf>,
+        /// Print the digest of everything that was wanted, and nothing else.
+        #[arg(long)]
+        digest: bool,
+    },
+    /// Run many worlds on all cores.
+    Sweep {
+        /// The first seed.
+        #[arg(long, default_value_t = 0)]
+        from: u64,
+        /// How many seeds.
+        #[arg(long, conflicts_with = "minutes")]
+        count: Option<u64>,
+        /// For how long instead.
+        #[arg(long)]
+        minutes: Option<u64>,
+        /// How many at a time; one for each core where nothing is said.
+        #[arg(long)]
+        threads: Option<usize>,
+        /// Print what happened how often.
+        #[arg(long)]
+        census: bool,
+    },
+    /// Run one world in two processes and compare.
+    Twice {
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Make a failing world smaller.
+    Shrink {
+        #[command(flatten)]
+        which: Which,
+        /// Where the smaller plan is written.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Run a journal through the core and stop at the first difference.
+    Replay {
+        /// The journal.
+        file: PathBuf,
+        /// Stop after this step and show the machine.
+        #[arg(long)]
+        until: Option<u64>,
+        /// Print every step.
+        #[arg(long)]
+        trace: bool,
+    },
+    /// Measure: a world without faults, and a channel for a day.
+    Bench,
+}
+
+#[derive(Args, Clone)]
+#[group(required = true, multiple = false)]
+struct Which {
+    /// The plan of this seed.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// A plan in a file.
+    #[arg(long, value_name = "FILE")]
+    plan: Option<PathBuf>,
+}
+
+impl Which {
+    fn plan(&self) -> Result<Plan, String> {
+        match (&self.plan, self.seed) {
+            (Some(file), _) => {
+                serde_json::from_str(&read(file)?).map_err(|error| format!("{file:?}: {error}"))
+            }
+            (None, seed) => Ok(draw::plan(seed.unwrap_or(0))),
+        }
+    }
+
+    fn words(&self) -> String {
+        match (&self.plan, self.seed) {
+            (Some(file), _) => format!("--plan {}", file.display()),
+            (None, seed) => format!("--seed {}", seed.unwrap_or(0)),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    // A panic of the machine under test is a finding, told with its seed, not a crash.
+    std::panic::set_hook(Box::new(|_| {}));
+    let held = match Cli::parse().command {
+        What::Run {
+            which,
+            trace,
+            journal,
+            digest,
+        } => run(&which, trace, journal, digest),
+        What::Sweep {
+            from,
+            count,
+            minutes,
+            threads,
+            census,
+        } => {
+            let time = minutes.map(|minutes| Duration::from_secs(minutes * 60));
+            let count = if time.is_none() {
+                Some(count.unwrap_or(1_000))
+            } else {
+                None
+            };
+            let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+            let threads = threads.unwrap_or_else(cores);
+            sweep(
+                Sweep {
+                    from,
+                    count,
+                    time,
+                    length: draw::DEFAULT_LENGTH,
+                    threads,
+                },
+                census,
+            )
+        }
+        What::Twice { which } => twice(&which),
+        What::Shrink { which, out } => shrink_plan(&which, out),
+        What::Replay { file, until, trace } => replay_file(&file, until, trace),
+        What::Bench => bench(),
+    };
+    match held {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("{why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(which: &Which, trace: bool, journal: Option<PathBuf>, digest: bool) -> Result<(), String> {
+    let plan = which.plan()?;
+    let options = Options {
+        trace,
+        journal: journal.is_some(),
+    };
+    let outcome = World::new(plan.clone(), options).run();
+    outcome.trace.iter().for_each(|line| println!("{line}"));
+    if let Some(file) = journal {
+        write(&file, &outcome.journal)?;
+    }
+    if digest {
+        println!("{:016x}", outcome.digest);
+        return Ok(());
+    }
+    match &outcome.failure {
+        Some(_) => Err(report::failure(&plan, &which.words())),
+        None => {
+            print!("{plan}");
+            println!("{}", summary(&outcome));
+            Ok(())
+        }
+    }
+}
+
+fn summary(outcome: &Outcome) -> String {
+    format!(
+        "held: {} simulated, {} events, digest {:016x}\n{:?}\nviewers: {:?}",
+        outcome.simulated, outcome.events, outcome.digest, outcome.totals, outcome.suffered
+    )
+}
+
+fn sweep(sweep: Sweep, census: bool) -> Result<(), String> {
+    let swept = sweep.run(|swept| eprintln!("{}", swept.pace()));
+    println!("{}", swept.pace());
+    println!(
+        "viewers played {} segments and stalled {} times",
+        swept.played, swept.stalls
+    );
+    if census {
+        swept
+            .census
+            .iter()
+            .for_each(|(name, count)| println!("{count:>12} {name}"));
+    }
+    let missing = swept.census.missing();
+    if !missing.is_empty() {
+        println!("never happened: {}", missing.join(", "));
+    }
+    if !swept.failures.is_empty() {
+        return Err(failures(&swept));
+    }
+    if swept.seeds >= CENSUS_FROM && !missing.is_empty() {
+        return Err("what never happens is not tested".to_owned());
+    }
+    Ok(())
+}
+
+fn failures(swept: &Swept) -> String {
+    let mut text = String::new();
+    if let Some(&seed) = swept.failures.values().flatten().min() {
+        text.push_str(&report::failure(
+            &draw::plan(seed),
+            &format!("--seed {seed}"),
+        ));
+    }
+    text.push_str("\nseeds by broken promise:\n");
+    for (invariant, seeds) in &swept.failures {
+        let first: Vec<String> = seeds.iter().take(8).map(u64::to_string).collect();
+        text.push_str(&format!(
+            "{:>6} × {invariant}: {}\n",
+            seeds.len(),
+            first.join(" ")
+        ));
+    }
+    text
+}
+
+fn twice(which: &Which) -> Result<(), String> {
+    let program = std::env::current_exe().map_err(|error| error.to_string())?;
+    let words = which.words();
+    let digest = || {
+        let mut command = std::process::Command::new(&program);
+        command.args(["run", "--digest"]).args(words.split(' '));
+        let output = command.output().map_err(|error| error.to_string())?;
+        Ok::<_, String>(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let (one, two) = (digest()?, digest()?);
+    if one == two && !one.is_empty() {
+        println!("two processes, one digest: {one}");
+        return Ok(());
+    }
+    Err(format!("two processes differ: {one:?} and {two:?}"))
+}
+
+fn shrink_plan(which: &Which, out: Option<PathBuf>) -> Result<(), String> {
+    let plan = which.plan()?;
+    let Some((small, runs)) = shrink::shrink(&plan) else {
+        println!("nothing to shrink: everything holds");
+        return Ok(());
+    };
+    let file = out.unwrap_or_else(|| PathBuf::from(format!("seed-{}.plan.json", plan.seed)));
+    let text = serde_json::to_string_pretty(&small).map_err(|error| error.to_string())?;
+    write(&file, &text)?;
+    let how = format!("--plan {}", file.display());
+    let (from, to) = (plan.size(), small.size());
+    Err(format!(
+        "{}\n{runs} runs: from {from} things to {to}",
+        report::failure(&small, &how)
+    ))
+}
+
+fn replay_file(file: &Path, until: Option<u64>, trace: bool) -> Result<(), String> {
+    let text = read(file)?;
+    let mut steps = 0_u64;
+    let replay = replay::each(&text, |record, commands| {
+        steps += 1;
+        if trace {
+            println!("{:>8} > {}", record.seq, words::event(&record.event));
+            commands
+                .iter()
+                .for_each(|it| println!("{:>8} < {}", record.seq, words::command(it)));
+        }
+        until != Some(record.seq)
+    });
+    let replay = replay.map_err(|parted| format!("{}: {parted}", file.display()))?;
+    if until.is_some()
+        && let Some(machine) = replay.machine()
+    {
+        println!(
+            "{}",
+            serde_json::to_string_pretty(machine).map_err(|it| it.to_string())?
+        );
+    }
+    println!("{steps} steps replayed without a difference");
+    Ok(())
+}
+
+fn bench() -> Result<(), String> {
+    let lean = draw::faultless(1, Span::from_secs(24 * 3_600));
+    let mut lean = Plan {
+        players: Vec::new(),
+        ..lean
+    };
+    lean.origins[0].target_duration = 6;
+    measure("a day without faults and viewers", &lean)?;
+    let mut day = draw::plan_of_length(3, Span::from_secs(24 * 3_600));
+    day.origins
+        .iter_mut()
+        .for_each(|origin| origin.target_duration = 6);
+    measure("a channel-day with everything on", &day)
+}
+
+fn measure(what: &str, plan: &Plan) -> Result<(), String> {
+    let began = Instant::now();
+    let outcome = World::new(plan.clone(), Options::default()).run();
+    let millis = u64::try_from(began.elapsed().as_millis())
+        .unwrap_or(u64::MAX)
+        .max(1);
+    println!(
+        "{what}: {} simulated in {millis} ms, {} events, {} events/s",
+        outcome.simulated,
+        outcome.events,
+        outcome.events * 1_000 / millis
+    );
+    match outcome.failure {
+        None => Ok(()),
+        Some(failure) => Err(failure.violation.to_string()),
+    }
+}
+
+fn read(file: &Path) -> Result<String, String> {
+    std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))
+}
+
+fn write(file: &Path, text: &str) -> Result<(), String> {
+    std::fs::write(file, text).map_err(|error| format!("{}: {error}", file.display()))
+}

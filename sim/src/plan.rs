@@ -1,0 +1,362 @@
+//! What a world is and what goes wrong in it: plain data, drawn before anything runs.
+//!
+//! A plan can be printed, kept, cut smaller and run again. How plans are drawn from a seed is in
+//! [`crate::draw`]; a scenario writes one by hand.
+
+use crate::origin::OriginSpec;
+use crate::store::StorePlan;
+use hls_relay_core::config::{HolePolicy, ReloadPolicy};
+use hls_relay_core::time::{Span, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Everything about one world. The same plan gives the same run, byte for byte.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Of every random draw that is not in the plan itself.
+    pub seed: u64,
+    /// When the last fault is over; the channel is then told to run.
+    pub healed_at: Span,
+    /// When the channel is stopped for good, and everything must be freed in its time.
+    pub stop_at: Span,
+    /// Where media comes from.
+    pub origins: Vec<OriginSpec>,
+    /// What the channel should be at first.
+    pub channel: ChannelPlan,
+    /// What is wished of the channel, beyond running from the start.
+    pub controls: Vec<Control>,
+    /// Where things are kept.
+    pub store: StorePlan,
+    /// How processes end.
+    pub ends: Vec<ProcessEnd>,
+    /// When wakeups come.
+    pub wakes: WakePlan,
+    /// What goes wrong between the origins and us.
+    pub network: Vec<NetworkFault>,
+    /// When viewers come.
+    pub players: Vec<Span>,
+}
+
+/// A channel as its owner writes it; sources are numbers of origins.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChannelPlan {
+    /// The first is wanted, the others are backups.
+    pub sources: Vec<usize>,
+    /// Segments listed.
+    pub window: usize,
+    /// How holes are said.
+    pub hole: HolePolicy,
+    /// What times the reload.
+    pub reload: ReloadPolicy,
+}
+
+/// A wish.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Control {
+    /// When it is said.
+    pub when: When,
+    /// What is wished.
+    pub change: Change,
+}
+
+/// A time, or the first such moment after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct When {
+    /// Not before.
+    pub after: Span,
+    /// At the next such moment; at that time itself where there is none.
+    pub moment: Option<Moment>,
+}
+
+/// The moments at which a change, or an end, is at its worst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Moment {
+    /// A playlist has been asked for.
+    LoadSent,
+    /// A playlist has come, its segments are about to be asked for.
+    PlaylistLoaded,
+    /// A segment is half downloaded.
+    DownloadHalf,
+    /// A segment is stored and nobody knows yet.
+    SegmentStored,
+    /// A playlist is about to be made visible.
+    PublishSent,
+    /// The checkpoint is saved, the playlist not yet visible.
+    CheckpointSaved,
+    /// A playlist is visible and nobody knows yet.
+    PublishApplied,
+    /// Segments are about to be deleted.
+    DeleteSent,
+    /// A wish has just been told.
+    Configured,
+    /// The state has become stalled.
+    Stalled,
+    /// Another source is being prepared.
+    Preparing,
+}
+
+/// All of them.
+pub const MOMENTS: [Moment; 11] = [
+    Moment::LoadSent,
+    Moment::PlaylistLoaded,
+    Moment::DownloadHalf,
+    Moment::SegmentStored,
+    Moment::PublishSent,
+    Moment::CheckpointSaved,
+    Moment::PublishApplied,
+    Moment::DeleteSent,
+    Moment::Configured,
+    Moment::Stalled,
+    Moment::Preparing,
+];
+
+/// What can be wished.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// It should run.
+    Run,
+    /// It should stop.
+    Stop,
+    /// It comes from here.
+    Sources(Vec<usize>),
+    /// So many segments.
+    Window(usize),
+    /// Holes are said so.
+    Hole(HolePolicy),
+    /// The reload is timed so.
+    Reload(ReloadPolicy),
+    /// The same again, as a new revision.
+    Nothing,
+    /// A wish of an older revision arrives late: it must be ignored.
+    Outdated,
+}
+
+/// How a process ends. Another one takes its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessEnd {
+    /// When.
+    pub when: When,
+    /// After so many commands of the step that is then made; the rest is never seen.
+    pub commands: usize,
+    /// How long nobody is there.
+    pub down: Span,
+    /// How it ends.
+    pub how: EndKind,
+}
+
+/// How a process ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndKind {
+    /// At once; its checkpoint stays.
+    Kill,
+    /// At once; its checkpoint is lost as well.
+    KillAndLoseState,
+    /// In order.
+    ShutDown,
+}
+
+/// When wakeups come until the world is healed, in percent of all; the others come exactly on time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WakePlan {
+    /// Late, by up to `by`.
+    pub late: u64,
+    /// Early, by up to `by`; the machine must ask again.
+    pub early: u64,
+    /// Twice.
+    pub twice: u64,
+    /// See above.
+    pub by: Span,
+}
+
+/// What goes wrong between an origin and us, beyond what origins do themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkFault {
+    /// When it begins.
+    pub from: Span,
+    /// When it is over.
+    pub until: Span,
+    /// Whose requests.
+    pub origin: usize,
+    /// What.
+    pub kind: NetworkFaultKind,
+}
+
+/// What a client meets on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NetworkFaultKind {
+    /// No connection.
+    Refused,
+    /// The name leads to a private address.
+    PrivateAddress,
+    /// A redirect to what is no URL.
+    BadUrl,
+    /// A content coding that nobody knows.
+    BadEncoding,
+    /// Not HTTP.
+    Protocol,
+    /// Another byte range than asked for.
+    WrongRange,
+    /// A success without a body.
+    Empty,
+    /// A body without end.
+    Endless,
+}
+
+impl When {
+    /// At that time.
+    pub fn at(after: Span) -> Self {
+        Self {
+            after,
+            moment: None,
+        }
+    }
+
+    /// At the first such moment after that time.
+    pub fn moment(after: Span, moment: Moment) -> Self {
+        Self {
+            after,
+            moment: Some(moment),
+        }
+    }
+}
+
+impl Plan {
+    /// Every stretch in which something is known to go wrong at a stated time.
+    pub fn troubles(&self) -> Vec<(Timestamp, Timestamp)> {
+        let start = Timestamp::default();
+        let origins = self.origins.iter().flat_map(|origin| &origin.faults);
+        let origins = origins.map(|fault| (fault.from, fault.until));
+        let store = self
+            .store
+            .faults
+            .iter()
+            .map(|fault| (fault.from, fault.until));
+        let network = self.network.iter().map(|fault| (fault.from, fault.until));
+        let wakes = (self.wakes != WakePlan::default()).then_some((Span::ZERO, self.healed_at));
+        let mut all: Vec<_> = origins
+            .chain(store)
+            .chain(network)
+            .chain(wakes)
+            .map(|(from, until)| (start + from, start + until))
+            .collect();
+        all.sort();
+        all
+    }
+
+    /// How many things go wrong, or are wished.
+    pub fn size(&self) -> usize {
+        self.troubles().len() + self.controls.len() + self.ends.len() + self.players.len()
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ChannelPlan {
+            sources,
+            window,
+            hole,
+            reload,
+        } = &self.channel;
+        writeln!(
+            out,
+            "plan of seed {}: healed at {}, stopped at {}",
+            self.seed, self.healed_at, self.stop_at
+        )?;
+        writeln!(
+            out,
+            "  channel: sources {sources:?}, window {window}, hole {hole:?}, reload {reload:?}"
+        )?;
+        let StorePlan {
+            kind,
+            latency,
+            jitter,
+            faults,
+        } = &self.store;
+        writeln!(
+            out,
+            "  store: {kind:?}, latency {} + {} ms",
+            latency.as_millis(),
+            jitter.as_millis()
+        )?;
+        let WakePlan {
+            late,
+            early,
+            twice,
+            by,
+        } = self.wakes;
+        if late + early + twice > 0 {
+            let by = by.as_millis();
+            writeln!(
+                out,
+                "  wakes: {late}% late, {early}% early by up to {by} ms, {twice}% twice"
+            )?;
+        }
+        for (number, origin) in self.origins.iter().enumerate() {
+            writeln!(
+                out,
+                "  origin {number}: target duration {}, segments {:?}, window {}, from {}{}",
+                origin.target_duration,
+                origin.durations,
+                origin.window,
+                origin.media_sequence,
+                if origin.program_date_time {
+                    ", with date-times"
+                } else {
+                    ""
+                },
+            )?;
+            origin
+                .faults
+                .iter()
+                .try_for_each(|fault| writeln!(out, "    {fault}"))?;
+        }
+        for NetworkFault {
+            from,
+            until,
+            origin,
+            kind,
+        } in &self.network
+        {
+            writeln!(
+                out,
+                "  network: {from} to {until}: origin {origin}: {kind:?}"
+            )?;
+        }
+        for fault in faults {
+            let (from, until) = (fault.from, fault.until);
+            writeln!(
+                out,
+                "  store: {from} to {until}: {:?} {:?}",
+                fault.on, fault.kind
+            )?;
+        }
+        for Control { when, change } in &self.controls {
+            writeln!(out, "  control: {when}: {change:?}")?;
+        }
+        for end in &self.ends {
+            writeln!(
+                out,
+                "  process: {}: {:?} after {} commands, {} down",
+                end.when, end.how, end.commands, end.down
+            )?;
+        }
+        writeln!(out, "  players at {:?} s", seconds(&self.players))
+    }
+}
+
+fn seconds(spans: &[Span]) -> Vec<u64> {
+    spans.iter().map(|span| span.as_millis() / 1_000).collect()
+}
+
+impl fmt::Display for When {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.moment {
+            None => write!(out, "at {}", self.after),
+            Some(moment) => write!(out, "at the first {moment:?} after {}", self.after),
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! A viewer: reads only what is published, as strictly as hls.js does, and counts what it suffers.
+//!
+//! Numbers of hls.js: it starts three target durations from the end, reloads after the lesser of the
+//! target duration and the last segment's, half a target duration after a reload without change,
+//! keeps up to 30 s ahead, jumps to the live edge where its position has left the list.
+
+use crate::published::{Listed, Version};
+use hls_relay_core::time::{Span, Timestamp};
+use std::sync::Arc;
+
+/// As much as hls.js loads ahead.
+const MAX_BUFFER: Span = Span::from_secs(30);
+/// A playlist that does not come is asked for again after this.
+const RETRY: Span = Span::from_secs(1);
+/// From a request to its answer.
+const ROUND_TRIP: Span = Span::from_millis(20);
+
+/// One viewer.
+#[derive(Clone, Debug)]
+pub struct Player {
+    phase: Phase,
+    known: Option<Arc<Version>>,
+    /// The number of the next segment to load.
+    next: Option<u64>,
+    /// Until when what is buffered lasts, while it plays.
+    plays_until: Timestamp,
+    /// What the viewer suffered.
+    pub suffered: Suffered,
+}
+
+/// What a player does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Load the playlist.
+    Reload,
+    /// Load a segment.
+    Load,
+}
+
+/// What a viewer notices.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Suffered {
+    /// Segments played.
+    pub played: u64,
+    /// Times the picture stood still.
+    pub stalls: u64,
+    /// For how long in all.
+    pub stalled: Span,
+    /// Times the position had left the list.
+    pub jumps: u64,
+    /// Gaps stepped over.
+    pub gaps: u64,
+    /// Reloads that found no playlist.
+    pub without_playlist: u64,
+}
+
+/// What a player wants from the world.
+#[derive(Clone, Debug)]
+pub enum Wish {
+    /// The visible playlist.
+    Playlist,
+    /// This segment.
+    Segment(Arc<Listed>),
+}
+
+/// A moment without a picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stall {
+    /// Since when.
+    pub since: Timestamp,
+    /// Until when.
+    pub until: Timestamp,
+}
+
+impl Default for Player {
+    fn default() -> Self {
+        Self {
+            phase: Phase::Reload,
+            known: None,
+            next: None,
+            plays_until: Timestamp::default(),
+            suffered: Suffered::default(),
+        }
+    }
+}
+
+impl Player {
+    /// What it asks for when its time has come.
+    pub fn wish(&self) -> Wish {
+        let segment = self
+            .known
+            .as_ref()
+            .zip(self.next)
+            .and_then(|(it, next)| it.segment(next));
+        match (self.phase, segment) {
+            (Phase::Load, Some(listed)) => Wish::Segment(Arc::clone(listed)),
+            (Phase::Load | Phase::Reload, _) => Wish::Playlist,
+        }
+    }
+
+    /// What is buffered ahead of the picture.
+    pub fn buffered(&self, now: Timestamp) -> Span {
+        self.plays_until.since(now)
+    }
+
+    /// Whether a picture was ever seen in this session.
+    pub fn started(&self) -> bool {
+        self.plays_until > Timestamp::default()
+    }
+
+    /// The visible playlist, or none; says when to wake it again.
+    pub fn playlist(&mut self, now: Timestamp, visible: Option<&Arc<Version>>) -> Timestamp {
+        let Some(version) = visible else {
+            self.suffered.without_playlist += 1;
+            return now + RETRY;
+        };
+        let changed = self
+            .known
+            .as_ref()
+            .is_none_or(|known| known.text != version.text);
+        if self.known.as_ref().is_some_and(|known| known.ended) && changed {
+            // The presentation is over for a player; its viewer starts it again.
+            self.start_again();
+        }
+        self.known = Some(Arc::clone(version));
+        self.find_position(version);
+        self.after_reload(now, version, changed)
+    }
+
+    fn start_again(&mut self) {
+        (self.next, self.plays_until) = (None, Timestamp::default());
+    }
+
+    fn find_position(&mut self, version: &Version) {
+        if version.segments.is_empty() {
+            return;
+        }
+        match self.next {
+            Some(next) if next >= version.media_sequence => {}
+            Some(_) => {
+                self.suffered.jumps += 1;
+                self.next = Some(start_of(version));
+            }
+            None => self.next = Some(start_of(version)),
+        }
+    }
+
+    fn after_reload(&mut self, now: Timestamp, version: &Version, changed: bool) -> Timestamp {
+        let more = self.next.is_some_and(|next| next < version.next_number());
+        if more && self.buffered(now) < MAX_BUFFER {
+            self.phase = Phase::Load;
+            return now + ROUND_TRIP;
+        }
+        let last = version
+            .segments
+            .last()
+            .map_or(version.target(), |it| it.duration);
+        let wait = if changed {
+            last.min(version.target())
+        } else {
+            version.target().half()
+        };
+        now + wait
+    }
+
+    /// The segment it wished for is there; says when to wake it again, and the stall it ends.
+    pub fn segment(&mut self, now: Timestamp, listed: &Listed) -> (Timestamp, Option<Stall>) {
+        self.next = Some(listed.number + 1);
+        let mut stall = None;
+        if listed.gap {
+            self.suffered.gaps += 1;
+        } else {
+            self.suffered.played += 1;
+            if self.started() && self.plays_until < now {
+                stall = Some(Stall {
+                    since: self.plays_until,
+                    until: now,
+                });
+                self.suffered.stalls += 1;
+                self.suffered.stalled += now.since(self.plays_until);
+            }
+            self.plays_until = self.plays_until.max(now) + listed.duration;
+        }
+        let more = self
+            .known
+            .as_ref()
+            .is_some_and(|it| listed.number + 1 < it.next_number());
+        if more && self.buffered(now) < MAX_BUFFER {
+            return (now + ROUND_TRIP, stall);
+        }
+        self.phase = Phase::Reload;
+        let wait = self
+            .known
+            .as_ref()
+            .map_or(RETRY, |known| known.target().half());
+        (now + wait, stall)
+    }
+}
+
+/// Three target durations from the end.
+fn start_of(version: &Version) -> u64 {
+    let wanted = version.target() * 3;
+    let mut ahead = Span::ZERO;
+    for listed in version.segments.iter().rev() {
+        ahead += listed.duration;
+        if ahead >= wanted {
+            return listed.number;
+        }
+    }
+    version.media_sequence
+}

@@ -1,0 +1,151 @@
+//! A process that runs the machine of a channel, and all the work it has asked for.
+
+use crate::checks::ledger::MediaKey;
+use crate::checks::pace::PaceChecks;
+use crate::checks::work::WorkChecks;
+use crate::origin::{Listed as Offer, MediaRef};
+use crate::published::Version;
+use crate::rng::Stream;
+use hls_relay_core::checkpoint::Checkpoint;
+use hls_relay_core::command::{FetchLimits, ObjectCheck, Publish};
+use hls_relay_core::event::{FetchError, LoadedPlaylist, StoredSegment};
+use hls_relay_core::ids::{ContentHash, Epoch, ObjectName, RequestId};
+use hls_relay_core::relay::Relay;
+use hls_relay_core::time::{Now, Timestamp, WallTime};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// One life of the program.
+#[derive(Debug)]
+pub struct Process {
+    /// Counts the processes of a world.
+    pub incarnation: u64,
+    /// The machine under test.
+    pub machine: Relay,
+    /// Steps made.
+    pub steps: u64,
+    /// Which of the wakeups in the queue is the present one.
+    pub wake: u64,
+    /// When that one is due.
+    pub wakes_at: Option<Timestamp>,
+    /// What was asked for and has not been answered.
+    pub works: BTreeMap<RequestId, Work>,
+    /// How often sources were asked.
+    pub pace: PaceChecks,
+    /// Requests, generations, bounds.
+    pub work: WorkChecks,
+    /// It dies after so many commands of its next step that has any.
+    pub dies_after: Option<(usize, usize)>,
+    /// The end it was told to come to in order, and since when.
+    pub closing: Option<(usize, Timestamp)>,
+    boot: u64,
+}
+
+/// One piece of work under way.
+#[derive(Debug)]
+pub enum Work {
+    /// A playlist.
+    Load(Fetch),
+    /// A segment, to be stored.
+    Download {
+        /// The request.
+        fetch: Fetch,
+        /// Its name.
+        object: ObjectName,
+    },
+    /// A playlist to be made visible, parsed once for all viewers.
+    Publish(Publish, Option<Arc<Version>>),
+    /// Objects to be deleted.
+    Delete(Vec<ObjectName>),
+    /// The playlist to be taken away.
+    Withdraw,
+    /// A checkpoint.
+    Save(Arc<Checkpoint>),
+    /// Objects to be looked for, and others to be kept.
+    Check(Vec<ObjectCheck>, Vec<ObjectName>),
+}
+
+/// A GET under way.
+#[derive(Clone, Debug)]
+pub struct Fetch {
+    /// The configured address.
+    pub asked: Arc<str>,
+    /// Where it has been led.
+    pub url: String,
+    /// Redirects so far.
+    pub hops: u32,
+    /// When the first request was sent.
+    pub sent_at: Timestamp,
+    /// The entity tag it carries.
+    pub etag: Option<Arc<str>>,
+    /// What it may take.
+    pub limits: FetchLimits,
+    /// Which origin answers.
+    pub origin: usize,
+    /// The segments that the answer lists.
+    pub offer: Option<Offer>,
+    /// What the machine will be told.
+    pub outcome: Option<Result<LoadedPlaylist, FetchError>>,
+    /// The media that came.
+    pub media: Option<MediaRef>,
+    /// What a segment really is, as far as it is known.
+    pub key: Option<MediaKey>,
+}
+
+impl Process {
+    /// A process that starts from what the store kept.
+    pub fn start(seed: u64, incarnation: u64, checkpoint: Option<Arc<Checkpoint>>) -> Self {
+        let stream = Stream::new(seed, "process");
+        let checkpoint = checkpoint.map(|it| Checkpoint::clone(&it));
+        Self {
+            incarnation,
+            machine: Relay::new(stream.draw(incarnation), Epoch(1), checkpoint),
+            steps: 0,
+            wake: 0,
+            wakes_at: None,
+            works: BTreeMap::new(),
+            pace: PaceChecks::default(),
+            work: WorkChecks::default(),
+            dies_after: None,
+            closing: None,
+            // The monotonic clock of another boot has nothing to do with the one before.
+            boot: Stream::new(seed, "boot")
+                .child(incarnation)
+                .below(0, 1 << 40),
+        }
+    }
+
+    /// Both clocks as this process reads them. True time begins with the world; its wall clock at
+    /// `wall_at_start`.
+    pub fn clocks(&self, now: Timestamp, wall_at_start: WallTime) -> Now {
+        let since = now.since(Timestamp::default());
+        Now {
+            monotonic: Timestamp::from_micros(self.boot) + since,
+            wall: wall_at_start + since,
+        }
+    }
+
+    /// When something due on the clock of this process happens in true time; at once, where it is
+    /// overdue since before the world began.
+    pub fn true_time(&self, at: Timestamp) -> Timestamp {
+        Timestamp::from_micros(at.as_micros().saturating_sub(self.boot))
+    }
+}
+
+/// The hash of a segment as the machine knows it: the origin is part of what it is.
+pub fn content(origin: usize, media: &MediaRef) -> StoredSegment {
+    let mut hash = [0; 32];
+    let words = [
+        media.hash,
+        origin as u64,
+        media.number,
+        u64::from(media.run),
+    ];
+    for (place, word) in hash.chunks_exact_mut(8).zip(words) {
+        place.copy_from_slice(&word.to_le_bytes());
+    }
+    StoredSegment {
+        length: media.len,
+        hash: ContentHash(hash),
+    }
+}

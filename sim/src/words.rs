@@ -1,0 +1,109 @@
+//! Events and commands as a person reads them: one line each.
+
+use hls_relay_core::command::Command;
+use hls_relay_core::event::{Event, LoadedPlaylist};
+use std::fmt::Write;
+
+/// One line for an event.
+pub fn event(event: &Event) -> String {
+    match event {
+        Event::Tick => "tick".to_owned(),
+        Event::ShutDown => "shut down".to_owned(),
+        Event::Configure(wish) => {
+            let urls: Vec<&str> = wish.spec.sources.iter().map(|it| &*it.url).collect();
+            format!(
+                "configure: {:?}, revision {}, window {}, {:?}, {:?}, sources {urls:?}",
+                wish.desired, wish.revision, wish.spec.window, wish.spec.hole, wish.spec.reload
+            )
+        }
+        Event::PlaylistLoaded { request, outcome } => match outcome {
+            Ok(LoadedPlaylist::NotModified) => format!("playlist {}: not modified", request.0),
+            Ok(LoadedPlaylist::Body { body, .. }) => {
+                format!(
+                    "playlist {}: {}",
+                    request.0,
+                    playlist(&String::from_utf8_lossy(&body.0))
+                )
+            }
+            Err(error) => format!("playlist {}: {error}", request.0),
+        },
+        Event::SegmentDownloaded { request, outcome } => match outcome {
+            Ok(segment) => format!("segment {}: {} bytes stored", request.0, segment.length),
+            Err(error) => format!("segment {}: {error}", request.0),
+        },
+        Event::ObjectsChecked { request, outcome } => match outcome {
+            Ok(there) => format!("objects {}: {} there", request.0, there.len()),
+            Err(error) => format!("objects {}: {error}", request.0),
+        },
+        Event::Published { request, outcome } => done("published", request.0, outcome),
+        Event::Deleted { request, outcome } => done("deleted", request.0, outcome),
+        Event::Withdrawn { request, outcome } => done("withdrawn", request.0, outcome),
+        Event::CheckpointSaved { request, outcome } => done("checkpoint saved", request.0, outcome),
+    }
+}
+
+fn done<E: std::fmt::Display>(what: &str, request: u64, outcome: &Result<(), E>) -> String {
+    match outcome {
+        Ok(()) => format!("{what} {request}"),
+        Err(error) => format!("{what} {request}: {error}"),
+    }
+}
+
+/// One line for a command.
+pub fn command(command: &Command) -> String {
+    match command {
+        Command::LoadPlaylist(it) => {
+            format!(
+                "load playlist {}: source {}, {}",
+                it.request.0, it.source, it.url
+            )
+        }
+        Command::DownloadSegment(it) => format!(
+            "download {}: source {}, {} as {}",
+            it.request.0, it.source, it.url, it.object
+        ),
+        Command::CheckObjects {
+            request, objects, ..
+        } => {
+            format!("check {}: {} objects", request.0, objects.len())
+        }
+        Command::Publish(it) => format!(
+            "publish {}: generation {}, {}",
+            it.request.0,
+            it.generation.0,
+            playlist(&it.playlist)
+        ),
+        Command::Delete {
+            request, objects, ..
+        } => {
+            let names: Vec<&str> = objects.iter().map(|it| &*it.0).collect();
+            format!("delete {}: {}", request.0, names.join(" "))
+        }
+        Command::Withdraw { request, .. } => format!("withdraw {}", request.0),
+        Command::SaveCheckpoint { request, .. } => format!("save checkpoint {}", request.0),
+        Command::Cancel { request } => format!("cancel {}", request.0),
+        Command::Notify(notice) => format!("notify: {notice}"),
+    }
+}
+
+/// A playlist on one line: its numbers, and its segments from the first to the last.
+pub fn playlist(text: &str) -> String {
+    let mut line = String::new();
+    let mut marks = String::new();
+    for text in text.lines() {
+        let (tag, value) = text.split_once(':').unwrap_or((text, ""));
+        let _ = match tag {
+            "#EXT-X-TARGETDURATION" => write!(line, "td {value}"),
+            "#EXT-X-MEDIA-SEQUENCE" => write!(line, " ms {value}"),
+            "#EXT-X-DISCONTINUITY-SEQUENCE" => write!(line, " ds {value}"),
+            "#EXT-X-DISCONTINUITY" => write!(marks, "/"),
+            "#EXT-X-GAP" => write!(marks, "~"),
+            "#EXT-X-ENDLIST" => write!(line, " end"),
+            _ if !text.starts_with('#') && !text.is_empty() => {
+                write!(line, " {}{text}", std::mem::take(&mut marks))
+            }
+            _ => Ok(()),
+        };
+    }
+    line.chars().take(400).collect()
+}

@@ -1,0 +1,465 @@
+//! The world: one queue of what will happen, one process under test, and whatever surrounds it.
+//!
+//! The loop takes the next thing from the queue and lets it happen; what the machine then wants is
+//! carried out in `carry`, what is due in the store in `shelf`, what goes wrong with the process and
+//! its wishes in `fate`, what viewers do in `audience`. Each check stands where the thing happens.
+
+mod audience;
+mod carry;
+mod fate;
+mod shelf;
+
+use crate::census::Census;
+use crate::checks::keep::KeepChecks;
+use crate::checks::ledger::Ledger;
+use crate::checks::list::{Excuses, ListChecks};
+use crate::checks::{Held, Violation, broken};
+use crate::origin::{Origin, RequestCounter};
+use crate::plan::{Change, Plan};
+use crate::player::Player;
+use crate::process::Process;
+use crate::queue::Queue;
+use crate::rng::Stream;
+use crate::store::Store;
+use hls_relay_core::command::Command;
+use hls_relay_core::config::{Source, Spec};
+use hls_relay_core::digest::Digest;
+use hls_relay_core::event::{Configure, Desired, Event};
+use hls_relay_core::ids::RequestId;
+use hls_relay_core::journal::{self, Record};
+use hls_relay_core::time::{Span, Timestamp, WallTime};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+/// What a world is asked to remember.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Every step in words.
+    pub trace: bool,
+    /// Every step as a journal.
+    pub journal: bool,
+}
+
+/// What came of a run.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The first promise that did not hold, and when.
+    pub failure: Option<Failure>,
+    /// Of everything every machine ever wanted.
+    pub digest: u64,
+    /// Steps of machines.
+    pub events: u64,
+    /// How long it was, in the world.
+    pub simulated: Span,
+    /// What happened how often.
+    pub census: Census,
+    /// The steps in words, where they were asked for.
+    pub trace: Vec<String>,
+    /// The journal, where it was asked for.
+    pub journal: String,
+    /// What viewers suffered.
+    pub suffered: Vec<crate::player::Suffered>,
+    /// Segments offered and published.
+    pub totals: crate::checks::ledger::Totals,
+}
+
+/// A broken promise, and when it broke.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Since the start of the world.
+    pub at: Span,
+    /// The state of the machine, in words.
+    pub status: String,
+    /// What should be and what is.
+    pub violation: Violation,
+}
+
+/// Something that will happen. Whatever belongs to a process dies with it.
+#[derive(Debug)]
+pub(crate) enum Due {
+    /// The present wakeup of that process.
+    Wake { incarnation: u64, wake: u64 },
+    /// The same again: a spurious one.
+    Tick { incarnation: u64 },
+    /// A redirect is followed.
+    Hop {
+        incarnation: u64,
+        request: RequestId,
+    },
+    /// A GET is half done.
+    Half { incarnation: u64 },
+    /// A GET ends.
+    Fetched {
+        incarnation: u64,
+        request: RequestId,
+    },
+    /// The store does the work.
+    Shelf {
+        incarnation: u64,
+        request: RequestId,
+        phase: u8,
+    },
+    /// A new process takes over.
+    Start,
+    /// A wish, unless its moment has come already.
+    Control(usize),
+    /// An end, unless its moment has come already.
+    End(usize),
+    /// A viewer does something.
+    Player(usize),
+    /// A look at the whole.
+    Look,
+    /// The faults are over.
+    Heal,
+    /// The channel is stopped for good.
+    Stop,
+}
+
+/// See the module.
+pub struct World {
+    plan: Plan,
+    options: Options,
+    now: Timestamp,
+    queue: Queue<Due>,
+    origins: Vec<Origin>,
+    counters: Vec<RequestCounter>,
+    store: Store,
+    process: Option<Process>,
+    incarnations: u64,
+    wish: Configure,
+    fate: fate::Fate,
+    players: Vec<Player>,
+    list: ListChecks,
+    keep: KeepChecks,
+    ledger: Ledger,
+    excuses: Excuses,
+    versions: u64,
+    draws: u64,
+    chance: Stream,
+    wall_at_start: WallTime,
+    commands: Vec<Command>,
+    digest: Digest,
+    events: u64,
+    census: Census,
+    trace: Vec<String>,
+    journal: String,
+    over: bool,
+}
+
+/// A world that takes longer than this is stuck.
+const TOO_MANY_EVENTS: u64 = 50_000_000;
+/// A piece of a journal is this long.
+const PIECE: u64 = 4_096;
+
+impl World {
+    /// A world about to begin.
+    pub fn new(plan: Plan, options: Options) -> Self {
+        let wish = Configure {
+            revision: 1,
+            desired: Desired::Run,
+            spec: Arc::new(spec_of(&plan, &plan.channel)),
+        };
+        let wall_at_start = plan
+            .origins
+            .first()
+            .map(|origin| origin.wall_at_start)
+            .unwrap_or_default();
+        Self {
+            now: Timestamp::default(),
+            queue: Queue::new(Stream::new(plan.seed, "ties")),
+            origins: plan.origins.iter().cloned().map(Origin::new).collect(),
+            counters: vec![RequestCounter::default(); plan.origins.len()],
+            store: Store::default(),
+            process: None,
+            incarnations: 0,
+            wish,
+            fate: fate::Fate::new(&plan),
+            players: vec![Player::default(); plan.players.len()],
+            list: ListChecks::default(),
+            keep: KeepChecks::default(),
+            ledger: Ledger::default(),
+            excuses: Excuses::default(),
+            versions: 0,
+            draws: 0,
+            chance: Stream::new(plan.seed, "chance"),
+            wall_at_start,
+            commands: Vec::new(),
+            digest: Digest::default(),
+            events: 0,
+            census: Census::default(),
+            trace: Vec::new(),
+            journal: String::new(),
+            over: false,
+            plan,
+            options,
+        }
+    }
+
+    /// Runs it to its end, or to the first promise that does not hold.
+    pub fn run(mut self) -> Outcome {
+        self.census.plan(&self.plan);
+        let failure = self
+            .run_to_the_end()
+            .err()
+            .map(|violation| self.failure(violation));
+        Outcome {
+            failure,
+            digest: self.digest.value(),
+            events: self.events,
+            simulated: self.now.since(Timestamp::default()),
+            census: self.census,
+            trace: self.trace,
+            journal: self.journal,
+            suffered: self.players.iter().map(|player| player.suffered).collect(),
+            totals: self.ledger.totals,
+        }
+    }
+
+    fn failure(&self, violation: Violation) -> Failure {
+        let status = match &self.process {
+            None => "no process".to_owned(),
+            Some(process) => {
+                let now = process.clocks(self.now, self.wall_at_start);
+                let status = catch_unwind(AssertUnwindSafe(|| process.machine.status(now)));
+                status.map_or_else(|_| "unknown".to_owned(), |status| format!("{status:?}"))
+            }
+        };
+        Failure {
+            at: self.now.since(Timestamp::default()),
+            status,
+            violation,
+        }
+    }
+
+    fn run_to_the_end(&mut self) -> Held {
+        self.begin();
+        while !self.over {
+            let Some((at, due)) = self.queue.pop() else {
+                return broken("the world goes on", "something to come", "an empty queue");
+            };
+            self.now = at;
+            self.events_are_bounded()?;
+            self.happen(due)?;
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self) {
+        let start = Timestamp::default();
+        self.queue.push(start, Due::Start);
+        self.queue.push(start + Span::from_secs(1), Due::Look);
+        self.queue.push(start + self.plan.healed_at, Due::Heal);
+        self.queue.push(start + self.plan.stop_at, Due::Stop);
+        for (player, &from) in self.plan.players.iter().enumerate() {
+            self.queue.push(start + from, Due::Player(player));
+        }
+        self.arm();
+    }
+
+    fn events_are_bounded(&self) -> Held {
+        if self.events < TOO_MANY_EVENTS {
+            return Ok(());
+        }
+        broken(
+            "bounded steps",
+            format!("under {TOO_MANY_EVENTS}"),
+            self.events.to_string(),
+        )
+    }
+
+    fn happen(&mut self, due: Due) -> Held {
+        match due {
+            Due::Wake { incarnation, wake } => self.wake(incarnation, wake),
+            Due::Tick { incarnation } if self.lives(incarnation) => self.step(Event::Tick),
+            Due::Tick { .. } => Ok(()),
+            Due::Hop {
+                incarnation,
+                request,
+            } if self.lives(incarnation) => self.hop(request),
+            Due::Hop { .. } => Ok(()),
+            Due::Half { incarnation } if self.lives(incarnation) => {
+                self.moment(crate::plan::Moment::DownloadHalf)
+            }
+            Due::Half { .. } => Ok(()),
+            Due::Fetched {
+                incarnation,
+                request,
+            } if self.lives(incarnation) => self.fetched(request),
+            Due::Fetched { .. } => Ok(()),
+            Due::Shelf {
+                incarnation,
+                request,
+                phase,
+            } if self.lives(incarnation) => self.shelf(request, phase),
+            Due::Shelf { .. } => Ok(()),
+            Due::Start => self.start(),
+            Due::Control(number) => self.control_is_due(number),
+            Due::End(number) => self.end_is_due(number),
+            Due::Player(number) => self.player(number),
+            Due::Look => self.look(),
+            Due::Heal => self.heal(),
+            Due::Stop => self.wish(&Change::Stop),
+        }
+    }
+
+    fn lives(&self, incarnation: u64) -> bool {
+        self.process
+            .as_ref()
+            .is_some_and(|process| process.incarnation == incarnation)
+    }
+
+    fn wake(&mut self, incarnation: u64, wake: u64) -> Held {
+        let Some(process) = self.process.as_mut() else {
+            return Ok(());
+        };
+        if process.incarnation != incarnation || process.wake != wake {
+            return Ok(());
+        }
+        process.wakes_at = None;
+        if let Some((_, wake)) = process.machine.next_wakeup() {
+            self.census.wake(wake);
+        }
+        self.step(Event::Tick)
+    }
+
+    /// Lets the machine take one event, checks what it wants, and sets about it.
+    fn step(&mut self, event: Event) -> Held {
+        let Some(process) = self.process.as_mut() else {
+            return Ok(());
+        };
+        let now = process.clocks(self.now, self.wall_at_start);
+        self.census.event(&event);
+        process.work.event(self.now, &event)?;
+        let record = (self.options.journal || self.options.trace).then(|| event.clone());
+        if self.options.journal && process.steps.is_multiple_of(PIECE) {
+            self.journal.push_str(&journal::encode_head(
+                "sim",
+                process.steps,
+                &process.machine,
+            ));
+        }
+        let tick = event == Event::Tick;
+        let mut commands = std::mem::take(&mut self.commands);
+        commands.clear();
+        let machine = &mut process.machine;
+        let stepped = catch_unwind(AssertUnwindSafe(|| machine.step(now, event, &mut commands)));
+        if let Err(panic) = stepped {
+            let event = record.map_or_else(String::new, |event| format!("{event:?}"));
+            return broken(
+                "no panic",
+                "a step",
+                format!("{}; {event}", words_of(&*panic)),
+            );
+        }
+        self.events += 1;
+        let seq = process.steps;
+        process.steps += 1;
+        self.digest.add(commands.as_slice());
+        let next = process.machine.next_wakeup();
+        process.work.commands(&commands)?;
+        process.work.wakeup_after(tick, now.monotonic, next)?;
+        if let Some(event) = record {
+            self.record(seq, now, event, &commands);
+        }
+        commands
+            .iter()
+            .for_each(|command| self.census.command(command));
+        self.ledger.commands(&commands);
+        self.schedule_wake();
+        let carried = self.carry_all(&commands);
+        self.commands = commands;
+        carried
+    }
+
+    fn record(
+        &mut self,
+        seq: u64,
+        now: hls_relay_core::time::Now,
+        event: Event,
+        commands: &[Command],
+    ) {
+        if self.options.trace {
+            let at = self.now.as_micros();
+            let at = format!("{:>7}.{:06}", at / 1_000_000, at % 1_000_000);
+            self.trace
+                .push(format!("{at} > {}", crate::words::event(&event)));
+            for command in commands {
+                self.trace
+                    .push(format!("{at}   < {}", crate::words::command(command)));
+            }
+        }
+        if self.options.journal {
+            let record = Record {
+                seq,
+                now,
+                event,
+                digest: journal::digest_of(commands),
+            };
+            self.journal.push_str(&journal::encode_record(&record));
+        }
+    }
+
+    /// Wakeups come on time, and by the plan late, early or twice.
+    fn schedule_wake(&mut self) {
+        let wakes = self.plan.wakes;
+        let Some(process) = self.process.as_mut() else {
+            return;
+        };
+        let Some((at, _)) = process.machine.next_wakeup() else {
+            process.wakes_at = None;
+            process.wake += 1;
+            return;
+        };
+        let at = process.true_time(at).max(self.now);
+        if process.wakes_at == Some(at) {
+            return;
+        }
+        process.wakes_at = Some(at);
+        process.wake += 1;
+        let (incarnation, wake) = (process.incarnation, process.wake);
+        let mut due = at;
+        if wakes.late + wakes.early + wakes.twice > 0
+            && at < Timestamp::default() + self.plan.healed_at
+        {
+            self.draws += 1;
+            let drawn = self.chance.below(self.draws, 100);
+            let by =
+                Span::from_micros(self.chance.child(1).below(self.draws, wakes.by.as_micros()));
+            if drawn < wakes.late {
+                due = at + by;
+            } else if drawn < wakes.late + wakes.early {
+                self.queue
+                    .push((at - by).max(self.now), Due::Tick { incarnation });
+            } else if drawn < wakes.late + wakes.early + wakes.twice {
+                self.queue.push(at, Due::Tick { incarnation });
+            }
+        }
+        self.queue.push(due, Due::Wake { incarnation, wake });
+    }
+
+    /// A draw of this world, below a limit.
+    fn draw(&mut self, limit: u64) -> u64 {
+        self.draws += 1;
+        self.chance.below(self.draws, limit)
+    }
+}
+
+/// A channel as its machine wants to hear of it.
+pub(crate) fn spec_of(plan: &Plan, channel: &crate::plan::ChannelPlan) -> Spec {
+    let url = |&origin: &usize| Source {
+        url: crate::checks::pace::playlist_url(plan, origin),
+    };
+    Spec {
+        sources: channel.sources.iter().map(url).collect(),
+        window: channel.window,
+        hole: channel.hole,
+        reload: channel.reload,
+    }
+}
+
+fn words_of(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("a panic")
+        .to_owned()
+}

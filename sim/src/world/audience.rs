@@ -1,0 +1,205 @@
+//! Viewers, and a look at the whole once a second: what must come about, not only what must not.
+
+use super::{Due, World};
+use crate::checks::{Held, broken};
+use crate::player::{Stall, Wish};
+use hls_relay_core::config::ReloadPolicy;
+use hls_relay_core::event::Desired;
+use hls_relay_core::ids::ObjectName;
+use hls_relay_core::notice::State;
+use hls_relay_core::time::{Span, Timestamp};
+use std::sync::Arc;
+
+/// How much later than promised something may be seen: latencies of the network and the store.
+const SLACK: Span = Span::from_secs(1);
+/// Everything of a stopped channel is freed within its longest promise and this.
+const FREED_WITHIN: Span = Span::from_secs(60);
+
+impl World {
+    /// A viewer asks for what it wants next.
+    pub(super) fn player(&mut self, number: usize) -> Held {
+        let now = self.now;
+        let next = match self.players[number].wish() {
+            Wish::Playlist => self.players[number].playlist(now, self.store.playlist.as_ref()),
+            Wish::Segment(listed) if listed.gap => self.players[number].segment(now, &listed).0,
+            Wish::Segment(listed) => {
+                let object = self.store.objects.get(&ObjectName(Arc::clone(&listed.uri)));
+                match object {
+                    None if self.keep.promised(&listed.uri, now) => {
+                        return broken(
+                            "S-09 what was listed can be fetched for its time",
+                            format!("{} for player {number}", listed.uri),
+                            "not found",
+                        );
+                    }
+                    // Lost with a process: a real player would retry, then go on.
+                    None => now + Span::from_secs(1),
+                    Some(object) if self.keep.content(&listed.uri) != Some(*object) => {
+                        return broken(
+                            "S-65 viewers get what was listed",
+                            format!("{} as listed", listed.uri),
+                            "other content",
+                        );
+                    }
+                    Some(_) => {
+                        let (next, stall) = self.players[number].segment(now, &listed);
+                        if let Some(stall) = stall {
+                            self.stalled(number, stall)?;
+                        }
+                        next
+                    }
+                }
+            }
+        };
+        let lost = next == now + Span::from_secs(1) && self.store.playlist.is_none();
+        let next = if lost { now + Span::from_secs(1) } else { next };
+        self.queue
+            .push(next.max(now + Span::from_millis(1)), Due::Player(number));
+        Ok(())
+    }
+
+    /// A picture stands still only where something went wrong not long before.
+    fn stalled(&self, number: usize, stall: Stall) -> Held {
+        let quiet = self.fate.quiet_since(stall.since);
+        let excused = quiet.is_none_or(|quiet| stall.since.since(quiet) < self.settling());
+        if excused || self.wish.desired == Desired::Stop {
+            return Ok(());
+        }
+        broken(
+            "viewers see no stall without a fault",
+            format!("player {number} plays on"),
+            format!(
+                "nothing to play for {} ms from {} ms on",
+                stall.until.since(stall.since).as_millis(),
+                stall.since.as_micros() / 1_000
+            ),
+        )
+    }
+
+    /// Once a second.
+    pub(super) fn look(&mut self) -> Held {
+        self.queue.push(self.now + Span::from_secs(1), Due::Look);
+        if self.fate.stopping_for_good {
+            return self.freed();
+        }
+        let steady = self.wish.desired == Desired::Run && self.calm_for(self.settling());
+        if !steady || self.process.is_none() {
+            return Ok(());
+        }
+        self.is_live()?;
+        self.keeps_up()?;
+        self.is_on_the_first_source()
+    }
+
+    fn is_live(&self) -> Held {
+        let Some(process) = &self.process else {
+            return Ok(());
+        };
+        let status = process
+            .machine
+            .status(process.clocks(self.now, self.wall_at_start));
+        // With RFC 8216's wait a reload can miss a segment by a moment, and see it 1.5 later.
+        let strict = self.wish.spec.reload == ReloadPolicy::TargetDuration;
+        if status.state == State::Live || (strict && status.state == State::Stale) {
+            return Ok(());
+        }
+        broken(
+            "liveness: the state comes back to live",
+            format!("live {} after the last fault", self.settling()),
+            format!("{} because {:?}", status.state, status.reason),
+        )
+    }
+
+    /// The live edge, and S-12's upper bound as the source keeps it.
+    fn keeps_up(&self) -> Held {
+        let Some((key, media)) = self.ledger.newest() else {
+            return broken("liveness: something is listed", "a segment", "none");
+        };
+        let at = self.now.since(Timestamp::default());
+        // The oldest segment of this source that is not listed yet.
+        let target = self.target();
+        let offered =
+            self.origins[key.origin].segments_offered_since(at.saturating_sub(target * 20), at);
+        let behind = offered
+            .iter()
+            .filter(|it| it.media.run > media.run || it.media.number > media.number)
+            .find(|it| it.media.run >= media.run);
+        let Some(waiting) = behind else { return Ok(()) };
+        let age = at.saturating_sub(waiting.listed_at);
+        let allowed = match self.wish.spec.reload {
+            ReloadPolicy::LastSegment => target.scaled(3, 2) + SLACK,
+            ReloadPolicy::TargetDuration => target.scaled(5, 2) + SLACK,
+        };
+        if age <= allowed {
+            return Ok(());
+        }
+        broken(
+            "liveness: the live edge is relayed",
+            format!(
+                "each segment at most {} ms after its source lists it",
+                allowed.as_millis()
+            ),
+            format!(
+                "{:?} waits for {} ms, {key:?} is listed",
+                waiting.media,
+                age.as_millis()
+            ),
+        )
+    }
+
+    /// After a minute of its health the first source is in use again.
+    fn is_on_the_first_source(&self) -> Held {
+        let healthy = self.settling() + Span::from_secs(120);
+        let Some(process) = self.process.as_ref().filter(|_| self.calm_for(healthy)) else {
+            return Ok(());
+        };
+        let status = process
+            .machine
+            .status(process.clocks(self.now, self.wall_at_start));
+        if status.source == 0 {
+            return Ok(());
+        }
+        broken(
+            "liveness: back to the first source",
+            format!("source 0 after {healthy} of health"),
+            format!("source {}", status.source),
+        )
+    }
+
+    /// A channel stopped for good leaves nothing behind.
+    fn freed(&mut self) -> Held {
+        let left = self.store.objects.len();
+        let playlist = self.store.playlist.is_some();
+        let process = self.process.as_ref();
+        let works = process.map_or(0, |process| process.works.len());
+        let waits = process.and_then(|process| process.machine.next_wakeup());
+        if left == 0 && !playlist && works == 0 && waits.is_none() {
+            self.over = true;
+            return self.balance();
+        }
+        let longest = self.list.last().map_or(Span::ZERO, |version| version.total);
+        let allowed = longest * 2 + self.target() * 4 + FREED_WITHIN + Span::from_secs(120);
+        if self.now.since(Timestamp::default() + self.plan.stop_at) <= allowed {
+            return Ok(());
+        }
+        broken(
+            "liveness: a stopped channel frees everything",
+            "no object, no playlist, no work, no wakeup",
+            format!("{left} objects, playlist {playlist}, {works} works, {waits:?}"),
+        )
+    }
+
+    /// What was said about losses is what was lost, where one process lived through all of it.
+    fn balance(&self) -> Held {
+        let totals = self.ledger.totals;
+        let undisturbed = self.incarnations == 1 && self.plan.controls.is_empty();
+        if undisturbed && totals.missing != totals.said_missing {
+            return broken(
+                "conservation: what is missing is said",
+                format!("{} segments", totals.missing),
+                format!("{} segments in notices", totals.said_missing),
+            );
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,394 @@
+//! What the machine wants is carried out: requests go to origins, work goes to the store.
+
+use super::{Due, World};
+use crate::checks::ledger::MediaKey;
+use crate::checks::{Held, broken};
+use crate::network::{self, Arrival, Content};
+use crate::origin::OriginRequest;
+use crate::plan::Moment;
+use crate::process::{Fetch, Work};
+use crate::store::{StoreFaultKind, StoreWork};
+use hls_relay_core::command::{ByteSpan, Command, FetchLimits, LoadPlaylist};
+use hls_relay_core::event::{Event, FetchError, LoadedPlaylist};
+use hls_relay_core::ids::RequestId;
+use hls_relay_core::notice::{Notice, State};
+use hls_relay_core::time::{Span, Timestamp};
+use std::sync::Arc;
+
+impl World {
+    /// Carries out the commands of one step, as far as the process lives to see to it.
+    pub(super) fn carry_all(&mut self, commands: &[Command]) -> Held {
+        for (index, command) in commands.iter().enumerate() {
+            let dies = self.process.as_ref().and_then(|process| process.dies_after);
+            if let Some((after, end)) = dies
+                && index >= after
+            {
+                return self.end(end);
+            }
+            self.carry(command)?;
+        }
+        if let Some((_, end)) = self.process.as_ref().and_then(|process| process.dies_after)
+            && !commands.is_empty()
+        {
+            return self.end(end);
+        }
+        for command in commands {
+            match command {
+                Command::LoadPlaylist(_) => self.moment(Moment::LoadSent)?,
+                Command::Publish(_) => self.moment(Moment::PublishSent)?,
+                Command::Delete { .. } => self.moment(Moment::DeleteSent)?,
+                Command::Notify(Notice::Preparing { .. }) => self.moment(Moment::Preparing)?,
+                Command::Notify(Notice::StateChanged {
+                    to: State::Stalled, ..
+                }) => {
+                    self.moment(Moment::Stalled)?;
+                }
+                Command::DownloadSegment(_)
+                | Command::CheckObjects { .. }
+                | Command::Withdraw { .. }
+                | Command::SaveCheckpoint { .. }
+                | Command::Cancel { .. }
+                | Command::Notify(_) => {}
+            }
+        }
+        self.leave_if_finished()
+    }
+
+    fn carry(&mut self, command: &Command) -> Held {
+        match command {
+            Command::LoadPlaylist(load) => self.load(load),
+            Command::DownloadSegment(download) => {
+                let limits = download.limits;
+                let fetch = self.new_fetch(&download.url, None, limits);
+                let Some(fetch) = fetch else {
+                    return unknown_address(&download.url);
+                };
+                let object = download.object.clone();
+                self.begin_work(download.request, Work::Download { fetch, object });
+                self.ask(download.request, download.byte_range);
+                Ok(())
+            }
+            Command::Publish(publish) => {
+                let version = self.parse(publish)?;
+                self.store_work(
+                    publish.request,
+                    Work::Publish(publish.clone(), Some(version)),
+                    StoreWork::Publish,
+                );
+                Ok(())
+            }
+            Command::CheckObjects {
+                request,
+                objects,
+                keep,
+                ..
+            } => {
+                self.store_work(
+                    *request,
+                    Work::Check(objects.clone(), keep.clone()),
+                    StoreWork::Check,
+                );
+                Ok(())
+            }
+            Command::Delete {
+                request, objects, ..
+            } => {
+                self.store_work(*request, Work::Delete(objects.clone()), StoreWork::Delete);
+                Ok(())
+            }
+            Command::Withdraw { request, .. } => {
+                self.store_work(*request, Work::Withdraw, StoreWork::Delete);
+                Ok(())
+            }
+            Command::SaveCheckpoint {
+                request,
+                checkpoint,
+                ..
+            } => {
+                self.store_work(
+                    *request,
+                    Work::Save(Arc::clone(checkpoint)),
+                    StoreWork::Save,
+                );
+                Ok(())
+            }
+            Command::Cancel { request } => {
+                self.cancel(*request);
+                Ok(())
+            }
+            Command::Notify(_) => Ok(()),
+        }
+    }
+
+    fn load(&mut self, load: &LoadPlaylist) -> Held {
+        let now = self.now;
+        if let Some(process) = self.process.as_mut() {
+            process.pace.sent(now, load)?;
+        }
+        let Some(fetch) = self.new_fetch(&load.url, load.etag.clone(), load.limits) else {
+            return unknown_address(&load.url);
+        };
+        self.begin_work(load.request, Work::Load(fetch));
+        self.ask(load.request, None);
+        Ok(())
+    }
+
+    fn new_fetch(
+        &self,
+        url: &Arc<str>,
+        etag: Option<Arc<str>>,
+        limits: FetchLimits,
+    ) -> Option<Fetch> {
+        let origin = self.origin_of(url)?;
+        Some(Fetch {
+            asked: Arc::clone(url),
+            url: url.to_string(),
+            hops: 0,
+            sent_at: self.now,
+            etag,
+            limits,
+            origin,
+            offer: None,
+            outcome: None,
+            media: None,
+            key: None,
+        })
+    }
+
+    fn begin_work(&mut self, request: RequestId, work: Work) {
+        if let Some(process) = self.process.as_mut() {
+            process.works.insert(request, work);
+        }
+    }
+
+    /// Which origin an address belongs to.
+    fn origin_of(&self, url: &str) -> Option<usize> {
+        let host = url.strip_prefix("http://")?.split('/').next()?;
+        self.origins
+            .iter()
+            .position(|origin| origin.spec().hosts.iter().any(|it| it == host))
+    }
+
+    /// Sends the present request of a fetch and sees what comes of it.
+    fn ask(&mut self, request: RequestId, range: Option<ByteSpan>) {
+        let Some(process) = self.process.as_mut() else {
+            return;
+        };
+        let incarnation = process.incarnation;
+        let (fetch, segment) = match process.works.get_mut(&request) {
+            Some(Work::Load(fetch)) => (fetch, false),
+            Some(Work::Download { fetch, .. }) => (fetch, true),
+            Some(_) | None => return,
+        };
+        let at = self.now.since(Timestamp::default());
+        let blocked = self
+            .plan
+            .network
+            .iter()
+            .find(|fault| fault.origin == fetch.origin && fault.from <= at && at < fault.until);
+        let arrival = match blocked {
+            Some(fault) => network::blocked(fault.kind, &fetch.limits),
+            None => {
+                let (host, path) = split(&fetch.url);
+                let asked = OriginRequest {
+                    host: host.to_owned(),
+                    path_and_query: path.to_owned(),
+                    range: range.map(|it| (it.offset, Some(it.offset + it.length - 1))),
+                    if_none_match: fetch.etag.as_ref().map(|etag| etag.to_string()),
+                    sequence: self.counters[fetch.origin]
+                        .next(path.split('?').next().unwrap_or_default()),
+                };
+                let reply = self.origins[fetch.origin].respond(at, &asked);
+                fetch.offer = reply.listed;
+                network::receive(reply, &fetch.limits, self.now.since(fetch.sent_at))
+            }
+        };
+        let Arrival { after, what } = arrival;
+        let done_at = self.now + after.max(Span::from_micros(1));
+        let due = match what {
+            Ok(Content::Redirect(url)) if fetch.hops < fetch.limits.max_redirects => {
+                fetch.url = url;
+                fetch.hops += 1;
+                Due::Hop {
+                    incarnation,
+                    request,
+                }
+            }
+            what => {
+                settle(fetch, what);
+                Due::Fetched {
+                    incarnation,
+                    request,
+                }
+            }
+        };
+        if segment {
+            self.queue
+                .push(self.now + after.half(), Due::Half { incarnation });
+        }
+        self.queue.push(done_at, due);
+    }
+
+    pub(super) fn hop(&mut self, request: RequestId) -> Held {
+        self.ask(request, None);
+        Ok(())
+    }
+
+    /// A GET has come to its end.
+    pub(super) fn fetched(&mut self, request: RequestId) -> Held {
+        let Some(process) = self.process.as_mut() else {
+            return Ok(());
+        };
+        match process.works.get_mut(&request) {
+            Some(Work::Load(_)) => self.playlist_loaded(request),
+            Some(Work::Download { .. }) => self.segment_came(request),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn playlist_loaded(&mut self, request: RequestId) -> Held {
+        let policy = self.wish.spec.reload;
+        let now = self.now;
+        let Some(process) = self.process.as_mut() else {
+            return Ok(());
+        };
+        let Some(Work::Load(fetch)) = process.works.remove(&request) else {
+            return Ok(());
+        };
+        let outcome = fetch.outcome.unwrap_or(Err(FetchError::Cancelled));
+        process.pace.answered(&fetch.asked, &outcome, policy);
+        if let (Ok(_), Some(offer)) = (&outcome, fetch.offer) {
+            self.ledger.offered(now, fetch.origin, offer);
+        }
+        self.step(Event::PlaylistLoaded { request, outcome })?;
+        self.moment(Moment::PlaylistLoaded)
+    }
+
+    /// A segment that came is stored; one that failed is told.
+    fn segment_came(&mut self, request: RequestId) -> Held {
+        let latency = self.store_latency();
+        let fault = self.plan.store.fault(self.now, StoreWork::Put);
+        let Some(process) = self.process.as_mut() else {
+            return Ok(());
+        };
+        let incarnation = process.incarnation;
+        let Some(Work::Download { fetch, .. }) = process.works.get_mut(&request) else {
+            return Ok(());
+        };
+        let came = fetch.media.is_some() && fetch.outcome.is_none();
+        if came {
+            let slow = match fault {
+                Some(StoreFaultKind::Slow(by)) => by,
+                Some(_) | None => Span::ZERO,
+            };
+            self.queue.push(
+                self.now + latency + slow,
+                Due::Shelf {
+                    incarnation,
+                    request,
+                    phase: 1,
+                },
+            );
+            return Ok(());
+        }
+        let error = match fetch.outcome.take() {
+            Some(Err(error)) => error,
+            Some(Ok(_)) | None => FetchError::Protocol("not media".into()),
+        };
+        self.segment_failed(request, error)
+    }
+
+    pub(super) fn segment_failed(&mut self, request: RequestId, error: FetchError) -> Held {
+        let Some(process) = self.process.as_mut() else {
+            return Ok(());
+        };
+        if let Some(Work::Download { fetch, .. }) = process.works.remove(&request) {
+            let key = fetch.key.or_else(|| self.key_of(&fetch));
+            self.ledger.downloaded(key, Some(&error));
+        }
+        self.step(Event::SegmentDownloaded {
+            request,
+            outcome: Err(error),
+        })
+    }
+
+    /// What a segment is that never came: its origin knows by its address.
+    fn key_of(&self, fetch: &Fetch) -> Option<MediaKey> {
+        let (_, path) = split(&fetch.url);
+        let path = path.split('?').next()?;
+        let at = self.now.since(Timestamp::default());
+        let offered = self.origins[fetch.origin]
+            .segments_offered_since(at.saturating_sub(Span::from_secs(300)), at);
+        let found = offered
+            .iter()
+            .rev()
+            .find(|it| path.ends_with(it.path.as_str()))?;
+        Some(MediaKey {
+            origin: fetch.origin,
+            run: found.media.run,
+            number: found.media.number,
+        })
+    }
+
+    /// Cancelled work ends at once, if nothing was faster.
+    fn cancel(&mut self, request: RequestId) {
+        let Some(process) = self.process.as_mut() else {
+            return;
+        };
+        let incarnation = process.incarnation;
+        let fetch = match process.works.get_mut(&request) {
+            Some(Work::Load(fetch)) => {
+                process.pace.cancelled(&fetch.asked);
+                fetch
+            }
+            Some(Work::Download { fetch, .. }) => fetch,
+            Some(_) | None => return,
+        };
+        fetch.outcome = Some(Err(FetchError::Cancelled));
+        self.queue.push(
+            self.now,
+            Due::Fetched {
+                incarnation,
+                request,
+            },
+        );
+    }
+}
+
+/// Writes down what came, in the form in which the machine will be told.
+fn settle(fetch: &mut Fetch, what: Result<Content, FetchError>) {
+    fetch.outcome = match what {
+        Err(error) => Some(Err(error)),
+        Ok(Content::NotModified) => Some(Ok(LoadedPlaylist::NotModified)),
+        Ok(Content::Redirect(_)) => Some(Err(FetchError::TooManyRedirects(
+            fetch.limits.max_redirects,
+        ))),
+        Ok(Content::Bytes { body, etag }) => Some(Ok(LoadedPlaylist::Body {
+            url: fetch.url.as_str().into(),
+            body,
+            etag,
+        })),
+        Ok(Content::Media(media)) => {
+            fetch.media = Some(media);
+            fetch.key = Some(MediaKey {
+                origin: fetch.origin,
+                run: media.run,
+                number: media.number,
+            });
+            None
+        }
+    };
+}
+
+fn split(url: &str) -> (&str, &str) {
+    let rest = url.strip_prefix("http://").unwrap_or(url);
+    rest.find('/').map_or((rest, "/"), |at| rest.split_at(at))
+}
+
+fn unknown_address(url: &str) -> Held {
+    broken(
+        "only known addresses are asked",
+        "an address that a source has named",
+        url.to_owned(),
+    )
+}

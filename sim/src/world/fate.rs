@@ -1,0 +1,271 @@
+//! What befalls the process: wishes at the worst moments, sudden ends, and another start.
+
+use super::{Due, World, spec_of};
+use crate::checks::{Held, broken};
+use crate::plan::{Change, ChannelPlan, EndKind, Moment, Plan, When};
+use crate::process::Process;
+use crate::store::StoreKind;
+use hls_relay_core::event::{Configure, Desired, Event};
+use hls_relay_core::time::{Span, Timestamp};
+use std::sync::Arc;
+
+/// A wish or an end that waits for its moment comes without it after this.
+const PATIENCE: Span = Span::from_secs(30);
+/// From the wish to end in order until the process leaves.
+const LEAVES_WITHIN: Span = Span::from_secs(30);
+
+/// What is still to come, and what went wrong so far.
+#[derive(Debug)]
+pub(super) struct Fate {
+    controls: Vec<Option<When>>,
+    ends: Vec<Option<When>>,
+    channel: ChannelPlan,
+    /// Every stretch of trouble that the plan states, by its beginning.
+    planned: Vec<(Timestamp, Timestamp)>,
+    /// Trouble that came about otherwise: its ends.
+    happened: Vec<(Timestamp, Timestamp)>,
+    pub(super) stopping_for_good: bool,
+}
+
+impl Fate {
+    pub(super) fn new(plan: &Plan) -> Self {
+        Self {
+            controls: plan
+                .controls
+                .iter()
+                .map(|control| Some(control.when))
+                .collect(),
+            ends: plan.ends.iter().map(|end| Some(end.when)).collect(),
+            channel: plan.channel.clone(),
+            planned: plan.troubles(),
+            happened: Vec::new(),
+            stopping_for_good: false,
+        }
+    }
+
+    /// Since when nothing has gone wrong at `at`; none while something does.
+    pub(super) fn quiet_since(&self, at: Timestamp) -> Option<Timestamp> {
+        let mut quiet = Timestamp::default();
+        for &(from, until) in self.planned.iter().chain(&self.happened) {
+            if from <= at && until >= at {
+                return None;
+            }
+            if from <= at {
+                quiet = quiet.max(until);
+            }
+        }
+        Some(quiet)
+    }
+
+    pub(super) fn trouble(&mut self, from: Timestamp, until: Timestamp) {
+        self.happened.push((from, until));
+    }
+}
+
+impl World {
+    /// Whether nothing has gone wrong for so long.
+    pub(super) fn calm_for(&self, span: Span) -> bool {
+        self.fate
+            .quiet_since(self.now)
+            .is_some_and(|since| self.now.since(since) >= span)
+    }
+
+    /// After so long without trouble everything is as if there had been none.
+    pub(super) fn settling(&self) -> Span {
+        self.target() * 8 + Span::from_secs(45)
+    }
+
+    /// The longest target duration in this world.
+    pub(super) fn target(&self) -> Span {
+        let stated = self
+            .plan
+            .origins
+            .iter()
+            .map(|origin| origin.target_duration)
+            .max();
+        let listed = self
+            .list
+            .last()
+            .map_or(0, |version| version.target_duration);
+        Span::from_secs(stated.unwrap_or(2).max(listed))
+    }
+
+    /// Puts wishes and ends into the queue, for those that need no moment or never get one.
+    pub(super) fn arm(&mut self) {
+        let healed = Timestamp::default() + self.plan.healed_at;
+        let due = |when: When| {
+            let at = Timestamp::default() + when.after;
+            if when.moment.is_some() {
+                (at + PATIENCE).min(healed)
+            } else {
+                at
+            }
+        };
+        for (number, control) in self.plan.controls.iter().enumerate() {
+            self.queue.push(due(control.when), Due::Control(number));
+        }
+        for (number, end) in self.plan.ends.iter().enumerate() {
+            self.queue.push(due(end.when), Due::End(number));
+        }
+    }
+
+    /// A moment that somebody may have waited for.
+    pub(super) fn moment(&mut self, moment: Moment) -> Held {
+        let at = self.now.since(Timestamp::default());
+        let waits = |when: &Option<When>| {
+            when.is_some_and(|when| when.moment == Some(moment) && when.after <= at)
+        };
+        while let Some(number) = self.fate.controls.iter().position(waits) {
+            self.control_is_due(number)?;
+        }
+        while let Some(number) = self.fate.ends.iter().position(waits) {
+            self.end_is_due(number)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn control_is_due(&mut self, number: usize) -> Held {
+        if self.fate.controls[number].take().is_none() {
+            return Ok(());
+        }
+        let change = self.plan.controls[number].change.clone();
+        self.wish(&change)
+    }
+
+    /// The owner wishes for something.
+    pub(super) fn wish(&mut self, change: &Change) -> Held {
+        self.fate.trouble(self.now, self.now);
+        self.fate.stopping_for_good |=
+            *change == Change::Stop && self.now.since(Timestamp::default()) >= self.plan.stop_at;
+        let mut desired = self.wish.desired;
+        let channel = &mut self.fate.channel;
+        match change {
+            Change::Run => desired = Desired::Run,
+            Change::Stop => desired = Desired::Stop,
+            Change::Sources(sources) => channel.sources.clone_from(sources),
+            Change::Window(window) => channel.window = *window,
+            Change::Hole(hole) => channel.hole = *hole,
+            Change::Reload(reload) => channel.reload = *reload,
+            Change::Nothing => {}
+            Change::Outdated => return self.outdated_wish(),
+        }
+        let spec = Arc::new(spec_of(&self.plan, &self.fate.channel));
+        self.wish = Configure {
+            revision: self.wish.revision + 1,
+            desired,
+            spec,
+        };
+        self.tell_wish()?;
+        self.moment(Moment::Configured)
+    }
+
+    fn tell_wish(&mut self) -> Held {
+        if let Some(process) = self.process.as_mut() {
+            process.pace.configured();
+        }
+        self.ledger.configured(self.now);
+        self.step(Event::Configure(self.wish.clone()))
+    }
+
+    /// A wish of an old revision that says the opposite: nothing may come of it.
+    fn outdated_wish(&mut self) -> Held {
+        let desired = match self.wish.desired {
+            Desired::Run => Desired::Stop,
+            Desired::Stop => Desired::Run,
+        };
+        self.step(Event::Configure(Configure {
+            desired,
+            ..self.wish.clone()
+        }))
+    }
+
+    pub(super) fn end_is_due(&mut self, number: usize) -> Held {
+        if self.fate.ends[number].take().is_none() {
+            return Ok(());
+        }
+        let Some(process) = self.process.as_mut() else {
+            return Ok(());
+        };
+        if process.closing.is_some() || process.dies_after.is_some() {
+            return Ok(());
+        }
+        let end = self.plan.ends[number];
+        if end.how == EndKind::ShutDown {
+            process.closing = Some((number, self.now));
+            return self.step(Event::ShutDown);
+        }
+        if end.commands > 0 {
+            process.dies_after = Some((end.commands, number));
+            return Ok(());
+        }
+        self.end(number)
+    }
+
+    /// The process is gone.
+    pub(super) fn end(&mut self, number: usize) -> Held {
+        let end = self.plan.ends[number];
+        self.process = None;
+        self.store.crash(self.plan.store.kind);
+        if self.plan.store.kind == StoreKind::Memory {
+            self.keep.memory_lost();
+        }
+        let lost_state = end.how == EndKind::KillAndLoseState;
+        if lost_state {
+            self.store.checkpoint = None;
+            // Whoever knows nothing of a directory cannot keep what is in it.
+            self.keep.memory_lost();
+        }
+        self.excuses.lost_state |= lost_state;
+        self.excuses.restarted = true;
+        self.ledger.restarted(self.now, lost_state);
+        self.fate.trouble(self.now, self.now + end.down);
+        self.queue.push(self.now + end.down, Due::Start);
+        Ok(())
+    }
+
+    pub(super) fn start(&mut self) -> Held {
+        self.incarnations += 1;
+        let checkpoint = self.store.checkpoint.clone();
+        self.process = Some(Process::start(
+            self.plan.seed,
+            self.incarnations,
+            checkpoint,
+        ));
+        self.tell_wish()
+    }
+
+    /// A process that was told to leave does so in time, and with everything in order.
+    pub(super) fn leave_if_finished(&mut self) -> Held {
+        let Some(process) = &self.process else {
+            return Ok(());
+        };
+        let Some((end, since)) = process.closing else {
+            return Ok(());
+        };
+        if !process.machine.is_finished() {
+            if self.now.since(since) > LEAVES_WITHIN {
+                return broken(
+                    "a shutdown ends",
+                    format!("within {LEAVES_WITHIN}"),
+                    format!("still {} pieces of work", process.works.len()),
+                );
+            }
+            return Ok(());
+        }
+        self.end(end)
+    }
+
+    /// The faults are over: from here on the channel must get well.
+    pub(super) fn heal(&mut self) -> Held {
+        self.fate
+            .controls
+            .iter_mut()
+            .for_each(|control| *control = None);
+        self.fate.ends.iter_mut().for_each(|end| *end = None);
+        self.fate
+            .channel
+            .sources
+            .clone_from(&self.plan.channel.sources);
+        self.wish(&Change::Run)
+    }
+}

@@ -1,0 +1,291 @@
+//! The store does its work: at one instant each, and not always with a word about it.
+
+use super::{Due, World};
+use crate::checks::ledger::MediaKey;
+use crate::checks::{Held, broken};
+use crate::plan::Moment;
+use crate::process::{Work, content};
+use crate::published::{self, Version};
+use crate::store::{StoreFaultKind, StoreWork};
+use hls_relay_core::command::Publish;
+use hls_relay_core::event::{Desired, Event, FetchError, StoreError};
+use hls_relay_core::ids::{ObjectName, RequestId};
+use hls_relay_core::time::Span;
+use std::sync::Arc;
+
+impl World {
+    /// What the store takes for one piece of work, faults aside.
+    pub(super) fn store_latency(&mut self) -> Span {
+        let jitter = self.plan.store.jitter.as_micros();
+        self.plan.store.latency + Span::from_micros(self.draw(jitter + 1))
+    }
+
+    /// Begins a piece of work. A publish has two phases, the checkpoint first.
+    pub(super) fn store_work(&mut self, request: RequestId, work: Work, kind: StoreWork) {
+        let latency = self.store_latency();
+        let slow = match self.plan.store.fault(self.now, kind) {
+            Some(StoreFaultKind::Slow(by)) => by,
+            Some(_) | None => Span::ZERO,
+        };
+        let phase = u8::from(!matches!(work, Work::Publish(..)));
+        let Some(process) = self.process.as_mut() else {
+            return;
+        };
+        process.works.insert(request, work);
+        let incarnation = process.incarnation;
+        let takes = if phase == 0 {
+            latency.half()
+        } else {
+            latency + slow
+        };
+        self.queue.push(
+            self.now + takes,
+            Due::Shelf {
+                incarnation,
+                request,
+                phase,
+            },
+        );
+    }
+
+    /// Reads a playlist as viewers will, once for all of them.
+    pub(super) fn parse(
+        &mut self,
+        publish: &Publish,
+    ) -> Result<Arc<Version>, crate::checks::Violation> {
+        self.versions += 1;
+        let before = self.list.last().map(Arc::as_ref);
+        match published::parse(self.versions, self.now, &publish.playlist, before) {
+            Ok(version) => Ok(Arc::new(version)),
+            Err(why) => Err(crate::checks::Violation {
+                invariant: "S-01 every version is a good playlist".to_owned(),
+                expected: "a playlist without a fault".to_owned(),
+                got: format!("{why}\n{}", publish.playlist),
+            }),
+        }
+    }
+
+    /// A phase of a piece of work is due.
+    pub(super) fn shelf(&mut self, request: RequestId, phase: u8) -> Held {
+        let Some(process) = self.process.as_mut() else {
+            return Ok(());
+        };
+        let incarnation = process.incarnation;
+        match process.works.get(&request) {
+            None => Ok(()),
+            Some(Work::Publish(publish, _)) if phase == 0 => {
+                // A checkpoint that cannot be saved does not stop the playlist.
+                let checkpoint = Arc::clone(&publish.checkpoint);
+                let saved = self.plan.store.fault(self.now, StoreWork::Save);
+                let applied = self.applies(saved);
+                if applied {
+                    self.store.checkpoint = Some(checkpoint);
+                }
+                self.moment(Moment::CheckpointSaved)?;
+                if !self.lives(incarnation) {
+                    return Ok(());
+                }
+                let latency = self.store_latency().half();
+                let slow = match self.plan.store.fault(self.now, StoreWork::Publish) {
+                    Some(StoreFaultKind::Slow(by)) => by,
+                    Some(_) | None => Span::ZERO,
+                };
+                let due = Due::Shelf {
+                    incarnation,
+                    request,
+                    phase: 1,
+                };
+                self.queue.push(self.now + latency + slow, due);
+                Ok(())
+            }
+            Some(_) => self.apply(request),
+        }
+    }
+
+    fn apply(&mut self, request: RequestId) -> Held {
+        let Some(process) = self.process.as_mut() else {
+            return Ok(());
+        };
+        let Some(work) = process.works.remove(&request) else {
+            return Ok(());
+        };
+        match work {
+            Work::Load(_) => Ok(()),
+            Work::Download { fetch, object } => match fetch.media {
+                Some(media) => self.put(request, fetch.origin, media, object),
+                None => Ok(()),
+            },
+            Work::Publish(publish, version) => {
+                let outcome = match version {
+                    Some(version) => self.publish(&publish, version)?,
+                    None => Ok(()),
+                };
+                self.step(Event::Published { request, outcome })
+            }
+            Work::Delete(objects) => {
+                let outcome = self.delete(&objects)?;
+                self.step(Event::Deleted { request, outcome })
+            }
+            Work::Withdraw => {
+                let fault = self.plan.store.fault(self.now, StoreWork::Delete);
+                if self.applies(fault) {
+                    self.store.playlist = None;
+                    self.keep.withdrawn(self.now)?;
+                }
+                self.step(Event::Withdrawn {
+                    request,
+                    outcome: answer(fault),
+                })
+            }
+            Work::Save(checkpoint) => {
+                let fault = self.plan.store.fault(self.now, StoreWork::Save);
+                if self.applies(fault) {
+                    self.store.checkpoint = Some(checkpoint);
+                }
+                self.step(Event::CheckpointSaved {
+                    request,
+                    outcome: answer(fault),
+                })
+            }
+            Work::Check(objects, keep) => {
+                let fault = self.plan.store.fault(self.now, StoreWork::Check);
+                let outcome = match answer(fault) {
+                    Err(error) => Err(error),
+                    Ok(()) => Ok(self.check(&objects, &keep)?),
+                };
+                self.step(Event::ObjectsChecked { request, outcome })
+            }
+        }
+    }
+
+    fn put(
+        &mut self,
+        request: RequestId,
+        origin: usize,
+        media: crate::origin::MediaRef,
+        object: ObjectName,
+    ) -> Held {
+        let fault = self.plan.store.fault(self.now, StoreWork::Put);
+        let segment = content(origin, &media);
+        let key = MediaKey {
+            origin,
+            run: media.run,
+            number: media.number,
+        };
+        if self.applies(fault) {
+            self.store.put(object.clone(), &segment);
+            self.ledger.stored(&object, origin, media);
+        }
+        self.moment(Moment::SegmentStored)?;
+        if self.process.is_none() {
+            return Ok(());
+        }
+        let outcome = answer(fault).map(|()| segment).map_err(FetchError::Store);
+        self.ledger.downloaded(Some(key), outcome.as_ref().err());
+        self.step(Event::SegmentDownloaded { request, outcome })
+    }
+
+    fn publish(
+        &mut self,
+        publish: &Publish,
+        version: Arc<Version>,
+    ) -> Result<Result<(), StoreError>, crate::checks::Violation> {
+        let fault = self.plan.store.fault(self.now, StoreWork::Publish);
+        if self.applies(fault) {
+            self.make_visible(publish, version)?;
+            self.moment(Moment::PublishApplied)?;
+        } else {
+            self.excuses.unpublished = true;
+        }
+        Ok(answer(fault))
+    }
+
+    /// A version is visible for all viewers from now on.
+    fn make_visible(&mut self, publish: &Publish, version: Arc<Version>) -> Held {
+        let version = Arc::new(Version {
+            at: self.now,
+            ..Version::clone(&version)
+        });
+        self.excuses.calm = self.calm_for(self.settling());
+        self.list.visible(&version, self.excuses)?;
+        let stopping = self.wish.desired == Desired::Stop;
+        self.keep.visible(&version, &self.store, stopping)?;
+        self.ledger.visible(self.now, &version, &self.origins)?;
+        checkpoint_agrees(publish, &version)?;
+        self.excuses = Default::default();
+        self.store.playlist = Some(version);
+        Ok(())
+    }
+
+    fn delete(
+        &mut self,
+        objects: &[ObjectName],
+    ) -> Result<Result<(), StoreError>, crate::checks::Violation> {
+        let fault = self.plan.store.fault(self.now, StoreWork::Delete);
+        if self.applies(fault) {
+            for object in objects {
+                self.store.objects.remove(object);
+                self.ledger.deleted(object);
+                self.keep.deleted(object, self.now)?;
+            }
+        }
+        Ok(answer(fault))
+    }
+
+    fn check(
+        &mut self,
+        objects: &[hls_relay_core::command::ObjectCheck],
+        keep: &[ObjectName],
+    ) -> Result<Vec<hls_relay_core::command::ObjectCheck>, crate::checks::Violation> {
+        let before: Vec<ObjectName> = self.store.objects.keys().cloned().collect();
+        let there = self.store.check(objects, keep);
+        for object in before
+            .iter()
+            .filter(|it| !self.store.objects.contains_key(*it))
+        {
+            self.ledger.deleted(object);
+            self.keep.deleted(object, self.now)?;
+        }
+        Ok(there)
+    }
+
+    /// Whether a piece of work happens, whatever is said about it.
+    fn applies(&mut self, fault: Option<StoreFaultKind>) -> bool {
+        match fault {
+            None | Some(StoreFaultKind::Slow(_)) => true,
+            Some(StoreFaultKind::Failing | StoreFaultKind::Full) => false,
+            Some(StoreFaultKind::ReplyLost) => self.draw(2) == 0,
+        }
+    }
+}
+
+fn answer(fault: Option<StoreFaultKind>) -> Result<(), StoreError> {
+    fault.and_then(StoreFaultKind::error).map_or(Ok(()), Err)
+}
+
+/// A successor must find just what viewers see.
+fn checkpoint_agrees(publish: &Publish, version: &Version) -> Held {
+    let checkpoint = &publish.checkpoint;
+    let saved = (
+        checkpoint.media_sequence,
+        checkpoint.discontinuity_sequence,
+        checkpoint.window.len(),
+        checkpoint.ended,
+        checkpoint.target_duration.as_micros(),
+    );
+    let seen = (
+        version.media_sequence,
+        version.discontinuity_sequence,
+        version.segments.len(),
+        version.ended,
+        version.target().as_micros(),
+    );
+    if saved == seen {
+        return Ok(());
+    }
+    broken(
+        "S-70 the checkpoint says what viewers see",
+        format!("{seen:?}"),
+        format!("{saved:?}"),
+    )
+}
