@@ -219,8 +219,21 @@ impl Downloader {
 
     /// Drops everything: another source has taken over, or nothing is wanted any more.
     pub(crate) fn clear(&mut self) -> Leftovers {
+        self.drop_from(0)
+    }
+
+    /// Keeps what is under way or stored, as far as nothing is missing in between: the next process
+    /// goes on behind what was listed last. For a shutdown.
+    pub(crate) fn only_in_flight(&mut self) -> Leftovers {
+        let is_missing =
+            |job: &Job| matches!(job.state, JobState::Waiting { .. } | JobState::Failed);
+        let missing = self.jobs.iter().position(is_missing);
+        self.drop_from(missing.unwrap_or(self.jobs.len()))
+    }
+
+    fn drop_from(&mut self, index: usize) -> Leftovers {
         let mut left = Leftovers::default();
-        for job in self.jobs.drain(..) {
+        for job in self.jobs.drain(index..) {
             match job.state {
                 JobState::InFlight { request, object } => left.requests.push((request, object)),
                 JobState::Stored { object, .. } => left.objects.push(object),
@@ -228,12 +241,6 @@ impl Downloader {
             }
         }
         left
-    }
-
-    /// Forgets what is not under way; for a shutdown.
-    pub(crate) fn only_in_flight(&mut self) {
-        self.jobs
-            .retain(|job| !matches!(job.state, JobState::Waiting { .. } | JobState::Failed));
     }
 
     pub(crate) fn is_empty(&self) -> bool {

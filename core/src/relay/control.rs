@@ -6,7 +6,7 @@ use crate::command::Command;
 use crate::config::{self, Spec};
 use crate::downloader::Leftovers;
 use crate::event::{Configure, Desired};
-use crate::ids::RequestId;
+use crate::ids::{Generation, RequestId};
 use crate::notice::{Break, Notice, Reason, State, SwitchReason};
 use crate::stage::Stage;
 use std::sync::Arc;
@@ -80,9 +80,13 @@ impl Relay {
         let before = before.map_or_else(Vec::new, |before| before.sources.clone());
         let (same_sources, first) = (before == spec.sources, before.first().cloned());
         let generation = self.generation;
+        let in_force = Generation(generation.0.saturating_sub(1));
         let index = |url: &Arc<str>| spec.sources.iter().position(|it| it.url == *url);
         if same_sources {
-            for lane in [&mut self.active, &mut self.next].into_iter().flatten() {
+            // A lane that still comes from an older configuration belongs to that one for as long as
+            // it lives: its source is another one under the same place.
+            let lanes = [&mut self.active, &mut self.next].into_iter().flatten();
+            for lane in lanes.filter(|lane| lane.loader.generation == in_force) {
                 lane.loader
                     .reconfigure(lane.loader.source, generation, spec.reload);
             }
@@ -144,8 +148,9 @@ impl Relay {
         }
         if let Some(active) = &mut self.active {
             let load = active.loader.stop();
-            active.downloader.only_in_flight();
+            let left = active.downloader.only_in_flight();
             self.cancel(stage, load);
+            self.abandon(stage, left);
         }
         self.publisher.hurry();
     }

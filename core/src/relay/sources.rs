@@ -50,6 +50,10 @@ impl Relay {
         };
         let now = stage.now.monotonic;
         let (count, in_use) = (spec.sources.len(), active.loader.source);
+        // A preparation that ends leaves room for what is due now.
+        if let Some(Role::Preparing { why, since }) = self.next.as_ref().map(|next| next.role) {
+            self.go_on_preparing(stage, why, since, (in_use, count));
+        }
         let stalled = self.stalled_at().is_some_and(|at| at <= now);
         let may_switch = self.may_switch_at() <= now;
         match self.next.as_ref().map(|next| next.role) {
@@ -65,10 +69,7 @@ impl Relay {
             Some(Role::Watching) if may_switch => {
                 self.return_to_first(stage);
             }
-            Some(Role::Preparing { why, since }) => {
-                self.go_on_preparing(stage, why, since, (in_use, count));
-            }
-            None | Some(Role::Watching | Role::Relaying) => {}
+            None | Some(Role::Watching | Role::Preparing { .. } | Role::Relaying) => {}
         }
         self.take_over_if_ready(stage);
     }

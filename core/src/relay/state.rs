@@ -82,12 +82,14 @@ impl Relay {
             Some(ShutDown::Saving(_) | ShutDown::Finished) => return None,
             None => {}
         }
+        // Until the store has told what is left, no source is looked at.
         if !publisher.is_asking_store() {
             let lanes = [&self.active, &self.next].into_iter().flatten();
             lanes.for_each(|lane| wakes.extend(self.lane_wakes(lane)));
+            let switch = self.switch_due().filter(|_| self.shutdown.is_none());
+            wakes.push((switch, Wake::Switch));
         }
         if self.shutdown.is_none() {
-            wakes.push((self.switch_due(), Wake::Switch));
             wakes.push((self.silence_due(), Wake::Silence));
         }
         wakes

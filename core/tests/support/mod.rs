@@ -19,10 +19,10 @@ use hls_relay_core::config::{HolePolicy, ReloadPolicy, Source};
 use hls_relay_core::event::{
     Configure, Desired, Event, FetchError, LoadedPlaylist, PlaylistBody, StoreError, StoredSegment,
 };
-use hls_relay_core::ids::{ContentHash, Epoch, RequestId};
+use hls_relay_core::ids::{ContentHash, Epoch, Generation, RequestId};
 use hls_relay_core::notice::Notice;
 use hls_relay_core::playlist::{self, MediaPlaylist, Playlist};
-use hls_relay_core::relay::Relay;
+use hls_relay_core::relay::{Relay, Status};
 use hls_relay_core::time::{Now, Timestamp, WallTime};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -42,6 +42,12 @@ pub(crate) type RawAt = Box<dyn Fn(u64, &str) -> Option<Vec<u8>>>;
 pub(crate) type CheckAt = Box<dyn Fn(u64) -> (u64, Result<(), StoreError>)>;
 /// What a URL holds at a moment.
 pub(crate) type ContentAt = Box<dyn Fn(u64, &str) -> String>;
+
+pub(crate) struct Asked {
+    pub(crate) url: String,
+    pub(crate) generation: Generation,
+    pub(crate) source: usize,
+}
 
 pub(crate) struct Bench {
     pub(crate) relay: Relay,
@@ -69,6 +75,8 @@ pub(crate) struct Bench {
     pub(crate) loads: Vec<(u64, String)>,
     /// (sent at, URL, object)
     pub(crate) downloads: Vec<(u64, String, String)>,
+    /// Who asked for what: every request to a source.
+    pub(crate) requests: Vec<Asked>,
     pub(crate) published: Vec<(u64, Publish)>,
     pub(crate) deleted: Vec<(u64, String)>,
     pub(crate) notices: Vec<(u64, Notice)>,
@@ -115,6 +123,7 @@ impl Bench {
             due: VecDeque::new(),
             loads: Vec::new(),
             downloads: Vec::new(),
+            requests: Vec::new(),
             published: Vec::new(),
             deleted: Vec::new(),
             notices: Vec::new(),
@@ -137,12 +146,61 @@ impl Bench {
 
     pub(crate) fn configure(&mut self, spec: Spec, desired: Desired) {
         self.revision += 1;
+        self.revise(self.revision, spec, desired);
+    }
+
+    pub(crate) fn revise(&mut self, revision: u64, spec: Spec, desired: Desired) {
         let wanted = Configure {
-            revision: self.revision,
+            revision,
             desired,
             spec: Arc::new(spec),
         };
         self.step(Event::Configure(wanted));
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        self.relay.status(self.clock())
+    }
+
+    /// What the newest listed segment holds.
+    pub(crate) fn relayed_last(&self) -> &str {
+        let relayed = self.checker.relayed();
+        relayed.into_iter().flatten().next_back().unwrap_or("")
+    }
+
+    /// Completions of each kind for a request that is not under way.
+    pub(crate) fn stray(&mut self, request: u64) {
+        let request = RequestId(request);
+        let stored = StoredSegment {
+            length: 1,
+            hash: hash(""),
+        };
+        let outcome = Ok(());
+        self.step(Event::PlaylistLoaded {
+            request,
+            outcome: Ok(LoadedPlaylist::NotModified),
+        });
+        self.step(Event::SegmentDownloaded {
+            request,
+            outcome: Ok(stored),
+        });
+        self.step(Event::ObjectsChecked {
+            request,
+            outcome: Ok(Vec::new()),
+        });
+        self.step(Event::Published {
+            request,
+            outcome: Err(StoreError::Full),
+        });
+        self.step(Event::Deleted {
+            request,
+            outcome: outcome.clone(),
+        });
+        self.step(Event::Withdrawn {
+            request,
+            outcome: outcome.clone(),
+        });
+        self.step(Event::CheckpointSaved { request, outcome });
     }
 
     pub(crate) fn run(&mut self, spec: Spec) {
@@ -170,6 +228,11 @@ impl Bench {
         match command {
             Command::LoadPlaylist(load) => {
                 self.loads.push((now, load.url.to_string()));
+                self.requests.push(Asked {
+                    url: load.url.to_string(),
+                    generation: load.generation,
+                    source: load.source,
+                });
                 let raw = (self.raw)(now, &load.url).map(Ok);
                 let body = raw.unwrap_or_else(|| (self.source)(now, &load.url).map(String::into));
                 let outcome = body.map(|bytes| LoadedPlaylist::Body {
@@ -191,6 +254,11 @@ impl Bench {
                     "no other scheme is ever fetched: {}",
                     get.url
                 );
+                self.requests.push(Asked {
+                    url: get.url.to_string(),
+                    generation: get.generation,
+                    source: get.source,
+                });
                 let taken = (self.segment)(now, &get.url);
                 let at = now + taken.as_ref().copied().unwrap_or(20_000);
                 let outcome = taken.map(|_| StoredSegment {
