@@ -173,3 +173,22 @@ fn a_memory_store_fetches_again_what_is_still_listed() {
     assert!(same >= 4, "{same} segments under their old URIs");
     assert_eq!((bench.holes(), bench.discontinuities()), (0, 0));
 }
+
+#[test]
+fn a_hole_behind_a_window_that_was_lost_with_its_process_is_said() {
+    let mut bench = steady();
+    bench.pass(30 * SEC);
+    let (before, saved) = (bench.last(), bench.checkpoint());
+    let list = live(2 * SEC, 100, "seg");
+    let source = move |now, _: &str| Ok(list(now + 20 * SEC));
+    let mut after = Bench::restored(Box::new(source), Some(saved), 8);
+    after.now = 52 * SEC;
+    after.run(spec(&[URL]));
+    after.pass(57 * SEC);
+    assert_eq!(
+        after.media_of(0).media_sequence,
+        before.end_media_sequence()
+    );
+    assert!(after.holes() > 0);
+    assert_eq!(after.discontinuities(), 1);
+}

@@ -93,10 +93,12 @@ impl Publisher {
             return None;
         }
         let holes = std::mem::take(&mut self.holes);
-        // Before the first segment of all there is nothing to have a hole in; and where the timeline
-        // breaks anyway, the break says it.
-        let in_window = !self.window.is_empty();
-        let gaps = in_window && !broken && holes.as_gaps(self.hole_policy, self.window_limit);
+        // Before the first segment of all there is nothing to have a hole in. Where the timeline breaks
+        // anyway the break says it, and at the head of a list a discontinuity does.
+        let ever_listed = self.media_sequence.is_some();
+        let gaps = !self.window.is_empty()
+            && !broken
+            && holes.as_gaps(self.hole_policy, self.window_limit);
         let policy = if gaps {
             HolePolicy::Gap
         } else {
@@ -108,7 +110,7 @@ impl Publisher {
             return None;
         }
         let lines = holes.offered.into_iter().flat_map(|segment| segment.tags);
-        in_window.then(|| lines.collect())
+        ever_listed.then(|| lines.collect())
     }
 
     fn push_gaps(

@@ -151,11 +151,13 @@ impl Checker {
         };
         let fresh = list.segments.iter().filter(fresh);
         let marked = fresh.clone().any(|it| it.gap || it.discontinuity) || first.discontinuity;
+        // A hole or a break is caught up after, also where it stands in the first version of all.
+        self.catching_up |= marked;
         if let Some(last) = self.last_fresh {
             let gap = Span::from_micros(now - last);
             let half = list.target_duration.half();
             let late = gap > list.target_duration.scaled(3, 2);
-            self.catching_up |= late || marked || list.end_list;
+            self.catching_up |= late || list.end_list;
             assert!(
                 gap >= half || self.catching_up,
                 "S-12: {gap} after the version before"
