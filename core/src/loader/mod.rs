@@ -517,6 +517,8 @@ fn middle(sent: Timestamp, received: Timestamp) -> Timestamp {
     sent + received.since(sent).half()
 }
 
+/// Never faster than half a target duration, however long that is (C-62).
 fn slower(target_duration: Span, tries: u32) -> Span {
-    (target_duration.half() * (1 << tries.min(16))).min(config::SLOWEST_RETRY)
+    let half = target_duration.half();
+    (half * (1 << tries.min(16))).min(config::SLOWEST_RETRY.max(half))
 }

@@ -60,6 +60,8 @@ pub(crate) struct Bench {
     pub(crate) raw: RawAt,
     /// How long loads, and the store's answers after a restart, take.
     pub(crate) load_takes: u64,
+    /// The source knows entity tags, and answers 304.
+    pub(crate) etags: bool,
     pub(crate) check: CheckAt,
     pub(crate) checker: Checker,
     /// The last checkpoint that was saved.
@@ -114,6 +116,7 @@ impl Bench {
             redirect: Box::new(str::to_owned),
             raw: Box::new(|_, _| None),
             load_takes: 10_000,
+            etags: false,
             check: Box::new(|_| (1_000, Ok(()))),
             checker: Checker::default(),
             saved: None,
@@ -235,10 +238,17 @@ impl Bench {
                 });
                 let raw = (self.raw)(now, &load.url).map(Ok);
                 let body = raw.unwrap_or_else(|| (self.source)(now, &load.url).map(String::into));
-                let outcome = body.map(|bytes| LoadedPlaylist::Body {
-                    url: (self.redirect)(&load.url).into(),
-                    body: PlaylistBody(bytes.into()),
-                    etag: None,
+                let outcome = body.map(|bytes| {
+                    let tag = String::from_utf8_lossy(&bytes).into_owned();
+                    let etag = self.etags.then(|| Arc::from(tag));
+                    if etag.is_some() && etag == load.etag {
+                        return LoadedPlaylist::NotModified;
+                    }
+                    LoadedPlaylist::Body {
+                        url: (self.redirect)(&load.url).into(),
+                        body: PlaylistBody(bytes.into()),
+                        etag,
+                    }
                 });
                 let request = load.request;
                 self.due.push_back((
@@ -452,6 +462,20 @@ impl Bench {
 
     pub(crate) fn told(&self, what: impl Fn(&Notice) -> bool) -> bool {
         self.notices.iter().any(|(_, notice)| what(notice))
+    }
+
+    /// When the playlist of a URL was asked for, and what came between two loads.
+    pub(crate) fn loads_of(&self, url: &str) -> Vec<u64> {
+        let of = self.loads.iter().filter(|(_, asked)| asked == url);
+        of.map(|(at, _)| *at).collect()
+    }
+
+    /// The segments asked for, in order, without the folder.
+    pub(crate) fn asked(&self) -> Vec<&str> {
+        let names = self.downloads.iter();
+        names
+            .map(|(_, url, _)| url.rsplit('/').next().unwrap_or(url))
+            .collect()
     }
 
     /// How often our playlists carry a discontinuity, counted over all segments ever listed.

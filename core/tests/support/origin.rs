@@ -90,6 +90,11 @@ impl Run {
         text
     }
 
+    /// The same encoder under another name.
+    pub(crate) fn named_at(&self, prefix: &str, now: u64) -> String {
+        self.clone().named(prefix, self.first + 7).at(now)
+    }
+
     /// The paths of the segments that the run made between two moments, as the checker tells them.
     pub(crate) fn urls(&self, base: &str, made: std::ops::Range<u64>) -> Vec<String> {
         made.map(|n| format!("{base}{}{}.ts", self.prefix, self.first + n))
