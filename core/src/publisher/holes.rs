@@ -16,12 +16,8 @@ use std::sync::Arc;
 /// What was lost since the last segment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Holes {
-    /// Segments that were offered and not had, as they would have been published; only as many as a
-    /// window can hold.
-    offered: Vec<Segment>,
-    /// Segments that no list ever showed.
-    unseen: u64,
-    unseen_duration: Span,
+    /// In the order of the media; only as many as a window can hold.
+    pieces: Vec<Piece>,
     segments: u64,
     duration: Span,
     cause: Option<HoleCause>,
@@ -29,29 +25,41 @@ pub(super) struct Holes {
     broken: bool,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Piece {
+    /// Offered and not had: as it would have been published.
+    Offered(Segment),
+    /// In no list that was ever seen.
+    Unseen { segments: u64, duration: Span },
+}
+
 impl Holes {
     pub(super) fn is_empty(&self) -> bool {
         self.segments == 0
     }
 
-    pub(super) fn never_listed(&mut self, lost: Lost) {
-        self.unseen += lost.segments;
-        self.unseen_duration += lost.duration;
-        self.segments += lost.segments;
-        self.duration += lost.duration;
+    pub(super) fn never_listed(&mut self, lost: Lost, window: usize) {
+        let (segments, duration) = (lost.segments, lost.duration);
+        self.segments = self.segments.saturating_add(segments);
+        self.duration += duration;
+        self.push(Piece::Unseen { segments, duration }, window);
         self.cause.get_or_insert(HoleCause::NeverListed);
     }
 
     pub(super) fn lose(&mut self, lost: Finished, cause: HoleCause, window: usize) {
         if let Some(unseen) = lost.lost {
-            self.never_listed(unseen);
+            self.never_listed(unseen, window);
         }
-        self.segments += 1;
+        self.segments = self.segments.saturating_add(1);
         self.duration += lost.segment.duration;
         self.cause = Some(cause);
         self.broken |= lost.broken.is_some();
-        if self.offered.len() < window {
-            self.offered.push(lost.segment);
+        self.push(Piece::Offered(lost.segment), window);
+    }
+
+    fn push(&mut self, piece: Piece, window: usize) {
+        if self.pieces.len() < window {
+            self.pieces.push(piece);
         }
     }
 
@@ -109,7 +117,10 @@ impl Publisher {
             self.push_gaps(stage, holes, next, generation);
             return None;
         }
-        let lines = holes.offered.into_iter().flat_map(|segment| segment.tags);
+        let lines = holes.pieces.into_iter().flat_map(|piece| match piece {
+            Piece::Offered(segment) => segment.tags,
+            Piece::Unseen { .. } => Vec::new(),
+        });
         ever_listed.then(|| lines.collect())
     }
 
@@ -120,37 +131,47 @@ impl Publisher {
         next: &Finished,
         generation: Generation,
     ) {
-        let each = holes.unseen_duration.scaled(1, holes.unseen.max(1));
-        let mut left = holes.unseen_duration;
-        let unseen = (1..=holes.unseen).map(|n| {
-            let duration = if n == holes.unseen { left } else { each };
-            left = left.saturating_sub(duration);
-            self.gap_after(duration, next)
-        });
-        let unseen: Vec<Segment> = unseen.collect();
-        // What was offered and lost came before what was never seen: the list had moved on.
-        for mut segment in holes.offered.into_iter().chain(unseen) {
-            segment.gap = true;
-            let number = self.media_sequence.unwrap_or_default() + self.window.len() as u64;
-            segment.uri = Arc::from(format!("gap-{number}.ts"));
-            if segment.date_time.is_none() {
-                let before = self.window.back().map(|entry| &entry.segment);
-                segment.date_time = before.and_then(|it| Some(it.date_time? + it.duration));
+        for piece in holes.pieces {
+            match piece {
+                Piece::Offered(segment) => self.push_gap(stage, segment, next, generation),
+                Piece::Unseen { segments, duration } => {
+                    let each = duration.scaled(1, segments.max(1));
+                    for n in 1..=segments {
+                        // The last one takes what the division has left.
+                        let left = duration.saturating_sub(each * (segments - 1));
+                        let lasts = if n == segments { left } else { each };
+                        self.push_gap(stage, self.gap_after(lasts, next), next, generation);
+                    }
+                }
             }
-            self.fit_target_duration(stage, segment.duration);
-            self.push(
-                stage,
-                Entry {
-                    segment,
-                    stored: None,
-                    identity: None,
-                    longest_playlist: Span::ZERO,
-                    appeared: next.appeared,
-                    generation,
-                    seen: Seen::Never,
-                },
-            );
         }
+    }
+
+    fn push_gap(
+        &mut self,
+        stage: &mut Stage<'_>,
+        mut segment: Segment,
+        next: &Finished,
+        generation: Generation,
+    ) {
+        segment.gap = true;
+        if segment.date_time.is_none() {
+            let before = self.window.back().map(|entry| &entry.segment);
+            segment.date_time = before.and_then(|it| Some(it.date_time? + it.duration));
+        }
+        self.fit_target_duration(stage, segment.duration);
+        self.push(
+            stage,
+            Entry {
+                segment,
+                stored: None,
+                identity: None,
+                longest_playlist: Span::ZERO,
+                appeared: next.appeared,
+                generation,
+                seen: Seen::Never,
+            },
+        );
     }
 
     /// A gap that nothing is known of but its length: under the keys of what follows, so that

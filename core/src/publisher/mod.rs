@@ -147,7 +147,7 @@ impl Publisher {
     /// Appends a segment, after saying what was lost before it.
     pub(crate) fn append(&mut self, stage: &mut Stage<'_>, done: Finished, generation: Generation) {
         if let Some(lost) = done.lost {
-            self.holes.never_listed(lost);
+            self.holes.never_listed(lost, self.window_limit);
         }
         let new_run = std::mem::take(&mut self.begins_run) && self.media_sequence.is_some();
         if new_run {
@@ -186,11 +186,16 @@ impl Publisher {
         self.holes.lose(lost, cause, self.window_limit);
     }
 
-    fn push(&mut self, stage: &Stage<'_>, entry: Entry) {
+    fn push(&mut self, stage: &Stage<'_>, mut entry: Entry) {
         // A channel without a past counts from the wall clock, so that a process that has lost its
         // checkpoint still goes on above everything it ever listed (S-70).
         let secs = stage.now.wall.as_micros().max(0) as u64 / 1_000_000;
-        self.media_sequence.get_or_insert(secs);
+        let first = *self.media_sequence.get_or_insert(secs);
+        if entry.stored.is_none() {
+            // A gap has a name of ours as well: the source's own may hold a token (S-65).
+            let number = first + self.window.len() as u64;
+            entry.segment.uri = format!("gap-{number}.ts").into();
+        }
         self.window.push_back(entry);
         self.dirty = true;
     }
