@@ -22,9 +22,12 @@ fn relayed(list: impl Fn(u64, &str) -> String + 'static) -> Bench {
 
 fn broke(bench: &Bench) -> Vec<Break> {
     let notices = bench.notices.iter();
-    let broke = notices.filter_map(|(_, it)| match it {
-        Notice::Broken { why } => Some(*why),
-        _ => None,
+    let broke = notices.filter_map(|(_, it)| {
+        if let Notice::Broken { why } = it {
+            Some(*why)
+        } else {
+            None
+        }
     });
     broke.collect()
 }
@@ -33,7 +36,7 @@ fn broke(bench: &Bench) -> Vec<Break> {
 fn with_uri(uri: &'static str) -> Vec<String> {
     let run = Run::new(2 * SEC);
     let mut bench = relayed(move |now, _| run.at(now).replace("seg", uri));
-    bench.redirect = Box::new(|_| "http://other.example/a/b/list.m3u8?token=secret".to_owned());
+    bench.redirect = Box::new(|_, _| "http://other.example/a/b/list.m3u8?token=secret".to_owned());
     bench.pass(40 * SEC);
     assert_eq!(bench.status().state, State::Live, "{uri}");
     let urls = bench.downloads.iter().map(|(_, url, _)| url.clone());
@@ -219,14 +222,9 @@ fn c_35_after_a_redirect_its_end_is_the_base_and_the_configured_url_is_asked_aga
     // A redirect that changes its mind names the same segments.
     let run = Run::new(2 * SEC);
     let mut bench = relayed(move |now, _| run.at(now));
-    let calls = std::cell::Cell::new(0_u64);
-    bench.redirect = Box::new(move |_| {
-        calls.set(calls.get() + 1);
-        format!(
-            "http://edge{}.example/{}/list.m3u8",
-            calls.get() % 3,
-            calls.get() % 2
-        )
+    bench.redirect = Box::new(|now, _| {
+        let turn = now / SEC / 2;
+        format!("http://edge{}.example/{}/list.m3u8", turn % 3, turn % 2)
     });
     bench.pass(80 * SEC);
     assert!(bench.loads.iter().all(|(_, url)| url == URL));

@@ -40,7 +40,7 @@ pub(crate) type SegmentAt = Box<dyn Fn(u64, &str) -> Result<u64, FetchError>>;
 pub(crate) type RawAt = Box<dyn Fn(u64, &str) -> Option<Vec<u8>>>;
 /// How long the store looks what is left, and whether it can tell.
 pub(crate) type CheckAt = Box<dyn Fn(u64) -> (u64, Result<(), StoreError>)>;
-/// What a URL holds at a moment.
+/// What a URL holds, or leads to, at a moment.
 pub(crate) type ContentAt = Box<dyn Fn(u64, &str) -> String>;
 
 pub(crate) struct Asked {
@@ -56,7 +56,7 @@ pub(crate) struct Bench {
     pub(crate) segment: SegmentAt,
     pub(crate) publish: Box<dyn Fn(u64) -> Result<(), StoreError>>,
     /// Where redirects lead: from the URL asked to the URL that answers.
-    pub(crate) redirect: Box<dyn Fn(&str) -> String>,
+    pub(crate) redirect: ContentAt,
     pub(crate) raw: RawAt,
     /// How long loads, and the store's answers after a restart, take.
     pub(crate) load_takes: u64,
@@ -113,7 +113,7 @@ impl Bench {
             source,
             segment: Box::new(|_, _| Ok(50_000)),
             publish: Box::new(|_| Ok(())),
-            redirect: Box::new(str::to_owned),
+            redirect: Box::new(|_, url| url.to_owned()),
             raw: Box::new(|_, _| None),
             load_takes: 10_000,
             etags: false,
@@ -245,7 +245,7 @@ impl Bench {
                         return LoadedPlaylist::NotModified;
                     }
                     LoadedPlaylist::Body {
-                        url: (self.redirect)(&load.url).into(),
+                        url: (self.redirect)(now, &load.url).into(),
                         body: PlaylistBody(bytes.into()),
                         etag,
                     }
