@@ -43,7 +43,7 @@ fn lossy(dated: bool, lost: u64, hole: HolePolicy) -> Bench {
 }
 
 #[test]
-fn a_hole_is_gaps_that_fill_its_time_and_nothing_is_repeated_after_it() {
+fn s_47_a_hole_is_gaps_that_fill_its_time_and_nothing_is_repeated_after_it() {
     for (dated, lost) in [(true, 1), (false, 2), (true, 3), (false, 4), (true, 5)] {
         let bench = lossy(dated, lost, HolePolicy::Gap);
         assert_eq!(bench.downloaded_twice(), [""; 0], "{lost}");

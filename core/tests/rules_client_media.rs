@@ -190,6 +190,20 @@ fn c_23_a_discontinuity_stands_before_the_same_segment_as_at_the_source() {
 }
 
 #[test]
+fn c_24_a_gap_of_the_source_is_not_asked_for_and_stays_a_gap() {
+    let run = Run::new(2 * SEC);
+    let mut bench = relayed(move |now, _| {
+        let gap = "#EXT-X-GAP\n#EXTINF:2.000000,\nseg115";
+        run.at(now).replace("#EXTINF:2.000000,\nseg115", gap)
+    });
+    bench.pass(80 * SEC);
+    assert!(!bench.asked().contains(&"seg115.ts"));
+    let gaps: Vec<_> = bench.checker.ever().filter(|it| it.gap).collect();
+    assert_eq!((gaps.len(), gaps[0].duration), (1, Span::from_secs(2)));
+    assert_eq!((bench.holes(), bench.discontinuities()), (0, 0));
+}
+
+#[test]
 fn c_34_relative_uris_resolve_against_the_list_that_holds_them() {
     let base = "http://other.example";
     let cases = [

@@ -233,6 +233,67 @@ fn s_12_versions_come_in_the_pace_of_the_target_duration() {
     }
 }
 
+#[test]
+fn s_13_a_source_with_parts_is_relayed_as_an_ordinary_one() {
+    let mut run = Run::new(2 * SEC);
+    run.head = "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=1.0\n\
+                #EXT-X-PART-INF:PART-TARGET=0.33\n"
+        .to_owned();
+    let mut bench = relayed(move |now| {
+        let part = "#EXT-X-PART:DURATION=0.33,URI=\"p.ts\"\n#EXTINF";
+        let hint = "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"q.ts\"\n";
+        run.at(now).replace("#EXTINF", part) + hint
+    });
+    bench.pass(60 * SEC);
+    assert_eq!((bench.status().state, bench.holes()), (State::Live, 0));
+    let promises = ["PART", "PRELOAD-HINT", "SERVER-CONTROL"];
+    for (_, publish) in &bench.published {
+        assert!(promises.iter().all(|it| !publish.playlist.contains(it)));
+    }
+}
+
+#[test]
+fn s_19_where_the_media_breaks_a_discontinuity_stands() {
+    let bench = eventful();
+    let relayed = bench.checker.relayed();
+    let ever: Vec<_> = bench.checker.ever().zip(relayed).collect();
+    let number = |it: Option<&str>| -> Option<i64> {
+        let name = it?.rsplit('/').next()?.trim_end_matches(".ts");
+        name.trim_start_matches(char::is_alphabetic).parse().ok()
+    };
+    let run = |it: Option<&str>| it.map(|it| it.contains("/b"));
+    let (mut breaks, mut last) = (0, None::<(i64, Option<bool>, i64)>);
+    for (segment, content) in ever {
+        let Some(own) = number(content) else {
+            // A gap keeps its place in the media.
+            last = last.map(|(number, run, gaps)| (number, run, gaps + 1));
+            continue;
+        };
+        if let Some((before, of, gaps)) = last {
+            let follows = of == run(content) && before + gaps + 1 == own;
+            assert_eq!(
+                !follows, segment.discontinuity,
+                "{content:?} after {before}"
+            );
+            breaks += u64::from(!follows);
+        }
+        last = Some((own, run(content), 0));
+    }
+    assert!(breaks >= 1);
+}
+
+#[test]
+fn s_20_where_the_media_goes_on_no_discontinuity_stands() {
+    let run = Run::new(2 * SEC);
+    let list = run.clone();
+    let mut bench = relayed(move |now| list.at(now));
+    bench.pass(300 * SEC);
+    let relayed = bench.checker.relayed();
+    let all = run.urls("http://origin.example/live/", 4..4 + relayed.len() as u64);
+    assert!(relayed.len() > 140 && relayed.into_iter().flatten().eq(&all));
+    assert!(bench.checker.ever().all(|it| !it.discontinuity));
+}
+
 fn ending() -> Bench {
     let mut first = Run::new(2 * SEC).between(0, 60 * SEC);
     first.ends = true;
