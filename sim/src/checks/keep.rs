@@ -74,6 +74,24 @@ impl KeepChecks {
         Ok(())
     }
 
+    /// The owner wants the channel stopped: a list that has ended already goes from now on.
+    pub fn stop_wanted(&mut self, at: Timestamp, ended: bool) {
+        for name in self.listed.iter().filter(|_| ended) {
+            if let Some(life) = self.lives.get_mut(name) {
+                life.removed_at = Some(at);
+            }
+        }
+    }
+
+    /// The owner wants it to run again: what is listed stays.
+    pub fn run_wanted(&mut self) {
+        for name in &self.listed {
+            if let Some(life) = self.lives.get_mut(name) {
+                life.removed_at = None;
+            }
+        }
+    }
+
     /// The playlist is taken away.
     pub fn withdrawn(&mut self, at: Timestamp) -> Held {
         for name in std::mem::take(&mut self.listed) {

@@ -6,10 +6,10 @@ use crate::origin::{Listed as Offer, MediaRef, Offered, Origin};
 use crate::published::{Listed, Version};
 use hls_relay_core::command::Command;
 use hls_relay_core::event::FetchError;
-use hls_relay_core::ids::ObjectName;
-use hls_relay_core::notice::Notice;
+use hls_relay_core::ids::{Generation, ObjectName};
+use hls_relay_core::notice::{HoleCause, Notice};
 use hls_relay_core::time::{Span, Timestamp};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What a segment really is.
@@ -32,18 +32,18 @@ pub struct Ledger {
     offers: BTreeMap<MediaKey, OfferState>,
     /// When a playlist of each origin last came.
     listed_at: BTreeMap<usize, Timestamp>,
-    /// Everything listed so far.
-    published: BTreeSet<MediaKey>,
+    /// Everything listed so far, and in whose name.
+    published: BTreeMap<MediaKey, Asker>,
     next_number: u64,
     last: Option<Stored>,
     /// Gaps since the last segment with media.
     gaps: Vec<Arc<Listed>>,
-    /// Repeats are excused since then until the next discontinuity: the owner asked for a new run.
-    may_repeat: Option<Timestamp>,
-    /// The segment listed last is such a repeat.
+    /// The segment listed last is a repeat that was excused.
     repeating: bool,
-    /// Since then another process, or another wish, does not know why something is missing.
-    may_forget: Option<Timestamp>,
+    /// The present process.
+    process: u64,
+    /// Segments were numbered and left the window before any version could be published.
+    unseen: bool,
     /// What was counted.
     pub totals: Totals,
 }
@@ -65,6 +65,16 @@ pub struct Totals {
     pub said_broken: u64,
     /// Media listed in microseconds.
     pub media_micros: u64,
+    /// Times that the media goes over to another run or another origin.
+    pub changes: u64,
+}
+
+/// Who asked for a segment: a new run, another source or another process may repeat what an
+/// earlier one has listed, and need not know why something is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Asker {
+    process: u64,
+    generation: Generation,
 }
 
 /// A stored object.
@@ -72,6 +82,7 @@ pub struct Totals {
 struct Stored {
     key: MediaKey,
     media: MediaRef,
+    asker: Asker,
 }
 
 /// A segment that the source told this process of.
@@ -90,6 +101,7 @@ impl Ledger {
             run: offer.run,
             number,
         };
+        self.listed_at.insert(origin, now);
         for number in offer.first..=offer.last {
             self.offers
                 .entry(key(number))
@@ -115,13 +127,28 @@ impl Ledger {
     }
 
     /// An object is stored.
-    pub fn stored(&mut self, object: &ObjectName, origin: usize, media: MediaRef) {
+    pub fn stored(
+        &mut self,
+        object: &ObjectName,
+        origin: usize,
+        media: MediaRef,
+        generation: Generation,
+    ) {
         let key = MediaKey {
             origin,
             run: media.run,
             number: media.number,
         };
-        self.objects.insert(object.clone(), Stored { key, media });
+        let asker = Asker {
+            process: self.process,
+            generation,
+        };
+        let stored = Stored { key, media, asker };
+        // What is fetched again under its old name stays what it was.
+        let known = self.objects.entry(object.clone()).or_insert(stored);
+        if known.key != key {
+            *known = stored;
+        }
     }
 
     /// An object is gone.
@@ -130,9 +157,9 @@ impl Ledger {
     }
 
     /// Another process takes over.
-    pub fn restarted(&mut self, now: Timestamp, lost_state: bool) {
+    pub fn restarted(&mut self, lost_state: bool) {
         self.offers.clear();
-        self.may_forget = Some(now);
+        self.process += 1;
         if lost_state {
             // Nothing is known of what was listed: what comes now is another presentation.
             self.published.clear();
@@ -141,17 +168,17 @@ impl Ledger {
         }
     }
 
-    /// The owner changed something that begins a new run or another source.
-    pub fn configured(&mut self, now: Timestamp) {
-        self.may_repeat = Some(now);
-        self.may_forget = Some(now);
-    }
-
     /// What was said about losses.
     pub fn commands(&mut self, commands: &[Command]) {
         for command in commands {
-            if let Command::Notify(Notice::Hole { segments, .. }) = command {
-                self.totals.said_missing += segments;
+            if let Command::Notify(Notice::Hole {
+                segments, cause, ..
+            }) = command
+            {
+                // What no viewer could ever have seen is missing from no list.
+                let unseen = *cause == HoleCause::NotPublished;
+                self.totals.said_missing += if unseen { 0 } else { *segments };
+                self.unseen |= unseen;
             }
             if let Command::Notify(Notice::Broken { .. }) = command {
                 self.totals.said_broken += 1;
@@ -159,8 +186,19 @@ impl Ledger {
         }
     }
 
+    /// Whether numbers were used since the last version that no viewer has seen.
+    pub fn numbers_unseen(&self) -> bool {
+        self.unseen
+    }
+
     /// A version becomes visible.
     pub fn visible(&mut self, now: Timestamp, version: &Version, origins: &[Origin]) -> Held {
+        if version.media_sequence > self.next_number && self.next_number > 0 {
+            // What was numbered in between left the window before any version could be published.
+            self.last = None;
+            self.gaps.clear();
+        }
+        self.unseen = false;
         let new = version
             .segments
             .iter()
@@ -197,14 +235,14 @@ impl Ledger {
                 listed.block.to_string(),
             );
         }
-        let new = self.published.insert(stored.key);
+        let before = self.published.insert(stored.key, stored.asker);
         let goes_on = self
             .last
             .is_some_and(|last| last.key.number + 1 == stored.key.number);
-        let repeats =
-            (self.may_repeat.is_some() && listed.discontinuity) || (self.repeating && goes_on);
-        self.repeating = !new && repeats;
-        if !new && !repeats {
+        let another = before.is_some_and(|before| stored.asker.generation > before.generation);
+        let excused = another && (listed.discontinuity || (self.repeating && goes_on));
+        self.repeating = excused;
+        if before.is_some() && !excused {
             return broken(
                 "ledger: nothing is repeated",
                 format!("{:?} once", stored.key),
@@ -219,20 +257,10 @@ impl Ledger {
         self.totals.media_micros += stored.media.duration.as_micros();
         self.totals.discontinuities += u64::from(listed.discontinuity);
         self.last = Some(stored);
-        self.excuses_end(now, listed.discontinuity);
         while self.published.len() > 8_192 {
             self.published.pop_first();
         }
         Ok(())
-    }
-
-    /// An excuse holds until the break it is for, and not for ever where there is none.
-    fn excuses_end(&mut self, now: Timestamp, broken: bool) {
-        for excuse in [&mut self.may_repeat, &mut self.may_forget] {
-            if broken || excuse.is_some_and(|since| now.since(since) > Span::from_secs(60)) {
-                *excuse = None;
-            }
-        }
     }
 
     /// Whether `next` may be listed after `last` as it is.
@@ -247,6 +275,7 @@ impl Ledger {
     ) -> Held {
         let same_run = (last.key.origin, last.key.run) == (next.key.origin, next.key.run);
         if !same_run || next.key.number <= last.key.number {
+            self.totals.changes += 1;
             if listed.discontinuity && gaps.is_empty() {
                 return Ok(());
             }
@@ -272,6 +301,7 @@ impl Ledger {
         self.hole_is_said(&between, next, listed, gaps)?;
         let wait = last.key.number + 1..next.key.number;
         wait.map(|number| MediaKey { number, ..last.key })
+            .filter(|_| last.asker == next.asker)
             .try_for_each(|key| self.has_reason(now, key, &origins[key.origin]))
     }
 
@@ -286,7 +316,7 @@ impl Ledger {
         }
         let jump = last.media.start_tick + last.media.ticks != next.media.start_tick;
         self.totals.source_discontinuities += u64::from(jump && listed.discontinuity);
-        let excused = self.may_forget.or(self.may_repeat).is_some();
+        let excused = last.asker != next.asker;
         if jump == listed.discontinuity || (listed.discontinuity && excused) {
             return Ok(());
         }
@@ -349,9 +379,6 @@ impl Ledger {
         let Some(offer) = self.offers.get(&key) else {
             return Ok(());
         };
-        if self.may_forget.is_some() {
-            return Ok(());
-        }
         if offer.failures == 0 {
             return broken(
                 "ledger: nothing is lost without a reason",

@@ -54,7 +54,7 @@ impl ListChecks {
             self.nothing_changes(version, excuses)?;
             target_duration(&last, version, excuses)?;
             removal(&last, version, excuses)?;
-            after_the_end(&last, version)?;
+            after_the_end(&last, version, excuses)?;
             self.distance(&last, version, excuses)?;
         }
         date_times(version)?;
@@ -292,8 +292,8 @@ fn removal(last: &Version, version: &Version, excuses: Excuses) -> Held {
 
 /// S-15, for each run of a channel: after ENDLIST nothing, until a new run begins with a
 /// discontinuity.
-fn after_the_end(last: &Version, version: &Version) -> Held {
-    if !last.ended || last.text == version.text {
+fn after_the_end(last: &Version, version: &Version, excuses: Excuses) -> Held {
+    if !last.ended || excuses.lost_state || last.text == version.text {
         return Ok(());
     }
     let first_new = version

@@ -192,7 +192,8 @@ impl World {
     /// What was said about losses is what was lost, where one process lived through all of it.
     fn balance(&self) -> Held {
         let totals = self.ledger.totals;
-        let undisturbed = self.incarnations == 1 && self.plan.controls.is_empty();
+        let undisturbed =
+            self.incarnations == 1 && self.plan.controls.is_empty() && totals.changes == 0;
         if undisturbed && totals.missing != totals.said_missing {
             return broken(
                 "conservation: what is missing is said",

@@ -64,7 +64,14 @@ impl World {
                     return unknown_address(&download.url);
                 };
                 let object = download.object.clone();
-                self.begin_work(download.request, Work::Download { fetch, object });
+                self.begin_work(
+                    download.request,
+                    Work::Download {
+                        fetch,
+                        object,
+                        generation: download.generation,
+                    },
+                );
                 self.ask(download.request, download.byte_range);
                 Ok(())
             }

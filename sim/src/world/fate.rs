@@ -4,7 +4,7 @@ use super::{Due, World, spec_of};
 use crate::checks::{Held, broken};
 use crate::plan::{Change, ChannelPlan, EndKind, Moment, Plan, When};
 use crate::process::Process;
-use crate::store::StoreKind;
+use crate::store::{Store, StoreKind};
 use hls_relay_core::event::{Configure, Desired, Event};
 use hls_relay_core::time::{Span, Timestamp};
 use std::sync::Arc;
@@ -149,6 +149,18 @@ impl World {
             Change::Nothing => {}
             Change::Outdated => return self.outdated_wish(),
         }
+        match desired {
+            Desired::Run => self.keep.run_wanted(),
+            Desired::Stop if self.wish.desired == Desired::Stop => {}
+            Desired::Stop => {
+                let ended = self
+                    .store
+                    .playlist
+                    .as_ref()
+                    .is_some_and(|version| version.ended);
+                self.keep.stop_wanted(self.now, ended);
+            }
+        }
         let spec = Arc::new(spec_of(&self.plan, &self.fate.channel));
         self.wish = Configure {
             revision: self.wish.revision + 1,
@@ -163,7 +175,6 @@ impl World {
         if let Some(process) = self.process.as_mut() {
             process.pace.configured();
         }
-        self.ledger.configured(self.now);
         self.step(Event::Configure(self.wish.clone()))
     }
 
@@ -211,13 +222,13 @@ impl World {
         }
         let lost_state = end.how == EndKind::KillAndLoseState;
         if lost_state {
-            self.store.checkpoint = None;
             // Whoever knows nothing of a directory cannot keep what is in it.
+            self.store = Store::default();
             self.keep.memory_lost();
         }
         self.excuses.lost_state |= lost_state;
         self.excuses.restarted = true;
-        self.ledger.restarted(self.now, lost_state);
+        self.ledger.restarted(lost_state);
         self.fate.trouble(self.now, self.now + end.down);
         self.queue.push(self.now + end.down, Due::Start);
         Ok(())

@@ -4,12 +4,12 @@ use super::{Due, World};
 use crate::checks::ledger::MediaKey;
 use crate::checks::{Held, broken};
 use crate::plan::Moment;
-use crate::process::{Work, content};
+use crate::process::{Fetch, Work, content};
 use crate::published::{self, Version};
 use crate::store::{StoreFaultKind, StoreWork};
 use hls_relay_core::command::Publish;
 use hls_relay_core::event::{Desired, Event, FetchError, StoreError};
-use hls_relay_core::ids::{ObjectName, RequestId};
+use hls_relay_core::ids::{Generation, ObjectName, RequestId};
 use hls_relay_core::time::Span;
 use std::sync::Arc;
 
@@ -111,10 +111,11 @@ impl World {
         };
         match work {
             Work::Load(_) => Ok(()),
-            Work::Download { fetch, object } => match fetch.media {
-                Some(media) => self.put(request, fetch.origin, media, object),
-                None => Ok(()),
-            },
+            Work::Download {
+                fetch,
+                object,
+                generation,
+            } => self.put(request, &fetch, &object, generation),
             Work::Publish(publish, version) => {
                 let outcome = match version {
                     Some(version) => self.publish(&publish, version)?,
@@ -161,10 +162,13 @@ impl World {
     fn put(
         &mut self,
         request: RequestId,
-        origin: usize,
-        media: crate::origin::MediaRef,
-        object: ObjectName,
+        fetch: &Fetch,
+        object: &ObjectName,
+        generation: Generation,
     ) -> Held {
+        let (origin, Some(media)) = (fetch.origin, fetch.media) else {
+            return Ok(());
+        };
         let fault = self.plan.store.fault(self.now, StoreWork::Put);
         let segment = content(origin, &media);
         let key = MediaKey {
@@ -174,7 +178,7 @@ impl World {
         };
         if self.applies(fault) {
             self.store.put(object.clone(), &segment);
-            self.ledger.stored(&object, origin, media);
+            self.ledger.stored(object, origin, media, generation);
         }
         self.moment(Moment::SegmentStored)?;
         if self.process.is_none() {
@@ -207,6 +211,7 @@ impl World {
             ..Version::clone(&version)
         });
         self.excuses.calm = self.calm_for(self.settling());
+        self.excuses.unpublished |= self.ledger.numbers_unseen();
         self.list.visible(&version, self.excuses)?;
         let stopping = self.wish.desired == Desired::Stop;
         self.keep.visible(&version, &self.store, stopping)?;
