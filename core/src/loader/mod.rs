@@ -87,6 +87,8 @@ pub(crate) struct Loader {
     phase: Phase,
     /// A new segment was last seen then; at first, when the loader began.
     pub(crate) grown_at: Timestamp,
+    /// How long nothing had come when the loader began, in the time of an earlier process.
+    silent_before: Span,
     /// New segments have come without a long pause since then.
     healthy_since: Option<Timestamp>,
     /// The list ends with EXT-X-ENDLIST.
@@ -132,6 +134,7 @@ impl Loader {
             history: History::default(),
             phase: Phase::default(),
             grown_at: now,
+            silent_before: Span::ZERO,
             healthy_since: None,
             ended: false,
             fixed: false,
@@ -142,7 +145,7 @@ impl Loader {
     /// Goes on from a checkpoint, made `silence` ago.
     pub(crate) fn restore(&mut self, known: Vec<Identity>, silence: Span) {
         self.history = History::restored(known);
-        self.grown_at = self.grown_at - silence;
+        self.silent_before = silence;
     }
 
     /// The same source under another configuration: its numbers change, its work goes on.
@@ -409,7 +412,7 @@ impl Loader {
             .next_back()
             .map(|id| id.discontinuity_sequence);
         let identities: Vec<Identity> = listed.iter().map(|it| it.identity.clone()).collect();
-        let silence = now.since(self.grown_at);
+        let silence = now.since(self.grown_at) + self.silent_before;
         let verdict = self
             .history
             .observe(&identities, self.target_duration(), silence);
@@ -443,8 +446,9 @@ impl Loader {
             first.lost = lost;
             first.broken = broken.or(was_ended.then_some(Break::NewRun)).or_else(|| {
                 let own = u64::from(first.segment.discontinuity);
-                let unseen =
-                    before.is_some_and(|dsn| first.identity.discontinuity_sequence > dsn + own);
+                let unseen = before.is_some_and(|dsn| {
+                    first.identity.discontinuity_sequence > dsn.saturating_add(own)
+                });
                 unseen.then_some(Break::Hole)
             });
             if lost.is_some() {
@@ -468,7 +472,7 @@ impl Loader {
         if self.healthy_since.is_none() || self.is_pausing(now) {
             self.healthy_since = Some(now);
         }
-        self.grown_at = now;
+        (self.grown_at, self.silent_before) = (now, Span::ZERO);
         self.trouble = None;
     }
 
@@ -480,7 +484,11 @@ impl Loader {
             return;
         }
         let target_duration = self.target_duration();
-        let last = self.pacing.map_or(target_duration, |pacing| pacing.last);
+        // A segment that is longer than its list allows is no measure: it would stop the channel.
+        let longest = target_duration + Span::from_millis(500);
+        let last = self
+            .pacing
+            .map_or(target_duration, |pacing| pacing.last.min(longest));
         let least = match self.reload {
             ReloadPolicy::LastSegment => last.max(target_duration.half()),
             ReloadPolicy::TargetDuration => last.max(target_duration),

@@ -186,7 +186,7 @@ impl Publisher {
         self.holes.lose(lost, cause, self.window_limit);
     }
 
-    fn push(&mut self, stage: &Stage<'_>, mut entry: Entry) {
+    fn push(&mut self, stage: &mut Stage<'_>, mut entry: Entry) {
         // A channel without a past counts from the wall clock, so that a process that has lost its
         // checkpoint still goes on above everything it ever listed (S-70).
         let secs = stage.now.wall.as_micros().max(0) as u64 / 1_000_000;
@@ -198,6 +198,10 @@ impl Publisher {
         }
         self.window.push_back(entry);
         self.dirty = true;
+        // Only where nothing of it could be listed for a long time.
+        if self.window.len() > config::MAX_WINDOW && self.in_flight.is_none() {
+            self.remove_first(stage);
+        }
     }
 
     fn fit_target_duration(&mut self, stage: &mut Stage<'_>, duration: Span) {
@@ -372,7 +376,7 @@ impl Publisher {
     }
 
     /// Removes from the head what the window does not hold, and never so much that less than three
-    /// target durations stay (S-06, S-07).
+    /// target durations stay (S-06, S-07), but for lists that would grow without end.
     fn trim(&mut self, stage: &mut Stage<'_>) {
         let least = self.target_duration.unwrap_or_default() * 3;
         let mut duration: Span = self.window.iter().map(|entry| entry.segment.duration).sum();
@@ -381,7 +385,9 @@ impl Publisher {
                 break;
             };
             let rest = duration.saturating_sub(first.segment.duration);
-            if rest < least {
+            // What came in one go is listed in one go; where nothing can be listed, it is lost.
+            let awaited = first.seen == Seen::Never && self.trouble.is_none();
+            if (rest < least || awaited) && self.window.len() <= config::MAX_WINDOW {
                 break;
             }
             duration = rest;
@@ -404,7 +410,15 @@ impl Publisher {
                 cause: HoleCause::NotPublished,
             });
         }
-        self.removed.push(entry);
+        match (entry.seen, &entry.stored) {
+            // No viewer can know it: nothing has to wait for a version without it.
+            (Seen::Never, Some(stored)) => {
+                let now = stage.now.monotonic;
+                self.retention.retire(stored.object.clone(), now);
+            }
+            (Seen::Never, None) => {}
+            (Seen::Maybe | Seen::Surely, _) => self.removed.push(entry),
+        }
     }
 
     fn publish(&mut self, stage: &mut Stage<'_>, position: Option<SavedPosition>) {

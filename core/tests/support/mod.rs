@@ -269,8 +269,17 @@ impl Bench {
                     generation: get.generation,
                     source: get.source,
                 });
-                let taken = (self.segment)(now, &get.url);
-                let at = now + taken.as_ref().copied().unwrap_or(20_000);
+                let whole = get.limits.whole;
+                let in_time = |taken| match taken > whole.as_micros() {
+                    true => Err(FetchError::WholeTimeout(whole)),
+                    false => Ok(taken),
+                };
+                let taken = (self.segment)(now, &get.url).and_then(in_time);
+                let waited = match taken {
+                    Err(FetchError::WholeTimeout(_)) => whole.as_micros(),
+                    _ => 20_000,
+                };
+                let at = now + taken.as_ref().copied().unwrap_or(waited);
                 let outcome = taken.map(|_| StoredSegment {
                     length: 1_000,
                     hash: hash(&(self.content)(now, &get.url)),
