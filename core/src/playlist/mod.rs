@@ -1,6 +1,6 @@
 //! Hostile text to a model that cannot be wrong, and back.
 //!
-//! [`parse`] reads what an origin sent; [`render`] writes what viewers get. Between them stands the
+//! [`parse`] reads what an origin sent; [`render()`] writes what viewers get. Between them stands the
 //! model of this file: lossless (every line of an accepted body is a field or is kept as it came),
 //! in integer time, with byte ranges, keys, init sections and dates resolved per segment, so that a
 //! segment can be taken out of its list and put into another one.
@@ -92,7 +92,7 @@ impl Playlist {
 /// A list of segments (RFC 8216 4.3.3).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MediaPlaylist {
-    /// `EXT-X-VERSION` as it was stated. [`render`] writes [`required_version`] instead.
+    /// `EXT-X-VERSION` as it was stated. [`render()`] writes [`required_version`] instead.
     pub version: Option<u64>,
     /// `EXT-X-TARGETDURATION`: whole seconds, at least 1 (RFC 8216 4.3.3.1).
     pub target_duration: Span,

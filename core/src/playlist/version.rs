@@ -14,7 +14,7 @@ const MAP: u64 = 6;
 const VARIABLES: u64 = 8;
 const QUERY_VARIABLES: u64 = 11;
 
-/// The version that [`render`](super::render) states for this list: what it uses and no more
+/// The version that [`render`](super::render()) states for this list: what it uses and no more
 /// (rule S-29). At least 3 where there is a segment, since durations are written with decimals.
 pub fn required_version(playlist: &MediaPlaylist) -> u64 {
     let used = used_version(playlist);

@@ -87,8 +87,8 @@ fn s_21_dates_are_written_in_utc_and_exactly() {
     );
     assert_eq!(written(i64::MAX), None);
     assert_eq!(written(i64::MIN), None);
-    // Every day of 800 years, with all kinds of leap years.
-    for day in -150_000..150_000 {
+    // Each day of 500 years, with all kinds of leap years.
+    for day in -91_000..91_000 {
         let moment = day * DAY + 1;
         assert_eq!(at(&written(moment).unwrap()), Some(moment));
     }

@@ -9,6 +9,7 @@ mod keys;
 mod multivariant;
 mod render;
 mod segments;
+mod stored;
 
 use super::*;
 

@@ -363,3 +363,40 @@ fn long_lists_are_read_in_pieces_without_a_seam() {
     assert!(playlist.end_list);
     assert_eq!(texts(&playlist.tail), ["#EXT-X-CUE:end"]);
 }
+
+/// Shapes that cost the most per byte, at a quarter of the limits. Nothing is measured here: what
+/// grows with the square of the body would not end.
+#[test]
+fn c_63_the_costliest_bodies_are_read() {
+    let many =
+        |count: usize, line: &dyn Fn(usize) -> String| -> String { (0..count).map(line).collect() };
+    let segment = "#EXTINF:1\na\n";
+    let short = list(&segment.repeat(12_000));
+    assert_eq!(short.segments.len(), 12_000);
+    assert_eq!(list(&"#\n".repeat(24_000)).tail.len(), 24_000);
+
+    let rotating = |number: usize| {
+        let key = format!(
+            "#EXT-X-KEY:METHOD=X,URI=\"k\",KEYFORMAT=\"{}\",N={number}",
+            number % 16
+        );
+        format!("{key}\n#EXT-X-MAP:URI=\"{number}\"\n{segment}")
+    };
+    let keys = list(&many(4_000, &rotating));
+    assert_eq!(keys.segments[3_999].keys.len(), 16);
+
+    let attributes = many(100, &|number| format!("A{number}=1,"));
+    let ranges = format!("#EXT-X-DATERANGE:{attributes}\n").repeat(1_000);
+    assert_eq!(
+        list(&format!("{ranges}{segment}")).segments[0].tags.len(),
+        1_000
+    );
+
+    // Lines of the head among lines that do not belong there.
+    let mixed = "#EXT-X-CUE-IN\n#x\n#EXT-X-DEFINE:NAME=\"a\",VALUE=\"b\"\n".repeat(8_000);
+    let mixed = list(&format!("{mixed}{segment}"));
+    assert_eq!(
+        (mixed.head.len(), mixed.segments[0].tags.len()),
+        (16_000, 8_000)
+    );
+}
