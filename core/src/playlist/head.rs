@@ -282,7 +282,7 @@ fn read_type(line: &Line<'_>, flaws: &mut Flaws) -> Option<PlaylistType> {
 }
 
 fn read_flag(line: &Line<'_>, flaws: &mut Flaws) -> bool {
-    if !line.value(flaws).is_empty() {
+    if line.has_value(flaws) {
         flaws.note(FlawKind::ValueOnFlag, line);
     }
     true

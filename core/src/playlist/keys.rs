@@ -11,7 +11,8 @@ use std::sync::Arc;
 const QUOTED: [&str; 4] = ["URI", "KEYFORMAT", "KEYFORMATVERSIONS", "BYTERANGE"];
 const PLAIN: [&str; 2] = ["METHOD", "IV"];
 
-/// The keys that apply to what comes next, and whether each has applied to anything yet.
+/// The keys that apply to what comes next, and whether each has applied to anything
+/// since it was stated last.
 #[derive(Debug)]
 pub(super) struct KeysInForce {
     slots: Vec<Slot>,
@@ -82,7 +83,10 @@ impl KeysInForce {
             .find(|slot| slot.keyformat == keyformat)
         {
             // Many packagers state the key again for each segment; nothing changes then.
-            Some(slot) if slot.key == key => return Ok(()),
+            Some(slot) if slot.key == key => {
+                slot.used = false;
+                return Ok(());
+            }
             Some(slot) => {
                 if !slot.used {
                     flaws.note(FlawKind::UnusedTag, line);
@@ -110,11 +114,11 @@ impl KeysInForce {
 
     /// The keys for a segment or a MAP that stands here.
     pub(super) fn use_now(&mut self) -> Arc<[Key]> {
-        if let Some(shared) = &self.shared {
-            return shared.clone();
-        }
         for slot in &mut self.slots {
             slot.used = true;
+        }
+        if let Some(shared) = &self.shared {
+            return shared.clone();
         }
         let keys: Arc<[Key]> = self.slots.iter().map(|slot| slot.key.clone()).collect();
         self.shared = Some(keys.clone());

@@ -217,6 +217,15 @@ impl<'a> Line<'a> {
         rest.strip_prefix(':').unwrap_or(rest)
     }
 
+    /// Whether a tag that takes no value has one, if only a colon. Blanks behind it are noted.
+    pub(super) fn has_value(&self, flaws: &mut Flaws) -> bool {
+        let bare = trim(self.text);
+        if bare.len() != self.text.len() {
+            flaws.note(FlawKind::BlankAroundValue, self);
+        }
+        bare.len() > 1 + name_length(&bare[1..])
+    }
+
     /// The value of a tag without the blanks around it, which are noted.
     pub(super) fn value(&self, flaws: &mut Flaws) -> &'a str {
         let raw = self.raw_value();

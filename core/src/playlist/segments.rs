@@ -143,7 +143,7 @@ impl<'a, 'b> Builder<'a, 'b> {
     }
 
     fn take_flag(&mut self, line: &Line<'a>, is_repeated: bool) {
-        if !line.value(&mut self.flaws).is_empty() {
+        if line.has_value(&mut self.flaws) {
             self.flaws.note(FlawKind::ValueOnFlag, line);
         }
         if is_repeated {

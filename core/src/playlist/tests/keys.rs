@@ -64,6 +64,11 @@ fn c_29_a_key_that_is_replaced_before_it_applies_is_said() {
     ));
     assert_eq!(scopes(&playlist), [["AES-128 b"]]);
     assert_eq!(flaws(&playlist), [FlawKind::UnusedTag]);
+    let key = "#EXT-X-KEY:METHOD=AES-128,URI=\"a\"\n";
+    let ended = list(&format!(
+        "{key}{SEGMENT}{key}#EXT-X-KEY:METHOD=NONE\n{SEGMENT}"
+    ));
+    assert_eq!(flaws(&ended), [FlawKind::UnusedTag]);
 }
 
 #[test]

@@ -319,6 +319,14 @@ fn gap_and_discontinuity_belong_to_one_segment() {
     let playlist = list("#EXT-X-GAP\n#EXTINF:6,\na\n#EXTINF:6,\nb\n");
     let gaps = playlist.segments.iter().map(|segment| segment.gap);
     assert_eq!(gaps.collect::<Vec<_>>(), [true, false]);
+    for (gap, flaw) in [
+        ("GAP:", FlawKind::ValueOnFlag),
+        ("GAP ", FlawKind::BlankAroundValue),
+    ] {
+        let playlist = list(&format!("#EXT-X-{gap}\n#EXTINF:6,\na\n"));
+        assert!(playlist.segments[0].gap);
+        assert_eq!(flaws(&playlist), [flaw]);
+    }
 }
 
 #[test]
