@@ -14,6 +14,7 @@ pub mod queue;
 pub mod replay;
 pub mod report;
 pub mod rng;
+pub mod scenario;
 pub mod shrink;
 pub mod store;
 pub mod sweep;

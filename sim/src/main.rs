@@ -12,7 +12,7 @@ use hls_relay_core::time::Span;
 use hls_relay_sim::plan::Plan;
 use hls_relay_sim::sweep::{CENSUS_FROM, Sweep, Swept};
 use hls_relay_sim::world::{Options, Outcome, World};
-use hls_relay_sim::{draw, replay, report, shrink, words};
+use hls_relay_sim::{draw, replay, report, scenario, shrink, words};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -71,6 +71,12 @@ enum What {
         /// Where the smaller plan is written.
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
+    },
+    /// Run scenarios; UPDATE_SCENARIOS=1 rewrites what they expect.
+    Scenario {
+        /// The scripts.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
     },
     /// Run a journal through the core and stop at the first difference.
     Replay {
@@ -154,6 +160,7 @@ fn main() -> ExitCode {
         }
         What::Twice { which } => twice(&which),
         What::Shrink { which, out } => shrink_plan(&which, out),
+        What::Scenario { files } => scenarios(&files),
         What::Replay { file, until, trace } => replay_file(&file, until, trace),
         What::Bench => bench(),
     };
@@ -171,6 +178,7 @@ fn run(which: &Which, trace: bool, journal: Option<PathBuf>, digest: bool) -> Re
     let options = Options {
         trace,
         journal: journal.is_some(),
+        story: false,
     };
     let outcome = World::new(plan.clone(), options).run();
     outcome.trace.iter().for_each(|line| println!("{line}"));
@@ -276,6 +284,35 @@ fn shrink_plan(which: &Which, out: Option<PathBuf>) -> Result<(), String> {
         "{}\n{runs} runs: from {from} things to {to}",
         report::failure(&small, &how)
     ))
+}
+
+fn scenarios(files: &[PathBuf]) -> Result<(), String> {
+    let rewrite = std::env::var("UPDATE_SCENARIOS").is_ok();
+    let mut failures = String::new();
+    for file in files {
+        let text = read(file)?;
+        match scenario::run(&text) {
+            Err(why) => failures.push_str(&format!("{}: {why}\n", file.display())),
+            Ok(told) if told == text => println!("{}: as expected", file.display()),
+            Ok(told) if rewrite => write(file, &told)?,
+            Ok(told) => {
+                let differs = told
+                    .lines()
+                    .zip(text.lines())
+                    .find(|(got, wanted)| got != wanted);
+                let (got, wanted) = differs.unwrap_or(("(longer or shorter)", ""));
+                failures.push_str(&format!(
+                    "{}: the story differs\n  expected {wanted}\n  got      {got}\n",
+                    file.display()
+                ));
+            }
+        }
+    }
+    if failures.is_empty() {
+        Ok(())
+    } else {
+        Err(failures)
+    }
 }
 
 fn replay_file(file: &Path, until: Option<u64>, trace: bool) -> Result<(), String> {

@@ -15,6 +15,7 @@ pub fn failure(plan: &Plan, how: &str) -> String {
         Options {
             trace: true,
             journal: false,
+            story: false,
         },
     )
     .run();

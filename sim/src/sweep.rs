@@ -106,6 +106,7 @@ fn one(plan: &Plan) -> One {
         Options {
             journal: twice,
             trace: false,
+            story: false,
         },
     )
     .run();

@@ -38,6 +38,8 @@ pub struct Options {
     pub trace: bool,
     /// Every step as a journal.
     pub journal: bool,
+    /// What the operator and the viewers see, in words, until the world is healed.
+    pub story: bool,
 }
 
 /// What came of a run.
@@ -57,6 +59,8 @@ pub struct Outcome {
     pub trace: Vec<String>,
     /// The journal, where it was asked for.
     pub journal: String,
+    /// What operator and viewers saw, where it was asked for.
+    pub story: Vec<String>,
     /// What viewers suffered.
     pub suffered: Vec<crate::player::Suffered>,
     /// Segments offered and published.
@@ -143,6 +147,7 @@ pub struct World {
     census: Census,
     trace: Vec<String>,
     journal: String,
+    story: Vec<String>,
     over: bool,
 }
 
@@ -189,6 +194,7 @@ impl World {
             census: Census::default(),
             trace: Vec::new(),
             journal: String::new(),
+            story: Vec::new(),
             over: false,
             plan,
             options,
@@ -210,6 +216,7 @@ impl World {
             census: self.census,
             trace: self.trace,
             journal: self.journal,
+            story: self.story,
             suffered: self.players.iter().map(|player| player.suffered).collect(),
             totals: self.ledger.totals,
         }
@@ -365,6 +372,7 @@ impl World {
             .iter()
             .for_each(|command| self.census.command(command));
         self.ledger.commands(&commands);
+        self.tell(&commands);
         self.schedule_wake();
         let carried = self.carry_all(&commands);
         self.commands = commands;
@@ -396,6 +404,23 @@ impl World {
                 digest: journal::digest_of(commands),
             };
             self.journal.push_str(&journal::encode_record(&record));
+        }
+    }
+
+    /// What the operator is told.
+    fn tell(&mut self, commands: &[Command]) {
+        for command in commands {
+            if let Command::Notify(notice) = command {
+                self.tell_line(&notice.to_string());
+            }
+        }
+    }
+
+    fn tell_line(&mut self, line: &str) {
+        if self.options.story && self.now.since(Timestamp::default()) < self.plan.healed_at {
+            let millis = self.now.as_micros() / 1_000;
+            let (secs, millis) = (millis / 1_000, millis % 1_000);
+            self.story.push(format!("{secs:>4}.{millis:03} {line}"));
         }
     }
 

@@ -214,6 +214,35 @@ impl Ledger {
         Ok(())
     }
 
+    /// A version in one line, each segment by what it is.
+    pub fn story(&self, version: &Version) -> String {
+        let mut line = format!(
+            "list from {} discontinuity {}:",
+            version.media_sequence, version.discontinuity_sequence
+        );
+        for listed in &version.segments {
+            line.push_str(if listed.discontinuity { " / " } else { " " });
+            let name = ObjectName(Arc::clone(&listed.uri));
+            match self.objects.get(&name) {
+                Some(stored) if !listed.gap => {
+                    let MediaKey {
+                        origin,
+                        run,
+                        number,
+                    } = stored.key;
+                    let letter = char::from(b'a' + u8::try_from(origin % 26).unwrap_or(0));
+                    let marks = "'".repeat(run as usize);
+                    line.push_str(&format!("{letter}{marks}{number}"));
+                }
+                Some(_) | None => line.push('~'),
+            }
+        }
+        if version.ended {
+            line.push_str(" end");
+        }
+        line
+    }
+
     /// The media of the newest listed segment.
     pub fn newest(&self) -> Option<(MediaKey, MediaRef)> {
         self.last.map(|stored| (stored.key, stored.media))
@@ -379,7 +408,14 @@ impl Ledger {
         let Some(offer) = self.offers.get(&key) else {
             return Ok(());
         };
-        if offer.failures == 0 {
+        // Behind segments in trouble it may never have been its turn.
+        let trouble = self
+            .offers
+            .range(..key)
+            .rev()
+            .take(16)
+            .any(|(_, it)| it.failures > 0);
+        if offer.failures == 0 && !trouble {
             return broken(
                 "ledger: nothing is lost without a reason",
                 format!(

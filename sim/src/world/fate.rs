@@ -162,6 +162,7 @@ impl World {
             }
         }
         let spec = Arc::new(spec_of(&self.plan, &self.fate.channel));
+        self.tell_line(&format!("-- wish: {change:?}"));
         self.wish = Configure {
             revision: self.wish.revision + 1,
             desired,
@@ -216,6 +217,7 @@ impl World {
     pub(super) fn end(&mut self, number: usize) -> Held {
         let end = self.plan.ends[number];
         self.process = None;
+        self.tell_line(&format!("-- the process ends: {:?}", end.how));
         self.store.crash(self.plan.store.kind);
         if self.plan.store.kind == StoreKind::Memory {
             self.keep.memory_lost();
@@ -268,6 +270,9 @@ impl World {
 
     /// The faults are over: from here on the channel must get well.
     pub(super) fn heal(&mut self) -> Held {
+        if let Some(version) = self.store.playlist.clone().filter(|_| self.options.story) {
+            self.story.extend(version.text.lines().map(str::to_owned));
+        }
         self.fate
             .controls
             .iter_mut()

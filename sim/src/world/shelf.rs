@@ -218,6 +218,10 @@ impl World {
         self.ledger.visible(self.now, &version, &self.origins)?;
         checkpoint_agrees(publish, &version)?;
         self.excuses = Default::default();
+        if self.options.story {
+            let line = self.ledger.story(&version);
+            self.tell_line(&line);
+        }
         self.store.playlist = Some(version);
         Ok(())
     }

@@ -1,0 +1,452 @@
+//! A world as a readable script: what there is, what goes wrong, and what is expected of it.
+//!
+//! ```text
+//! # The playlist is frozen for twenty seconds
+//! origin target 4 window 6
+//! run 60
+//! at 20 for 20 origin 0 freeze
+//! ----
+//! …the story as it must be, rewritten with UPDATE_SCENARIOS=1
+//! ```
+//! One thing a line, before the line of dashes; after it the story: what the operator was told, and
+//! every version that viewers saw. In a version each segment is called by what it is: the letter of
+//! its origin, a mark for each restart of that origin, its number there. `~` is a gap, `/` a
+//! discontinuity. The last version stands there in full.
+
+use crate::origin::{
+    ConnectionFault, EncoderFault, Fault, FaultKind, Names, Naming, OriginSpec, PlaylistFault,
+    Requests, SegmentDurations, SegmentFault, TextFault, ViewFault, Which,
+};
+use crate::plan::{
+    Change, ChannelPlan, Control, EndKind, MOMENTS, NetworkFault, NetworkFaultKind, Plan,
+    ProcessEnd, WakePlan, When,
+};
+use crate::store::{StoreFault, StoreFaultKind, StoreKind, StorePlan, StoreWork};
+use crate::world::{Options, World};
+use hls_relay_core::config::{HolePolicy, ReloadPolicy};
+use hls_relay_core::time::Span;
+
+/// What parts a script from its story.
+const DASHES: &str = "----";
+/// After the story the world goes on healed for so long, so that getting well is checked too.
+const AFTERWARDS: Span = Span::from_secs(100);
+
+/// Runs a scenario; gives its text with the story as it is.
+pub fn run(text: &str) -> Result<String, String> {
+    let script = text
+        .split(&format!("{DASHES}\n"))
+        .next()
+        .unwrap_or_default();
+    let plan = parse(script)?;
+    let options = Options {
+        story: true,
+        ..Options::default()
+    };
+    let outcome = World::new(plan, options).run();
+    if let Some(failure) = outcome.failure {
+        let at = failure.at.as_millis();
+        return Err(format!("at {at} ms: {}", failure.violation));
+    }
+    let mut told = format!("{script}{DASHES}\n");
+    for line in outcome.story {
+        told.push_str(&line);
+        told.push('\n');
+    }
+    Ok(told)
+}
+
+/// Reads a script.
+pub fn parse(script: &str) -> Result<Plan, String> {
+    let mut plan = empty();
+    for (number, line) in script.lines().enumerate() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let mut words = Words(&words);
+        line_of(&mut plan, &mut words)
+            .and_then(|()| words.end())
+            .map_err(|why| format!("line {}: {why}: {line}", number + 1))?;
+    }
+    if plan.channel.sources.is_empty() {
+        plan.channel.sources = (0..plan.origins.len()).collect();
+    }
+    Ok(plan)
+}
+
+fn empty() -> Plan {
+    Plan {
+        seed: 1,
+        healed_at: Span::from_secs(60),
+        stop_at: Span::from_secs(60) + AFTERWARDS,
+        origins: Vec::new(),
+        channel: ChannelPlan {
+            sources: Vec::new(),
+            window: 6,
+            hole: HolePolicy::Gap,
+            reload: ReloadPolicy::LastSegment,
+        },
+        controls: Vec::new(),
+        store: StorePlan {
+            kind: StoreKind::Memory,
+            latency: Span::from_millis(5),
+            jitter: Span::ZERO,
+            faults: Vec::new(),
+        },
+        ends: Vec::new(),
+        wakes: WakePlan::default(),
+        network: Vec::new(),
+        players: vec![Span::from_secs(10)],
+    }
+}
+
+fn line_of(plan: &mut Plan, words: &mut Words<'_>) -> Result<(), String> {
+    match words.next_or("#") {
+        "#" => {
+            words.0 = &[];
+            Ok(())
+        }
+        "origin" => origin(plan, words),
+        "channel" => channel(plan, words),
+        "store" => {
+            plan.store.kind = match words.word()? {
+                "memory" => StoreKind::Memory,
+                "directory" => StoreKind::Directory,
+                other => return Err(format!("no such store: {other}")),
+            };
+            Ok(())
+        }
+        "run" => {
+            plan.healed_at = words.seconds()?;
+            plan.stop_at = plan.healed_at + AFTERWARDS;
+            Ok(())
+        }
+        "at" => at(plan, words),
+        other if other.starts_with('#') => {
+            words.0 = &[];
+            Ok(())
+        }
+        other => Err(format!("unknown word {other}")),
+    }
+}
+
+fn origin(plan: &mut Plan, words: &mut Words<'_>) -> Result<(), String> {
+    let number = plan.origins.len();
+    let mut spec = OriginSpec {
+        seed: number as u64 + 1,
+        hosts: vec![format!("origin{number}.test"), format!("edge{number}.test")],
+        latency: Span::from_millis(20),
+        publish_delay: Span::from_millis(100 + 50 * number as u64),
+        ..OriginSpec::default()
+    };
+    let mut segment = None;
+    while let Some(word) = words.next() {
+        match word {
+            "target" => spec.target_duration = words.number()?,
+            "segment" => segment = Some(words.seconds()?),
+            "window" => spec.window = words.number()?,
+            "numbers" => spec.media_sequence = words.number()?,
+            "date-times" => spec.program_date_time = true,
+            "folders" => spec.naming = Naming::RunFolder,
+            "tokens" => spec.rotating_tokens = true,
+            "etag" => spec.etag = true,
+            other => return Err(format!("unknown word {other}")),
+        }
+    }
+    let whole = Span::from_secs(spec.target_duration);
+    spec.durations = SegmentDurations::Constant(segment.unwrap_or(whole));
+    spec.backlog = spec.window;
+    plan.origins.push(spec);
+    Ok(())
+}
+
+fn channel(plan: &mut Plan, words: &mut Words<'_>) -> Result<(), String> {
+    while let Some(word) = words.next() {
+        match word {
+            "window" => plan.channel.window = words.number()? as usize,
+            "hole" => plan.channel.hole = hole(words.word()?)?,
+            "strict" => plan.channel.reload = ReloadPolicy::TargetDuration,
+            "source" => plan.channel.sources.push(words.number()? as usize),
+            other => return Err(format!("unknown word {other}")),
+        }
+    }
+    Ok(())
+}
+
+fn hole(word: &str) -> Result<HolePolicy, String> {
+    match word {
+        "gap" => Ok(HolePolicy::Gap),
+        "discontinuity" => Ok(HolePolicy::Discontinuity),
+        other => Err(format!("no such policy: {other}")),
+    }
+}
+
+/// `at TIME [for TIME] [when MOMENT] …`
+fn at(plan: &mut Plan, words: &mut Words<'_>) -> Result<(), String> {
+    let mut when = When::at(words.seconds()?);
+    let mut length = Span::from_millis(1);
+    loop {
+        let what = words.word()?;
+        let until = when.after + length;
+        match what {
+            "for" => length = words.seconds()?,
+            "when" => when.moment = Some(moment(words.word()?)?),
+            "origin" => {
+                let origin = words.number()? as usize;
+                let kind = fault(words)?;
+                let spec = plan.origins.get_mut(origin).ok_or("no such origin")?;
+                let from = when.after;
+                spec.faults.push(Fault { from, until, kind });
+                return Ok(());
+            }
+            "refused" => {
+                let origin = words.number()? as usize;
+                let (from, kind) = (when.after, NetworkFaultKind::Refused);
+                plan.network.push(NetworkFault {
+                    from,
+                    until,
+                    origin,
+                    kind,
+                });
+                return Ok(());
+            }
+            "store" => {
+                let (on, kind) = (store_work(words.word()?)?, store_fault(words)?);
+                let from = when.after;
+                plan.store.faults.push(StoreFault {
+                    from,
+                    until,
+                    on,
+                    kind,
+                });
+                return Ok(());
+            }
+            "kill" | "lose" | "shut-down" => {
+                let how = match what {
+                    "kill" => EndKind::Kill,
+                    "lose" => EndKind::KillAndLoseState,
+                    _ => EndKind::ShutDown,
+                };
+                let (commands, down) = (0, length);
+                plan.ends.push(ProcessEnd {
+                    when,
+                    commands,
+                    down,
+                    how,
+                });
+                return Ok(());
+            }
+            _ => {
+                let change = change(what, words)?;
+                plan.controls.push(Control { when, change });
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn moment(word: &str) -> Result<crate::plan::Moment, String> {
+    let named = |moment: &crate::plan::Moment| {
+        serde_json::to_value(moment).is_ok_and(|value| value == word)
+    };
+    MOMENTS
+        .into_iter()
+        .find(named)
+        .ok_or_else(|| format!("no such moment: {word}"))
+}
+
+fn change(word: &str, words: &mut Words<'_>) -> Result<Change, String> {
+    match word {
+        "start" => Ok(Change::Run),
+        "stop" => Ok(Change::Stop),
+        "sources" => {
+            let mut sources = Vec::new();
+            while !words.0.is_empty() {
+                sources.push(words.number()? as usize);
+            }
+            Ok(Change::Sources(sources))
+        }
+        "window" => Ok(Change::Window(words.number()? as usize)),
+        "hole" => Ok(Change::Hole(hole(words.word()?)?)),
+        "same" => Ok(Change::Nothing),
+        "outdated" => Ok(Change::Outdated),
+        other => Err(format!("unknown word {other}")),
+    }
+}
+
+fn store_work(word: &str) -> Result<StoreWork, String> {
+    match word {
+        "put" => Ok(StoreWork::Put),
+        "publish" => Ok(StoreWork::Publish),
+        "delete" => Ok(StoreWork::Delete),
+        "save" => Ok(StoreWork::Save),
+        "check" => Ok(StoreWork::Check),
+        "everything" => Ok(StoreWork::Everything),
+        other => Err(format!("no such work: {other}")),
+    }
+}
+
+fn store_fault(words: &mut Words<'_>) -> Result<StoreFaultKind, String> {
+    match words.word()? {
+        "slow" => Ok(StoreFaultKind::Slow(words.seconds()?)),
+        "failing" => Ok(StoreFaultKind::Failing),
+        "full" => Ok(StoreFaultKind::Full),
+        "reply-lost" => Ok(StoreFaultKind::ReplyLost),
+        other => Err(format!("no such fault: {other}")),
+    }
+}
+
+fn names(word: &str) -> Result<Names, String> {
+    match word {
+        "new" => Ok(Names::New),
+        "same" => Ok(Names::Same),
+        other => Err(format!("no such names: {other}")),
+    }
+}
+
+fn requests(word: &str) -> Result<Requests, String> {
+    match word {
+        "all" => Ok(Requests::All),
+        "playlists" => Ok(Requests::Playlist),
+        "segments" => Ok(Requests::Segments),
+        other => Err(format!("no such requests: {other}")),
+    }
+}
+
+fn fault(words: &mut Words<'_>) -> Result<FaultKind, String> {
+    Ok(match words.word()? {
+        "restart" => {
+            let (media_sequence, names) = (words.number()?, names(words.word()?)?);
+            EncoderFault::Restart {
+                media_sequence,
+                names,
+            }
+            .into()
+        }
+        "endlist" => {
+            let (media_sequence, names) = (words.number()?, names(words.word()?)?);
+            EncoderFault::EndList {
+                media_sequence,
+                names,
+            }
+            .into()
+        }
+        "jump" => EncoderFault::JumpAhead {
+            by: words.number()?,
+        }
+        .into(),
+        "discontinuity" => {
+            EncoderFault::DiscontinuityWithTimestampJump { ticks: 90_000_000 }.into()
+        }
+        "target" => {
+            let (target_duration, segment) = (words.number()?, words.seconds()?);
+            EncoderFault::TargetDurationChange {
+                target_duration,
+                segment,
+            }
+            .into()
+        }
+        "freeze" => ViewFault::Freeze.into(),
+        "backwards" => ViewFault::GoBackwards {
+            by: words.number()?,
+        }
+        .into(),
+        "two-edges" => ViewFault::TwoEdges {
+            lag: words.number()?,
+        }
+        .into(),
+        "not-utf8" => TextFault::NotUtf8.into(),
+        "bom" => TextFault::ByteOrderMark.into(),
+        "huge" => TextFault::HugeTags { bytes: 50_000_000 }.into(),
+        "playlist" => PlaylistFault::Status {
+            code: words.number()? as u16,
+        }
+        .into(),
+        "html" => PlaylistFault::Html200.into(),
+        "empty" => PlaylistFault::EmptyBody.into(),
+        "redirect-loop" => PlaylistFault::RedirectLoop.into(),
+        "redirect" => PlaylistFault::RedirectToOtherHost.into(),
+        "segment" => {
+            let (which, code) = (Which::Number(words.number()?), words.number()? as u16);
+            SegmentFault::Status { which, code }.into()
+        }
+        "segments" => {
+            let code = words.number()? as u16;
+            SegmentFault::Status {
+                which: Which::All,
+                code,
+            }
+            .into()
+        }
+        "late" => {
+            let (which, by) = (Which::Number(words.number()?), words.seconds()?);
+            SegmentFault::Late { which, by }.into()
+        }
+        "truncated" => SegmentFault::Truncated {
+            which: Which::Number(words.number()?),
+        }
+        .into(),
+        "drip" => {
+            let which = Which::Number(words.number()?);
+            SegmentFault::Drip {
+                which,
+                bytes_per_second: 1_000,
+            }
+            .into()
+        }
+        "reset" => ConnectionFault::Reset {
+            on: requests(words.word()?)?,
+        }
+        .into(),
+        "hang" => ConnectionFault::Hang {
+            on: requests(words.word()?)?,
+        }
+        .into(),
+        "slow" => {
+            let (on, by) = (requests(words.word()?)?, words.seconds()?);
+            ConnectionFault::Slow { on, by }.into()
+        }
+        other => return Err(format!("no such fault: {other}")),
+    })
+}
+
+/// The words of a line that are not read yet.
+struct Words<'a>(&'a [&'a str]);
+
+impl<'a> Words<'a> {
+    fn next(&mut self) -> Option<&'a str> {
+        let (first, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(first)
+    }
+
+    fn next_or(&mut self, other: &'a str) -> &'a str {
+        self.next().unwrap_or(other)
+    }
+
+    fn word(&mut self) -> Result<&'a str, String> {
+        self.next().ok_or_else(|| "a word is missing".to_owned())
+    }
+
+    fn number(&mut self) -> Result<u64, String> {
+        let word = self.word()?;
+        word.parse().map_err(|_| format!("not a number: {word}"))
+    }
+
+    fn seconds(&mut self) -> Result<Span, String> {
+        let word = self.word()?;
+        let (whole, part) = word.split_once('.').unwrap_or((word, ""));
+        let millis = format!("{part:0<3}");
+        match (whole.parse(), millis.parse()) {
+            (Ok(whole), Ok(millis)) if part.len() <= 3 => {
+                Ok(Span::from_secs(whole) + Span::from_millis(millis))
+            }
+            _ => Err(format!("not seconds: {word}")),
+        }
+    }
+
+    fn end(&self) -> Result<(), String> {
+        if self.0.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("left over: {}", self.0.join(" ")))
+        }
+    }
+}
