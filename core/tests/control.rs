@@ -239,3 +239,25 @@ fn a_shutdown_at_any_moment_skips_nothing() {
         assert!(relayed[..common] == all[..common], "at {step}");
     }
 }
+
+#[test]
+fn what_the_source_still_lists_after_a_restart_is_relayed_whole() {
+    for survives in [true, false] {
+        let mut run = Run::new(2 * SEC);
+        run.window = 20;
+        let list = run.clone();
+        let mut bench = Bench::new(Box::new(move |now, _| Ok(list.at(now))));
+        bench.now = 60 * SEC;
+        bench.run(spec(&[URL]));
+        bench.pass(90 * SEC);
+        bench.kill(2, survives);
+        bench.now = 110 * SEC;
+        bench.kill(3, survives);
+        bench.run(spec(&[URL]));
+        bench.pass(140 * SEC);
+        assert_eq!((bench.holes(), bench.discontinuities()), (0, 0));
+        let relayed = bench.checker.relayed();
+        let all = run.urls("http://origin.example/live/", 24..24 + relayed.len() as u64);
+        assert!(relayed.len() > 40 && relayed.into_iter().flatten().eq(&all));
+    }
+}

@@ -62,6 +62,8 @@ impl Relay {
                 Some((source, position)) if !saved.ended => {
                     lane = self.lane(stage, source, Role::Relaying);
                     self.appended = position.known.last().map(|id| (0, id.media_sequence));
+                    // Its first listing was the earlier process's: what follows is relayed whole.
+                    lane.listed = !position.known.is_empty();
                     lane.loader.restore(position.known, silence);
                 }
                 Some(_) | None => self.breaks = Some(Break::SwitchedSource),
