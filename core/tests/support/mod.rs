@@ -87,6 +87,10 @@ pub(crate) struct Bench {
     revision: u64,
 }
 
+pub(crate) fn seconds(secs: u64) -> hls_relay_core::time::Span {
+    hls_relay_core::time::Span::from_secs(secs)
+}
+
 pub(crate) fn spec(urls: &[&str]) -> Spec {
     Spec {
         sources: urls
