@@ -1,6 +1,11 @@
 //! Random faults, one after the other and at once, over a few minutes of a channel. The bench's
 //! checker looks at every version; here the rest: nothing is out of place, and it heals.
 
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "each question looks at a few of the faults"
+)]
+
 mod support;
 
 use hls_relay_core::event::{Desired, Event, FetchError, StoreError};
@@ -145,7 +150,7 @@ impl Plan {
                     let began = self.faults.iter().map(|it| it.0 * SEC);
                     at = at.min(began.filter(|it| *it <= now).max().unwrap_or(now));
                 }
-                Fault::ListIsOlder(by) if now / SEC % 3 == 0 => at -= by * self.micros,
+                Fault::ListIsOlder(by) if (now / SEC).is_multiple_of(3) => at -= by * self.micros,
                 _ => {}
             }
         }
@@ -156,7 +161,9 @@ impl Plan {
         for fault in self.now(now) {
             match fault {
                 Fault::SegmentsFail => return Err(FetchError::Status(503)),
-                Fault::SomeSegmentsFail(each) if url.len() as u64 + now / SEC % each == 0 => {
+                Fault::SomeSegmentsFail(each)
+                    if (url.len() as u64 + now / SEC).is_multiple_of(each) =>
+                {
                     return Err(FetchError::Truncated {
                         received: 1,
                         expected: 2,

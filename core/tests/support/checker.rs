@@ -251,11 +251,12 @@ impl Checker {
             (run.to_owned(), number)
         };
         let (mut breaks, mut last) = (0, None::<(String, i64)>);
-        // A discontinuity on a gap is one before what follows it, too.
-        let mut marked = false;
+        // A discontinuity on a gap, or on what no list could show, is one before what follows, too.
+        let (mut marked, mut counted) = (false, 0);
         let mut next = None;
         for (segment, content) in self.ever().zip(self.relayed()) {
-            marked |= segment.discontinuity;
+            let before = std::mem::replace(&mut counted, segment.discontinuity_sequence);
+            marked |= counted > before;
             // Numbers that no list could show, while the store refused: the numbers say it.
             let number = segment.media_sequence;
             let unseen = number - next.replace(number + 1).unwrap_or(number);
