@@ -54,7 +54,10 @@ async fn main() {
         };
         contest.push(late.boxed_local());
     }
-    let version = Command::new("ffmpeg").arg("-version").stdout(Stdio::null()).status();
+    let version = Command::new("ffmpeg")
+        .arg("-version")
+        .stdout(Stdio::null())
+        .status();
     if version.is_ok() {
         contest.push(ffmpeg(until).boxed_local());
     } else {

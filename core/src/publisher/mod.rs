@@ -529,13 +529,17 @@ impl Publisher {
             }
         }
         if version.ended && self.ended {
-            let longest = self
-                .window
-                .iter()
-                .map(|it| it.segment.duration + it.longest_playlist);
-            self.retention
-                .list_ended(now + longest.max().unwrap_or_default());
+            self.keep_closed_list_from(now);
         }
+    }
+
+    /// A closed list stays for as long as a player that loads it now needs it (S-46).
+    pub(crate) fn keep_closed_list_from(&mut self, now: Timestamp) {
+        let entries = self.window.iter();
+        let longest = entries
+            .map(|it| it.segment.duration + it.longest_playlist)
+            .max();
+        self.retention.list_ended(now + longest.unwrap_or_default());
     }
 
     /// When a closed list may be taken down; `None` while something else must happen first.
