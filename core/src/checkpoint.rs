@@ -30,6 +30,8 @@ pub struct Checkpoint {
     pub window: Vec<SavedEntry>,
     /// Removed from the playlist, still to be fetchable until then (S-09).
     pub retired: Vec<RetiredObject>,
+    /// Left the list in a version that may not have become visible.
+    pub leaving: Vec<LeavingObject>,
     /// Where in the source the last listed segment stood.
     pub position: Option<SavedPosition>,
 }
@@ -68,6 +70,15 @@ pub struct RetiredObject {
     pub object: ObjectName,
     /// Not deleted before.
     pub keep_until: WallTime,
+}
+
+/// An object whose time begins when the next version is visible.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeavingObject {
+    /// Its name.
+    pub object: ObjectName,
+    /// How long it stays from then on (RFC 8216 6.2.2).
+    pub keep_for: Span,
 }
 
 /// The position in a source.

@@ -150,9 +150,6 @@ pub const REMEMBERED_SEGMENTS: usize = 64;
 pub const SHUTDOWN_GRACE: Span = Span::from_secs(5);
 /// A publish that failed is tried again after this.
 pub const PUBLISH_RETRY: Span = Span::from_millis(500);
-/// A version is visible within this after it was sent, or it is not counted on: a successor keeps what
-/// left the list in it so much longer.
-pub const PUBLISH_PATIENCE: Span = Span::from_secs(10);
 /// A delete that failed is tried again after this: nothing waits for it but disk space.
 pub const DELETE_RETRY: Span = Span::from_secs(10);
 

@@ -434,7 +434,14 @@ impl Job {
             });
         }
         let wait = config::SEGMENT_RETRY * (1 << self.attempts.saturating_sub(1).min(16));
-        let wait = stage.rng.jittered(wait.min(target_duration.half()));
+        // What was too large once is worth few attempts.
+        let large = matches!(error, FetchError::TooLarge { .. });
+        let wait = if large {
+            target_duration
+        } else {
+            wait.min(target_duration.half())
+        };
+        let wait = stage.rng.jittered(wait);
         self.state = JobState::Waiting {
             retry_at: stage.now.monotonic + wait,
         };
@@ -451,8 +458,9 @@ fn find(listing: &Listing, number: u64) -> Option<&Offered> {
 /// Errors that the next attempt would meet again.
 fn hopeless(error: &FetchError) -> bool {
     match error {
-        FetchError::TooLarge { .. } | FetchError::BadUrl(_) | FetchError::PrivateAddress(_) => true,
-        FetchError::Status(_)
+        FetchError::BadUrl(_) | FetchError::PrivateAddress(_) => true,
+        FetchError::TooLarge { .. }
+        | FetchError::Status(_)
         | FetchError::Connect(_)
         | FetchError::FirstByteTimeout(_)
         | FetchError::WholeTimeout(_)

@@ -21,6 +21,7 @@ use crate::command::Command;
 use crate::config::Spec;
 use crate::event::{Desired, Event, FetchError, StoredSegment};
 use crate::ids::{Epoch, Generation, ObjectName, RequestId};
+use crate::loader::Pace;
 use crate::notice::{Break, Notice, Reason, State, StoreWork};
 use crate::processor::{Processed, process};
 use crate::publisher::Publisher;
@@ -56,8 +57,9 @@ pub struct Relay {
     active: Option<Lane>,
     next: Option<Lane>,
     last_switch: Option<Timestamp>,
-    /// Sources that were let go lately, by URL, and when they may be asked again.
-    paces: BTreeMap<Arc<str>, Timestamp>,
+    /// How sources that were let go are to be asked, by URL: a change of role here is no reason to ask
+    /// an origin faster.
+    paces: BTreeMap<Arc<str>, Pace>,
     /// The next segment that is appended follows a break of ours.
     breaks: Option<Break>,
     publisher: Publisher,
@@ -188,7 +190,10 @@ impl Relay {
 
     /// Does everything that is due, in the order in which a segment travels.
     fn advance(&mut self, stage: &mut Stage<'_>) {
-        self.publisher.ask_store(stage);
+        // Before anything is wanted it is not known what the store should hold.
+        if self.spec.is_some() {
+            self.publisher.ask_store(stage);
+        }
         if !self.publisher.is_asking_store() {
             self.advance_sources(stage);
             // What leaves the queue makes room for the next download.

@@ -20,6 +20,8 @@ const SLACK_SEGMENTS: u64 = 2;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct History {
     known: VecDeque<Identity>,
+    /// The run before: an edge that has not seen the restart may still list it.
+    former: VecDeque<Identity>,
     below: Option<Below>,
 }
 
@@ -57,7 +59,7 @@ impl History {
     pub(crate) fn restored(known: Vec<Identity>) -> Self {
         Self {
             known: known.into(),
-            below: None,
+            ..Self::default()
         }
     }
 
@@ -77,12 +79,18 @@ impl History {
         let (Some(first), Some(last)) = (list.first(), list.last()) else {
             return Verdict::Older { behind: 0 };
         };
-        let Some(newest) = self.known.back() else {
+        if self.known.is_empty() {
             self.remember(list, first.media_sequence);
             return Verdict::GoesOn {
                 first_new: first.media_sequence,
                 lost: None,
             };
+        }
+        if let Some(verdict) = self.former_run(list, target_duration) {
+            return verdict;
+        }
+        let Some(newest) = self.known.back() else {
+            return Verdict::Older { behind: 0 };
         };
         let next = newest.media_sequence.saturating_add(1);
         let verdict = if let Some((first_new, why)) = self.contradiction(list) {
@@ -100,12 +108,50 @@ impl History {
         match &verdict {
             Verdict::Older { .. } => {}
             Verdict::GoesOn { first_new, .. } => self.remember(list, *first_new),
-            Verdict::Restarted { first_new, .. } => {
-                self.known.clear();
+            Verdict::Restarted { first_new, why } => {
+                // Where a run uses the names of the one before, its lists cannot be told from it.
+                let former = std::mem::take(&mut self.known);
+                let told_apart = *why != Break::RestartedGrowth;
+                self.former = if told_apart { former } else { VecDeque::new() };
                 self.remember(list, *first_new);
             }
         }
         verdict
+    }
+
+    /// A list of the run before the present one, from an edge that has not seen the restart; unless it
+    /// grows on, and the source has gone back.
+    fn former_run(&mut self, list: &[Identity], target_duration: Span) -> Option<Verdict> {
+        let is_in = |run: &VecDeque<Identity>, it: &Identity| {
+            numbered(run, it.media_sequence).is_some_and(|known| known.is_same(it))
+        };
+        let shared = list.iter().rev().find(|it| is_in(&self.former, it))?;
+        if list.iter().any(|it| is_in(&self.known, it)) {
+            return None;
+        }
+        let first_new = shared.media_sequence + 1;
+        if self.has_grown(list, target_duration) {
+            let why = Break::JumpedAhead;
+            self.former = std::mem::take(&mut self.known);
+            self.remember(list, first_new);
+            return Some(Verdict::Restarted { first_new, why });
+        }
+        Some(Verdict::Older { behind: 1 })
+    }
+
+    /// Counts how much lists that are behind have grown: too much for a stale edge?
+    fn has_grown(&mut self, list: &[Identity], target_duration: Span) -> bool {
+        let last = list.last().map_or(0, |id| id.media_sequence);
+        let below = self.below.get_or_insert(Below {
+            last,
+            grown: Span::ZERO,
+        });
+        if last > below.last {
+            let grown = list.iter().filter(|id| id.media_sequence > below.last);
+            below.grown += grown.map(|id| id.duration).sum();
+            below.last = last;
+        }
+        below.grown >= config::stale_after(target_duration)
     }
 
     fn remember(&mut self, list: &[Identity], first_new: u64) {
@@ -122,17 +168,9 @@ impl History {
     /// The first number that names another segment than it did.
     fn contradiction(&self, list: &[Identity]) -> Option<(u64, Break)> {
         list.iter().find_map(|now| {
-            let why = differ(self.find(now.media_sequence)?, now)?;
+            let why = differ(numbered(&self.known, now.media_sequence)?, now)?;
             Some((now.media_sequence, why))
         })
-    }
-
-    /// The numbers rise, but not one by one: what was lost is not known.
-    fn find(&self, number: u64) -> Option<&Identity> {
-        let index = self
-            .known
-            .binary_search_by_key(&number, |id| id.media_sequence);
-        self.known.get(index.ok()?)
     }
 
     /// Segments were missed, or the source numbers anew from a higher number.
@@ -185,26 +223,42 @@ impl History {
                 why: Break::RestartedLower,
             };
         }
-        let below = self.below.get_or_insert(Below {
-            last,
-            grown: Span::ZERO,
-        });
-        if last > below.last {
-            let grown = list.iter().filter(|id| id.media_sequence > below.last);
-            below.grown += grown.map(|id| id.duration).sum();
-            below.last = last;
+        if self.proves_older(list) {
+            return self.older_than_known(last);
         }
-        if below.grown >= config::stale_after(target_duration) {
+        if self.has_grown(list, target_duration) {
             return Verdict::Restarted {
                 first_new: first,
                 why: Break::RestartedGrowth,
             };
         }
+        self.older_than_known(last)
+    }
+
+    /// Date-times that agree tell that these are the very segments known, however far behind.
+    fn proves_older(&self, list: &[Identity]) -> bool {
+        list.iter()
+            .filter(|now| now.date_time.is_some())
+            .any(|now| {
+                let known = numbered(&self.known, now.media_sequence);
+                known.is_some_and(|known| known.date_time.is_some())
+            })
+    }
+
+    fn older_than_known(&self, last: u64) -> Verdict {
         let newest = self.known.back().map_or(0, |id| id.media_sequence);
         Verdict::Older {
             behind: newest - last,
         }
     }
+}
+
+/// The segment of that number; where media was lost, numbers are missing.
+fn numbered(run: &VecDeque<Identity>, number: u64) -> Option<&Identity> {
+    let index = run
+        .binary_search_by_key(&number, |it| it.media_sequence)
+        .ok()?;
+    run.get(index)
 }
 
 /// How two identities of one number contradict each other.

@@ -31,6 +31,13 @@ pub(crate) use offer::{About, Listing, Offered, resolve};
 /// apart would be late (S-12). What is left is for the answer and the download.
 const LONGEST_WAIT: (u64, u64) = (7, 5);
 
+/// How a source may be asked, whoever asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Pace {
+    pub(crate) may_load_at: Timestamp,
+    target_duration: Option<Span>,
+}
+
 /// What reloads are timed by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Pacing {
@@ -183,16 +190,21 @@ impl Loader {
         self.next_load
     }
 
-    /// The source is not asked before, whoever asks: its pace goes on over a change of its role here.
-    pub(crate) fn may_load_at(&self) -> Timestamp {
-        let under_way = self
-            .in_flight
-            .map(|(_, sent)| sent + self.target_duration().half());
-        under_way.map_or(self.earliest, |at| at.max(self.earliest))
+    /// For whoever follows this source next.
+    pub(crate) fn pace(&self) -> Pace {
+        // What a load under way would have brought counts as a change.
+        let under_way = self.in_flight.map(|(_, sent)| sent + self.least_wait());
+        let may_load_at = under_way.map_or(self.earliest, |at| at.max(self.earliest));
+        Pace {
+            may_load_at,
+            target_duration: self.target_duration,
+        }
     }
 
-    pub(crate) fn not_before(&mut self, at: Timestamp) {
-        self.next_load = self.next_load.map(|next| next.max(at));
+    /// Goes on at the pace of whoever followed this source before.
+    pub(crate) fn keep_pace(&mut self, pace: Pace) {
+        self.next_load = self.next_load.map(|next| next.max(pace.may_load_at));
+        self.target_duration = self.target_duration.or(pace.target_duration);
     }
 
     /// Stops loading; the completion of what is under way will be nobody's.
@@ -484,16 +496,7 @@ impl Loader {
             return;
         }
         let target_duration = self.target_duration();
-        // A segment that is longer than its list allows is no measure: it would stop the channel.
-        let longest = target_duration + Span::from_millis(500);
-        let last = self
-            .pacing
-            .map_or(target_duration, |pacing| pacing.last.min(longest));
-        let least = match self.reload {
-            ReloadPolicy::LastSegment => last.max(target_duration.half()),
-            ReloadPolicy::TargetDuration => last.max(target_duration),
-        };
-        self.earliest = sent + least;
+        self.earliest = sent + self.least_wait();
         let latest = sent + target_duration.scaled(LONGEST_WAIT.0, LONGEST_WAIT.1);
         // An older list teaches nothing, and what it lacks may stand in the very next answer.
         let regular = self.pacing.filter(|pacing| pacing.regular && !self.older);
@@ -505,6 +508,21 @@ impl Loader {
             }
             None => self.earliest,
         });
+    }
+
+    /// After a change: the last segment's duration and half a target duration, or, strictly, the target
+    /// duration.
+    fn least_wait(&self) -> Span {
+        let target_duration = self.target_duration();
+        // A segment that is longer than its list allows is no measure: it would stop the channel.
+        let longest = target_duration + Span::from_millis(500);
+        let last = self
+            .pacing
+            .map_or(target_duration, |pacing| pacing.last.min(longest));
+        match self.reload {
+            ReloadPolicy::LastSegment => last.max(target_duration.half()),
+            ReloadPolicy::TargetDuration => last.max(target_duration),
+        }
     }
 
     fn say_flaws(&mut self, stage: &mut Stage<'_>, flaws: &[Flaw]) {

@@ -9,7 +9,7 @@ mod restore;
 mod retention;
 
 use crate::checkpoint::{
-    CHECKPOINT_FORMAT, Checkpoint, Identity, SavedEntry, SavedObject, SavedPosition,
+    CHECKPOINT_FORMAT, Checkpoint, Identity, LeavingObject, SavedEntry, SavedObject, SavedPosition,
 };
 use crate::command::{Command, Publish};
 use crate::config::{self, HolePolicy};
@@ -49,7 +49,7 @@ pub(crate) struct Publisher {
     dirty: bool,
     in_flight: Option<Version>,
     /// Left the list in a version that is not known to be visible.
-    removed: Vec<Entry>,
+    leaving: Vec<LeavingObject>,
     retry_at: Option<Timestamp>,
     /// The last version with a new segment became visible then.
     last_grown: Option<Timestamp>,
@@ -115,12 +115,15 @@ impl Publisher {
             begins_run: false,
             dirty: false,
             in_flight: None,
-            removed: Vec::new(),
+            leaving: Vec::new(),
             retry_at: None,
             last_grown: None,
             catching_up: false,
             retention: Retention::default(),
-            restoring: None,
+            // Whatever a process before left in the store is looked at first.
+            restoring: Some(Restoring::Unasked {
+                again_at: Timestamp::default(),
+            }),
             trouble: None,
             listed_at: None,
             delay: None,
@@ -304,7 +307,8 @@ impl Publisher {
                     identity: entry.identity.clone(),
                 })
                 .collect(),
-            retired: self.retention.saved(stage.now, &self.removed),
+            retired: self.retention.saved(stage.now),
+            leaving: self.leaving.clone(),
             position,
         }
     }
@@ -410,14 +414,15 @@ impl Publisher {
                 cause: HoleCause::NotPublished,
             });
         }
-        match (entry.seen, &entry.stored) {
+        let Some(stored) = entry.stored else { return };
+        let object = stored.object;
+        match entry.seen {
             // No viewer can know it: nothing has to wait for a version without it.
-            (Seen::Never, Some(stored)) => {
-                let now = stage.now.monotonic;
-                self.retention.retire(stored.object.clone(), now);
+            Seen::Never => self.retention.retire(object, stage.now.monotonic),
+            Seen::Maybe | Seen::Surely => {
+                let keep_for = entry.segment.duration + entry.longest_playlist;
+                self.leaving.push(LeavingObject { object, keep_for });
             }
-            (Seen::Never, None) => {}
-            (Seen::Maybe | Seen::Surely, _) => self.removed.push(entry),
         }
     }
 
@@ -518,18 +523,16 @@ impl Publisher {
                 self.generation = entry.generation;
             }
         }
-        let removed = std::mem::take(&mut self.removed);
-        for entry in removed {
-            let keep_for = match entry.seen {
-                Seen::Never => Span::ZERO,
-                Seen::Maybe | Seen::Surely => entry.segment.duration + entry.longest_playlist,
-            };
-            if let Some(stored) = entry.stored {
-                self.retention.retire(stored.object, now + keep_for);
-            }
-        }
+        self.let_go(now);
         if version.ended && self.ended {
             self.keep_closed_list_from(now);
+        }
+    }
+
+    /// No visible version lists these any more: their time begins.
+    fn let_go(&mut self, now: Timestamp) {
+        for LeavingObject { object, keep_for } in self.leaving.drain(..) {
+            self.retention.retire(object, now + keep_for);
         }
     }
 

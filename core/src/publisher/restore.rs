@@ -55,6 +55,7 @@ impl Publisher {
             })
             .collect();
         self.retention = Retention::restored(now, &saved.retired);
+        self.leaving.clone_from(&saved.leaving);
         self.restoring = Some(Restoring::Unasked {
             again_at: now.monotonic,
         });
@@ -75,7 +76,8 @@ impl Publisher {
             hash: it.hash,
         });
         let objects = listed.collect();
-        let keep = self.retention.waiting_objects();
+        let mut keep = self.retention.waiting_objects();
+        keep.extend(self.leaving.iter().map(|it| it.object.clone()));
         self.restoring = Some(Restoring::Asked(request));
         stage.commands.push(Command::CheckObjects {
             request,
@@ -237,6 +239,13 @@ impl Publisher {
             }
         }
         self.restoring = None;
+        if self.window.is_empty() {
+            // No version of ours will show that these are gone.
+            self.let_go(stage.now.monotonic);
+        }
+        if self.window.is_empty() && cut == 0 {
+            return;
+        }
         self.catching_up = true;
         // The list is served again at once, as it was.
         self.dirty = !self.window.is_empty();

@@ -1,7 +1,6 @@
 //! What has left the list and must stay fetchable for its time (RFC 8216 6.2.2, S-09), and the end
 //! of a presentation (S-46).
 
-use super::Entry;
 use crate::checkpoint::RetiredObject;
 use crate::command::Command;
 use crate::config;
@@ -153,8 +152,8 @@ impl Retention {
         self.waiting.iter().map(|it| it.object.clone()).collect()
     }
 
-    /// For a checkpoint: in wall time, with what leaves the list in the version it comes with.
-    pub(super) fn saved(&self, now: Now, leaving: &[Entry]) -> Vec<RetiredObject> {
+    /// For a checkpoint: in wall time.
+    pub(super) fn saved(&self, now: Now) -> Vec<RetiredObject> {
         let waiting = self.waiting.iter().map(|it| RetiredObject {
             object: it.object.clone(),
             keep_until: now.wall + it.delete_at.since(now.monotonic),
@@ -164,17 +163,7 @@ impl Retention {
             object: object.clone(),
             keep_until: now.wall,
         });
-        let leaving = leaving.iter().filter_map(|entry| {
-            let stored = entry.stored.as_ref()?;
-            // It leaves the list once that version is visible, which is still to come.
-            let keep_for =
-                entry.segment.duration + entry.longest_playlist + config::PUBLISH_PATIENCE;
-            Some(RetiredObject {
-                object: stored.object.clone(),
-                keep_until: now.wall + keep_for,
-            })
-        });
-        waiting.chain(deleting).chain(leaving).collect()
+        waiting.chain(deleting).collect()
     }
 
     /// From a checkpoint.

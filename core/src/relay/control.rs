@@ -192,9 +192,12 @@ impl Relay {
     /// Drops a lane and all its work.
     pub(super) fn close(&mut self, stage: &mut Stage<'_>, lane: Lane) {
         let now = stage.now.monotonic;
-        self.paces.retain(|_, at| *at > now);
+        let sources = self.spec.as_ref().map_or(&[][..], |spec| &spec.sources);
+        let wanted = |url: &Arc<str>| sources.iter().any(|source| source.url == *url);
         self.paces
-            .insert(Arc::clone(lane.url()), lane.loader.may_load_at());
+            .retain(|url, pace| pace.may_load_at > now || wanted(url));
+        self.paces
+            .insert(Arc::clone(lane.url()), lane.loader.pace());
         let (load, left) = lane.close();
         self.cancel(stage, load);
         self.abandon(stage, left);

@@ -24,8 +24,8 @@ impl Relay {
         };
         let source = (source, config);
         let mut lane = Lane::new(now, role, source, self.generation, reload, self.tag);
-        if let Some(at) = self.paces.get(&lane.loader.url) {
-            lane.loader.not_before(*at);
+        if let Some(pace) = self.paces.get(&lane.loader.url) {
+            lane.loader.keep_pace(*pace);
         }
         lane
     }

@@ -72,7 +72,10 @@ impl Relay {
         let mut wakes: Vec<(Option<Timestamp>, Wake)> = vec![
             (publisher.due(), Wake::Publish),
             (publisher.retention.next_due(), Wake::Retire),
-            (publisher.ask_again_at(), Wake::StoreRetry),
+            (
+                publisher.ask_again_at().filter(|_| self.spec.is_some()),
+                Wake::StoreRetry,
+            ),
         ];
         if self.desired == Desired::Stop {
             wakes.push((publisher.take_down_due(), Wake::Retire));
@@ -140,12 +143,14 @@ impl Relay {
             .map_or(self.run_since, |at| at.max(self.run_since))
     }
 
+    /// What viewers expect: our target duration, where it is not shorter than the source's.
     fn timing(&self) -> Span {
-        let active = self
+        let ours = self.publisher.target_duration().unwrap_or_default();
+        let source = self
             .active
             .as_ref()
             .map(|lane| lane.loader.target_duration());
-        active.unwrap_or(config::ASSUMED_TARGET_DURATION)
+        source.unwrap_or(config::ASSUMED_TARGET_DURATION).max(ours)
     }
 
     fn silence_due(&self) -> Option<Timestamp> {
