@@ -60,6 +60,13 @@ enum JobState {
     Failed,
 }
 
+/// How many downloads may be begun, and how many of them may be retries.
+#[derive(Clone, Copy)]
+struct Room {
+    all: usize,
+    retries: usize,
+}
+
 /// What leaves the front of the queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Done {
@@ -118,17 +125,27 @@ impl Downloader {
 
     /// Starts what may be started, oldest first.
     pub(crate) fn advance(&mut self, stage: &mut Stage<'_>, from: (usize, Generation), tag: u32) {
-        let mut free = config::MAX_DOWNLOADS.saturating_sub(self.in_flight());
         let now = stage.now.monotonic;
+        let mut room = self.room();
         for job in &mut self.jobs {
-            if free == 0 {
-                break;
-            }
-            if matches!(job.state, JobState::Waiting { retry_at } if retry_at <= now && job.listed)
-            {
+            if job.startable_at(room).is_some_and(|at| at <= now) {
+                let again = job.attempts > 0;
                 job.start(stage, from, tag, self.target_duration);
-                free -= usize::from(matches!(job.state, JobState::InFlight { .. }));
+                let started = usize::from(job.request().is_some());
+                room.all -= started;
+                room.retries -= if again { started } else { 0 };
             }
+        }
+    }
+
+    /// How many downloads may be begun. Retries leave one place free: segments that hang one after the
+    /// other must not keep a new one from its first attempt.
+    fn room(&self) -> Room {
+        let again = |job: &&Job| job.request().is_some() && job.attempts > 1;
+        let retries = self.jobs.iter().filter(again).count();
+        Room {
+            all: config::MAX_DOWNLOADS.saturating_sub(self.in_flight()),
+            retries: (config::MAX_DOWNLOADS - 1).saturating_sub(retries),
         }
     }
 
@@ -283,16 +300,11 @@ impl Downloader {
 
     /// When a failed segment is to be tried again.
     pub(crate) fn next_retry(&self) -> Option<Timestamp> {
-        let full = self.in_flight() >= config::MAX_DOWNLOADS;
-        let due = self.jobs.iter().filter(|job| job.listed && !full);
-        due.filter_map(|job| match job.state {
-            JobState::Waiting { retry_at } => Some(retry_at),
-            JobState::InFlight { .. }
-            | JobState::Stored { .. }
-            | JobState::Gap
-            | JobState::Failed => None,
-        })
-        .min()
+        let room = self.room();
+        self.jobs
+            .iter()
+            .filter_map(|job| job.startable_at(room))
+            .min()
     }
 
     /// When the first segment is given up, as far as is known now.
@@ -343,6 +355,19 @@ impl Job {
             attempts: 0,
             error,
             state,
+        }
+    }
+
+    /// When it may be begun, with so much room.
+    fn startable_at(&self, room: Room) -> Option<Timestamp> {
+        let has_room = room.all > 0 && (self.attempts == 0 || room.retries > 0);
+        match self.state {
+            JobState::Waiting { retry_at } if self.listed && has_room => Some(retry_at),
+            JobState::Waiting { .. }
+            | JobState::InFlight { .. }
+            | JobState::Stored { .. }
+            | JobState::Gap
+            | JobState::Failed => None,
         }
     }
 

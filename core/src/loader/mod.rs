@@ -79,6 +79,8 @@ pub(crate) struct Loader {
     pub(crate) in_vain_at: Option<Timestamp>,
     etag: Option<Arc<str>>,
     last_body: Option<[u8; 32]>,
+    /// The body before ended without a line end.
+    open_end: bool,
     failing: Option<Failing>,
     older: bool,
     refused: bool,
@@ -130,6 +132,7 @@ impl Loader {
             in_vain_at: None,
             etag: None,
             last_body: None,
+            open_end: false,
             failing: None,
             older: false,
             refused: false,
@@ -372,8 +375,15 @@ impl Loader {
         stage: &mut Stage<'_>,
         sent: Timestamp,
         base: &Url,
-        list: MediaPlaylist,
+        mut list: MediaPlaylist,
     ) -> Option<Listing> {
+        // A list that ends in the middle of a line may have been cut in its last URI; a source that
+        // always writes them so has not.
+        let open_end = list.last_uri_may_be_cut();
+        if open_end && !self.open_end {
+            list.segments.pop();
+        }
+        self.open_end = open_end;
         self.say_flaws(stage, &list.flaws);
         let was_ended = std::mem::replace(&mut self.ended, list.end_list);
         self.fixed = list.end_list && list.playlist_type == Some(PlaylistType::Vod);
@@ -527,7 +537,8 @@ impl Loader {
 
     fn say_flaws(&mut self, stage: &mut Stage<'_>, flaws: &[Flaw]) {
         for flaw in flaws {
-            if self.flaws.len() < config::MOST_FLAWS_SAID && !self.flaws.contains(flaw) {
+            let said = self.flaws.iter().any(|said| said.kind == flaw.kind);
+            if self.flaws.len() < config::MOST_FLAWS_SAID && !said {
                 self.flaws.push(flaw.clone());
                 stage.notify(Notice::PlaylistFlaw {
                     source: self.source,

@@ -57,7 +57,7 @@ pub(crate) struct About {
 
 /// Reads a media playlist; one of another kind, or from nowhere, is refused.
 pub(super) fn understand(url: &str, body: &[u8]) -> Result<(Url, MediaPlaylist), Refusal> {
-    let mut list = match playlist::parse(body).map_err(Refusal::Playlist)? {
+    let list = match playlist::parse(body).map_err(Refusal::Playlist)? {
         Playlist::Media(list) => list,
         Playlist::Multivariant(list) => {
             let uris = list.variants.iter().map(|variant| &*variant.uri);
@@ -65,10 +65,6 @@ pub(super) fn understand(url: &str, body: &[u8]) -> Result<(Url, MediaPlaylist),
             return Err(Refusal::Multivariant(uris.into()));
         }
     };
-    if list.last_uri_may_be_cut() {
-        // It is sure once a later body repeats it; until then it is not listed.
-        list.segments.pop();
-    }
     let base = Url::parse(url).map_err(|_| Refusal::BadBase(url.into()))?;
     Ok((base, list))
 }

@@ -382,6 +382,10 @@ impl Publisher {
     /// Removes from the head what the window does not hold, and never so much that less than three
     /// target durations stay (S-06, S-07), but for lists that would grow without end.
     fn trim(&mut self, stage: &mut Stage<'_>) {
+        if self.ended && self.window.iter().all(|entry| entry.seen > Seen::Never) {
+            // After EXT-X-ENDLIST the list stays as it is (S-15).
+            return;
+        }
         let least = self.target_duration.unwrap_or_default() * 3;
         let mut duration: Span = self.window.iter().map(|entry| entry.segment.duration).sum();
         while self.window.len() > self.window_limit {

@@ -179,7 +179,9 @@ impl Relay {
                 .loader
                 .in_vain_at
                 .is_some_and(|at| at > self.lively_at());
-        let stale = in_vain && since >= config::stale_after(target_duration);
+        // Once it is stale, only a new segment makes it live again.
+        let silent_already = matches!(self.state, State::Stale | State::Stalled);
+        let stale = (in_vain || silent_already) && since >= config::stale_after(target_duration);
         let silent = || Reason::Silent {
             since,
             target_duration,
