@@ -1,0 +1,123 @@
+//! hls.js in a real browser without a screen: a page that plays and reports.
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::Html;
+use axum::routing::{get, post};
+use serde::Deserialize;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/browser");
+const PAGE: &str = include_str!("../browser/page.html");
+/// What the browser may take to start, and hls.js to begin, on a busy machine.
+const BEGIN: Duration = Duration::from_secs(60);
+/// As distributions name it.
+const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
+
+/// What the page tells.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Report {
+    pub(crate) version: String,
+    /// When the first frame was shown, in seconds on the page's clock.
+    pub(crate) began: Option<f64>,
+    pub(crate) errors: Vec<serde_json::Value>,
+    pub(crate) events: Vec<ElementEvent>,
+    pub(crate) samples: Vec<Sample>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ElementEvent {
+    pub(crate) at: f64,
+    pub(crate) name: String,
+    pub(crate) current_time: f64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Sample {
+    pub(crate) at: f64,
+    pub(crate) current_time: f64,
+    pub(crate) frames: u64,
+    pub(crate) dropped: u64,
+    pub(crate) audio_bytes: u64,
+    pub(crate) video_bytes: u64,
+}
+
+/// Plays a URL for so long after its first frame.
+pub(crate) async fn play(source: &str, length: Duration) -> Report {
+    let (send, mut receive) = mpsc::channel(1);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let pages = Router::new()
+        .route("/", get(async || Html(PAGE)))
+        .route("/hls.js", get(hls_js))
+        .route("/report", post(report))
+        .with_state(send);
+    let serving = tokio::spawn(async { axum::serve(listener, pages).await });
+
+    let page = format!(
+        "http://{address}/?source={source}&seconds={}",
+        length.as_secs()
+    );
+    let profile = TempDir::new().unwrap();
+    let said = profile.path().join("said.log");
+    let mut browser = open(&page, profile.path(), &said);
+    let report = tokio::time::timeout(length + BEGIN, receive.recv()).await;
+    let _ = browser.kill();
+    let _ = browser.wait();
+    serving.abort();
+    let said = std::fs::read_to_string(said).unwrap_or_default();
+    match report {
+        Ok(Some(report)) => serde_json::from_slice(&report).unwrap(),
+        Ok(None) | Err(_) => panic!("the page never reported; the browser said:\n{said}"),
+    }
+}
+
+async fn hls_js() -> ([(header::HeaderName, &'static str); 1], Vec<u8>) {
+    let path = Path::new(FOLDER).join("node_modules/hls.js/dist/hls.min.js");
+    let script = std::fs::read(&path).expect("hls.js, installed by ./test setup");
+    ([(header::CONTENT_TYPE, "text/javascript")], script)
+}
+
+async fn report(State(send): State<mpsc::Sender<Bytes>>, body: Bytes) {
+    let _ = send.send(body).await;
+}
+
+fn open(page: &str, profile: &Path, said: &Path) -> Child {
+    let said = std::fs::File::create(said).unwrap();
+    for browser in BROWSERS {
+        let child = Command::new(browser)
+            .args([
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-quic",
+                "--disable-dev-shm-usage",
+                "--no-first-run",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+                "--no-proxy-server",
+                "--autoplay-policy=no-user-gesture-required",
+                "--enable-logging=stderr",
+            ])
+            .arg(format!("--user-data-dir={}", profile.display()))
+            .arg(page)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(said.try_clone().unwrap())
+            .spawn();
+        if let Ok(child) = child {
+            return child;
+        }
+    }
+    panic!("no Chromium, which ./test setup installs");
+}

@@ -1,0 +1,139 @@
+//! ffmpeg as a player that keeps what it gets, and ffprobe as the judge of it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+/// What came of pulling a channel.
+pub(crate) struct Pulled {
+    pub(crate) status: ExitStatus,
+    /// Warnings and errors.
+    pub(crate) said: String,
+    pub(crate) packets: Packets,
+}
+
+/// What ffprobe found in a file.
+pub(crate) struct Probed {
+    pub(crate) said: String,
+    pub(crate) packets: Packets,
+}
+
+/// The packets of each stream, in order.
+#[derive(Debug, Default)]
+pub(crate) struct Packets(BTreeMap<u32, Stream>);
+
+#[derive(Debug, Default)]
+struct Stream {
+    kind: String,
+    /// Decoding time and duration, in ticks of 90 kHz.
+    packets: Vec<(i64, i64)>,
+}
+
+/// Pulls a channel for so long, without decoding.
+pub(crate) fn pull(url: &str, length: Duration) -> Pulled {
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("pulled.ts");
+    let output = tool("ffmpeg")
+        .args(["-nostdin", "-loglevel", "warning", "-i", url])
+        .args([
+            "-t",
+            &length.as_secs().to_string(),
+            "-map",
+            "0",
+            "-c",
+            "copy",
+        ])
+        // A jump in the times is left as it is: ffmpeg would take it away where it re-encodes.
+        .args(["-muxdelay", "0"])
+        .arg(&file)
+        .output()
+        .expect("ffmpeg, which ./test setup installs");
+    Pulled {
+        status: output.status,
+        said: String::from_utf8_lossy(&output.stderr).into_owned(),
+        packets: probe(&file).packets,
+    }
+}
+
+/// All packets of a file.
+pub(crate) fn probe(file: &Path) -> Probed {
+    let output = tool("ffprobe")
+        .args(["-loglevel", "warning", "-of", "csv=print_section=0"])
+        .args([
+            "-show_entries",
+            "packet=codec_type,stream_index,dts,duration",
+        ])
+        .arg(file)
+        .output()
+        .expect("ffprobe, which ./test setup installs with ffmpeg");
+    let mut packets = Packets::default();
+    for line in String::from_utf8_lossy(&output.stdout).lines() {
+        let fields: Vec<_> = line.split(',').collect();
+        let [kind, stream, dts, duration, ..] = fields[..] else {
+            continue;
+        };
+        let stream = packets.0.entry(stream.parse().unwrap()).or_default();
+        stream.kind = kind.to_owned();
+        let number = |text: &str| text.parse::<i64>().unwrap_or_else(|_| panic!("{line}"));
+        stream.packets.push((number(dts), number(duration)));
+    }
+    Probed {
+        said: String::from_utf8_lossy(&output.stderr).into_owned(),
+        packets,
+    }
+}
+
+fn tool(name: &str) -> Command {
+    let mut command = Command::new(name);
+    command
+        .arg("-hide_banner")
+        .env("AV_LOG_FORCE_NOCOLOR", "1")
+        .env_remove("http_proxy")
+        .stdin(Stdio::null());
+    command
+}
+
+impl Packets {
+    /// What kinds of streams there are.
+    pub(crate) fn kinds(&self) -> Vec<&str> {
+        let mut kinds: Vec<_> = self.0.values().map(|stream| stream.kind.as_str()).collect();
+        kinds.sort_unstable();
+        kinds
+    }
+
+    /// Each packet begins where the one before it ended. The demuxer rounds to whole ticks.
+    pub(crate) fn check_continuous(&self, what: &str) {
+        assert_eq!(self.0.len(), 2, "{what}: streams");
+        for (index, stream) in &self.0 {
+            assert!(
+                stream.packets.len() > 500,
+                "{what}: stream {index} is short"
+            );
+            for pair in stream.packets.windows(2) {
+                let [(dts, duration), (next, _)] = *pair else {
+                    unreachable!()
+                };
+                assert!(
+                    (next - dts - duration).abs() <= 1,
+                    "{what}: stream {index} ({}): {next} after {dts} + {duration}",
+                    stream.kind
+                );
+            }
+        }
+    }
+
+    /// How long each stream is, in seconds.
+    pub(crate) fn lengths(&self) -> Vec<(u32, f64)> {
+        let length = |stream: &Stream| match (stream.packets.first(), stream.packets.last()) {
+            (Some((first, _)), Some((last, duration))) => {
+                (last + duration - first) as f64 / 90_000.0
+            }
+            _ => 0.0,
+        };
+        self.0
+            .iter()
+            .map(|(index, stream)| (*index, length(stream)))
+            .collect()
+    }
+}
