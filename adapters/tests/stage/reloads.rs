@@ -10,8 +10,11 @@ use std::time::Duration;
 const TOLERANCE: Duration = Duration::from_millis(50);
 
 /// On a busy machine one request may be seen so late. Then it came late after the one before, too, and
-/// what it took from one wait it gave to the other.
-const SEEN_LATE: Duration = Duration::from_millis(300);
+/// what it took from one wait it gave to the other; a relay that hurries has nothing to give.
+const SEEN_LATE: Duration = Duration::from_millis(500);
+
+/// The same for the first request of a process, which has a connection to make and all else to begin.
+const FIRST_SEEN_LATE: Duration = Duration::from_secs(2);
 
 /// What is known of a source.
 pub struct Source<'a> {
@@ -44,13 +47,13 @@ pub fn too_early(source: &Source<'_>) -> Vec<String> {
         .collect();
     let mut wrong = Vec::new();
     // How late the request before may have been seen: as much as it waited over the least.
-    let mut slack = SEEN_LATE;
+    let mut slack = FIRST_SEEN_LATE;
     for (index, pair) in reloads.windows(2).enumerate() {
         let (before, after) = (&pair[0], &pair[1]);
         let waited = after.at - before.at;
         let another_process = |&at: &Duration| before.at <= at && at <= after.at;
         if source.restarts.iter().any(another_process) {
-            slack = SEEN_LATE;
+            slack = FIRST_SEEN_LATE;
             continue;
         }
         let earlier = index.checked_sub(1).map(|earlier| &reloads[earlier]);
