@@ -2,7 +2,7 @@
 
 use super::TARGET;
 use super::stage::channel::{Stage, spec};
-use super::stage::relay::{self, Relay, free_address};
+use super::stage::relay::{self, Relay, any_address};
 use super::stage::story::TOLERANCE;
 use hls_relay::origin_server::OriginServer;
 use std::io::Read;
@@ -85,7 +85,7 @@ async fn a_start_without_a_past_and_a_source_that_is_down() {
         .unwrap();
     let source = origin.url();
     drop(origin);
-    let mut relay = Relay::start(&source, free_address(), &[], Instant::now());
+    let mut relay = Relay::start(&source, any_address(), &[], Instant::now());
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     for _ in 0..20 {
         let answer = client.get(&relay.url).send().await.unwrap();
@@ -285,7 +285,7 @@ fn the_store_cannot_be_used() {
     let mut command = relay::command();
     // A file where a folder has to be: also root cannot write below it.
     let file = tempfile::NamedTempFile::new().unwrap();
-    let address = free_address().to_string();
+    let address = any_address().to_string();
     command.args([
         "relay",
         "http://127.0.0.1:9/live.m3u8",

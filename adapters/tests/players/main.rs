@@ -12,7 +12,7 @@ mod ts;
 use browser::Report;
 use ffmpeg::Pulled;
 use stage::channel::Stage;
-use stage::relay::{Relay, command, free_address};
+use stage::relay::{Relay, any_address, command};
 use stage::viewer::{Viewer, Watched};
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -35,7 +35,7 @@ static DEMO: LazyLock<Watching> = LazyLock::new(|| {
     runtime.block_on(async {
         let zero = Instant::now();
         let mut demo = command();
-        demo.args(["demo", "--listen", &free_address().to_string()]);
+        demo.args(["demo", "--listen", &any_address().to_string()]);
         let mut relay = Relay::start_command(demo, zero);
         let viewer = Viewer::start(relay.url.clone(), zero);
         viewer.keep_media();

@@ -1,6 +1,6 @@
 //! A live origin, the real relay behind it, and a strict viewer in front: where faults are tried.
 
-use super::relay::{Cost, LogLine, Relay, free_address};
+use super::relay::{Cost, LogLine, Relay, any_address};
 use super::story::{OriginTruth, Story};
 use super::viewer::Viewer;
 use hls_relay::origin_server::OriginServer;
@@ -59,15 +59,14 @@ impl Stage {
         for backup in &origins[1..] {
             arguments.extend(["--backup".to_owned(), backup.url()]);
         }
-        let address = free_address();
-        let relay = start(&origins[0], address, &arguments, zero);
+        let relay = start(&origins[0], any_address(), &arguments, zero);
         let viewer = Viewer::start(relay.url.clone(), zero);
         Self {
             origins,
             specs,
+            address: relay.address(),
             relay: Some(relay),
             viewer,
-            address,
             arguments,
             wrong: Vec::new(),
             log: Vec::new(),

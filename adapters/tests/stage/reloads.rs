@@ -6,11 +6,12 @@ use hls_relay::origin_server::LoggedRequest;
 use hls_relay_sim::origin::{Fault, FaultKind, Offered};
 use std::time::Duration;
 
-/// What the time of a request may be off where it is seen, at the other end of the connection.
-const TOLERANCE: Duration = Duration::from_millis(50);
+/// What two clocks may differ over one wait.
+const TOLERANCE: Duration = Duration::from_millis(20);
 
-/// On a busy machine one request may be seen so late. Then it came late after the one before, too, and
-/// what it took from one wait it gave to the other; a relay that hurries has nothing to give.
+/// On a busy machine a request is seen some time after it was begun, at most so long. What makes one
+/// wait look short then made the one before look long; a relay that hurries gains on this more and
+/// more.
 const SEEN_LATE: Duration = Duration::from_millis(500);
 
 /// The same for the first request of a process, which has a connection to make and all else to begin.
@@ -46,25 +47,31 @@ pub fn too_early(source: &Source<'_>) -> Vec<String> {
         .map(|request| reload(source, request))
         .collect();
     let mut wrong = Vec::new();
-    // How late the request before may have been seen: as much as it waited over the least.
-    let mut slack = FIRST_SEEN_LATE;
-    for (index, pair) in reloads.windows(2).enumerate() {
-        let (before, after) = (&pair[0], &pair[1]);
-        let waited = after.at - before.at;
-        let another_process = |&at: &Duration| before.at <= at && at <= after.at;
-        if source.restarts.iter().any(another_process) {
-            slack = FIRST_SEEN_LATE;
+    // The earliest time at which the request before can have been begun.
+    let mut begun: Option<Duration> = None;
+    for (index, reload) in reloads.iter().enumerate() {
+        let before = index.checked_sub(1).map(|before| &reloads[before]);
+        let another_process =
+            |&at: &Duration| before.is_none_or(|before| before.at <= at) && at <= reload.at;
+        let (Some(before), Some(was)) = (
+            before.filter(|_| !source.restarts.iter().any(another_process)),
+            begun,
+        ) else {
+            begun = Some(reload.at.saturating_sub(FIRST_SEEN_LATE));
             continue;
-        }
-        let earlier = index.checked_sub(1).map(|earlier| &reloads[earlier]);
+        };
+        let earlier = index.checked_sub(2).map(|earlier| &reloads[earlier]);
         let least = least_wait(source, earlier, before);
-        if waited + TOLERANCE + slack < least {
+        let earliest = (was + least).saturating_sub(TOLERANCE);
+        if earliest > reload.at {
             wrong.push(format!(
-                "reloaded at {:.3?} after {waited:.3?}, and the least wait is {least:.3?}",
-                after.at
+                "reloaded at {:.3?} after {:.3?}, and the least wait is {least:.3?}",
+                reload.at,
+                reload.at - before.at
             ));
         }
-        slack = waited.saturating_sub(least).min(SEEN_LATE);
+        let possible = earliest.max(reload.at.saturating_sub(SEEN_LATE));
+        begun = Some(possible.min(reload.at));
     }
     wrong
 }
