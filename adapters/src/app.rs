@@ -113,7 +113,7 @@ async fn relay(args: RelayArgs, screen: Screen) -> Result<(), Failure> {
 
     let channel = Channel::new(args.name.clone(), Fetcher::new(), output, checkpoint_file);
     let worker = Worker::new(Arc::new(channel), ONLY_EPOCH, checkpoint.map(Arc::from));
-    let (driver, control) = Driver::new(worker, ONLY_EPOCH);
+    let (driver, control) = Driver::new(worker);
     let driving = tokio::spawn(driver.run());
     let source = mask::mask(&args.source);
     tracing::info!(channel = &*args.name, source, %address, "relaying");

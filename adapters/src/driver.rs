@@ -6,12 +6,11 @@ use crate::notices;
 use crate::worker::{Accesses, Worker};
 use hls_relay_core::command::Command;
 use hls_relay_core::event::{Configure, Event};
-use hls_relay_core::ids::Epoch;
 use hls_relay_core::relay::{Relay, Status};
-use std::hash::{BuildHasher, RandomState};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
 
 /// Before a machine that broke is started again: one that breaks at once must not take a core.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
@@ -29,7 +28,6 @@ pub enum Control {
 /// One channel, running.
 pub struct Driver {
     relay: Relay,
-    epoch: Epoch,
     worker: Worker,
     control: mpsc::Receiver<Control>,
     commands: Vec<Command>,
@@ -38,12 +36,11 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// A driver for the owner of `epoch`, and the way to talk to it.
-    pub fn new(worker: Worker, epoch: Epoch) -> (Self, mpsc::Sender<Control>) {
+    /// A driver that commands these hands, and the way to talk to it.
+    pub fn new(worker: Worker) -> (Self, mpsc::Sender<Control>) {
         let (sender, control) = mpsc::channel(16);
         let driver = Self {
-            relay: new_machine(&worker, epoch),
-            epoch,
+            relay: worker.new_machine(),
             worker,
             control,
             commands: Vec::new(),
@@ -56,11 +53,11 @@ impl Driver {
     /// Runs until the machine has finished after [`Control::ShutDown`].
     pub async fn run(mut self) {
         while !self.relay.is_finished() {
-            let event = self.next_event().await;
-            if let Some(event) = event
-                && !self.step(event)
-            {
-                self.restart().await;
+            let Some(event) = self.next_event().await else {
+                continue;
+            };
+            if !self.step(event) && !self.restart().await {
+                return;
             }
         }
     }
@@ -119,27 +116,26 @@ impl Driver {
         true
     }
 
-    /// A new machine from the last checkpoint, told again what its predecessor was told.
-    async fn restart(&mut self) {
-        loop {
+    /// A new machine from the last checkpoint, told again what its predecessor was told. `false`: it
+    /// is to leave, and there is nothing left to be finished.
+    async fn restart(&mut self) -> bool {
+        while !self.leaving {
             self.worker.abandon().await;
-            tokio::time::sleep(RESTART_PAUSE).await;
-            self.relay = new_machine(&self.worker, self.epoch);
-            let configured = self.configured.clone();
-            let configure = configured.and_then(|(configure, accesses)| {
-                self.obey(Control::Configure(configure, accesses))
-            });
-            let leave = self.leaving.then_some(Event::ShutDown);
-            let mut told = configure.into_iter().chain(leave);
-            if told.all(|event| self.step(event)) {
-                return;
+            let until = Instant::now() + RESTART_PAUSE;
+            while !self.leaving
+                && let Ok(control) = timeout_at(until, self.control.recv()).await
+            {
+                self.obey(control.unwrap_or(Control::ShutDown));
+            }
+            self.relay = self.worker.new_machine();
+            let Some((configure, accesses)) = self.configured.clone() else {
+                return true;
+            };
+            let told = self.obey(Control::Configure(configure, accesses));
+            if told.is_none_or(|event| self.step(event)) {
+                return true;
             }
         }
+        false
     }
-}
-
-/// Each machine has a seed of its own, from the system's randomness.
-fn new_machine(worker: &Worker, epoch: Epoch) -> Relay {
-    let seed = RandomState::new().hash_one(clock::wall());
-    Relay::new(seed, epoch, worker.last_checkpoint().cloned())
 }

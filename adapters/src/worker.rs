@@ -2,6 +2,7 @@
 //! comes back with exactly one completion, even if it panics.
 
 use crate::checkpoint_file::CheckpointFile;
+use crate::clock;
 use crate::fetch::{Fetcher, SourceAccess};
 use crate::notices::{self, Speaker};
 use crate::output::{Output, Shown, Version};
@@ -11,8 +12,10 @@ use hls_relay_core::command::{Command, DownloadSegment, LoadPlaylist, Publish};
 use hls_relay_core::event::{Event, FetchError, StoreError, StoredSegment};
 use hls_relay_core::ids::{Epoch, Generation, RequestId};
 use hls_relay_core::notice::Notice;
+use hls_relay_core::relay::Relay;
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
+use std::hash::{BuildHasher, RandomState};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -101,9 +104,11 @@ impl Worker {
         &self.channel
     }
 
-    /// What a machine that is started again goes on from.
-    pub fn last_checkpoint(&self) -> Option<&Checkpoint> {
-        self.checkpoint.as_deref()
+    /// A machine for these hands, which goes on from the last checkpoint. Each has a seed of its own,
+    /// from the system's randomness.
+    pub fn new_machine(&self) -> Relay {
+        let seed = RandomState::new().hash_one(clock::wall());
+        Relay::new(seed, self.epoch, self.checkpoint.as_deref().cloned())
     }
 
     /// Keeps the access to the sources of a configuration until its machine says which generation

@@ -3,6 +3,7 @@
 mod access;
 mod checkpoint_file;
 mod command_line;
+mod driver;
 mod fetch;
 mod fetch_limits;
 mod server;
