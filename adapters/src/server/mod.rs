@@ -14,6 +14,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::serve::ListenerExt;
 use hls_relay_core::time::Span;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -47,6 +48,8 @@ pub async fn serve(
         leave.await;
         let _ = left.send(());
     };
+    // The end of a segment does not wait for the receipt of what came before.
+    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
     let serving = axum::serve(listener, router(outputs)).with_graceful_shutdown(until_left);
     let cut_off = async {
         // An error says that serving has ended already, and then its own result is what counts.
