@@ -90,6 +90,7 @@ async fn fills_the_folder() {
         head: Vec::new(),
         window: Vec::new(),
         retired: Vec::new(),
+        leaving: Vec::new(),
         position: None,
     };
     file.save(&checkpoint).unwrap();
