@@ -21,6 +21,7 @@ pub(crate) fn checkpoint(media_sequence: u64) -> Checkpoint {
             object: ObjectName("a-1.ts".into()),
             keep_until: WallTime::from_micros(2),
         }],
+        leaving: Vec::new(),
         position: None,
     }
 }
