@@ -4,6 +4,7 @@
 use crate::checkpoint_file::CheckpointFile;
 use crate::clock;
 use crate::fetch::{Fetcher, SourceAccess};
+use crate::mask::mask_url;
 use crate::notices::{self, Speaker};
 use crate::output::{Output, Shown, Version};
 use futures_util::FutureExt;
@@ -19,7 +20,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -230,6 +231,7 @@ impl Worker {
 
     fn load_playlist(&mut self, load: LoadPlaylist) {
         let request = load.request;
+        self.say_begun(request, "load_playlist", &load.url);
         let completion = move |outcome| Event::PlaylistLoaded { request, outcome };
         let (channel, access) = (
             self.channel.clone(),
@@ -253,6 +255,7 @@ impl Worker {
 
     fn download_segment(&mut self, download: DownloadSegment) {
         let request = download.request;
+        self.say_begun(request, "download_segment", &download.url);
         let completion = move |outcome| Event::SegmentDownloaded { request, outcome };
         let (channel, access) = (
             self.channel.clone(),
@@ -265,6 +268,14 @@ impl Worker {
             channel.download(&access, &download, &cancelled).await
         };
         self.spawn(request, cancel, work, completion, Err(panicked()));
+    }
+
+    fn say_begun(&self, request: RequestId, kind: &str, url: &str) {
+        // The URL is masked only where somebody reads it.
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            let (channel, url) = (&*self.channel.name, mask_url(url));
+            tracing::debug!(channel, request = request.0, kind, url, "begun");
+        }
     }
 
     fn access(
@@ -319,15 +330,19 @@ impl Worker {
         completion: impl FnOnce(T) -> Event + Send + 'static,
         if_panicked: T,
     ) {
-        let completed = self.completed.clone();
+        let (channel, completed) = (self.channel.clone(), self.completed.clone());
         self.running.insert(request, cancel);
         tokio::spawn(async move {
+            let start = Instant::now();
             let outcome = AssertUnwindSafe(work)
                 .catch_unwind()
                 .await
                 .unwrap_or(if_panicked);
+            let (event, took_ms) = (completion(outcome), start.elapsed().as_millis());
+            let (channel, kind) = (&*channel.name, notices::kind_of_event(&event));
+            tracing::debug!(channel, request = request.0, took_ms, kind, "done");
             // Nobody listens to the work of a machine that is no more.
-            let _ = completed.send((request, completion(outcome)));
+            let _ = completed.send((request, event));
         });
     }
 }

@@ -213,6 +213,15 @@ mod tests {
         assert!(!Zone::Local.reaches(Zone::Special) && !Zone::Special.reaches(Zone::Local));
     }
 
+    /// The name of this host is in every hosts file.
+    #[tokio::test]
+    async fn c_36_a_name_that_stands_for_a_private_address_is_out_of_reach() {
+        let resolve = |reach| ReachResolver(reach).resolve("localhost".parse().unwrap());
+        let refused = resolve(Zone::Public).await.err().unwrap();
+        assert!(refused.is::<OutOfReach>());
+        assert!(resolve(Zone::Local).await.unwrap().count() > 0);
+    }
+
     #[test]
     fn c_36_odd_spellings_of_loopback_name_it_too() {
         for url in [

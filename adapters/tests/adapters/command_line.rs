@@ -1,9 +1,13 @@
 //! The command line, as the real binary takes it.
 
 use crate::support::binary::{Relay, command};
+use crate::support::raw_server::{Act, RawServer, ok};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use std::fs::File;
+use std::io::Read;
 use std::net::TcpListener;
-use std::process::Output;
-use std::time::Duration;
+use std::process::{Output, Stdio};
+use std::time::{Duration, Instant};
 
 /// Nothing answers there; the relay runs and tries.
 const SOURCE: &str = "http://127.0.0.1:9/live.m3u8";
@@ -162,13 +166,72 @@ fn two_relays_do_not_share_a_folder() {
 }
 
 #[test]
-fn a_signal_ends_the_relay_well_and_a_second_one_at_once() {
+fn a_signal_ends_the_relay_well() {
     for signal in ["INT", "TERM"] {
         let relay = Relay::start(&["relay", SOURCE]);
         relay.signal(signal);
         let (status, log) = relay.wait();
         assert_eq!(status.code(), Some(0), "{log}");
         assert!(log.contains("finished"), "{log}");
+    }
+}
+
+/// While a segment is in flight the first signal waits for it; the second doesn't.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_signal_ends_the_relay_at_once() {
+    let source = RawServer::start(|asked| match asked.path.ends_with(".m3u8") {
+        true => ok(b"#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\n1.ts\n"),
+        false => vec![Act::Hang],
+    })
+    .await;
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let relay = Relay::start(&["relay", &source.url("/live.m3u8"), "--log-level", "debug"]);
+        relay.wait_for_log("download_segment");
+        relay.signal(signal);
+        relay.wait_for_log("once more to leave at once");
+        let start = Instant::now();
+        relay.signal(signal);
+        let (status, log) = relay.wait();
+        assert_eq!(status.code(), Some(code), "{log}");
+        assert!(start.elapsed() < Duration::from_secs(1));
+    }
+}
+
+/// On a terminal one line is drawn over and over, and log lines go above it.
+#[test]
+fn a_terminal_has_a_status_line() {
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&master).and_then(|()| unlockpt(&master)).unwrap();
+    let slave = ptsname(&master, Vec::new()).unwrap();
+    let slave = File::options()
+        .read(true)
+        .write(true)
+        .open(slave.to_str().unwrap())
+        .unwrap();
+    let args = ["demo", "--listen", "127.0.0.1:0"];
+    let mut command = command(&args);
+    let mut child = command
+        .env("TERM", "xterm")
+        .stdout(Stdio::null())
+        .stderr(slave)
+        .spawn()
+        .unwrap();
+    drop(command);
+    let (mut screen, mut seen) = (File::from(master), String::new());
+    let (start, mut buffer) = (Instant::now(), [0; 4096]);
+    let drawn = |seen: &str| {
+        seen.matches("\r\x1b[2Klive: live · newest segment ")
+            .count()
+    };
+    while drawn(&seen) < 3 {
+        assert!(start.elapsed() < Duration::from_secs(20), "{seen:?}");
+        let read = screen.read(&mut buffer).unwrap();
+        seen.push_str(&String::from_utf8_lossy(&buffer[..read]));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    for part in ["delay ", "kbit/s", "0 holes", "0 retries"] {
+        assert!(seen.contains(part), "{part} in {seen:?}");
     }
 }
 
@@ -243,7 +306,6 @@ fn a_state_that_cannot_be_read_is_told_and_kept() {
 
 #[test]
 fn nobody_listening_to_its_output_does_not_end_it() {
-    use std::process::Stdio;
     let args = [
         "relay",
         SOURCE,
