@@ -18,5 +18,6 @@ pub mod scenario;
 pub mod shrink;
 pub mod store;
 pub mod sweep;
+pub mod timeline;
 pub mod words;
 pub mod world;

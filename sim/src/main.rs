@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand};
 use hls_relay_core::time::Span;
 use hls_relay_sim::plan::Plan;
 use hls_relay_sim::sweep::{CENSUS_FROM, Sweep, Swept};
+use hls_relay_sim::timeline::Timeline;
 use hls_relay_sim::world::{Options, Outcome, World};
 use hls_relay_sim::{draw, replay, report, scenario, shrink, words};
 use std::path::{Path, PathBuf};
@@ -88,6 +89,9 @@ enum What {
         /// Print every step.
         #[arg(long)]
         trace: bool,
+        /// Draw it.
+        #[arg(long, value_name = "SVG")]
+        timeline: Option<PathBuf>,
     },
     /// Measure: a world without faults, and a channel for a day.
     Bench,
@@ -161,7 +165,12 @@ fn main() -> ExitCode {
         What::Twice { which } => twice(&which),
         What::Shrink { which, out } => shrink_plan(&which, out),
         What::Scenario { files } => scenarios(&files),
-        What::Replay { file, until, trace } => replay_file(&file, until, trace),
+        What::Replay {
+            file,
+            until,
+            trace,
+            timeline,
+        } => replay_file(&file, until, trace, timeline),
         What::Bench => bench(),
     };
     match held {
@@ -315,11 +324,18 @@ fn scenarios(files: &[PathBuf]) -> Result<(), String> {
     }
 }
 
-fn replay_file(file: &Path, until: Option<u64>, trace: bool) -> Result<(), String> {
+fn replay_file(
+    file: &Path,
+    until: Option<u64>,
+    trace: bool,
+    timeline: Option<PathBuf>,
+) -> Result<(), String> {
+    let mut picture = Timeline::default();
     let text = read(file)?;
     let mut steps = 0_u64;
     let replay = replay::each(&text, |record, commands| {
         steps += 1;
+        picture.step(record.now, &record.event, commands);
         if trace {
             println!("{:>8} > {}", record.seq, words::event(&record.event));
             commands
@@ -329,6 +345,9 @@ fn replay_file(file: &Path, until: Option<u64>, trace: bool) -> Result<(), Strin
         until != Some(record.seq)
     });
     let replay = replay.map_err(|parted| format!("{}: {parted}", file.display()))?;
+    if let Some(svg) = timeline {
+        write(&svg, &picture.svg())?;
+    }
     if until.is_some()
         && let Some(machine) = replay.machine()
     {

@@ -2,7 +2,7 @@
 //! flight. Media is known by what it is (origin, run, number), not by what it is called.
 
 use super::{Held, broken};
-use crate::origin::{Listed as Offer, MediaRef, Offered, Origin};
+use crate::origin::{Fault, FaultKind, Listed as Offer, MediaRef, Offered, Origin, ViewFault};
 use crate::published::{Listed, Version};
 use hls_relay_core::command::Command;
 use hls_relay_core::event::FetchError;
@@ -269,7 +269,8 @@ impl Ledger {
             .last
             .is_some_and(|last| last.key.number + 1 == stored.key.number);
         let another = before.is_some_and(|before| stored.asker.generation > before.generation);
-        let excused = another && (listed.discontinuity || (self.repeating && goes_on));
+        let excused = (another || is_ambiguous(&origins[stored.key.origin]))
+            && (listed.discontinuity || (self.repeating && goes_on));
         self.repeating = excused;
         if before.is_some() && !excused {
             return broken(
@@ -413,7 +414,7 @@ impl Ledger {
             .offers
             .range(..key)
             .rev()
-            .take(16)
+            .take(256)
             .any(|(_, it)| it.failures > 0);
         if offer.failures == 0 && !trouble {
             return broken(
@@ -439,6 +440,18 @@ impl Ledger {
         }
         Ok(())
     }
+}
+
+/// Without date-times an edge that stays behind for long looks just like an origin that started
+/// again and uses its old names (DESIGN 5.9).
+fn is_ambiguous(origin: &Origin) -> bool {
+    let behind = |fault: &Fault| {
+        matches!(
+            fault.kind,
+            FaultKind::View(ViewFault::GoBackwards { .. } | ViewFault::TwoEdges { .. })
+        )
+    };
+    !origin.spec().program_date_time && origin.spec().faults.iter().any(behind)
 }
 
 /// What the origin really made between two segments of one run.

@@ -27,6 +27,11 @@ pub struct ListChecks {
 pub struct Excuses {
     /// The checkpoint was lost since the last version: only the numbers must still go up.
     pub lost_state: bool,
+    /// The checkpoint was older than what viewers saw: not even the numbers need go up.
+    pub stale: bool,
+    /// The second on the wall clock at which the present process began: what numbers begin with
+    /// where nothing is known. Two losses in a few seconds may use one twice.
+    pub wall: u64,
     /// Another process since the last version: what it could not have again is gone (S-07).
     pub restarted: bool,
     /// The store has refused a version since the last one.
@@ -58,13 +63,16 @@ impl ListChecks {
             self.distance(&last, version, excuses)?;
         }
         date_times(version)?;
+        if excuses.lost_state {
+            self.entries.clear();
+        }
         self.remember(version);
         Ok(())
     }
 
     /// S-05, S-17: numbers go on.
     fn numbering(&self, last: &Version, version: &Version, excuses: Excuses) -> Held {
-        if version.media_sequence < last.media_sequence {
+        if version.media_sequence < last.media_sequence && !excuses.stale {
             return broken(
                 "S-05 media sequence never falls",
                 format!("at least {}", last.media_sequence),
@@ -72,7 +80,8 @@ impl ListChecks {
             );
         }
         if excuses.lost_state {
-            return if version.media_sequence >= self.next_number {
+            return if version.media_sequence >= self.next_number.min(excuses.wall) || excuses.stale
+            {
                 Ok(())
             } else {
                 broken(

@@ -76,7 +76,11 @@ impl PaceChecks {
         }
         asked.in_flight = false;
         let target = asked.target_duration.unwrap_or(ASSUMED_TARGET_DURATION);
-        let failed = target.half().scaled(100 - RETRY_JITTER_PERCENT, 100);
+        // Who follows a source anew has not been told its target duration yet.
+        let failed = target
+            .min(ASSUMED_TARGET_DURATION)
+            .half()
+            .scaled(100 - RETRY_JITTER_PERCENT, 100);
         asked.wait = match outcome {
             Err(_) => failed,
             Ok(LoadedPlaylist::NotModified) => target.half(),

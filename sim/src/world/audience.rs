@@ -116,8 +116,20 @@ impl World {
             return broken("liveness: something is listed", "a segment", "none");
         };
         let at = self.now.since(Timestamp::default());
-        // The oldest segment of this source that is not listed yet.
         let target = self.target();
+        let allowed = match self.wish.spec.reload {
+            ReloadPolicy::LastSegment => target.scaled(3, 2) + SLACK,
+            ReloadPolicy::TargetDuration => target.scaled(5, 2) + SLACK,
+        };
+        let Some(newest) = self.origins[key.origin].newest(at) else {
+            return Ok(());
+        };
+        // One segment that has just been listed is no reason to look at the whole list.
+        let next = newest.media.run == media.run && newest.media.number <= media.number + 1;
+        if next && at.saturating_sub(newest.listed_at) <= allowed {
+            return Ok(());
+        }
+        // The oldest segment of this source that is not listed yet.
         let offered =
             self.origins[key.origin].segments_offered_since(at.saturating_sub(target * 20), at);
         let behind = offered
@@ -126,10 +138,6 @@ impl World {
             .find(|it| it.media.run >= media.run);
         let Some(waiting) = behind else { return Ok(()) };
         let age = at.saturating_sub(waiting.listed_at);
-        let allowed = match self.wish.spec.reload {
-            ReloadPolicy::LastSegment => target.scaled(3, 2) + SLACK,
-            ReloadPolicy::TargetDuration => target.scaled(5, 2) + SLACK,
-        };
         if age <= allowed {
             return Ok(());
         }

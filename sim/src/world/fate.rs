@@ -222,23 +222,40 @@ impl World {
         if self.plan.store.kind == StoreKind::Memory {
             self.keep.memory_lost();
         }
+        // Where checkpoints could not be saved, a successor knows less than viewers do.
+        let stale = self.checkpoint_is_stale();
         let lost_state = end.how == EndKind::KillAndLoseState;
+        if stale {
+            self.keep.memory_lost();
+        }
         if lost_state {
             // Whoever knows nothing of a directory cannot keep what is in it.
             self.store = Store::default();
             self.keep.memory_lost();
         }
-        self.excuses.lost_state |= lost_state;
+        self.excuses.lost_state |= lost_state || stale;
+        self.excuses.stale |= stale;
         self.excuses.restarted = true;
-        self.ledger.restarted(lost_state);
+        self.ledger.restarted(lost_state || stale);
         self.fate.trouble(self.now, self.now + end.down);
         self.queue.push(self.now + end.down, Due::Start);
         Ok(())
     }
 
+    fn checkpoint_is_stale(&self) -> bool {
+        let Some(seen) = self.list.last() else {
+            return false;
+        };
+        self.store.checkpoint.as_ref().is_none_or(|saved| {
+            saved.media_sequence + (saved.window.len() as u64) < seen.next_number()
+        })
+    }
+
     pub(super) fn start(&mut self) -> Held {
         self.incarnations += 1;
         let checkpoint = self.store.checkpoint.clone();
+        let wall = self.wall_at_start + self.now.since(Timestamp::default());
+        self.excuses.wall = u64::try_from(wall.as_micros() / 1_000_000).unwrap_or(0);
         self.process = Some(Process::start(
             self.plan.seed,
             self.incarnations,

@@ -2,6 +2,7 @@
 
 use super::{Due, World};
 use crate::checks::ledger::MediaKey;
+use crate::checks::list::Excuses;
 use crate::checks::{Held, broken};
 use crate::plan::Moment;
 use crate::process::{Fetch, Work, content};
@@ -217,7 +218,7 @@ impl World {
         self.keep.visible(&version, &self.store, stopping)?;
         self.ledger.visible(self.now, &version, &self.origins)?;
         checkpoint_agrees(publish, &version)?;
-        self.excuses = Default::default();
+        self.excuses = Excuses::default();
         if self.options.story {
             let line = self.ledger.story(&version);
             self.tell_line(&line);
