@@ -222,25 +222,41 @@ impl Ledger {
         );
         for listed in &version.segments {
             line.push_str(if listed.discontinuity { " / " } else { " " });
-            let name = ObjectName(Arc::clone(&listed.uri));
-            match self.objects.get(&name) {
-                Some(stored) if !listed.gap => {
-                    let MediaKey {
-                        origin,
-                        run,
-                        number,
-                    } = stored.key;
-                    let letter = char::from(b'a' + u8::try_from(origin % 26).unwrap_or(0));
-                    let marks = "'".repeat(run as usize);
-                    line.push_str(&format!("{letter}{marks}{number}"));
-                }
-                Some(_) | None => line.push('~'),
-            }
+            line.push_str(&self.called(listed));
         }
         if version.ended {
             line.push_str(" end");
         }
         line
+    }
+
+    /// A version as it stands, but for the names of objects, which no story is about.
+    pub fn in_full(&self, version: &Version) -> Vec<String> {
+        let mut segments = version.segments.iter();
+        let line = |line: &str| match line.starts_with('#') {
+            true => line.to_owned(),
+            false => segments
+                .next()
+                .map_or_else(String::new, |it| self.called(it)),
+        };
+        version.text.lines().map(line).collect()
+    }
+
+    /// What a listed segment is: the letter of its origin, a mark for each restart, its number.
+    fn called(&self, listed: &Listed) -> String {
+        let name = ObjectName(Arc::clone(&listed.uri));
+        match self.objects.get(&name) {
+            Some(stored) if !listed.gap => {
+                let MediaKey {
+                    origin,
+                    run,
+                    number,
+                } = stored.key;
+                let letter = char::from(b'a' + u8::try_from(origin % 26).unwrap_or(0));
+                format!("{letter}{}{number}", "'".repeat(run as usize))
+            }
+            Some(_) | None => "~".to_owned(),
+        }
     }
 
     /// The media of the newest listed segment.

@@ -288,7 +288,7 @@ impl World {
     /// The faults are over: from here on the channel must get well.
     pub(super) fn heal(&mut self) -> Held {
         if let Some(version) = self.store.playlist.clone().filter(|_| self.options.story) {
-            self.story.extend(version.text.lines().map(str::to_owned));
+            self.story.extend(self.ledger.in_full(&version));
         }
         self.fate
             .controls
