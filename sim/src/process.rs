@@ -9,7 +9,7 @@ use crate::rng::Stream;
 use hls_relay_core::checkpoint::Checkpoint;
 use hls_relay_core::command::{FetchLimits, ObjectCheck, Publish};
 use hls_relay_core::event::{FetchError, LoadedPlaylist, StoredSegment};
-use hls_relay_core::ids::{ContentHash, Epoch, Generation, ObjectName, RequestId};
+use hls_relay_core::ids::{ContentHash, Epoch, ObjectName, RequestId};
 use hls_relay_core::relay::Relay;
 use hls_relay_core::time::{Now, Timestamp, WallTime};
 use std::collections::BTreeMap;
@@ -52,8 +52,8 @@ pub enum Work {
         fetch: Fetch,
         /// Its name.
         object: ObjectName,
-        /// For which configuration.
-        generation: Generation,
+        /// The wish in force when it was asked for.
+        revision: u64,
     },
     /// A playlist to be made visible, parsed once for all viewers.
     Publish(Publish, Option<Arc<Version>>),

@@ -2,11 +2,13 @@
 //! flight. Media is known by what it is (origin, run, number), not by what it is called.
 
 use super::{Held, broken};
-use crate::origin::{Fault, FaultKind, Listed as Offer, MediaRef, Offered, Origin, ViewFault};
+use crate::origin::{
+    EncoderFault, Fault, FaultKind, Listed as Offer, MediaRef, Names, Offered, Origin, ViewFault,
+};
 use crate::published::{Listed, Version};
 use hls_relay_core::command::Command;
 use hls_relay_core::event::FetchError;
-use hls_relay_core::ids::{Generation, ObjectName};
+use hls_relay_core::ids::ObjectName;
 use hls_relay_core::notice::{HoleCause, Notice};
 use hls_relay_core::time::{Span, Timestamp};
 use std::collections::BTreeMap;
@@ -74,7 +76,7 @@ pub struct Totals {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Asker {
     process: u64,
-    generation: Generation,
+    revision: u64,
 }
 
 /// A stored object.
@@ -127,13 +129,7 @@ impl Ledger {
     }
 
     /// An object is stored.
-    pub fn stored(
-        &mut self,
-        object: &ObjectName,
-        origin: usize,
-        media: MediaRef,
-        generation: Generation,
-    ) {
+    pub fn stored(&mut self, object: &ObjectName, origin: usize, media: MediaRef, revision: u64) {
         let key = MediaKey {
             origin,
             run: media.run,
@@ -141,7 +137,7 @@ impl Ledger {
         };
         let asker = Asker {
             process: self.process,
-            generation,
+            revision,
         };
         let stored = Stored { key, media, asker };
         // What is fetched again under its old name stays what it was.
@@ -284,7 +280,7 @@ impl Ledger {
         let goes_on = self
             .last
             .is_some_and(|last| last.key.number + 1 == stored.key.number);
-        let another = before.is_some_and(|before| stored.asker.generation > before.generation);
+        let another = before.is_some_and(|before| stored.asker.revision > before.revision);
         let excused = (another || is_ambiguous(&origins[stored.key.origin]))
             && (listed.discontinuity || (self.repeating && goes_on));
         self.repeating = excused;
@@ -322,6 +318,10 @@ impl Ledger {
         let same_run = (last.key.origin, last.key.run) == (next.key.origin, next.key.run);
         if !same_run || next.key.number <= last.key.number {
             self.totals.changes += 1;
+            let one_origin = last.key.origin == next.key.origin;
+            if one_origin && is_untold(&origins[last.key.origin], last.key, next.key) {
+                return Ok(());
+            }
             if listed.discontinuity && gaps.is_empty() {
                 return Ok(());
             }
@@ -468,6 +468,26 @@ fn is_ambiguous(origin: &Origin) -> bool {
         )
     };
     !origin.spec().program_date_time && origin.spec().faults.iter().any(behind)
+}
+
+/// An origin without date-times that started again under its old names while nobody could look, and
+/// has grown past where it was, cannot be told from one that went on.
+fn is_untold(origin: &Origin, last: MediaKey, next: MediaKey) -> bool {
+    let renamed = |fault: &Fault| {
+        let FaultKind::Encoder(fault) = fault.kind else {
+            return false;
+        };
+        match fault {
+            EncoderFault::Restart { names, .. } | EncoderFault::EndList { names, .. } => {
+                names == Names::Same
+            }
+            EncoderFault::JumpAhead { .. }
+            | EncoderFault::DiscontinuityWithTimestampJump { .. }
+            | EncoderFault::TargetDurationChange { .. } => false,
+        }
+    };
+    let quiet = !origin.spec().program_date_time && next.number > last.number;
+    quiet && origin.spec().faults.iter().any(renamed)
 }
 
 /// What the origin really made between two segments of one run.

@@ -69,7 +69,7 @@ impl World {
                     Work::Download {
                         fetch,
                         object,
-                        generation: download.generation,
+                        revision: self.wish.revision,
                     },
                 );
                 self.ask(download.request, download.byte_range);

@@ -10,7 +10,7 @@ use crate::published::{self, Version};
 use crate::store::{StoreFaultKind, StoreWork};
 use hls_relay_core::command::Publish;
 use hls_relay_core::event::{Desired, Event, FetchError, StoreError};
-use hls_relay_core::ids::{Generation, ObjectName, RequestId};
+use hls_relay_core::ids::{ObjectName, RequestId};
 use hls_relay_core::time::Span;
 use std::sync::Arc;
 
@@ -115,8 +115,8 @@ impl World {
             Work::Download {
                 fetch,
                 object,
-                generation,
-            } => self.put(request, &fetch, &object, generation),
+                revision,
+            } => self.put(request, &fetch, &object, revision),
             Work::Publish(publish, version) => {
                 let outcome = match version {
                     Some(version) => self.publish(&publish, version)?,
@@ -165,7 +165,7 @@ impl World {
         request: RequestId,
         fetch: &Fetch,
         object: &ObjectName,
-        generation: Generation,
+        revision: u64,
     ) -> Held {
         let (origin, Some(media)) = (fetch.origin, fetch.media) else {
             return Ok(());
@@ -179,7 +179,7 @@ impl World {
         };
         if self.applies(fault) {
             self.store.put(object.clone(), &segment);
-            self.ledger.stored(object, origin, media, generation);
+            self.ledger.stored(object, origin, media, revision);
         }
         self.moment(Moment::SegmentStored)?;
         if self.process.is_none() {
