@@ -278,7 +278,7 @@ async fn a_rate_holds_for_the_whole_body() {
 #[tokio::test]
 async fn statuses_pages_and_nothing() {
     let server = start(OriginSpec::default()).await;
-    let short = Duration::from_millis(150);
+    let short = Duration::from_secs(2);
     server.inject(PlaylistFault::Status { code: 503 }, short);
     assert_eq!(get(server.url()).await.status(), 503);
     tokio::time::sleep(short).await;
