@@ -400,12 +400,13 @@ const FAMILIES: [(&str, Family); 31] = [
         });
     }),
     ("policy", |plan, dice| {
-        let change = match dice.below(6) {
+        let change = match dice.below(7) {
             0 => Change::Window(dice.pick(&[6, 7, 12, 30])),
             1 => Change::Hole(HolePolicy::Gap),
             2 => Change::Hole(HolePolicy::Discontinuity),
             3 => Change::Reload(ReloadPolicy::TargetDuration),
             4 => Change::Nothing,
+            5 => Change::Invalid,
             _ => Change::Outdated,
         };
         control(plan, dice, change);

@@ -131,6 +131,8 @@ pub enum Change {
     Nothing,
     /// A wish of an older revision arrives late: it must be ignored.
     Outdated,
+    /// A spec that cannot be relayed: refused, and the one before stays.
+    Invalid,
 }
 
 /// How a process ends. Another one takes its place.

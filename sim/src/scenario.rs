@@ -267,6 +267,7 @@ fn change(word: &str, words: &mut Words<'_>) -> Result<Change, String> {
         "hole" => Ok(Change::Hole(hole(words.word()?)?)),
         "same" => Ok(Change::Nothing),
         "outdated" => Ok(Change::Outdated),
+        "invalid" => Ok(Change::Invalid),
         other => Err(format!("unknown word {other}")),
     }
 }

@@ -5,6 +5,7 @@ use crate::checks::{Held, broken};
 use crate::plan::{Change, ChannelPlan, EndKind, Moment, Plan, When};
 use crate::process::Process;
 use crate::store::{Store, StoreKind};
+use hls_relay_core::config::Spec;
 use hls_relay_core::event::{Configure, Desired, Event};
 use hls_relay_core::time::{Span, Timestamp};
 use std::sync::Arc;
@@ -148,6 +149,7 @@ impl World {
             Change::Reload(reload) => channel.reload = *reload,
             Change::Nothing => {}
             Change::Outdated => return self.outdated_wish(),
+            Change::Invalid => return self.invalid_wish(),
         }
         match desired {
             Desired::Run => self.keep.run_wanted(),
@@ -177,6 +179,18 @@ impl World {
             process.pace.configured();
         }
         self.step(Event::Configure(self.wish.clone()))
+    }
+
+    /// A spec without a source, as a new revision: nothing may come of it either.
+    fn invalid_wish(&mut self) -> Held {
+        let mut spec = Spec::clone(&self.wish.spec);
+        spec.sources.clear();
+        self.wish.revision += 1;
+        let spec = Arc::new(spec);
+        self.step(Event::Configure(Configure {
+            spec,
+            ..self.wish.clone()
+        }))
     }
 
     /// A wish of an old revision that says the opposite: nothing may come of it.
