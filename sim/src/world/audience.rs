@@ -62,7 +62,10 @@ impl World {
     fn stalled(&self, number: usize, stall: Stall) -> Held {
         let quiet = self.fate.quiet_since(stall.since);
         let excused = quiet.is_none_or(|quiet| stall.since.since(quiet) < self.settling());
-        if excused || self.wish.desired == Desired::Stop {
+        // A player that has stood still before goes on with less ahead than it began with, as hls.js
+        // does: from then on an irregular source alone can stop it.
+        let thin = self.players[number].suffered.stalls > 1;
+        if excused || thin || self.wish.desired == Desired::Stop {
             return Ok(());
         }
         broken(
