@@ -4,11 +4,12 @@
 //! It is written beside, synced and renamed: after a crash at any moment there is the old one or the
 //! new one, whole.
 
+use crate::file_lock;
 use crate::store;
 use hls_relay_core::checkpoint::{CHECKPOINT_FORMAT, Checkpoint};
 use hls_relay_core::event::StoreError;
 use serde::Deserialize;
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -60,10 +61,8 @@ impl CheckpointFile {
         };
         fs::create_dir_all(folder).map_err(unusable)?;
         let lock = File::create(folder.join(format!(".{channel}.lock"))).map_err(unusable)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(StateError::InUse(folder.to_owned())),
-            Err(TryLockError::Error(error)) => return Err(unusable(error)),
+        if !file_lock::take(&lock).map_err(unusable)? {
+            return Err(StateError::InUse(folder.to_owned()));
         }
         let file = Self {
             folder: folder.to_owned(),

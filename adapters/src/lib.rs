@@ -13,6 +13,7 @@ pub mod cli;
 pub mod clock;
 pub mod driver;
 pub mod fetch;
+mod file_lock;
 pub mod logging;
 pub mod mask;
 pub mod notices;

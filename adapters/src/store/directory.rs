@@ -6,11 +6,12 @@
 //! the segments do. What has to survive a crash is the checkpoint, and that one is synced.
 
 use super::{Content, Object, PLAYLIST, failure};
+use crate::file_lock;
 use hls_relay_core::event::StoreError;
 use hls_relay_core::ids::{ContentHash, ObjectName};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
-use std::fs::{self, File, Permissions, TryLockError};
+use std::fs::{self, File, Permissions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -53,10 +54,8 @@ impl Directory {
         };
         fs::create_dir_all(&path).map_err(unusable)?;
         let lock = File::open(&path).map_err(unusable)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(OpenError::InUse(path)),
-            Err(TryLockError::Error(error)) => return Err(unusable(error)),
+        if !file_lock::take(&lock).map_err(unusable)? {
+            return Err(OpenError::InUse(path));
         }
         let directory = Self {
             path: path.clone(),
