@@ -320,6 +320,21 @@ fn s_15_after_the_end_nothing_changes_until_a_new_run_begins() {
 }
 
 #[test]
+fn s_15_after_a_restart_the_end_is_still_the_end() {
+    for survives in [true, false] {
+        let mut bench = ending();
+        let ended = bench.checker.relayed().len();
+        bench.kill(2, survives);
+        bench.run(spec(&[URL]));
+        bench.pass(121 * SEC);
+        assert_eq!(bench.checker.relayed().len(), ended);
+        assert_eq!(bench.status().state, State::Ended);
+        bench.pass(200 * SEC);
+        assert_eq!((bench.discontinuities(), bench.holes()), (1, 0));
+    }
+}
+
+#[test]
 fn s_16_a_sliding_list_has_no_type_whatever_the_sources_is() {
     let mut run = Run::new(2 * SEC);
     (run.window, run.head) = (u64::MAX, "#EXT-X-PLAYLIST-TYPE:EVENT\n".to_owned());
@@ -478,5 +493,16 @@ fn s_46_a_stopped_channel_is_closed_and_taken_down_after_its_time() {
     bench.pass(70 * SEC);
     assert!(bench.last().end_list && bench.withdrawn == 0);
     bench.pass(80 * SEC);
+    assert_eq!((bench.withdrawn, bench.objects.len()), (1, 0));
+}
+
+#[test]
+fn s_46_a_list_that_ended_long_ago_is_kept_for_its_time_from_the_stop() {
+    let mut bench = ending();
+    bench.configure(spec(&[URL]), Desired::Stop);
+    let kept = bench.objects.len();
+    bench.pass(133 * SEC);
+    assert_eq!((bench.withdrawn, bench.objects.len()), (0, kept));
+    bench.pass(136 * SEC);
     assert_eq!((bench.withdrawn, bench.objects.len()), (1, 0));
 }

@@ -152,10 +152,11 @@ impl Loader {
         }
     }
 
-    /// Goes on from a checkpoint, made `silence` ago.
-    pub(crate) fn restore(&mut self, known: Vec<Identity>, silence: Span) {
+    /// Goes on from a checkpoint, made `silence` ago; the list had `ended` or not.
+    pub(crate) fn restore(&mut self, known: Vec<Identity>, silence: Span, ended: bool) {
         self.history = History::restored(known);
         self.silent_before = silence;
+        self.ended = ended;
     }
 
     /// The same source under another configuration: its numbers change, its work goes on.

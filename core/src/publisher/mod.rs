@@ -232,11 +232,6 @@ impl Publisher {
         self.catching_up = true;
     }
 
-    /// The presentation is wanted again: what it lists is kept until a new run has begun.
-    pub(crate) fn reopen(&mut self) {
-        self.retention.keep_list();
-    }
-
     pub(crate) fn is_ended(&self) -> bool {
         self.ended
     }
@@ -540,7 +535,8 @@ impl Publisher {
         }
     }
 
-    /// A closed list stays for as long as a player that loads it now needs it (S-46).
+    /// A closed list stays for as long as a player that loads it now needs it (S-46); one that its
+    /// source has closed stays until its owner wants it stopped, and for that long from then on.
     pub(crate) fn keep_closed_list_from(&mut self, now: Timestamp) {
         let entries = self.window.iter();
         let longest = entries

@@ -39,11 +39,6 @@ impl Retention {
         self.take_down_at = Some(until);
     }
 
-    /// The list will be replaced and not be taken down.
-    pub(super) fn keep_list(&mut self) {
-        self.take_down_at = None;
-    }
-
     pub(crate) fn take_down_at(&self) -> Option<Timestamp> {
         self.take_down_at
     }

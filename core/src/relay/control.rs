@@ -49,7 +49,6 @@ impl Relay {
         };
         let now = stage.now;
         self.run_since = now.monotonic;
-        self.publisher.reopen();
         let mut lane = self.lane(stage, 0, Role::Relaying);
         if let Some(saved) = self.checkpoint.take() {
             self.publisher.restore(now, &saved);
@@ -59,14 +58,14 @@ impl Relay {
                 .position
                 .and_then(|it| Some((known_source(&it.source_url)?, it)));
             match position {
-                Some((source, position)) if !saved.ended => {
+                Some((source, position)) => {
                     lane = self.lane(stage, source, Role::Relaying);
                     self.appended = position.known.last().map(|id| (0, id.media_sequence));
                     // Its first listing was the earlier process's: what follows is relayed whole.
                     lane.listed = !position.known.is_empty();
-                    lane.loader.restore(position.known, silence);
+                    lane.loader.restore(position.known, silence, saved.ended);
                 }
-                Some(_) | None => self.breaks = Some(Break::SwitchedSource),
+                None => self.breaks = Some(Break::SwitchedSource),
             }
         }
         self.active = Some(lane);
@@ -119,6 +118,7 @@ impl Relay {
             self.publisher.restore(stage.now, &saved);
         }
         self.publisher.end(stage);
+        self.publisher.keep_closed_list_from(stage.now.monotonic);
         self.appended = None;
         self.breaks = None;
         self.become_state(stage, State::Stopped, Reason::StopWanted);
