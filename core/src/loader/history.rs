@@ -7,7 +7,7 @@
 use crate::checkpoint::Identity;
 use crate::config::{self, REMEMBERED_SEGMENTS};
 use crate::notice::Break;
-use crate::time::Span;
+use crate::time::{Span, WallTime};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
@@ -120,7 +120,8 @@ impl History {
     }
 
     /// A list of the run before the present one, from an edge that has not seen the restart; unless it
-    /// grows on, and the source has gone back.
+    /// grows past everything that run has listed, and past the present one's dates: then the source has
+    /// gone back.
     fn former_run(&mut self, list: &[Identity], target_duration: Span) -> Option<Verdict> {
         let is_in = |run: &VecDeque<Identity>, it: &Identity| {
             numbered(run, it.media_sequence).is_some_and(|known| known.is_same(it))
@@ -130,7 +131,10 @@ impl History {
             return None;
         }
         let first_new = shared.media_sequence + 1;
-        if self.has_grown(list, target_duration) {
+        let listed = self.former.back().map_or(0, |it| it.media_sequence);
+        let dates = (date_of(list.last()), date_of(self.known.back()));
+        let dated_older = matches!(dates, (Some(now), Some(newest)) if now < newest);
+        if self.has_grown(list, listed, target_duration) && !dated_older {
             let why = Break::JumpedAhead;
             self.former = std::mem::take(&mut self.known);
             self.remember(list, first_new);
@@ -139,11 +143,12 @@ impl History {
         Some(Verdict::Older { behind: 1 })
     }
 
-    /// Counts how much lists that are behind have grown: too much for a stale edge?
-    fn has_grown(&mut self, list: &[Identity], target_duration: Span) -> bool {
+    /// Counts how much lists that are behind have grown, above the number `from`: too much for a stale
+    /// edge?
+    fn has_grown(&mut self, list: &[Identity], from: u64, target_duration: Span) -> bool {
         let last = list.last().map_or(0, |id| id.media_sequence);
         let below = self.below.get_or_insert(Below {
-            last,
+            last: last.max(from),
             grown: Span::ZERO,
         });
         if last > below.last {
@@ -226,7 +231,7 @@ impl History {
         if self.proves_older(list) {
             return self.older_than_known(last);
         }
-        if self.has_grown(list, target_duration) {
+        if self.has_grown(list, 0, target_duration) {
             return Verdict::Restarted {
                 first_new: first,
                 why: Break::RestartedGrowth,
@@ -251,6 +256,10 @@ impl History {
             behind: newest - last,
         }
     }
+}
+
+fn date_of(segment: Option<&Identity>) -> Option<WallTime> {
+    segment?.date_time
 }
 
 /// The segment of that number; where media was lost, numbers are missing.
@@ -284,7 +293,6 @@ fn date_gap(newest: &Identity, first: &Identity) -> Option<Option<Span>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::WallTime;
 
     const TARGET: Span = Span::from_secs(2);
 
@@ -439,5 +447,49 @@ mod tests {
             history.observe(&list(n..n + 6, "a"), TARGET, TARGET);
         }
         assert_eq!(history.known().count(), 6 + REMEMBERED_SEGMENTS);
+    }
+
+    /// A source that has jumped from its `first` run to its `second`.
+    fn two_runs(first: Vec<Identity>, second: Vec<Identity>) -> History {
+        let mut history = History::default();
+        history.observe(&first, TARGET, Span::ZERO);
+        let start = second[0].media_sequence;
+        let verdict = history.observe(&second, TARGET, Span::ZERO);
+        assert_eq!(verdict, restarted(start, Break::JumpedAhead));
+        history
+    }
+
+    #[test]
+    fn an_edge_that_only_lists_what_the_run_before_has_listed_is_stale_however_it_grows() {
+        let mut history = two_runs(list(0..20, "a"), list(10_000..10_001, "a"));
+        for end in 8..20 {
+            let verdict = history.observe(&list(end - 4..end, "a"), TARGET, Span::ZERO);
+            assert_eq!(verdict, Verdict::Older { behind: 1 });
+        }
+        let verdict = history.observe(&list(10_000..10_004, "a"), TARGET, Span::ZERO);
+        assert_eq!(verdict, goes_on(10_001));
+    }
+
+    #[test]
+    fn a_run_that_goes_on_where_it_was_left_is_gone_back_to() {
+        let mut history = two_runs(list(0..20, "a"), list(10_000..10_001, "a"));
+        for end in 20..22 {
+            let verdict = history.observe(&list(end - 4..end, "a"), TARGET, Span::ZERO);
+            assert_eq!(verdict, Verdict::Older { behind: 1 });
+        }
+        let verdict = history.observe(&list(18..22, "a"), TARGET, Span::ZERO);
+        assert_eq!(verdict, restarted(20, Break::JumpedAhead));
+    }
+
+    #[test]
+    fn a_run_whose_dates_are_older_than_the_present_ones_is_not_gone_back_to() {
+        let later = dated(10_000..10_003, 60 - 20_000);
+        let mut history = two_runs(dated(0..20, 0), later);
+        for end in 20..32 {
+            let verdict = history.observe(&dated(10..end, 0), TARGET, Span::ZERO);
+            assert_eq!(verdict, Verdict::Older { behind: 1 });
+        }
+        let verdict = history.observe(&dated(10..35, 0), TARGET, Span::ZERO);
+        assert_eq!(verdict, restarted(20, Break::JumpedAhead));
     }
 }
