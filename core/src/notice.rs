@@ -110,8 +110,6 @@ pub enum HoleCause {
     NeverListed,
     /// It could not be downloaded while the source listed it or in time; the last failure.
     Failed(FetchError),
-    /// After a restart it could not be had again as it was listed.
-    NotHadAgain,
     /// It left the window before any playlist that holds it could be published.
     NotPublished,
 }
@@ -272,7 +270,6 @@ impl fmt::Display for HoleCause {
             Self::NotPublished => {
                 write!(out, "no playlist could be published while it was current")
             }
-            Self::NotHadAgain => write!(out, "it could not be had again after the restart"),
         }
     }
 }

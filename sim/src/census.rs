@@ -119,7 +119,6 @@ impl Census {
             Notice::Hole { cause, .. } => self.count(match cause {
                 HoleCause::NeverListed => "hole never listed",
                 HoleCause::Failed(_) => "hole failed",
-                HoleCause::NotHadAgain => "hole not had again",
                 HoleCause::NotPublished => "hole not published",
             }),
             Notice::Preparing { why, .. } => self.count(switch_name(*why)),
@@ -178,7 +177,7 @@ macro_rules! names {
                 $($($name,)*)*
                 "configure run", "configure stop", "playlist not modified",
                 "store full", "store failed", "store unknown",
-                "hole never listed", "hole failed", "hole not had again", "hole not published",
+                "hole never listed", "hole failed", "hole not published",
             ];
             // Every machine waits before it has heard a wish; none comes back to that.
             all.retain(|name| *name != "state waiting");
