@@ -6,6 +6,7 @@ use crate::checks::work::WorkChecks;
 use crate::origin::{Listed as Offer, MediaRef};
 use crate::published::Version;
 use crate::rng::Stream;
+use crate::store::Saved;
 use hls_relay_core::checkpoint::Checkpoint;
 use hls_relay_core::command::{FetchLimits, ObjectCheck, Publish};
 use hls_relay_core::event::{FetchError, LoadedPlaylist, StoredSegment};
@@ -56,13 +57,13 @@ pub enum Work {
         revision: u64,
     },
     /// A playlist to be made visible, parsed once for all viewers.
-    Publish(Publish, Option<Arc<Version>>),
+    Publish(Publish, Arc<Version>),
     /// Objects to be deleted.
     Delete(Vec<ObjectName>),
     /// The playlist to be taken away.
     Withdraw,
     /// A checkpoint.
-    Save(Arc<Checkpoint>),
+    Save(Saved),
     /// Objects to be looked for, and others to be kept.
     Check(Vec<ObjectCheck>, Vec<ObjectName>),
 }

@@ -56,6 +56,12 @@ impl Version {
         self.media_sequence + self.segments.len() as u64
     }
 
+    /// The discontinuity sequence number of its last segment.
+    pub fn last_discontinuity_sequence(&self) -> u64 {
+        let last = self.segments.last();
+        last.map_or(self.discontinuity_sequence, |it| it.discontinuity_sequence)
+    }
+
     /// The segment of this number, where it is listed.
     pub fn segment(&self, number: u64) -> Option<&Arc<Listed>> {
         let index = number.checked_sub(self.media_sequence)?;

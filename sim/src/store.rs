@@ -122,7 +122,16 @@ pub struct Store {
     /// What viewers see.
     pub playlist: Option<Arc<Version>>,
     /// What a successor would find.
-    pub checkpoint: Option<Arc<Checkpoint>>,
+    pub checkpoint: Option<Saved>,
+}
+
+/// A checkpoint that is saved.
+#[derive(Clone, Debug)]
+pub struct Saved {
+    /// What a successor goes on from.
+    pub checkpoint: Arc<Checkpoint>,
+    /// The newest version that it knows of, by [`Version::number`].
+    pub version: u64,
 }
 
 impl Store {

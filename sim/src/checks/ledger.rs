@@ -40,12 +40,12 @@ pub struct Ledger {
     last: Option<Stored>,
     /// Gaps since the last segment with media.
     gaps: Vec<Arc<Listed>>,
-    /// The segment listed last is a repeat that was excused.
-    repeating: bool,
     /// The present process.
     process: u64,
     /// Segments were numbered and left the window before any version could be published.
     unseen: bool,
+    /// So the numbers of the version that is visible now do not go on from the one before.
+    skipped: bool,
     /// What was counted.
     pub totals: Totals,
 }
@@ -93,6 +93,21 @@ struct OfferState {
     first: Timestamp,
     last: Timestamp,
     failures: u32,
+}
+
+impl Totals {
+    /// Numbers were skipped between two listed segments: what is missing is counted all the same.
+    fn skip(&mut self, last: MediaKey, next: MediaKey) {
+        let same_run = (last.origin, last.run) == (next.origin, next.run);
+        match next
+            .number
+            .checked_sub(last.number + 1)
+            .filter(|_| same_run)
+        {
+            Some(missing) => self.missing += missing,
+            None => self.changes += 1,
+        }
+    }
 }
 
 impl Ledger {
@@ -171,10 +186,8 @@ impl Ledger {
                 segments, cause, ..
             }) = command
             {
-                // What no viewer could ever have seen is missing from no list.
-                let unseen = *cause == HoleCause::NotPublished;
-                self.totals.said_missing += if unseen { 0 } else { *segments };
-                self.unseen |= unseen;
+                self.totals.said_missing += segments;
+                self.unseen |= *cause == HoleCause::NotPublished;
             }
             if let Command::Notify(Notice::Broken { .. }) = command {
                 self.totals.said_broken += 1;
@@ -190,8 +203,9 @@ impl Ledger {
     /// A version becomes visible.
     pub fn visible(&mut self, now: Timestamp, version: &Version, origins: &[Origin]) -> Held {
         if version.media_sequence > self.next_number && self.next_number > 0 {
-            // What was numbered in between left the window before any version could be published.
-            self.last = None;
+            // What was numbered in between left the window before any version could be published, and
+            // with it whatever stood before the first segment that is listed now.
+            self.skipped = true;
             self.gaps.clear();
         }
         self.unseen = false;
@@ -276,15 +290,10 @@ impl Ledger {
                 listed.block.to_string(),
             );
         }
+        // That a repeat begins with a discontinuity is seen where it follows another segment.
         let before = self.published.insert(stored.key, stored.asker);
-        let goes_on = self
-            .last
-            .is_some_and(|last| last.key.number + 1 == stored.key.number);
-        let another = before.is_some_and(|before| stored.asker.revision > before.revision);
-        let excused = (another || is_ambiguous(&origins[stored.key.origin]))
-            && (listed.discontinuity || (self.repeating && goes_on));
-        self.repeating = excused;
-        if before.is_some() && !excused {
+        let repeated = before.is_some_and(|before| stored.asker.revision <= before.revision);
+        if repeated && !is_ambiguous(&origins[stored.key.origin]) {
             return broken(
                 "ledger: nothing is repeated",
                 format!("{:?} once", stored.key),
@@ -292,8 +301,11 @@ impl Ledger {
             );
         }
         let gaps = std::mem::take(&mut self.gaps);
-        if let Some(last) = self.last {
-            self.follows(now, last, stored, listed, &gaps, origins)?;
+        let skipped = std::mem::take(&mut self.skipped);
+        match self.last {
+            Some(last) if skipped => self.totals.skip(last.key, stored.key),
+            Some(last) => self.follows(now, last, stored, listed, &gaps, origins)?,
+            None => {}
         }
         self.totals.published += 1;
         self.totals.media_micros += stored.media.duration.as_micros();
@@ -422,7 +434,12 @@ impl Ledger {
 
     /// Nothing is lost for no reason: it was never listed to us, or it failed for long enough.
     fn has_reason(&self, now: Timestamp, key: MediaKey, origin: &Origin) -> Held {
-        let Some(offer) = self.offers.get(&key) else {
+        // What viewers had before a repeat is not lost.
+        let Some(offer) = self
+            .offers
+            .get(&key)
+            .filter(|_| !self.published.contains_key(&key))
+        else {
             return Ok(());
         };
         // Behind segments in trouble it may never have been its turn.

@@ -34,8 +34,11 @@ pub struct Excuses {
     pub wall: u64,
     /// Another process since the last version: what it could not have again is gone (S-07).
     pub restarted: bool,
-    /// The store has refused a version since the last one.
+    /// Numbers were used since the last one that viewers could not see: the store has refused a
+    /// version, or the process ended before it was visible.
     pub unpublished: bool,
+    /// The segment right before this version's first is not in the store as it was listed.
+    pub head_lost: bool,
     /// Nothing has gone wrong for long, so there is nothing to catch up with.
     pub calm: bool,
 }
@@ -310,6 +313,18 @@ fn after_the_end(last: &Version, version: &Version, excuses: Excuses) -> Held {
         .iter()
         .find(|it| it.number >= last.next_number());
     if first_new.is_some_and(|it| it.discontinuity) {
+        return Ok(());
+    }
+    // The beginning of the new run has left the list before it could be seen; its discontinuity is
+    // counted.
+    let skipped = version.media_sequence > last.next_number();
+    if skipped && version.discontinuity_sequence > last.last_discontinuity_sequence() {
+        return Ok(());
+    }
+    // A process that ends takes segments in memory with it: what follows the last one that cannot be
+    // had again is the list, and still ends.
+    let same_end = version.ended && version.next_number() == last.next_number();
+    if same_end && excuses.head_lost {
         return Ok(());
     }
     broken(

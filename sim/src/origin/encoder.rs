@@ -232,8 +232,9 @@ impl Encoder {
             Change::Fault(EncoderFault::DiscontinuityWithTimestampJump { ticks }, _) => {
                 let mut next = self.follow_on(at);
                 next.first_tick += ticks.next_multiple_of(IDR_TICKS);
+                // Two jumps before one segment are one tag.
+                next.discontinuity_sequence += u64::from(!next.discontinuity);
                 next.discontinuity = true;
-                next.discontinuity_sequence += 1;
                 self.pieces.push(next);
             }
             Change::Fault(
@@ -267,7 +268,8 @@ impl Encoder {
         Piece {
             first_number: piece.first_number + piece.count,
             first_tick: piece.first_tick + ticks(made),
-            discontinuity: false,
+            // A piece that never had a segment leaves its discontinuity to the next one.
+            discontinuity: piece.discontinuity && piece.count == 0,
             ended_at: None,
             began: piece.began + made as i64,
             count: u64::MAX,

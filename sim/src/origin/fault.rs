@@ -7,6 +7,9 @@ use hls_relay_core::time::Span;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
+/// No client knows what a playlist of a higher version means.
+const NEWEST_VERSION: u64 = 13;
+
 /// One thing that goes wrong from a time (included) until a time (excluded), both counted from the
 /// start of the origin.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -289,6 +292,18 @@ impl SegmentFault {
             | Self::Truncated { which }
             | Self::ResetHalfWay { which }
             | Self::Drip { which, .. } => *which,
+        }
+    }
+}
+
+impl TextFault {
+    /// Whether a client must not use such a playlist at all (C-01, C-02, C-05).
+    pub(super) fn spoils(&self) -> bool {
+        match self {
+            Self::DuplicateTags { agree } => !agree,
+            Self::Version { version } => *version > NEWEST_VERSION,
+            Self::NotUtf8 | Self::NulByte => true,
+            Self::RotatingTokens | Self::ByteOrderMark | Self::HugeTags { .. } => false,
         }
     }
 }

@@ -134,7 +134,10 @@ impl Origin {
         let body = self.playlist_body(at, &window, reader);
         let mut reply = typed(content_type, body);
         reply.headers.gzip = gzip;
-        reply.listed = self.listed(&window);
+        let spoilt = self
+            .active(at)
+            .any(|fault| matches!(fault.kind, FaultKind::Text(text) if text.spoils()));
+        reply.listed = self.listed(&window).filter(|_| !spoilt);
         if self.spec.etag {
             add_etag(&mut reply, request);
         }

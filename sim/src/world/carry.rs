@@ -7,7 +7,7 @@ use crate::network::{self, Arrival, Content};
 use crate::origin::OriginRequest;
 use crate::plan::Moment;
 use crate::process::{Fetch, Work};
-use crate::store::{StoreFaultKind, StoreWork};
+use crate::store::{Saved, StoreFaultKind, StoreWork};
 use hls_relay_core::command::{ByteSpan, Command, FetchLimits, LoadPlaylist};
 use hls_relay_core::event::{Event, FetchError, LoadedPlaylist};
 use hls_relay_core::ids::RequestId;
@@ -79,7 +79,7 @@ impl World {
                 let version = self.parse(publish)?;
                 self.store_work(
                     publish.request,
-                    Work::Publish(publish.clone(), Some(version)),
+                    Work::Publish(publish.clone(), version),
                     StoreWork::Publish,
                 );
                 Ok(())
@@ -114,7 +114,10 @@ impl World {
             } => {
                 self.store_work(
                     *request,
-                    Work::Save(Arc::clone(checkpoint)),
+                    Work::Save(Saved {
+                        checkpoint: Arc::clone(checkpoint),
+                        version: self.versions,
+                    }),
                     StoreWork::Save,
                 );
                 Ok(())

@@ -236,8 +236,9 @@ impl World {
         if self.plan.store.kind == StoreKind::Memory {
             self.keep.memory_lost();
         }
-        // Where checkpoints could not be saved, a successor knows less than viewers do.
-        let stale = self.checkpoint_is_stale();
+        // Where checkpoints could not be saved, a successor knows less than viewers do; where one was
+        // saved and its playlist not yet visible, more.
+        let (stale, ahead) = self.checkpoint_and_viewers();
         let lost_state = end.how == EndKind::KillAndLoseState;
         if stale {
             self.keep.memory_lost();
@@ -249,6 +250,7 @@ impl World {
         }
         self.excuses.lost_state |= lost_state || stale;
         self.excuses.stale |= stale;
+        self.excuses.unpublished |= ahead;
         self.excuses.restarted = true;
         self.ledger.restarted(lost_state || stale);
         self.fate.trouble(self.now, self.now + end.down);
@@ -256,18 +258,18 @@ impl World {
         Ok(())
     }
 
-    fn checkpoint_is_stale(&self) -> bool {
-        let Some(seen) = self.list.last() else {
-            return false;
-        };
-        self.store.checkpoint.as_ref().is_none_or(|saved| {
-            saved.media_sequence + (saved.window.len() as u64) < seen.next_number()
-        })
+    /// Whether a successor will know less, or more, than viewers have seen.
+    fn checkpoint_and_viewers(&self) -> (bool, bool) {
+        let seen = self.list.last().map_or(0, |version| version.number);
+        let saved = self.store.checkpoint.as_ref();
+        let known = saved.map_or(0, |saved| saved.version);
+        (known < seen, known > seen)
     }
 
     pub(super) fn start(&mut self) -> Held {
         self.incarnations += 1;
-        let checkpoint = self.store.checkpoint.clone();
+        let saved = self.store.checkpoint.as_ref();
+        let checkpoint = saved.map(|saved| Arc::clone(&saved.checkpoint));
         let wall = self.wall_at_start + self.now.since(Timestamp::default());
         self.excuses.wall = u64::try_from(wall.as_micros() / 1_000_000).unwrap_or(0);
         self.process = Some(Process::start(

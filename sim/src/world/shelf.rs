@@ -7,7 +7,7 @@ use crate::checks::{Held, broken};
 use crate::plan::Moment;
 use crate::process::{Fetch, Work, content};
 use crate::published::{self, Version};
-use crate::store::{StoreFaultKind, StoreWork};
+use crate::store::{Saved, StoreFaultKind, StoreWork};
 use hls_relay_core::command::Publish;
 use hls_relay_core::event::{Desired, Event, FetchError, StoreError};
 use hls_relay_core::ids::{ObjectName, RequestId};
@@ -74,9 +74,12 @@ impl World {
         let incarnation = process.incarnation;
         match process.works.get(&request) {
             None => Ok(()),
-            Some(Work::Publish(publish, _)) if phase == 0 => {
+            Some(Work::Publish(publish, version)) if phase == 0 => {
                 // A checkpoint that cannot be saved does not stop the playlist.
-                let checkpoint = Arc::clone(&publish.checkpoint);
+                let checkpoint = Saved {
+                    checkpoint: Arc::clone(&publish.checkpoint),
+                    version: version.number,
+                };
                 let saved = self.plan.store.fault(self.now, StoreWork::Save);
                 let applied = self.applies(saved);
                 if applied {
@@ -118,10 +121,7 @@ impl World {
                 revision,
             } => self.put(request, &fetch, &object, revision),
             Work::Publish(publish, version) => {
-                let outcome = match version {
-                    Some(version) => self.publish(&publish, version)?,
-                    None => Ok(()),
-                };
+                let outcome = self.publish(&publish, version)?;
                 self.step(Event::Published { request, outcome })
             }
             Work::Delete(objects) => {
@@ -213,6 +213,7 @@ impl World {
         });
         self.excuses.calm = self.calm_for(self.settling());
         self.excuses.unpublished |= self.ledger.numbers_unseen();
+        self.excuses.head_lost = self.is_head_lost(&version);
         self.list.visible(&version, self.excuses)?;
         let stopping = self.wish.desired == Desired::Stop;
         self.keep.visible(&version, &self.store, stopping)?;
@@ -225,6 +226,16 @@ impl World {
         }
         self.store.playlist = Some(version);
         Ok(())
+    }
+
+    /// Whether the segment that stood right before this version's first is not there any more.
+    fn is_head_lost(&self, version: &Version) -> bool {
+        let number = version.media_sequence.checked_sub(1);
+        let before = number.and_then(|number| self.list.last()?.segment(number));
+        before.is_some_and(|before| {
+            let there = self.store.objects.get(&ObjectName(Arc::clone(&before.uri)));
+            there.copied() != self.keep.content(&before.uri)
+        })
     }
 
     fn delete(
