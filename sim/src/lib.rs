@@ -3,6 +3,7 @@
 
 pub mod census;
 pub mod checks;
+pub mod contract;
 pub mod draw;
 pub mod network;
 pub mod origin;

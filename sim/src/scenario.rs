@@ -311,7 +311,8 @@ fn requests(word: &str) -> Result<Requests, String> {
     }
 }
 
-fn fault(words: &mut Words<'_>) -> Result<FaultKind, String> {
+/// Reads what goes wrong at an origin.
+pub(crate) fn fault(words: &mut Words<'_>) -> Result<FaultKind, String> {
     Ok(match words.word()? {
         "restart" => {
             let (media_sequence, names) = (words.number()?, names(words.word()?)?);
@@ -354,6 +355,7 @@ fn fault(words: &mut Words<'_>) -> Result<FaultKind, String> {
         }
         .into(),
         "not-utf8" => TextFault::NotUtf8.into(),
+        "nul" => TextFault::NulByte.into(),
         "bom" => TextFault::ByteOrderMark.into(),
         "huge" => TextFault::HugeTags { bytes: 50_000_000 }.into(),
         "playlist" => PlaylistFault::Status {
@@ -362,6 +364,9 @@ fn fault(words: &mut Words<'_>) -> Result<FaultKind, String> {
         .into(),
         "html" => PlaylistFault::Html200.into(),
         "empty" => PlaylistFault::EmptyBody.into(),
+        "wrong-type" => PlaylistFault::WrongContentType.into(),
+        "unasked-gzip" => PlaylistFault::UnaskedGzip.into(),
+        "gzip-bomb" => PlaylistFault::GzipBomb { bytes: 50_000_000 }.into(),
         "redirect-loop" => PlaylistFault::RedirectLoop.into(),
         "redirect" => PlaylistFault::RedirectToOtherHost.into(),
         "segment" => {
@@ -380,6 +385,14 @@ fn fault(words: &mut Words<'_>) -> Result<FaultKind, String> {
             let (which, by) = (Which::Number(words.number()?), words.seconds()?);
             SegmentFault::Late { which, by }.into()
         }
+        "missing" => SegmentFault::Missing {
+            which: Which::Number(words.number()?),
+        }
+        .into(),
+        "reset-half-way" => SegmentFault::ResetHalfWay {
+            which: Which::Number(words.number()?),
+        }
+        .into(),
         "truncated" => SegmentFault::Truncated {
             which: Which::Number(words.number()?),
         }
@@ -409,10 +422,10 @@ fn fault(words: &mut Words<'_>) -> Result<FaultKind, String> {
 }
 
 /// The words of a line that are not read yet.
-struct Words<'a>(&'a [&'a str]);
+pub(crate) struct Words<'a>(pub(crate) &'a [&'a str]);
 
 impl<'a> Words<'a> {
-    fn next(&mut self) -> Option<&'a str> {
+    pub(crate) fn next(&mut self) -> Option<&'a str> {
         let (first, rest) = self.0.split_first()?;
         self.0 = rest;
         Some(first)
@@ -422,16 +435,16 @@ impl<'a> Words<'a> {
         self.next().unwrap_or(other)
     }
 
-    fn word(&mut self) -> Result<&'a str, String> {
+    pub(crate) fn word(&mut self) -> Result<&'a str, String> {
         self.next().ok_or_else(|| "a word is missing".to_owned())
     }
 
-    fn number(&mut self) -> Result<u64, String> {
+    pub(crate) fn number(&mut self) -> Result<u64, String> {
         let word = self.word()?;
         word.parse().map_err(|_| format!("not a number: {word}"))
     }
 
-    fn seconds(&mut self) -> Result<Span, String> {
+    pub(crate) fn seconds(&mut self) -> Result<Span, String> {
         let word = self.word()?;
         let (whole, part) = word.split_once('.').unwrap_or((word, ""));
         let millis = format!("{part:0<3}");
@@ -443,7 +456,7 @@ impl<'a> Words<'a> {
         }
     }
 
-    fn end(&self) -> Result<(), String> {
+    pub(crate) fn end(&self) -> Result<(), String> {
         if self.0.is_empty() {
             Ok(())
         } else {
