@@ -170,12 +170,20 @@ impl History {
         self.known.drain(..self.known.len().saturating_sub(keep));
     }
 
-    /// The first number that names another segment than it did.
+    /// A number that names another segment than it did: everything after the last one before it that
+    /// is the same is of another run.
     fn contradiction(&self, list: &[Identity]) -> Option<(u64, Break)> {
-        list.iter().find_map(|now| {
-            let why = differ(numbered(&self.known, now.media_sequence)?, now)?;
-            Some((now.media_sequence, why))
-        })
+        let mut first_new = list.first()?.media_sequence;
+        for now in list {
+            let Some(known) = numbered(&self.known, now.media_sequence) else {
+                continue;
+            };
+            match differ(known, now) {
+                Some(why) => return Some((first_new, why)),
+                None => first_new = now.media_sequence + 1,
+            }
+        }
+        None
     }
 
     /// Segments were missed, or the source numbers anew from a higher number.
@@ -360,6 +368,22 @@ mod tests {
             history.observe(&list(12..19, "b"), TARGET, Span::ZERO),
             goes_on(18)
         );
+    }
+
+    #[test]
+    fn c_18_another_run_begins_with_its_own_first_segment() {
+        let mut history = History::default();
+        history.observe(&list(1..4, "a"), TARGET, Span::ZERO);
+        let verdict = history.observe(&list(0..2, "b"), TARGET, Span::ZERO);
+        assert_eq!(verdict, restarted(0, Break::RestartedRenamed));
+        let mut mixed = list(0..2, "b");
+        mixed.extend(list(2..4, "c"));
+        let mut known = list(0..2, "b");
+        known.extend(list(2..3, "b"));
+        let mut history = History::default();
+        history.observe(&known, TARGET, Span::ZERO);
+        let verdict = history.observe(&mixed, TARGET, Span::ZERO);
+        assert_eq!(verdict, restarted(2, Break::RestartedRenamed));
     }
 
     #[test]

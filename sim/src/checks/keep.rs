@@ -128,6 +128,14 @@ impl KeepChecks {
         self.listed.clear();
     }
 
+    /// The next process knows an older version than viewers have seen: not how long that one was.
+    pub fn knowledge_lost(&mut self) {
+        self.memory_lost();
+        self.lives
+            .values_mut()
+            .for_each(|life| life.longest = Span::ZERO);
+    }
+
     /// What may still be fetched by somebody who read a playlist in time: must it be there?
     pub fn promised(&self, name: &str, at: Timestamp) -> bool {
         self.lives.get(name).is_some_and(|life| {

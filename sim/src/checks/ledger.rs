@@ -360,6 +360,7 @@ impl Ledger {
         let wait = last.key.number + 1..next.key.number;
         wait.map(|number| MediaKey { number, ..last.key })
             .filter(|_| last.asker == next.asker)
+            .filter(|key| !self.is_forgotten(last.key, *key, &origins[key.origin]))
             .try_for_each(|key| self.has_reason(now, key, &origins[key.origin]))
     }
 
@@ -430,6 +431,14 @@ impl Ledger {
                 said.as_millis()
             ),
         )
+    }
+
+    /// Told of before `last`, which has a lower number: by an edge that has gone back since. Where that
+    /// looks like a restart, what was told before it is of another run.
+    fn is_forgotten(&self, last: MediaKey, key: MediaKey, origin: &Origin) -> bool {
+        let first = |key| self.offers.get(&key).map(|offer: &OfferState| offer.first);
+        let before = matches!((first(key), first(last)), (Some(it), Some(last)) if it < last);
+        before && is_ambiguous(origin)
     }
 
     /// Nothing is lost for no reason: it was never listed to us, or it failed for long enough.

@@ -241,7 +241,7 @@ impl World {
         let (stale, ahead) = self.checkpoint_and_viewers();
         let lost_state = end.how == EndKind::KillAndLoseState;
         if stale {
-            self.keep.memory_lost();
+            self.keep.knowledge_lost();
         }
         if lost_state {
             // Whoever knows nothing of a directory cannot keep what is in it.

@@ -199,10 +199,11 @@ impl World {
         if self.applies(fault) {
             self.make_visible(publish, version)?;
             self.moment(Moment::PublishApplied)?;
-        } else {
-            self.excuses.unpublished = true;
         }
-        Ok(answer(fault))
+        // The machine must take a version that it has no word of for one that nobody can see.
+        let outcome = answer(fault);
+        self.excuses.unpublished |= outcome.is_err();
+        Ok(outcome)
     }
 
     /// A version is visible for all viewers from now on.
