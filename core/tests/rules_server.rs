@@ -4,7 +4,7 @@
 mod support;
 
 use hls_relay_core::event::{Desired, FetchError, StoreError};
-use hls_relay_core::notice::State;
+use hls_relay_core::notice::{Break, Notice, State};
 use hls_relay_core::playlist::MediaPlaylist;
 use hls_relay_core::time::Span;
 use support::origin::Run;
@@ -505,4 +505,19 @@ fn s_46_a_list_that_ended_long_ago_is_kept_for_its_time_from_the_stop() {
     assert_eq!((bench.withdrawn, bench.objects.len()), (0, kept));
     bench.pass(136 * SEC);
     assert_eq!((bench.withdrawn, bench.objects.len()), (1, 0));
+}
+
+#[test]
+fn s_15_after_a_stop_and_a_restart_a_new_run_begins() {
+    let run = Run::new(2 * SEC);
+    let mut bench = relayed(move |now| run.at(now));
+    bench.pass(60 * SEC);
+    bench.configure(spec(&[URL]), Desired::Stop);
+    bench.pass(62 * SEC);
+    bench.kill(2, true);
+    bench.run(spec(&[URL]));
+    bench.pass(80 * SEC);
+    assert_eq!(bench.discontinuities(), 1);
+    let why = Break::NewRun;
+    assert!(bench.told(|notice| *notice == Notice::Broken { why }));
 }

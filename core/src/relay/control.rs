@@ -65,6 +65,8 @@ impl Relay {
                     lane.listed = !position.known.is_empty();
                     lane.loader.restore(position.known, silence, saved.ended);
                 }
+                // What follows an end is a new run anyway.
+                None if saved.ended => {}
                 None => self.breaks = Some(Break::SwitchedSource),
             }
         }
