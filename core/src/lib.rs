@@ -12,6 +12,7 @@ pub mod ids;
 pub mod journal;
 mod loader;
 pub mod notice;
+pub mod planted;
 pub mod playlist;
 mod processor;
 mod publisher;

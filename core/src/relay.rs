@@ -23,6 +23,7 @@ use crate::event::{Desired, Event, FetchError, StoredSegment};
 use crate::ids::{Epoch, Generation, ObjectName, RequestId};
 use crate::loader::Pace;
 use crate::notice::{Break, Notice, Reason, State, StoreWork};
+use crate::planted::{Mistake, Planted};
 use crate::processor::{Processed, process};
 use crate::publisher::Publisher;
 use crate::rng::Rng;
@@ -72,6 +73,8 @@ pub struct Relay {
     /// The present run of the channel began then.
     run_since: Timestamp,
     shutdown: Option<ShutDown>,
+    #[serde(skip)]
+    planted: Planted,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,7 +117,14 @@ impl Relay {
             reason: None,
             run_since: Timestamp::default(),
             shutdown: None,
+            planted: Planted::default(),
         }
+    }
+
+    /// The same machine with a mistake, where the build can make one.
+    #[must_use]
+    pub fn planted(self, planted: Planted) -> Self {
+        Self { planted, ..self }
     }
 
     /// Takes one event and appends what is to be done to `commands`.
@@ -137,6 +147,7 @@ impl Relay {
             commands,
             rng: &mut rng,
             counters: &mut counters,
+            planted: self.planted,
         };
         self.take(&mut stage, event);
         self.advance(&mut stage);
@@ -208,6 +219,9 @@ impl Relay {
             .active
             .as_ref()
             .is_some_and(|lane| !lane.downloader.is_empty());
+        if stage.makes(Mistake::VersionsTooFast) {
+            self.publisher.hurry();
+        }
         self.publisher.advance(stage, position, behind);
         self.finish_shutdown(stage);
         self.advance_state(stage);
@@ -219,11 +233,9 @@ impl Relay {
         request: RequestId,
         outcome: Result<crate::event::LoadedPlaylist, FetchError>,
     ) {
-        if self
-            .active
-            .as_ref()
-            .is_some_and(|lane| lane.loader.owns(request))
-        {
+        if self.active.as_ref().is_some_and(|lane| {
+            lane.loader.owns(request) || stage.makes(Mistake::StaleCompletionTaken)
+        }) {
             let Some(mut lane) = self.active.take() else {
                 return;
             };
@@ -258,7 +270,8 @@ impl Relay {
     ) {
         if let Some(object) = self.abandoned.remove(&request) {
             let listed = |name: &ObjectName| self.publisher.objects().any(|it| it.object == *name);
-            let stored = matches!(outcome, Ok(_) | Err(FetchError::Store(_)));
+            let stored = matches!(outcome, Ok(_) | Err(FetchError::Store(_)))
+                && !stage.makes(Mistake::OrphanLeft);
             if let Some(object) = object.filter(|name| stored && !listed(name)) {
                 self.publisher.retention.retire(object, stage.now.monotonic);
             }
@@ -287,6 +300,7 @@ impl Relay {
                     finished.broken = self.breaks.take().or(finished.broken);
                     self.publisher.append(stage, finished, generation);
                 }
+                Processed::Hole { .. } if stage.makes(Mistake::HoleUnsaid) => {}
                 Processed::Hole { lost, cause } => self.publisher.lose(lost, cause),
                 Processed::Again { object, restored } => {
                     self.publisher.had_again(&object, restored);

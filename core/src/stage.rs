@@ -3,6 +3,7 @@
 use crate::command::Command;
 use crate::ids::{Epoch, RequestId};
 use crate::notice::Notice;
+use crate::planted::{Mistake, Planted};
 use crate::rng::Rng;
 use crate::time::Now;
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,7 @@ pub(crate) struct Stage<'a> {
     pub(crate) commands: &'a mut Vec<Command>,
     pub(crate) rng: &'a mut Rng,
     pub(crate) counters: &'a mut Counters,
+    pub(crate) planted: Planted,
 }
 
 /// What is counted since the machine began.
@@ -30,6 +32,11 @@ impl Stage<'_> {
     pub(crate) fn request(&mut self) -> RequestId {
         self.counters.requests += 1;
         RequestId(self.counters.requests)
+    }
+
+    /// Whether this mistake is made on purpose; in a release none is.
+    pub(crate) fn makes(&self, mistake: Mistake) -> bool {
+        self.planted.makes(mistake)
     }
 
     pub(crate) fn notify(&mut self, notice: Notice) {

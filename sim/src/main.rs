@@ -93,6 +93,16 @@ enum What {
         #[arg(long, value_name = "SVG")]
         timeline: Option<PathBuf>,
     },
+    /// Plant mistakes and see how many seeds it takes to find each.
+    #[cfg(feature = "planted")]
+    Planted {
+        /// A mistake that is not found within so many seeds is a failure.
+        #[arg(long, default_value_t = 2_000)]
+        cap: u64,
+        /// Only those whose names contain this.
+        #[arg(long)]
+        only: Option<String>,
+    },
     /// Measure: a world without faults, and a channel for a day.
     Bench,
 }
@@ -149,7 +159,6 @@ fn main() -> ExitCode {
             } else {
                 None
             };
-            let cores = || std::thread::available_parallelism().map_or(1, usize::from);
             let threads = threads.unwrap_or_else(cores);
             sweep(
                 Sweep {
@@ -171,6 +180,8 @@ fn main() -> ExitCode {
             trace,
             timeline,
         } => replay_file(&file, until, trace, timeline),
+        #[cfg(feature = "planted")]
+        What::Planted { cap, only } => planted(cap, only.as_deref()),
         What::Bench => bench(),
     };
     match held {
@@ -182,12 +193,16 @@ fn main() -> ExitCode {
     }
 }
 
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 fn run(which: &Which, trace: bool, journal: Option<PathBuf>, digest: bool) -> Result<(), String> {
     let plan = which.plan()?;
     let options = Options {
         trace,
         journal: journal.is_some(),
-        story: false,
+        ..Options::default()
     };
     let outcome = World::new(plan.clone(), options).run();
     outcome.trace.iter().for_each(|line| println!("{line}"));
@@ -358,6 +373,33 @@ fn replay_file(
     }
     println!("{steps} steps replayed without a difference");
     Ok(())
+}
+
+#[cfg(feature = "planted")]
+fn planted(cap: u64, only: Option<&str>) -> Result<(), String> {
+    let mut unfound = Vec::new();
+    println!("{:<28}{:>8}  found by", "mistake", "seeds");
+    for mistake in hls_relay_core::planted::Mistake::ALL {
+        let name = format!("{mistake:?}");
+        if only.is_some_and(|part| !name.contains(part)) {
+            continue;
+        }
+        match hls_relay_sim::sweep::find(mistake, cap, cores()) {
+            Some(found) => println!("{name:<28}{:>8}  {}", found.seeds, found.invariant),
+            None => {
+                println!("{name:<28}{:>8}  nothing", format!("> {cap}"));
+                unfound.push(name);
+            }
+        }
+    }
+    if unfound.is_empty() {
+        Ok(())
+    } else {
+        Err(format!(
+            "not found within {cap} seeds: {}",
+            unfound.join(", ")
+        ))
+    }
 }
 
 fn bench() -> Result<(), String> {

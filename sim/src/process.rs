@@ -11,6 +11,7 @@ use hls_relay_core::checkpoint::Checkpoint;
 use hls_relay_core::command::{FetchLimits, ObjectCheck, Publish};
 use hls_relay_core::event::{FetchError, LoadedPlaylist, StoredSegment};
 use hls_relay_core::ids::{ContentHash, Epoch, ObjectName, RequestId};
+use hls_relay_core::planted::Planted;
 use hls_relay_core::relay::Relay;
 use hls_relay_core::time::{Now, Timestamp, WallTime};
 use std::collections::BTreeMap;
@@ -97,12 +98,17 @@ pub struct Fetch {
 
 impl Process {
     /// A process that starts from what the store kept.
-    pub fn start(seed: u64, incarnation: u64, checkpoint: Option<Arc<Checkpoint>>) -> Self {
+    pub fn start(
+        seed: u64,
+        incarnation: u64,
+        checkpoint: Option<Arc<Checkpoint>>,
+        planted: Planted,
+    ) -> Self {
         let stream = Stream::new(seed, "process");
         let checkpoint = checkpoint.map(|it| Checkpoint::clone(&it));
         Self {
             incarnation,
-            machine: Relay::new(stream.draw(incarnation), Epoch(1), checkpoint),
+            machine: Relay::new(stream.draw(incarnation), Epoch(1), checkpoint).planted(planted),
             steps: 0,
             wake: 0,
             wakes_at: None,

@@ -15,7 +15,7 @@ pub fn failure(plan: &Plan, how: &str) -> String {
         Options {
             trace: true,
             journal: false,
-            story: false,
+            ..Options::default()
         },
     )
     .run();

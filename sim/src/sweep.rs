@@ -11,6 +11,8 @@ use crate::draw;
 use crate::plan::Plan;
 use crate::replay;
 use crate::world::{Options, World};
+#[cfg(feature = "planted")]
+use hls_relay_core::planted::{Mistake, Planted};
 use hls_relay_core::time::Span;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -93,6 +95,60 @@ impl Sweep {
     }
 }
 
+/// How a planted mistake was found.
+#[cfg(feature = "planted")]
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// How many seeds it took, in their order.
+    pub seeds: u64,
+    /// The promise that broke.
+    pub invariant: String,
+}
+
+/// Looks for a mistake with the seeds from 1 on; `None`: not found with `cap` of them. A seed that fails
+/// without the mistake too has found nothing.
+#[cfg(feature = "planted")]
+pub fn find(mistake: Mistake, cap: u64, threads: usize) -> Option<Found> {
+    let next = AtomicU64::new(1);
+    let found: Mutex<Option<Found>> = Mutex::new(None);
+    let broken = |seed: u64, planted: Planted| {
+        let options = Options {
+            planted,
+            ..Options::default()
+        };
+        let outcome = World::new(draw::plan(seed), options).run();
+        outcome.failure.map(|failure| failure.violation.invariant)
+    };
+    let worker = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            let lock = || found.lock().unwrap_or_else(PoisonError::into_inner);
+            let enough = lock().as_ref().is_some_and(|found| found.seeds < seed);
+            if seed > cap || enough {
+                return;
+            }
+            let Some(invariant) = broken(seed, Planted::new(Some(mistake))) else {
+                continue;
+            };
+            if broken(seed, Planted::default()).is_some() {
+                continue;
+            }
+            // The first of them counts, whichever thread was faster.
+            let mut found = lock();
+            if found.as_ref().is_none_or(|it| it.seeds > seed) {
+                let seeds = seed;
+                *found = Some(Found { seeds, invariant });
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        (0..threads.max(1)).for_each(|_| {
+            scope.spawn(worker);
+        });
+    });
+    found.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// What one seed adds.
 struct One {
     outcome: crate::world::Outcome,
@@ -106,7 +162,7 @@ fn one(plan: &Plan) -> One {
         Options {
             journal: twice,
             trace: false,
-            story: false,
+            ..Options::default()
         },
     )
     .run();

@@ -27,6 +27,7 @@ use hls_relay_core::digest::Digest;
 use hls_relay_core::event::{Configure, Desired, Event};
 use hls_relay_core::ids::RequestId;
 use hls_relay_core::journal::{self, Record};
+use hls_relay_core::planted::Planted;
 use hls_relay_core::time::{Span, Timestamp, WallTime};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -40,6 +41,8 @@ pub struct Options {
     pub journal: bool,
     /// What the operator and the viewers see, in words, until the world is healed.
     pub story: bool,
+    /// The mistake that every machine in it makes.
+    pub planted: Planted,
 }
 
 /// What came of a run.

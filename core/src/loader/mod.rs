@@ -13,6 +13,7 @@ use crate::config::{self, ReloadPolicy, Source};
 use crate::event::{FetchError, LoadedPlaylist};
 use crate::ids::{Generation, RequestId};
 use crate::notice::{Break, Notice, Trouble};
+use crate::planted::Mistake;
 use crate::playlist::{Flaw, MediaPlaylist, PlaylistType, Segment};
 use crate::stage::Stage;
 use crate::time::{Span, Timestamp};
@@ -268,6 +269,9 @@ impl Loader {
             Ok(LoadedPlaylist::NotModified) => {
                 self.recovered(stage);
                 self.unchanged(stage, sent);
+                if stage.makes(Mistake::ReloadNotPlannedAnew) {
+                    self.next_load = None;
+                }
                 None
             }
             Ok(LoadedPlaylist::Body { url, body, etag }) => {
@@ -323,6 +327,9 @@ impl Loader {
             )
         };
         self.earliest = now.max(sent + stage.rng.jittered(wait));
+        if stage.makes(Mistake::RetryWithoutBackOff) {
+            self.earliest = now;
+        }
         self.next_load = Some(self.earliest);
     }
 
@@ -440,6 +447,7 @@ impl Loader {
             .history
             .observe(&identities, self.target_duration(), silence);
         let (number, broken, lost) = match verdict {
+            Verdict::Older { .. } if stage.makes(Mistake::StaleEdgeTakenForNew) => (0, None, None),
             Verdict::Older { behind } => {
                 self.in_vain_at = Some(now);
                 if !self.older && behind > 0 {
@@ -458,7 +466,8 @@ impl Loader {
             Verdict::Restarted { first_new, why } => {
                 self.phase = Phase::default();
                 self.run += 1;
-                (first_new, Some(why), None)
+                let marked = !stage.makes(Mistake::RestartUnmarked);
+                (first_new, Some(why).filter(|_| marked), None)
             }
         };
         self.older = false;

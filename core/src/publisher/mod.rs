@@ -17,6 +17,7 @@ use crate::event::StoreError;
 use crate::ids::{Generation, ObjectName, RequestId};
 use crate::loader::About;
 use crate::notice::{Break, HoleCause, Notice, StoreWork};
+use crate::planted::Mistake;
 use crate::playlist::{self, MediaPlaylist, Segment};
 use crate::processor::Finished;
 use crate::stage::Stage;
@@ -152,7 +153,9 @@ impl Publisher {
         if let Some(lost) = done.lost {
             self.holes.never_listed(lost, self.window_limit);
         }
-        let new_run = std::mem::take(&mut self.begins_run) && self.media_sequence.is_some();
+        let new_run = std::mem::take(&mut self.begins_run)
+            && self.media_sequence.is_some()
+            && !stage.makes(Mistake::NewRunInClosedList);
         if new_run {
             self.ended = false;
         }
@@ -209,7 +212,8 @@ impl Publisher {
 
     fn fit_target_duration(&mut self, stage: &mut Stage<'_>, duration: Span) {
         let from = self.target_duration.unwrap_or(Span::from_secs(1));
-        if !playlist::fits_target_duration(duration, from) {
+        let fits = playlist::fits_target_duration(duration, from);
+        if !fits || stage.makes(Mistake::TargetDurationFalls) {
             let to = playlist::least_target_duration([duration]);
             self.target_duration = Some(to);
             stage.notify(Notice::TargetDurationRaised { from, to });
@@ -302,7 +306,11 @@ impl Publisher {
                     identity: entry.identity.clone(),
                 })
                 .collect(),
-            retired: self.retention.saved(stage.now),
+            retired: if stage.makes(Mistake::CheckpointForgetsRetired) {
+                Vec::new()
+            } else {
+                self.retention.saved(stage.now)
+            },
             leaving: self.leaving.clone(),
             position,
         }
@@ -402,8 +410,13 @@ impl Publisher {
         let Some(entry) = self.window.pop_front() else {
             return;
         };
-        self.media_sequence = self.media_sequence.map(|number| number + 1);
-        self.discontinuity_sequence += u64::from(entry.segment.discontinuity);
+        let uncounted = stage.makes(Mistake::MediaSequenceSkipsGaps) && entry.segment.gap;
+        self.media_sequence = self
+            .media_sequence
+            .map(|number| number + u64::from(!uncounted));
+        if !stage.makes(Mistake::DiscontinuityLeavesUncounted) {
+            self.discontinuity_sequence += u64::from(entry.segment.discontinuity);
+        }
         if entry.seen == Seen::Never && entry.stored.is_some() {
             stage.counters.holes += 1;
             stage.notify(Notice::Hole {
@@ -419,7 +432,10 @@ impl Publisher {
             // No viewer can know it: nothing has to wait for a version without it.
             Seen::Never => self.retention.retire(object, stage.now.monotonic),
             Seen::Maybe | Seen::Surely => {
-                let keep_for = entry.segment.duration + entry.longest_playlist;
+                let mut keep_for = entry.segment.duration + entry.longest_playlist;
+                if stage.makes(Mistake::DeletedTooEarly) {
+                    keep_for = entry.segment.duration;
+                }
                 self.leaving.push(LeavingObject { object, keep_for });
             }
         }
@@ -493,7 +509,8 @@ impl Publisher {
                     stage.notify(Notice::StoreFailed { what, error });
                 }
                 self.trouble = Some(error.clone());
-                if *error != StoreError::Unknown {
+                let knows = *error != StoreError::Unknown;
+                if knows || stage.makes(Mistake::LostReplyTakenForFailure) {
                     // No entry leaves the window while a version is under way.
                     let listed = self.window.iter_mut().take(version.length);
                     listed

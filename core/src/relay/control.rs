@@ -8,6 +8,7 @@ use crate::downloader::Leftovers;
 use crate::event::{Configure, Desired};
 use crate::ids::{Generation, RequestId};
 use crate::notice::{Break, Notice, Reason, State, SwitchReason};
+use crate::planted::Mistake;
 use crate::stage::Stage;
 use std::sync::Arc;
 
@@ -19,7 +20,9 @@ impl Relay {
             desired,
             spec,
         } = wanted;
-        if self.revision.is_some_and(|in_force| revision <= in_force) || self.shutdown.is_some() {
+        let newer = u64::from(stage.makes(Mistake::RevisionOffByOne));
+        let outdated = |in_force| revision + newer <= in_force;
+        if self.revision.is_some_and(outdated) || self.shutdown.is_some() {
             return;
         }
         self.revision = Some(revision);
@@ -85,7 +88,7 @@ impl Relay {
         let generation = self.generation;
         let in_force = Generation(generation.0.saturating_sub(1));
         let index = |url: &Arc<str>| spec.sources.iter().position(|it| it.url == *url);
-        if same_sources {
+        if same_sources || stage.makes(Mistake::UpdateLosesItsSources) {
             // A lane that still comes from an older configuration belongs to that one for as long as
             // it lives: its source is another one under the same place.
             let lanes = [&mut self.active, &mut self.next].into_iter().flatten();
@@ -135,7 +138,8 @@ impl Relay {
             self.publisher.abandon_restoring(stage);
         }
         let due = self.publisher.take_down_due();
-        if due.is_some_and(|at| at <= stage.now.monotonic) {
+        let at_once = stage.makes(Mistake::TakenDownTooEarly);
+        if due.is_some_and(|at| at <= stage.now.monotonic || at_once) {
             self.publisher.take_down(stage);
         }
     }

@@ -6,6 +6,7 @@ use crate::config;
 use crate::event::Desired;
 use crate::loader::Listing;
 use crate::notice::{Break, Notice, SwitchReason};
+use crate::planted::Mistake;
 use crate::stage::Stage;
 use crate::time::{Span, Timestamp, WallTime};
 
@@ -210,7 +211,9 @@ impl Relay {
         self.close(stage, before);
         self.publisher.abandon_restoring(stage);
         self.last_switch = Some(now);
-        self.breaks = Some(Break::SwitchedSource);
+        if !stage.makes(Mistake::SwitchUnmarked) {
+            self.breaks = Some(Break::SwitchedSource);
+        }
         self.appended = None;
     }
 

@@ -276,6 +276,7 @@ impl World {
             self.plan.seed,
             self.incarnations,
             checkpoint,
+            self.options.planted,
         ));
         self.tell_wish()
     }

@@ -1,0 +1,107 @@
+//! Mistakes that somebody could make, put into the machine on purpose: a simulator that does not find
+//! them would not find the real ones either.
+//!
+//! Only a build with the feature `planted` can make one. In every other, and so in every release,
+//! [`Planted::makes`] is `false` wherever it stands and leaves no trace.
+
+/// One mistake, as a reader of the code would describe it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mistake {
+    /// An update is taken, but for its sources.
+    UpdateLosesItsSources,
+    /// A wish of the revision in force is taken for a new one.
+    RevisionOffByOne,
+    /// A gap that leaves the list is not counted in the media sequence.
+    MediaSequenceSkipsGaps,
+    /// A discontinuity that leaves the list is not counted.
+    DiscontinuityLeavesUncounted,
+    /// The answer to a load that was cancelled counts as one of the present source.
+    StaleCompletionTaken,
+    /// A playlist that failed is asked for again at once.
+    RetryWithoutBackOff,
+    /// What could not be had is passed over in silence.
+    HoleUnsaid,
+    /// After an answer that nothing has changed, no reload is planned.
+    ReloadNotPlannedAnew,
+    /// A segment that left the list is kept for its own length, not the list's.
+    DeletedTooEarly,
+    /// A publish whose reply was lost is taken for one that did not happen.
+    LostReplyTakenForFailure,
+    /// The checkpoint leaves out what waits to be deleted.
+    CheckpointForgetsRetired,
+    /// The target duration falls with shorter segments.
+    TargetDurationFalls,
+    /// The first segment after a restart of the source is listed like any other.
+    RestartUnmarked,
+    /// An older list counts as news.
+    StaleEdgeTakenForNew,
+    /// The first segment of another source is listed like any other.
+    SwitchUnmarked,
+    /// A run after the end goes on in the closed list.
+    NewRunInClosedList,
+    /// What a cancelled download has stored all the same is left there.
+    OrphanLeft,
+    /// A stopped presentation is taken down while players still need it.
+    TakenDownTooEarly,
+    /// Versions follow each other as fast as segments come.
+    VersionsTooFast,
+    /// After a restart nobody looks whether the store has what is listed.
+    StoreNotLookedAt,
+}
+
+impl Mistake {
+    /// All of them.
+    pub const ALL: [Self; 20] = [
+        Self::UpdateLosesItsSources,
+        Self::RevisionOffByOne,
+        Self::MediaSequenceSkipsGaps,
+        Self::DiscontinuityLeavesUncounted,
+        Self::StaleCompletionTaken,
+        Self::RetryWithoutBackOff,
+        Self::HoleUnsaid,
+        Self::ReloadNotPlannedAnew,
+        Self::DeletedTooEarly,
+        Self::LostReplyTakenForFailure,
+        Self::CheckpointForgetsRetired,
+        Self::TargetDurationFalls,
+        Self::RestartUnmarked,
+        Self::StaleEdgeTakenForNew,
+        Self::SwitchUnmarked,
+        Self::NewRunInClosedList,
+        Self::OrphanLeft,
+        Self::TakenDownTooEarly,
+        Self::VersionsTooFast,
+        Self::StoreNotLookedAt,
+    ];
+}
+
+/// The mistake that a machine makes, if any.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Planted {
+    #[cfg(feature = "planted")]
+    mistake: Option<Mistake>,
+}
+
+impl Planted {
+    /// A machine with this one.
+    #[cfg(feature = "planted")]
+    pub fn new(mistake: Option<Mistake>) -> Self {
+        Self { mistake }
+    }
+
+    /// Whether it is this one.
+    #[cfg(feature = "planted")]
+    pub(crate) fn makes(self, mistake: Mistake) -> bool {
+        self.mistake == Some(mistake)
+    }
+
+    /// It is none.
+    #[cfg(not(feature = "planted"))]
+    #[expect(
+        clippy::unused_self,
+        reason = "it has something to look at with the feature"
+    )]
+    pub(crate) fn makes(self, _: Mistake) -> bool {
+        false
+    }
+}
