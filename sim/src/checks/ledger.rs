@@ -7,6 +7,7 @@ use crate::origin::{
 };
 use crate::published::{Listed, Version};
 use hls_relay_core::command::Command;
+use hls_relay_core::config::SEGMENT_WAIT_TARGETS;
 use hls_relay_core::event::FetchError;
 use hls_relay_core::ids::ObjectName;
 use hls_relay_core::notice::{HoleCause, Notice};
@@ -92,6 +93,8 @@ struct Stored {
 struct OfferState {
     first: Timestamp,
     last: Timestamp,
+    /// The target duration of the list that was first to list it.
+    target_duration: Span,
     failures: u32,
 }
 
@@ -125,6 +128,7 @@ impl Ledger {
                 .or_insert(OfferState {
                     first: now,
                     last: now,
+                    target_duration: offer.target_duration,
                     failures: 0,
                 })
                 .last = now;
@@ -176,6 +180,7 @@ impl Ledger {
             self.published.clear();
             self.gaps.clear();
             self.last = None;
+            self.next_number = 0;
         }
     }
 
@@ -356,12 +361,12 @@ impl Ledger {
         }
         self.totals.missing += missing;
         let between = between(&origins[last.key.origin], now, last.key, next.key);
-        self.hole_is_said(&between, next, listed, gaps)?;
+        self.hole_is_said(&between, next, listed, gaps, &origins[last.key.origin])?;
         let wait = last.key.number + 1..next.key.number;
         wait.map(|number| MediaKey { number, ..last.key })
             .filter(|_| last.asker == next.asker)
             .filter(|key| !self.is_forgotten(last.key, *key, &origins[key.origin]))
-            .try_for_each(|key| self.has_reason(now, key, &origins[key.origin]))
+            .try_for_each(|key| self.has_reason(now, key))
     }
 
     /// Nothing is missing: nothing may be said either, but what the source itself says.
@@ -393,27 +398,31 @@ impl Ledger {
         next: Stored,
         listed: &Listed,
         gaps: &[Arc<Listed>],
+        origin: &Origin,
     ) -> Held {
-        let lost: Span = between.iter().map(|it| it.media.duration).sum();
-        let said: Span = gaps.iter().map(|gap| gap.duration).sum();
-        let jump = between.iter().any(|it| it.discontinuity);
         if gaps.is_empty() && listed.discontinuity {
             return Ok(());
         }
-        // The durations of segments that were never listed to us can only be guessed.
-        let tolerance = Span::from_millis(between.len() as u64 + 1).max(lost.scaled(1, 2));
-        let told = between.iter().all(|it| {
-            self.offers.contains_key(&MediaKey {
-                number: it.media.number,
-                ..next.key
-            })
-        });
-        let tolerance = if told {
-            Span::from_millis(between.len() as u64 + 1)
-        } else {
-            tolerance
+        let lost: Span = between.iter().map(|it| it.media.duration).sum();
+        let said: Span = gaps.iter().map(|gap| gap.duration).sum();
+        let told = |it: &Offered| {
+            let number = it.media.number;
+            self.offers.contains_key(&MediaKey { number, ..next.key })
         };
-        if !gaps.is_empty() && said.abs_diff(lost) <= tolerance && (!jump || listed.discontinuity) {
+        let exact = Span::from_millis(between.len() as u64 + 1);
+        // The durations of segments that were never listed to us can only be guessed.
+        let tolerance = if between.iter().all(told) {
+            exact
+        } else {
+            exact.max(lost.scaled(1, 2))
+        };
+        // A jump that no list ever showed is known by EXT-X-DISCONTINUITY-SEQUENCE alone.
+        let counted = origin.spec().discontinuity_sequence;
+        let jump = between
+            .iter()
+            .any(|it| it.discontinuity && (counted || told(it)));
+        let marked = listed.discontinuity || gaps.iter().any(|gap| gap.discontinuity);
+        if !gaps.is_empty() && said.abs_diff(lost) <= tolerance && (marked || !jump) {
             return Ok(());
         }
         broken(
@@ -442,7 +451,7 @@ impl Ledger {
     }
 
     /// Nothing is lost for no reason: it was never listed to us, or it failed for long enough.
-    fn has_reason(&self, now: Timestamp, key: MediaKey, origin: &Origin) -> Held {
+    fn has_reason(&self, now: Timestamp, key: MediaKey) -> Held {
         // What viewers had before a repeat is not lost.
         let Some(offer) = self
             .offers
@@ -469,14 +478,14 @@ impl Ledger {
             );
         }
         // Given up before its time, while the source went on listing it?
-        let target = Span::from_secs(origin.spec().target_duration);
+        let patience = offer.target_duration * SEGMENT_WAIT_TARGETS;
         let newest = self.listed_at.get(&key.origin).copied().unwrap_or_default();
         let still_listed = offer.last >= newest;
         let waited = now.since(offer.first);
-        if still_listed && waited < target.scaled(5, 2) {
+        if still_listed && waited < patience {
             return broken(
                 "5.3 a segment is waited for",
-                format!("three target durations of {} s", target.as_millis() / 1_000),
+                format!("{patience} where nothing else is in the way"),
                 format!("{key:?} given up after {} ms", waited.as_millis()),
             );
         }

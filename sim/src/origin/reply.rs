@@ -33,7 +33,7 @@ pub struct OriginReply {
     pub body: Body,
     /// How the body comes, or does not.
     pub delivery: Delivery,
-    /// Which segments the playlist in the body lists.
+    /// Which segments the playlist in the body lists, where a client may use it.
     pub listed: Option<Listed>,
 }
 
@@ -119,6 +119,8 @@ pub struct Listed {
     pub first: u64,
     /// The number of the last.
     pub last: u64,
+    /// EXT-X-TARGETDURATION.
+    pub target_duration: Span,
 }
 
 /// Counts the requests for each path, so that an origin can be asked with a

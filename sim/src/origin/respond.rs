@@ -202,11 +202,12 @@ impl Origin {
     fn listed(&self, window: &Window) -> Option<Listed> {
         let (&first, &last) = (window.places.first()?, window.places.last()?);
         let number = |place: Place| self.encoder.piece(place).first_number + place.index;
-        let run = self.encoder.piece(last).run;
+        let piece = self.encoder.piece(last);
         Some(Listed {
-            run,
+            run: piece.run,
             first: number(first),
             last: number(last),
+            target_duration: Span::from_secs(piece.target_duration),
         })
     }
 

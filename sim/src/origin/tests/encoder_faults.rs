@@ -24,7 +24,8 @@ fn a_restart_replaces_the_playlist_with_its_first_segment() {
         Some(Listed {
             run: 1,
             first: 0,
-            last: 1
+            last: 1,
+            target_duration: secs(2)
         })
     );
     // Without a word about it.

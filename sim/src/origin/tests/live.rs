@@ -29,7 +29,8 @@ fn a_reply_says_which_segments_it_lists() {
         Some(Listed {
             run: 0,
             first: 2,
-            last: 7
+            last: 7,
+            target_duration: secs(2)
         })
     );
     assert_eq!(
