@@ -30,6 +30,8 @@ pub(crate) struct Downloader {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Job {
     offered: Offered,
+    /// Of the list that was first to list it: what it is waited for by.
+    target_duration: Span,
     /// The run of the encoder has ended or the list has moved on: it cannot be asked for anew.
     listed: bool,
     /// A segment that was listed before a restart of ours: its object and what it must hold.
@@ -56,7 +58,7 @@ enum JobState {
     },
     /// Nothing is to be downloaded: the source says EXT-X-GAP (C-24).
     Gap,
-    /// No other attempt can help.
+    /// There is no URL to ask for.
     Failed,
 }
 
@@ -114,13 +116,21 @@ impl Downloader {
                 // What broke before the first new one is broken before the first one taken, too.
                 offered.broken = fresh[0].broken;
             }
-            self.jobs.push_back(Job::new(offered, None));
+            self.jobs
+                .push_back(Job::new(offered, None, listing.target_duration));
         }
     }
 
     /// Asks for a segment that was listed before a restart of ours.
-    pub(crate) fn again(&mut self, offered: Offered, object: ObjectName, hash: ContentHash) {
-        self.jobs.push_back(Job::new(offered, Some((object, hash))));
+    pub(crate) fn again(
+        &mut self,
+        offered: Offered,
+        target_duration: Span,
+        (object, hash): (ObjectName, ContentHash),
+    ) {
+        let again = Some((object, hash));
+        self.jobs
+            .push_back(Job::new(offered, again, target_duration));
     }
 
     /// Starts what may be started, oldest first.
@@ -320,7 +330,7 @@ impl Downloader {
     /// at all could be had it is waited for until something can: then both get a last half target
     /// duration, so that what the source still lists after an outage is relayed.
     fn give_up_at(&self, front: &Job, last: bool) -> Option<Timestamp> {
-        let patience = self.target_duration * config::SEGMENT_WAIT_TARGETS;
+        let patience = front.target_duration * config::SEGMENT_WAIT_TARGETS;
         let waited = front.offered.first_listed + patience;
         let lost = match front.state {
             JobState::Failed => true,
@@ -331,14 +341,18 @@ impl Downloader {
             return Some(front.offered.first_listed);
         }
         match self.jobs.iter().skip(1).filter_map(Job::stored_at).min() {
-            Some(at) => Some(waited.max(at + self.target_duration.half())),
+            Some(at) => Some(waited.max(at + front.target_duration.half())),
             None => last.then_some(waited),
         }
     }
 }
 
 impl Job {
-    fn new(offered: Offered, again: Option<(ObjectName, ContentHash)>) -> Self {
+    fn new(
+        offered: Offered,
+        again: Option<(ObjectName, ContentHash)>,
+        target_duration: Span,
+    ) -> Self {
         let retry_at = offered.first_listed;
         let error = offered.url.as_ref().err().cloned();
         let state = if offered.segment.gap && again.is_none() {
@@ -350,6 +364,7 @@ impl Job {
         };
         Self {
             offered,
+            target_duration,
             listed: true,
             again,
             attempts: 0,
@@ -447,10 +462,6 @@ impl Job {
 
     fn fail(&mut self, stage: &mut Stage<'_>, error: &FetchError, target_duration: Span) {
         self.error = Some(error.clone());
-        if hopeless(error) {
-            self.state = JobState::Failed;
-            return;
-        }
         if self.attempts == 1 {
             stage.notify(Notice::SegmentRetry {
                 media_sequence: self.offered.identity.media_sequence,
@@ -478,28 +489,6 @@ fn find(listing: &Listing, number: u64) -> Option<&Offered> {
     listing
         .listed
         .get(usize::try_from(number.checked_sub(first)?).ok()?)
-}
-
-/// Errors that the next attempt would meet again.
-fn hopeless(error: &FetchError) -> bool {
-    match error {
-        FetchError::BadUrl(_) | FetchError::PrivateAddress(_) => true,
-        FetchError::TooLarge { .. }
-        | FetchError::Status(_)
-        | FetchError::Connect(_)
-        | FetchError::FirstByteTimeout(_)
-        | FetchError::WholeTimeout(_)
-        | FetchError::TooSlow { .. }
-        | FetchError::Interrupted { .. }
-        | FetchError::Truncated { .. }
-        | FetchError::Empty
-        | FetchError::TooManyRedirects(_)
-        | FetchError::WrongRange
-        | FetchError::BadEncoding(_)
-        | FetchError::Protocol(_)
-        | FetchError::Store(_)
-        | FetchError::Cancelled => false,
-    }
 }
 
 /// A name that no other content ever has: the tag is the process's, the number the request's. The

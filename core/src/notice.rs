@@ -93,6 +93,9 @@ pub enum Break {
     RestartedRedated,
     /// The source has grown below our position, with names it has used.
     RestartedGrowth,
+    /// The source counts from a higher number, and the length of its list or its date-times say that
+    /// it did not come there by going on.
+    RestartedHigher,
     /// The source's numbers went up by more than time can explain.
     JumpedAhead,
     /// Relayed from another source.
@@ -254,6 +257,7 @@ impl fmt::Display for Break {
             Self::RestartedRenamed => "the source restarted: the same numbers name other segments",
             Self::RestartedRedated => "the source restarted: the same names carry other date-times",
             Self::RestartedGrowth => "the source restarted: it grows below our position",
+            Self::RestartedHigher => "the source restarted with higher media sequence numbers",
             Self::JumpedAhead => "the source jumped ahead by more than time can explain",
             Self::SwitchedSource => "another source",
             Self::NewRun => "a new run after the end of the presentation",

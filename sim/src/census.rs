@@ -262,6 +262,7 @@ names! {
         Break::RestartedRenamed => "break restarted renamed",
         Break::RestartedRedated => "break restarted redated",
         Break::RestartedGrowth => "break restarted growth",
+        Break::RestartedHigher => "break restarted higher",
         Break::JumpedAhead => "break jumped ahead",
         Break::SwitchedSource => "break switched source",
         Break::NewRun => "break new run",

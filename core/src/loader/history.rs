@@ -22,6 +22,8 @@ pub(crate) struct History {
     known: VecDeque<Identity>,
     /// The run before: an edge that has not seen the restart may still list it.
     former: VecDeque<Identity>,
+    /// How many segments the last list had; nothing is known of lists of an earlier process.
+    listed: usize,
     below: Option<Below>,
 }
 
@@ -79,40 +81,34 @@ impl History {
         let (Some(first), Some(last)) = (list.first(), list.last()) else {
             return Verdict::Older { behind: 0 };
         };
-        if self.known.is_empty() {
-            self.remember(list, first.media_sequence);
-            return Verdict::GoesOn {
+        let verdict = match self.known.back() {
+            None => Verdict::GoesOn {
                 first_new: first.media_sequence,
                 lost: None,
-            };
-        }
-        if let Some(verdict) = self.former_run(list, target_duration) {
-            return verdict;
-        }
-        let Some(newest) = self.known.back() else {
-            return Verdict::Older { behind: 0 };
-        };
-        let next = newest.media_sequence.saturating_add(1);
-        let verdict = if let Some((first_new, why)) = self.contradiction(list) {
-            Verdict::Restarted { first_new, why }
-        } else if first.media_sequence > next {
-            self.after_a_jump(list, newest, target_duration, silence)
-        } else if last.media_sequence < newest.media_sequence {
-            self.below(list, target_duration)
-        } else {
-            Verdict::GoesOn {
-                first_new: next,
-                lost: None,
+            },
+            Some(newest) => {
+                let newest = newest.media_sequence;
+                if let Some(verdict) = self.former_run(list, target_duration) {
+                    verdict
+                } else if let Some((first_new, why)) = self.contradiction(list) {
+                    Verdict::Restarted { first_new, why }
+                } else if first.media_sequence > newest {
+                    self.above(list, target_duration, silence)
+                } else if last.media_sequence < newest {
+                    self.below(list, target_duration)
+                } else {
+                    Verdict::GoesOn {
+                        first_new: newest.saturating_add(1),
+                        lost: None,
+                    }
+                }
             }
         };
         match &verdict {
             Verdict::Older { .. } => {}
             Verdict::GoesOn { first_new, .. } => self.remember(list, *first_new),
-            Verdict::Restarted { first_new, why } => {
-                // Where a run uses the names of the one before, its lists cannot be told from it.
-                let former = std::mem::take(&mut self.known);
-                let told_apart = *why != Break::RestartedGrowth;
-                self.former = if told_apart { former } else { VecDeque::new() };
+            Verdict::Restarted { first_new, .. } => {
+                self.former = std::mem::take(&mut self.known);
                 self.remember(list, *first_new);
             }
         }
@@ -120,27 +116,32 @@ impl History {
     }
 
     /// A list of the run before the present one, from an edge that has not seen the restart; unless it
-    /// grows past everything that run has listed, and past the present one's dates: then the source has
-    /// gone back.
+    /// grows on: then the source has gone back to that run, or uses its names once more. Date-times that
+    /// agree, and those that are older than the present run's, tell that it is an edge.
     fn former_run(&mut self, list: &[Identity], target_duration: Span) -> Option<Verdict> {
-        let is_in = |run: &VecDeque<Identity>, it: &Identity| {
-            numbered(run, it.media_sequence).is_some_and(|known| known.is_same(it))
-        };
         let shared = list.iter().rev().find(|it| is_in(&self.former, it))?;
         if list.iter().any(|it| is_in(&self.known, it)) {
             return None;
         }
-        let first_new = shared.media_sequence + 1;
-        let listed = self.former.back().map_or(0, |it| it.media_sequence);
+        let newest = self.former.back()?.media_sequence;
+        let from = shared.date_time.map_or(0, |_| newest);
         let dates = (date_of(list.last()), date_of(self.known.back()));
         let dated_older = matches!(dates, (Some(now), Some(newest)) if now < newest);
-        if self.has_grown(list, listed, target_duration) && !dated_older {
-            let why = Break::JumpedAhead;
-            self.former = std::mem::take(&mut self.known);
-            self.remember(list, first_new);
-            return Some(Verdict::Restarted { first_new, why });
+        if !self.has_grown(list, from, target_duration) || dated_older {
+            return Some(Verdict::Older { behind: 1 });
         }
-        Some(Verdict::Older { behind: 1 })
+        let goes_on = list.last()?.media_sequence > newest;
+        Some(if goes_on {
+            Verdict::Restarted {
+                first_new: newest.saturating_add(1),
+                why: Break::JumpedAhead,
+            }
+        } else {
+            Verdict::Restarted {
+                first_new: list[0].media_sequence,
+                why: Break::RestartedGrowth,
+            }
+        })
     }
 
     /// Counts how much lists that are behind have grown, above the number `from`: too much for a stale
@@ -159,13 +160,15 @@ impl History {
         below.grown >= config::stale_after(target_duration)
     }
 
+    /// Where a run uses the names of the one before, its lists cannot be told from that one's.
     fn remember(&mut self, list: &[Identity], first_new: u64) {
         self.below = None;
-        self.known.extend(
-            list.iter()
-                .filter(|id| id.media_sequence >= first_new)
-                .cloned(),
-        );
+        self.listed = list.len();
+        let fresh = || list.iter().filter(|id| id.media_sequence >= first_new);
+        if fresh().any(|id| is_in(&self.former, id)) {
+            self.former.clear();
+        }
+        self.known.extend(fresh().cloned());
         let keep = list.len() + REMEMBERED_SEGMENTS;
         self.known.drain(..self.known.len().saturating_sub(keep));
     }
@@ -186,43 +189,41 @@ impl History {
         None
     }
 
-    /// Segments were missed, or the source numbers anew from a higher number.
-    fn after_a_jump(
-        &self,
-        list: &[Identity],
-        newest: &Identity,
-        target_duration: Span,
-        silence: Span,
-    ) -> Verdict {
-        let first = &list[0];
-        let segments = first.media_sequence - newest.media_sequence - 1;
+    /// The list begins behind our position: it follows on, or segments were missed, or the source
+    /// numbers anew from a higher number.
+    fn above(&self, list: &[Identity], target_duration: Span, silence: Span) -> Verdict {
+        let (first, Some(newest)) = (&list[0], self.known.back()) else {
+            return Verdict::Older { behind: 0 };
+        };
+        let first_new = first.media_sequence;
+        let restarted = |why| Verdict::Restarted { first_new, why };
+        let segments = first_new - newest.media_sequence - 1;
         let total: Span = list.iter().map(|id| id.duration).sum();
         let typical = total.scaled(1, list.len() as u64).max(Span::from_millis(1));
-        let explained = silence.as_micros() / typical.as_micros() + SLACK_SEGMENTS;
-        let dated = date_gap(newest, first);
-        let moved_back = matches!(dated, Some(None));
-        if segments > explained || moved_back {
-            let why = Break::JumpedAhead;
-            return Verdict::Restarted {
-                first_new: first.media_sequence,
-                why,
-            };
+        if segments > silence.as_micros() / typical.as_micros() + SLACK_SEGMENTS {
+            return restarted(Break::JumpedAhead);
         }
-        // A date-time gap that so many segments cannot fill is a clock that was set.
+        // A server that goes on never leaves less than three target durations in its list
+        // (RFC 8216 6.2.2); one that begins has no more yet.
+        if list.len() < self.listed && total < target_duration * 3 {
+            return restarted(Break::RestartedHigher);
+        }
         let counted = typical * segments;
-        let duration = match dated.flatten() {
-            Some(gap) if gap.abs_diff(counted) <= counted.scaled(1, 8) => gap,
-            Some(_) | None => counted,
+        let tolerance = counted.scaled(1, 8).max(target_duration.half());
+        let duration = match date_gap(newest, first) {
+            None => counted,
+            Some(Some(gap)) if gap.abs_diff(counted) <= tolerance => gap,
+            // So many segments cannot have filled the time between the two, or none can.
+            Some(_) => return restarted(Break::RestartedHigher),
         };
-        let duration = duration.min(target_duration * segments);
         let lost = Lost {
             first: newest.media_sequence + 1,
             segments,
-            duration,
+            duration: duration.min(target_duration * segments),
         };
         Verdict::GoesOn {
-            first_new: first.media_sequence,
-            lost: Some(lost),
+            first_new,
+            lost: Some(lost).filter(|lost| lost.segments > 0),
         }
     }
 
@@ -268,6 +269,10 @@ impl History {
 
 fn date_of(segment: Option<&Identity>) -> Option<WallTime> {
     segment?.date_time
+}
+
+fn is_in(run: &VecDeque<Identity>, it: &Identity) -> bool {
+    numbered(run, it.media_sequence).is_some_and(|known| known.is_same(it))
 }
 
 /// The segment of that number; where media was lost, numbers are missing.
@@ -433,6 +438,96 @@ mod tests {
     }
 
     #[test]
+    fn the_names_of_the_run_before_used_once_more_are_told_by_growth() {
+        let mut history = History::default();
+        history.observe(&list(0..6, "a"), TARGET, Span::ZERO);
+        history.observe(&list(100..106, "a"), TARGET, Span::ZERO);
+        for end in 1..3 {
+            let verdict = history.observe(&list(0..end, "a"), TARGET, Span::ZERO);
+            assert_eq!(verdict, Verdict::Older { behind: 1 });
+        }
+        let verdict = history.observe(&list(0..3, "a"), TARGET, Span::ZERO);
+        assert_eq!(verdict, restarted(0, Break::RestartedGrowth));
+        let verdict = history.observe(&list(0..4, "a"), TARGET, Span::ZERO);
+        assert_eq!(verdict, goes_on(3));
+    }
+
+    #[test]
+    fn lists_of_the_run_before_are_old_for_ever_where_date_times_say_so() {
+        let mut history = History::default();
+        history.observe(&dated(0..30, 0), TARGET, Span::ZERO);
+        history.observe(&dated(100..103, 0), TARGET, Span::ZERO);
+        for first in 0..24 {
+            let verdict = history.observe(&dated(first..first + 6, 0), TARGET, Span::ZERO);
+            assert_eq!(verdict, Verdict::Older { behind: 1 });
+        }
+    }
+
+    #[test]
+    fn a_run_that_uses_the_names_of_the_one_before_is_not_taken_for_it() {
+        let mut history = History::default();
+        history.observe(&list(8..72, "a"), TARGET, Span::ZERO);
+        for end in 1..10 {
+            history.observe(&list(0..end, "a"), TARGET, Span::ZERO);
+        }
+        let verdict = history.observe(&list(12..17, "a"), TARGET, Span::from_secs(8));
+        let lost = Lost {
+            first: 9,
+            segments: 3,
+            duration: TARGET * 3,
+        };
+        assert_eq!(
+            verdict,
+            Verdict::GoesOn {
+                first_new: 12,
+                lost: Some(lost)
+            }
+        );
+    }
+
+    #[test]
+    fn a_list_too_short_to_go_on_is_a_restart() {
+        let mut history = History::default();
+        history.observe(&list(0..6, "a"), TARGET, Span::ZERO);
+        let verdict = history.observe(&list(6..7, "b"), TARGET, TARGET);
+        assert_eq!(verdict, restarted(6, Break::RestartedHigher));
+    }
+
+    #[test]
+    fn a_source_that_always_lists_little_goes_on() {
+        let mut history = History::default();
+        for n in 0..5 {
+            let verdict = history.observe(&list(n..n + 1, "a"), TARGET, TARGET);
+            assert_eq!(verdict, goes_on(n));
+        }
+    }
+
+    #[test]
+    fn date_times_that_the_numbers_cannot_fill_are_a_restart() {
+        let mut history = History::default();
+        history.observe(&dated(0..6, 0), TARGET, Span::ZERO);
+        // Four numbers are missing, and no time is; or a minute is.
+        for later in [-8, 60] {
+            let mut other = history.clone();
+            let verdict = other.observe(&dated(10..16, later), TARGET, Span::from_secs(60));
+            assert_eq!(verdict, restarted(10, Break::RestartedHigher));
+        }
+        let lost = Lost {
+            first: 6,
+            segments: 4,
+            duration: TARGET * 4,
+        };
+        let verdict = history.observe(&dated(10..16, 1), TARGET, Span::from_secs(60));
+        assert_eq!(
+            verdict,
+            Verdict::GoesOn {
+                first_new: 10,
+                lost: Some(lost)
+            }
+        );
+    }
+
+    #[test]
     fn a_gap_that_time_explains_is_lost_media_and_a_longer_one_a_jump() {
         let mut history = History::default();
         history.observe(&list(0..6, "a"), TARGET, Span::ZERO);
@@ -481,17 +576,6 @@ mod tests {
         let verdict = history.observe(&second, TARGET, Span::ZERO);
         assert_eq!(verdict, restarted(start, Break::JumpedAhead));
         history
-    }
-
-    #[test]
-    fn an_edge_that_only_lists_what_the_run_before_has_listed_is_stale_however_it_grows() {
-        let mut history = two_runs(list(0..20, "a"), list(10_000..10_001, "a"));
-        for end in 8..20 {
-            let verdict = history.observe(&list(end - 4..end, "a"), TARGET, Span::ZERO);
-            assert_eq!(verdict, Verdict::Older { behind: 1 });
-        }
-        let verdict = history.observe(&list(10_000..10_004, "a"), TARGET, Span::ZERO);
-        assert_eq!(verdict, goes_on(10_001));
     }
 
     #[test]

@@ -248,7 +248,10 @@ impl Relay {
         };
         for (identity, object, hash) in self.publisher.wanted_again(|id| find(id).is_some()) {
             if let Some(offered) = find(&identity) {
-                lane.downloader.again(offered.clone(), object, hash);
+                let target_duration = listing.target_duration;
+                let again = (object, hash);
+                lane.downloader
+                    .again(offered.clone(), target_duration, again);
             }
         }
     }

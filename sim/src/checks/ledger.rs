@@ -1,10 +1,9 @@
 //! Every segment of the source accounted for: offered = published + hole with a named reason + in
 //! flight. Media is known by what it is (origin, run, number), not by what it is called.
 
+use super::untold::{self, Position, Told};
 use super::{Held, broken};
-use crate::origin::{
-    EncoderFault, Fault, FaultKind, Listed as Offer, MediaRef, Names, Offered, Origin, ViewFault,
-};
+use crate::origin::{Fault, FaultKind, Listed as Offer, MediaRef, Offered, Origin, ViewFault};
 use crate::published::{Listed, Version};
 use hls_relay_core::command::Command;
 use hls_relay_core::config::SEGMENT_WAIT_TARGETS;
@@ -39,6 +38,7 @@ pub struct Ledger {
     published: BTreeMap<MediaKey, Asker>,
     next_number: u64,
     last: Option<Stored>,
+    last_at: Timestamp,
     /// Gaps since the last segment with media.
     gaps: Vec<Arc<Listed>>,
     /// The present process.
@@ -90,11 +90,11 @@ struct Stored {
 
 /// A segment that the source told this process of.
 #[derive(Clone, Copy, Debug)]
-struct OfferState {
-    first: Timestamp,
-    last: Timestamp,
+pub(super) struct OfferState {
+    pub(super) first: Timestamp,
+    pub(super) last: Timestamp,
     /// The target duration of the list that was first to list it.
-    target_duration: Span,
+    pub(super) target_duration: Span,
     failures: u32,
 }
 
@@ -315,7 +315,7 @@ impl Ledger {
         self.totals.published += 1;
         self.totals.media_micros += stored.media.duration.as_micros();
         self.totals.discontinuities += u64::from(listed.discontinuity);
-        self.last = Some(stored);
+        (self.last, self.last_at) = (Some(stored), now);
         while self.published.len() > 8_192 {
             self.published.pop_first();
         }
@@ -335,8 +335,7 @@ impl Ledger {
         let same_run = (last.key.origin, last.key.run) == (next.key.origin, next.key.run);
         if !same_run || next.key.number <= last.key.number {
             self.totals.changes += 1;
-            let one_origin = last.key.origin == next.key.origin;
-            if one_origin && is_untold(&origins[last.key.origin], last.key, next.key) {
+            if self.is_untold(now, last.key, next.key, &origins[next.key.origin]) {
                 return Ok(());
             }
             if listed.discontinuity && gaps.is_empty() {
@@ -367,6 +366,35 @@ impl Ledger {
             .filter(|_| last.asker == next.asker)
             .filter(|key| !self.is_forgotten(last.key, *key, &origins[key.origin]))
             .try_for_each(|key| self.has_reason(now, key))
+    }
+
+    /// Whether no client can know that `next` is of another run of the encoder than `last`.
+    fn is_untold(&self, now: Timestamp, last: MediaKey, next: MediaKey, origin: &Origin) -> bool {
+        if last.origin != next.origin || next.run <= last.run {
+            return false;
+        }
+        let told = |run| {
+            let number = |number| MediaKey {
+                number,
+                run,
+                ..next
+            };
+            let offers = self.offers.range(number(0)..=number(u64::MAX));
+            offers
+                .map(|(key, it)| (key.number, *it))
+                .collect::<Vec<Told>>()
+        };
+        let before = told(last.run);
+        let newest = before.last().filter(|(number, _)| *number >= last.number);
+        let position = Position {
+            newest: MediaKey {
+                number: newest.map_or(last.number, |(number, _)| *number),
+                ..last
+            },
+            at: newest.map_or(self.last_at, |(_, it)| it.first),
+            told: &before,
+        };
+        untold::is_untold(origin, now, &position, next.run, &told(next.run))
     }
 
     /// Nothing is missing: nothing may be said either, but what the source itself says.
@@ -503,26 +531,6 @@ fn is_ambiguous(origin: &Origin) -> bool {
         )
     };
     !origin.spec().program_date_time && origin.spec().faults.iter().any(behind)
-}
-
-/// An origin without date-times that started again under its old names while nobody could look, and
-/// has grown past where it was, cannot be told from one that went on.
-fn is_untold(origin: &Origin, last: MediaKey, next: MediaKey) -> bool {
-    let renamed = |fault: &Fault| {
-        let FaultKind::Encoder(fault) = fault.kind else {
-            return false;
-        };
-        match fault {
-            EncoderFault::Restart { names, .. } | EncoderFault::EndList { names, .. } => {
-                names == Names::Same
-            }
-            EncoderFault::JumpAhead { .. }
-            | EncoderFault::DiscontinuityWithTimestampJump { .. }
-            | EncoderFault::TargetDurationChange { .. } => false,
-        }
-    };
-    let quiet = !origin.spec().program_date_time && next.number > last.number;
-    quiet && origin.spec().faults.iter().any(renamed)
 }
 
 /// What the origin really made between two segments of one run.

@@ -8,6 +8,7 @@ pub mod keep;
 pub mod ledger;
 pub mod list;
 pub mod pace;
+mod untold;
 pub mod work;
 
 use serde::{Deserialize, Serialize};

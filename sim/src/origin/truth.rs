@@ -4,7 +4,7 @@ use super::Origin;
 use super::encoder::Place;
 use super::media::MediaRef;
 use super::names;
-use hls_relay_core::time::Span;
+use hls_relay_core::time::{Span, WallTime};
 
 /// A segment that the encoder has listed. Whether a given reader ever saw a playlist that lists it
 /// is another question: a cache may have been frozen meanwhile.
@@ -16,6 +16,8 @@ pub struct Offered {
     pub path: String,
     /// Whether EXT-X-DISCONTINUITY stands before it.
     pub discontinuity: bool,
+    /// When it begins on the encoder's own wall clock.
+    pub starts: WallTime,
     /// When the encoder first listed it; zero for the backlog.
     pub listed_at: Span,
     /// When the encoder listed it no longer, if that is known by now or ever.
@@ -63,6 +65,7 @@ impl Origin {
             media: self.media(place),
             path,
             discontinuity: piece.discontinuity && place.index == 0,
+            starts: names::wall(&self.spec, piece.start(place.index)),
             listed_at: self.encoder.listed_at(place),
             removed_at: self.encoder.removed_at(place),
             gone_at: self.encoder.gone_at(place, self.spec.retention),
