@@ -196,9 +196,13 @@ fn at(plan: &mut Plan, words: &mut Words<'_>) -> Result<(), String> {
                 spec.faults.push(Fault { from, until, kind });
                 return Ok(());
             }
-            "refused" => {
+            "refused" | "private" => {
                 let origin = words.number()? as usize;
-                let (from, kind) = (when.after, NetworkFaultKind::Refused);
+                let from = when.after;
+                let kind = match what {
+                    "refused" => NetworkFaultKind::Refused,
+                    _ => NetworkFaultKind::PrivateAddress,
+                };
                 plan.network.push(NetworkFault {
                     from,
                     until,

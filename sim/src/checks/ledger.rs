@@ -488,6 +488,18 @@ impl Ledger {
         else {
             return Ok(());
         };
+        // A list came first that no longer had it, and only then one of an edge that lags.
+        let end = MediaKey {
+            number: u64::MAX,
+            ..key
+        };
+        if self
+            .offers
+            .range(key..=end)
+            .any(|(_, it)| it.first < offer.first)
+        {
+            return Ok(());
+        }
         // Behind segments in trouble it may never have been its turn.
         let trouble = self
             .offers
