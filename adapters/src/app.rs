@@ -1,9 +1,13 @@
 //! Puts the parts together for one channel, and takes them apart in order.
 
 use crate::checkpoint_file::{CheckpointFile, Found, StateError};
-use crate::cli::{Action, Cli, DemoArgs, Listen, RelayArgs, StoreArg};
+use crate::cli::{
+    Action, Cli, DemoArgs, JournalAction, Listen, RecordArgs, RelayArgs, ShareArgs, StoreArg,
+};
 use crate::driver::{Control, Driver};
 use crate::fetch::{Fetcher, SourceAccess};
+use crate::journal::Recorder;
+use crate::journal::share::{self, ShareError};
 use crate::logging::Screen;
 use crate::origin_server::OriginServer;
 use crate::output::{Output, Outputs};
@@ -15,6 +19,7 @@ use hls_relay_core::config::{ReloadPolicy, Source, Spec};
 use hls_relay_core::event::{Configure, Desired};
 use hls_relay_core::ids::Epoch;
 use hls_relay_sim::origin::OriginSpec;
+use hls_relay_sim::replay::ReplayError;
 use reqwest::header::HeaderMap;
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -27,6 +32,8 @@ use url::Url;
 
 /// How often the status line is drawn.
 const REDRAW: Duration = Duration::from_secs(1);
+/// What is left of the journal at the end is waited for so long.
+const LAST_LINES: Duration = Duration::from_secs(2);
 /// Without a cluster a channel has one owner, this one.
 const ONLY_EPOCH: Epoch = Epoch(1);
 
@@ -45,6 +52,15 @@ pub enum Failure {
     /// Exit code 4.
     #[error("--state: {0}")]
     State(#[from] StateError),
+    /// Exit code 4.
+    #[error("--journal: {0}")]
+    Journal(OpenError),
+    /// Exit code 5.
+    #[error("{0}")]
+    Replay(#[from] ReplayError),
+    /// Exit code 5.
+    #[error("{0}")]
+    Share(#[from] ShareError),
     /// Exit code 1.
     #[error("{0}")]
     Other(#[from] io::Error),
@@ -56,7 +72,8 @@ impl Failure {
         match self {
             Self::Arguments(_) => 2,
             Self::Listen { .. } => 3,
-            Self::Store(_) | Self::State(_) => 4,
+            Self::Store(_) | Self::State(_) | Self::Journal(_) => 4,
+            Self::Replay(_) | Self::Share(_) => 5,
             Self::Other(_) => 1,
         }
     }
@@ -86,6 +103,8 @@ pub async fn run(cli: Cli, screen: Screen) -> Result<(), Failure> {
     match cli.action {
         Action::Relay(args) => relay(*args, screen).await,
         Action::Demo(args) => demo(args, screen).await,
+        Action::Replay(args) => Ok(args.run(&mut io::stdout().lock())?),
+        Action::Journal(JournalAction::Share(args)) => share(&args),
     }
 }
 
@@ -100,6 +119,7 @@ async fn relay(args: RelayArgs, screen: Screen) -> Result<(), Failure> {
     if checkpoint.is_none() {
         empty(&store).await?;
     }
+    let (recorder, recorded) = record(&args.record, &args.name)?.unzip();
     let listener = bind(&args.listen).await?;
     let address = server::address_of(listener.local_addr()?, &args.name);
 
@@ -113,7 +133,7 @@ async fn relay(args: RelayArgs, screen: Screen) -> Result<(), Failure> {
 
     let channel = Channel::new(args.name.clone(), Fetcher::new(), output, checkpoint_file);
     let worker = Worker::new(Arc::new(channel), ONLY_EPOCH, checkpoint.map(Arc::from));
-    let (driver, control) = Driver::new(worker);
+    let (driver, control) = Driver::new(worker, recorder);
     let driving = tokio::spawn(driver.run());
     let source = mask::mask(&args.source);
     tracing::info!(channel = &*args.name, source, %address, "relaying");
@@ -138,6 +158,10 @@ async fn relay(args: RelayArgs, screen: Screen) -> Result<(), Failure> {
     driven.map_err(io::Error::other)?;
     let _ = stop_serving.send(());
     serving.await.map_err(io::Error::other)??;
+    if let Some(recorded) = recorded {
+        // A disk that hangs does not keep the process.
+        let _ = tokio::time::timeout(LAST_LINES, recorded).await;
+    }
     tracing::info!(channel = &*args.name, "finished");
     Ok(())
 }
@@ -207,6 +231,17 @@ fn open_state(
     Ok((Some(file), checkpoint))
 }
 
+fn record(
+    args: &RecordArgs,
+    channel: &Arc<str>,
+) -> Result<Option<(Recorder, oneshot::Receiver<()>)>, Failure> {
+    let Some(folder) = &args.journal else {
+        return Ok(None);
+    };
+    let started = Recorder::start(folder, channel, args.journal_size);
+    started.map(Some).map_err(Failure::Journal)
+}
+
 /// Without a checkpoint nobody knows what the files in the folder were.
 async fn empty(store: &Store) -> Result<(), Failure> {
     let withdrawn = store.withdraw().await;
@@ -250,6 +285,8 @@ async fn draw_status(name: Arc<str>, screen: Screen, control: mpsc::Sender<Contr
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    /// A file that may not become longer (ulimit -f) is a full disk and not our end.
+    _file_size: Signal,
 }
 
 impl Signals {
@@ -258,6 +295,7 @@ impl Signals {
         Ok(Self {
             interrupt,
             terminate: signal(SignalKind::terminate())?,
+            _file_size: signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?,
         })
     }
 
@@ -293,5 +331,14 @@ async fn demo(args: DemoArgs, screen: Screen) -> Result<(), Failure> {
     let greeting = "A live channel with a clock and a beat. Open this address in any player, \
                     Ctrl-C ends it:";
     say(greeting);
-    relay(RelayArgs::plain(source, args.listen), screen).await
+    relay(RelayArgs::plain(source, args.listen, args.record), screen).await
+}
+
+fn share(args: &ShareArgs) -> Result<(), Failure> {
+    let steps = share::share(&args.files, &args.out)?;
+    say(&format!(
+        "{}: {steps} steps without secrets, replayed without a difference",
+        args.out.display()
+    ));
+    Ok(())
 }

@@ -1,8 +1,10 @@
 //! The command line: what can be said, what it means, and what is wrong with what was said.
 
+use crate::journal;
 use crate::logging::{LogFormat, LogLevel};
 use clap::{Args, Parser, Subcommand};
 use hls_relay_core::config::{DEFAULT_WINDOW, HolePolicy, MAX_URL_BYTES, MAX_WINDOW, MIN_WINDOW};
+use hls_relay_sim::replay::ReplayArgs;
 use reqwest::header::{self, HeaderName, HeaderValue};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
@@ -26,7 +28,21 @@ Examples:
         --name news --listen 0.0.0.0:8080 --state /var/lib/hls-relay
 
   As files that nginx can serve from /srv/hls/news/:
-    hls-relay relay https://origin.example/ch.m3u8 --name news --store /srv/hls";
+    hls-relay relay https://origin.example/ch.m3u8 --name news --store /srv/hls
+
+  Record what happens, and look at a bad night afterwards:
+    hls-relay relay https://origin.example/ch.m3u8 --name news --journal /var/log/hls-relay
+    hls-relay replay /var/log/hls-relay/news --timeline night.svg";
+
+const SHARED: &str = "\
+What the copy has: every event with its times, the numbers, durations and order of segments, hosts,
+and the words of paths. What it does not have: passwords, query strings but for the names of
+parameters, parts of paths that look like tokens (16 and more letters and digits mixed, or behind a
+'='), data: and skd: URIs, titles, comments, the values of tags and attributes that the relay only
+passes on, entity tags, and pages that are no playlists. In their place stand other letters and
+digits, the same ones for the same text, so that the copy replays as the journal does; that is
+checked, and there is no copy where it does not. Headers, cookies and media are in no journal at all.
+A token in a path that looks like a word stays: search the copy for what must not be in it.";
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -34,7 +50,8 @@ Exit codes:
   1    any other failure
   2    an argument is wrong; the message says which, and what to do
   3    the address of --listen is in use or cannot be listened on
-  4    the folder of --store or --state cannot be used
+  4    the folder of --store, --state or --journal cannot be used
+  5    a journal does not replay, or cannot be shared
   130  left at once, at the second Ctrl-C";
 
 const DEFAULT_NAME: &str = "live";
@@ -76,6 +93,52 @@ pub enum Action {
     /// Start a built-in live channel and relay it, to see it work in any player
     #[command(after_help = EXIT_CODES)]
     Demo(DemoArgs),
+    /// Run a journal through the core and stop at the first difference
+    Replay(ReplayArgs),
+    /// Work with journals
+    #[command(subcommand)]
+    Journal(JournalAction),
+}
+
+/// `hls-relay journal`.
+#[derive(Debug, Subcommand)]
+pub enum JournalAction {
+    /// Copy a journal without its secrets, for somebody else to replay
+    #[command(after_help = SHARED)]
+    Share(ShareArgs),
+}
+
+/// `hls-relay journal share`.
+#[derive(Debug, Args)]
+pub struct ShareArgs {
+    /// The pieces of a journal in their order, or the folder with all of them
+    #[arg(required = true, value_name = "FILE|DIR")]
+    pub files: Vec<PathBuf>,
+    /// Where the copy is written, in one piece
+    #[arg(short = 'o', long, value_name = "FILE")]
+    pub out: PathBuf,
+}
+
+/// What is recorded.
+#[derive(Clone, Debug, Args)]
+pub struct RecordArgs {
+    /// Record what happens to the channel in DIR/NAME/, to be replayed later
+    ///
+    /// The files hold the playlists of the source with their URLs and tokens, and are readable by
+    /// their owner only; no header, cookie or media is in them. A full disk stops the recording,
+    /// never the relay. 'hls-relay replay' runs them again, 'hls-relay journal share' makes a copy
+    /// without secrets.
+    #[arg(long, value_name = "DIR")]
+    pub journal: Option<PathBuf>,
+    /// What the journal may take on the disk; the oldest of it goes
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "64MB",
+        value_parser = journal_size,
+        requires = "journal"
+    )]
+    pub journal_size: u64,
 }
 
 /// `hls-relay relay`.
@@ -135,6 +198,9 @@ pub struct RelayArgs {
     /// as players do: new segments are then seen sooner.
     #[arg(long)]
     pub strict_reload: bool,
+    /// What is recorded.
+    #[command(flatten)]
+    pub record: RecordArgs,
 }
 
 /// `hls-relay demo`.
@@ -143,6 +209,9 @@ pub struct DemoArgs {
     /// Where to serve viewers
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", value_parser = listen)]
     pub listen: Listen,
+    /// What is recorded.
+    #[command(flatten)]
+    pub record: RecordArgs,
 }
 
 /// Addresses to listen on, the first that works; and how they were written.
@@ -165,7 +234,7 @@ pub enum StoreArg {
 
 impl RelayArgs {
     /// All else as it is by default.
-    pub fn plain(source: Url, listen: Listen) -> Self {
+    pub fn plain(source: Url, listen: Listen, record: RecordArgs) -> Self {
         Self {
             source,
             backups: Vec::new(),
@@ -177,6 +246,7 @@ impl RelayArgs {
             window: DEFAULT_WINDOW,
             hole: HolePolicy::default(),
             strict_reload: false,
+            record,
         }
     }
 }
@@ -264,6 +334,35 @@ fn window(text: &str) -> Result<usize, String> {
     fits.ok_or_else(|| format!("give a number from {MIN_WINDOW} to {MAX_WINDOW}"))
 }
 
+fn journal_size(text: &str) -> Result<u64, String> {
+    let units = [
+        ("", 1),
+        ("B", 1),
+        ("kB", 1_000),
+        ("MB", 1_000_000),
+        ("GB", 1_000_000_000),
+        ("KiB", 1 << 10),
+        ("MiB", 1 << 20),
+        ("GiB", 1 << 30),
+    ];
+    let end = text
+        .find(|it: char| !it.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let known = units
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case(unit.trim()));
+    let bytes = known.and_then(|(_, factor)| number.parse::<u64>().ok()?.checked_mul(*factor));
+    let bytes = bytes.ok_or("give a number and a unit, as in 64MB or 2GiB")?;
+    if bytes < journal::LEAST_BYTES {
+        return Err(format!(
+            "give at least {} MB",
+            journal::LEAST_BYTES / 1_000_000
+        ));
+    }
+    Ok(bytes)
+}
+
 fn hole(text: &str) -> Result<HolePolicy, String> {
     match text {
         "gap" => Ok(HolePolicy::Gap),
@@ -298,6 +397,26 @@ mod tests {
             assert!(channel_name(bad).is_err(), "{bad}");
         }
         assert_eq!(&*channel_name("News-24_hd.1").unwrap(), "News-24_hd.1");
+    }
+
+    #[test]
+    fn sizes_are_read_with_their_units() {
+        for (text, bytes) in [
+            ("64MB", 64_000_000),
+            ("1mib", 1 << 20),
+            ("2000000", 2_000_000),
+            ("3 GB", 3_000_000_000),
+        ] {
+            assert_eq!(journal_size(text), Ok(bytes), "{text}");
+        }
+        for bad in ["", "MB", "64 parsecs", "-1MB", "999kB", "99999999999GB"] {
+            assert!(journal_size(bad).is_err(), "{bad}");
+        }
+        let cli = Cli::parse_from(["hls-relay", "demo", "--journal", "x"]);
+        let Action::Demo(demo) = cli.action else {
+            panic!("{cli:?}");
+        };
+        assert_eq!(demo.record.journal_size, journal::DEFAULT_BYTES);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! and hands the commands to the worker. It decides nothing.
 
 use crate::clock;
+use crate::journal::Recorder;
 use crate::notices;
 use crate::worker::{Accesses, Worker};
 use hls_relay_core::command::Command;
@@ -29,6 +30,7 @@ pub enum Control {
 pub struct Driver {
     relay: Relay,
     worker: Worker,
+    recorder: Option<Recorder>,
     control: mpsc::Receiver<Control>,
     commands: Vec<Command>,
     configured: Option<(Configure, Accesses)>,
@@ -36,12 +38,13 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// A driver that commands these hands, and the way to talk to it.
-    pub fn new(worker: Worker) -> (Self, mpsc::Sender<Control>) {
+    /// A driver that commands these hands, its steps recorded or not, and the way to talk to it.
+    pub fn new(worker: Worker, recorder: Option<Recorder>) -> (Self, mpsc::Sender<Control>) {
         let (sender, control) = mpsc::channel(16);
         let driver = Self {
             relay: worker.new_machine(),
             worker,
+            recorder,
             control,
             commands: Vec::new(),
             configured: None,
@@ -100,12 +103,16 @@ impl Driver {
         }
     }
 
-    /// Every step of the machine is made here and nowhere else: a journal of `(now, event, commands)`
-    /// is kept at this place. `false`: the machine broke.
+    /// Every step of the machine is made here and nowhere else, and recorded. `false`: it broke.
     fn step(&mut self, event: Event) -> bool {
         let (now, what) = (clock::now(), notices::kind_of_event(&event));
         let (relay, commands) = (&mut self.relay, &mut self.commands);
+        let recorder = self.recorder.as_mut();
+        let recorded = recorder.and_then(|it| Some((it.begin(relay, now, &event)?, it)));
         let stepped = catch_unwind(AssertUnwindSafe(|| relay.step(now, event, commands)));
+        if let Some((step, recorder)) = recorded {
+            recorder.end(step, stepped.is_ok().then_some(&**commands));
+        }
         if stepped.is_err() {
             let channel = &*self.worker.channel().name;
             tracing::error!(channel, "broke at {what}; going on from the checkpoint");
@@ -128,6 +135,7 @@ impl Driver {
                 self.obey(control.unwrap_or(Control::ShutDown));
             }
             self.relay = self.worker.new_machine();
+            self.recorder.iter_mut().for_each(Recorder::new_machine);
             let Some((configure, accesses)) = self.configured.clone() else {
                 return true;
             };

@@ -4,7 +4,7 @@
 //! as a [`Command`](hls_relay_core::command::Command) from the machine in the core.
 //!
 //! Reading order: [`driver`] (the loop), [`worker`] (commands to tasks), then the adapters it uses:
-//! [`fetch`], [`store`], [`checkpoint_file`], [`output`], [`server`]; at last [`app`], which puts them
+//! [`fetch`], [`store`], [`checkpoint_file`], [`output`], [`server`], [`journal`]; at last [`app`], which puts them
 //! together for a command line.
 
 pub mod app;
@@ -14,6 +14,7 @@ pub mod clock;
 pub mod driver;
 pub mod fetch;
 mod file_lock;
+pub mod journal;
 pub mod logging;
 pub mod mask;
 pub mod notices;

@@ -36,14 +36,15 @@ pub struct Head {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "RecordLine", into = "RecordLine")]
 pub struct Record {
-    /// Counts the steps of a process from 0.
+    /// Counts the steps of a machine from 0.
     pub seq: u64,
     /// Both clocks.
     pub now: Now,
     /// What came in.
     pub event: Event,
-    /// [`digest_of`] what went out.
-    pub digest: u64,
+    /// [`digest_of`] what went out; `None` where the machine broke at this event (it panicked), which
+    /// is the last step of its journal.
+    pub digest: Option<u64>,
 }
 
 /// A line of a journal.
@@ -76,12 +77,18 @@ pub enum Difference {
     #[error("step {found} follows where step {expected} should be")]
     Missing { expected: u64, found: u64 },
     /// The same event made the machine want something else.
-    #[error("step {seq}: the journal says commands {recorded:016x}, the replay {replayed:016x}")]
+    #[error(
+        "step {}: the journal says commands {recorded:016x}, the replay {:016x}",
+        replayed.record.seq,
+        digest_of(&replayed.commands)
+    )]
     Commands {
-        seq: u64,
         recorded: u64,
-        replayed: u64,
+        replayed: Box<Replayed>,
     },
+    /// The machine broke there, and the replayed one did not.
+    #[error("step {seq}: the machine broke there, and does not break in the replay")]
+    NotBroken { seq: u64 },
     /// The replayed machine is not the one the next piece begins with.
     #[error("before step {seq}: the snapshot is not the replayed machine")]
     Snapshot { seq: u64 },
@@ -157,7 +164,7 @@ pub struct Replay {
 }
 
 /// What one replayed step was.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Replayed {
     /// As recorded.
     pub record: Record,
@@ -167,6 +174,9 @@ pub struct Replayed {
 
 impl Replay {
     /// Takes the next line. A head says nothing by itself; a record is stepped and compared.
+    ///
+    /// A snapshot that no machine could have written may make it panic, and so does a step at which
+    /// the recorded machine broke.
     pub fn feed(&mut self, line: Line) -> Result<Option<Replayed>, Difference> {
         match line {
             Line::Head(head) => self.begin_piece(*head).map(|()| None),
@@ -181,8 +191,9 @@ impl Replay {
 
     fn begin_piece(&mut self, head: Head) -> Result<(), Difference> {
         if let Some(machine) = &self.machine {
-            // A process that starts again counts from 0: that is a new machine, not a difference.
-            if head.seq == self.next_seq && Digest::of(machine) != Digest::of(&head.snapshot) {
+            // A machine that starts again counts from 0: that is a new one, not a difference.
+            let goes_on = head.seq != 0 && head.seq == self.next_seq;
+            if goes_on && Digest::of(machine) != Digest::of(&head.snapshot) {
                 return Err(Difference::Snapshot { seq: head.seq });
             }
         }
@@ -204,16 +215,17 @@ impl Replay {
         }
         let mut commands = Vec::new();
         machine.step(record.now, record.event.clone(), &mut commands);
-        let replayed = digest_of(&commands);
-        if replayed != record.digest {
+        let recorded = record.digest.ok_or(Difference::NotBroken { seq })?;
+        let same = digest_of(&commands) == recorded;
+        let replayed = Replayed { record, commands };
+        if !same {
             return Err(Difference::Commands {
-                seq,
-                recorded: record.digest,
-                replayed,
+                recorded,
+                replayed: Box::new(replayed),
             });
         }
         self.next_seq = seq + 1;
-        Ok(Replayed { record, commands })
+        Ok(replayed)
     }
 }
 
@@ -226,7 +238,7 @@ struct RecordLine {
     wall: i64,
     event: Event,
     #[serde(with = "hexadecimal")]
-    commands: u64,
+    commands: Option<u64>,
 }
 
 impl From<RecordLine> for Record {
@@ -259,12 +271,21 @@ impl From<Record> for RecordLine {
 mod hexadecimal {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-    pub(super) fn serialize<S: Serializer>(value: &u64, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("{value:016x}"))
+    pub(super) fn serialize<S: Serializer>(
+        value: &Option<u64>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(value) => serializer.collect_str(&format_args!("{value:016x}")),
+            None => serializer.serialize_none(),
+        }
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        u64::from_str_radix(&text, 16).map_err(D::Error::custom)
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<u64>, D::Error> {
+        let text = Option::<std::borrow::Cow<'_, str>>::deserialize(deserializer)?;
+        text.map(|text| u64::from_str_radix(&text, 16).map_err(D::Error::custom))
+            .transpose()
     }
 }

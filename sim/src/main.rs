@@ -10,10 +10,10 @@
 use clap::{Args, Parser, Subcommand};
 use hls_relay_core::time::Span;
 use hls_relay_sim::plan::Plan;
+use hls_relay_sim::replay::ReplayArgs;
 use hls_relay_sim::sweep::{CENSUS_FROM, Sweep, Swept};
-use hls_relay_sim::timeline::Timeline;
 use hls_relay_sim::world::{Options, Outcome, World};
-use hls_relay_sim::{draw, replay, report, scenario, shrink, words};
+use hls_relay_sim::{draw, report, scenario, shrink};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -79,20 +79,6 @@ enum What {
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
-    /// Run a journal through the core and stop at the first difference.
-    Replay {
-        /// The journal.
-        file: PathBuf,
-        /// Stop after this step and show the machine.
-        #[arg(long)]
-        until: Option<u64>,
-        /// Print every step.
-        #[arg(long)]
-        trace: bool,
-        /// Draw it.
-        #[arg(long, value_name = "SVG")]
-        timeline: Option<PathBuf>,
-    },
     /// Plant mistakes and see how many seeds it takes to find each.
     #[cfg(feature = "planted")]
     Planted {
@@ -103,6 +89,8 @@ enum What {
         #[arg(long)]
         only: Option<String>,
     },
+    /// Run journals through the core and stop at the first difference.
+    Replay(ReplayArgs),
     /// Measure: a world without faults, and a channel for a day.
     Bench,
 }
@@ -174,14 +162,11 @@ fn main() -> ExitCode {
         What::Twice { which } => twice(&which),
         What::Shrink { which, out } => shrink_plan(&which, out),
         What::Scenario { files } => scenarios(&files),
-        What::Replay {
-            file,
-            until,
-            trace,
-            timeline,
-        } => replay_file(&file, until, trace, timeline),
         #[cfg(feature = "planted")]
         What::Planted { cap, only } => planted(cap, only.as_deref()),
+        What::Replay(args) => args
+            .run(&mut std::io::stdout().lock())
+            .map_err(|error| error.to_string()),
         What::Bench => bench(),
     };
     match held {
@@ -337,42 +322,6 @@ fn scenarios(files: &[PathBuf]) -> Result<(), String> {
     } else {
         Err(failures)
     }
-}
-
-fn replay_file(
-    file: &Path,
-    until: Option<u64>,
-    trace: bool,
-    timeline: Option<PathBuf>,
-) -> Result<(), String> {
-    let mut picture = Timeline::default();
-    let text = read(file)?;
-    let mut steps = 0_u64;
-    let replay = replay::each(&text, |record, commands| {
-        steps += 1;
-        picture.step(record.now, &record.event, commands);
-        if trace {
-            println!("{:>8} > {}", record.seq, words::event(&record.event));
-            commands
-                .iter()
-                .for_each(|it| println!("{:>8} < {}", record.seq, words::command(it)));
-        }
-        until != Some(record.seq)
-    });
-    let replay = replay.map_err(|parted| format!("{}: {parted}", file.display()))?;
-    if let Some(svg) = timeline {
-        write(&svg, &picture.svg())?;
-    }
-    if until.is_some()
-        && let Some(machine) = replay.machine()
-    {
-        println!(
-            "{}",
-            serde_json::to_string_pretty(machine).map_err(|it| it.to_string())?
-        );
-    }
-    println!("{steps} steps replayed without a difference");
-    Ok(())
 }
 
 #[cfg(feature = "planted")]

@@ -1,284 +1,453 @@
 //! A journal as a picture: one channel's life from left to right, to be read at a glance.
 //!
-//! Lanes from above: wishes, the observed state, playlists of the source, downloads, publishes, and
-//! what was said of holes and breaks. Pure: steps come in, SVG goes out; simulated and real journals
-//! draw the same.
+//! This part makes marks of steps, [`picture`] draws them. Pure: what a replay comes past goes in, SVG
+//! comes out; simulated and real journals draw the same.
 
+mod picture;
+mod tally;
+#[cfg(test)]
+mod tests;
+
+use crate::replay::{Follows, Seen};
+use crate::words;
 use hls_relay_core::command::Command;
-use hls_relay_core::event::{Event, LoadedPlaylist};
+use hls_relay_core::event::{Configure, Desired, Event, FetchError, LoadedPlaylist, PlaylistBody};
 use hls_relay_core::ids::RequestId;
+use hls_relay_core::journal::Record;
 use hls_relay_core::notice::{Notice, State};
-use hls_relay_core::time::{Now, Timestamp};
+use hls_relay_core::playlist::{self, Playlist};
+use hls_relay_core::time::{Now, Span, Timestamp, WallTime};
 use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::sync::Arc;
+use tally::Tally;
 
-/// The lanes and their names.
-const LANES: [&str; 6] = [
-    "wishes",
-    "state",
-    "playlists",
-    "downloads",
-    "publishes",
-    "losses",
-];
-/// Room for the names.
-const LEFT: u64 = 90;
-const LANE: u64 = 46;
-const TOP: u64 = 30;
-/// Pixels for each second.
-const SECOND: u64 = 12;
-/// A picture never becomes wider; the scale gives way.
-const WIDEST: u64 = 24_000;
+/// Downloads under way at once are drawn below each other, so many at the most.
+const MOST_BESIDE: usize = 4;
 
-/// Collects the steps of a journal.
+/// Collects what a replay comes past.
 #[derive(Clone, Debug, Default)]
 pub struct Timeline {
+    channel: String,
+    clock: Option<Clock>,
+    first: WallTime,
+    last: WallTime,
     marks: Vec<Mark>,
-    began: BTreeMap<RequestId, Timestamp>,
-    first: Option<Timestamp>,
-    last: Timestamp,
-    state: Option<(State, Timestamp)>,
+    /// By the order in which they were first asked.
+    sources: Vec<Source>,
+    /// From the place in the configuration to the one in `sources`.
+    places: BTreeMap<usize, usize>,
+    under_way: BTreeMap<RequestId, UnderWay>,
+    state: Option<(State, WallTime, String)>,
+    bands: Vec<Band>,
+    /// A machine begins.
+    begins: Vec<(WallTime, String)>,
+    /// Not recorded.
+    missing: Vec<(WallTime, WallTime)>,
+    tally: Tally,
 }
 
-/// Something on a lane, from a time until another.
+/// Places a machine's steps in wall time: by the wall clock at its first step, from there by the
+/// monotonic one, so that a clock that is set does not fold the picture.
+#[derive(Clone, Copy, Debug)]
+struct Clock {
+    wall: WallTime,
+    monotonic: Timestamp,
+}
+
+/// A playlist that was asked for.
+#[derive(Clone, Debug)]
+struct Source {
+    url: Arc<str>,
+    body: Option<PlaylistBody>,
+    /// The media sequence number after the last segment of `body`.
+    end: u64,
+}
+
+/// Work that has not been answered yet.
+#[derive(Clone, Debug)]
+struct UnderWay {
+    row: Row,
+    beside: usize,
+    since: WallTime,
+    what: String,
+}
+
+/// Something in a row, from a time until another.
 #[derive(Clone, Debug)]
 struct Mark {
-    lane: usize,
-    from: Timestamp,
-    until: Timestamp,
-    color: &'static str,
+    row: Row,
+    beside: usize,
+    from: WallTime,
+    until: WallTime,
+    look: Look,
     words: String,
 }
 
+/// A state of the channel while it lasted.
+#[derive(Clone, Debug)]
+struct Band {
+    state: State,
+    from: WallTime,
+    until: WallTime,
+    reason: String,
+}
+
+/// Where a mark stands; in the order from above.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Row {
+    Control,
+    Playlists(usize),
+    Downloads(usize),
+    Published,
+    Holes,
+    Notices,
+}
+
+/// How a mark looks; what stands later is drawn over what stands earlier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Look {
+    /// Never answered.
+    Open,
+    /// It brought nothing new.
+    Same,
+    Good,
+    /// Nobody wanted it any more.
+    Cancelled,
+    Told,
+    Warning,
+    Wish,
+    Break,
+    Bad,
+    Hole,
+}
+
 impl Timeline {
-    /// Takes one step.
-    pub fn step(&mut self, now: Now, event: &Event, commands: &[Command]) {
-        let now = now.monotonic;
-        self.first.get_or_insert(now);
-        self.last = self.last.max(now);
-        self.event(now, event);
-        commands
-            .iter()
-            .for_each(|command| self.command(now, command));
+    /// Takes what a replay comes past.
+    pub fn see(&mut self, seen: &Seen<'_>) {
+        match seen {
+            Seen::Head { head, follows } => {
+                self.channel.clone_from(&head.channel);
+                match follows {
+                    Follows::GoesOn => {}
+                    Follows::Missing(_) => {
+                        self.forget_work("its end was not recorded");
+                        self.missing.push((self.last, self.last));
+                    }
+                    Follows::Anew => {
+                        self.forget_work("its process ended");
+                        self.end_state();
+                        self.clock = None;
+                    }
+                }
+            }
+            Seen::Step(record, commands) => self.step(record, commands),
+            Seen::Broke(record) => {
+                let now = self.place(record.now);
+                let words = format!("the machine broke at: {}", words::event(&record.event));
+                self.mark(Row::Notices, 0, (now, now), Look::Bad, words);
+            }
+            Seen::Torn { .. } => {}
+        }
     }
 
-    fn event(&mut self, now: Timestamp, event: &Event) {
+    /// The picture so far.
+    pub fn svg(mut self) -> String {
+        self.forget_work("not answered at the end of the journal");
+        self.end_state();
+        picture::draw(&self)
+    }
+
+    fn step(&mut self, record: &Record, commands: &[Command]) {
+        let now = self.place(record.now);
+        if let Some(missing) = self.missing.last_mut()
+            && missing.0 == missing.1
+        {
+            missing.1 = now;
+        }
+        self.event(now, &record.event);
+        commands.iter().for_each(|it| self.command(now, it));
+    }
+
+    fn place(&mut self, now: Now) -> WallTime {
+        let begins = self.clock.is_none();
+        let last = self.last;
+        let clock = self.clock.get_or_insert(Clock {
+            wall: now.wall.max(last),
+            monotonic: now.monotonic,
+        });
+        let at = (clock.wall + now.monotonic.since(clock.monotonic)).max(last);
+        if begins {
+            if self.begins.is_empty() {
+                self.first = at;
+            }
+            let words = format!(
+                "a process, or its machine, begins; its clock says {}",
+                now.wall
+            );
+            self.begins.push((at, words));
+        }
+        self.last = at;
+        at
+    }
+
+    fn event(&mut self, now: WallTime, event: &Event) {
         match event {
-            Event::Tick
-            | Event::ObjectsChecked { .. }
-            | Event::Deleted { .. }
-            | Event::Withdrawn { .. }
-            | Event::CheckpointSaved { .. } => {}
-            Event::Configure(_) | Event::ShutDown => {
-                self.mark(0, now, now, "#3366cc", crate::words::event(event));
+            Event::Tick => {}
+            Event::Configure(wish) => {
+                for (place, wished) in wish.spec.sources.iter().enumerate() {
+                    let known = self.sources.iter().position(|it| it.url == wished.url);
+                    known.map(|source| self.places.insert(place, source));
+                }
+                self.mark(Row::Control, 0, (now, now), Look::Wish, wished(wish));
+            }
+            Event::ShutDown => {
+                let words = "shut down".to_owned();
+                self.mark(Row::Control, 0, (now, now), Look::Wish, words);
             }
             Event::PlaylistLoaded { request, outcome } => {
-                let color = match outcome {
-                    Ok(LoadedPlaylist::NotModified) => "#999999",
-                    Ok(LoadedPlaylist::Body { .. }) => "#338833",
-                    Err(_) => "#cc3333",
+                let row = self.under_way.get(request).map(|it| it.row);
+                let (look, words) = match (outcome, row) {
+                    (Ok(LoadedPlaylist::Body { body, .. }), Some(Row::Playlists(source))) => {
+                        self.judge(source, body)
+                    }
+                    (Ok(_), _) => (Look::Same, "not modified".to_owned()),
+                    (Err(error), _) => (look_of(error), error.to_string()),
                 };
-                self.done(2, *request, now, color, crate::words::event(event));
+                self.tally.load(look);
+                self.done(*request, now, look, &words);
             }
             Event::SegmentDownloaded { request, outcome } => {
-                let color = if outcome.is_ok() {
-                    "#338833"
-                } else {
-                    "#cc3333"
+                let (look, words) = match outcome {
+                    Ok(stored) => (Look::Good, format!("{} bytes", stored.length)),
+                    Err(error) => (look_of(error), error.to_string()),
                 };
-                self.done(3, *request, now, color, crate::words::event(event));
+                self.tally.download(look);
+                self.done(*request, now, look, &words);
             }
-            Event::Published { request, outcome } => {
-                let color = if outcome.is_ok() {
-                    "#338833"
-                } else {
-                    "#cc3333"
-                };
-                self.done(4, *request, now, color, crate::words::event(event));
+            Event::ObjectsChecked { request, outcome } => {
+                self.done_in_store(*request, now, outcome.as_ref().err());
+            }
+            Event::Published { request, outcome }
+            | Event::Deleted { request, outcome }
+            | Event::Withdrawn { request, outcome }
+            | Event::CheckpointSaved { request, outcome } => {
+                self.done_in_store(*request, now, outcome.as_ref().err());
             }
         }
     }
 
-    fn command(&mut self, now: Timestamp, command: &Command) {
+    fn command(&mut self, now: WallTime, command: &Command) {
         match command {
-            Command::LoadPlaylist(it) => self.begin(it.request, now),
-            Command::DownloadSegment(it) => self.begin(it.request, now),
-            Command::Publish(it) => self.begin(it.request, now),
+            Command::LoadPlaylist(it) => {
+                let source = self.source(&it.url);
+                self.places.insert(it.source, source);
+                self.begin(
+                    it.request,
+                    Row::Playlists(source),
+                    now,
+                    "playlist".to_owned(),
+                );
+            }
+            Command::DownloadSegment(it) => {
+                // A journal may begin after the playlist was asked for.
+                let source = self.places.get(&it.source).copied();
+                let source = source.unwrap_or_else(|| self.source(&it.url));
+                let name = bare(&it.url).rsplit('/').next().unwrap_or_default();
+                let what = format!("segment {name}");
+                self.begin(it.request, Row::Downloads(source), now, what);
+            }
+            Command::Publish(it) => {
+                let what = format!("published: {}", words::playlist(&it.playlist));
+                self.begin(it.request, Row::Published, now, what);
+            }
+            Command::Withdraw { request, .. } => {
+                let what = "withdrawn: the presentation is over".to_owned();
+                self.begin(*request, Row::Published, now, what);
+            }
             Command::Notify(notice) => self.notice(now, notice),
+            // Housekeeping: a failure of it is told by a notice.
             Command::CheckObjects { .. }
             | Command::Delete { .. }
-            | Command::Withdraw { .. }
             | Command::SaveCheckpoint { .. }
             | Command::Cancel { .. } => {}
         }
     }
 
-    fn notice(&mut self, now: Timestamp, notice: &Notice) {
-        match notice {
-            Notice::StateChanged { to, .. } => {
-                self.end_state(now);
-                self.state = Some((*to, now));
-                self.mark(1, now, now, "#000000", notice.to_string());
+    fn notice(&mut self, now: WallTime, notice: &Notice) {
+        self.tally.notice(notice);
+        let (row, look) = match notice {
+            Notice::StateChanged { to, reason, .. } => {
+                self.end_state();
+                self.state = Some((*to, now, reason.to_string()));
+                return;
             }
-            Notice::Hole { .. } => self.mark(5, now, now, "#cc3333", notice.to_string()),
-            Notice::Broken { .. } | Notice::Switched { .. } | Notice::Preparing { .. } => {
-                self.mark(5, now, now, "#cc8800", notice.to_string());
+            // What it confirms stands in the first row.
+            Notice::Configured { .. } => return,
+            Notice::ConfigureRefused { .. } => (Row::Control, Look::Bad),
+            Notice::Hole { duration, .. } => {
+                // It is about as wide as what was lost, which was listed before it was given up.
+                let from = (now - *duration).max(self.first);
+                return self.mark(Row::Holes, 0, (from, now), Look::Hole, notice.to_string());
             }
-            Notice::Configured { .. }
-            | Notice::ConfigureRefused { .. }
-            | Notice::PlaylistFailed { .. }
+            Notice::Broken { .. } => (Row::Holes, Look::Break),
+            Notice::Switched { .. } | Notice::Preparing { .. } => (Row::Notices, Look::Break),
+            Notice::PlaylistFailed { .. }
             | Notice::PlaylistRefused { .. }
-            | Notice::PlaylistFlaw { .. }
-            | Notice::PlaylistRecovered { .. }
-            | Notice::StaleEdge { .. }
-            | Notice::SegmentRetry { .. }
             | Notice::PreparationFailed { .. }
+            | Notice::StoreFailed { .. } => (Row::Notices, Look::Bad),
+            Notice::StaleEdge { .. } | Notice::SegmentRetry { .. } => (Row::Notices, Look::Warning),
+            Notice::PlaylistFlaw { .. }
+            | Notice::PlaylistRecovered { .. }
             | Notice::TargetDurationRaised { .. }
-            | Notice::StoreFailed { .. }
-            | Notice::Restored { .. } => {}
+            | Notice::Restored { .. } => (Row::Notices, Look::Told),
+        };
+        self.mark(row, 0, (now, now), look, notice.to_string());
+    }
+
+    /// Which source a playlist is: by its URL, since places in the list change with a configuration.
+    fn source(&mut self, url: &Arc<str>) -> usize {
+        let known = self.sources.iter().position(|it| it.url == *url);
+        known.unwrap_or_else(|| {
+            self.sources.push(Source {
+                url: url.clone(),
+                body: None,
+                end: 0,
+            });
+            self.sources.len() - 1
+        })
+    }
+
+    /// What a playlist is worth, beside the one before.
+    fn judge(&mut self, source: usize, body: &PlaylistBody) -> (Look, String) {
+        let source = &mut self.sources[source];
+        if source.body.as_ref() == Some(body) {
+            return (Look::Same, "unchanged".to_owned());
+        }
+        source.body = Some(body.clone());
+        match playlist::parse(&body.0) {
+            Err(error) => (Look::Bad, format!("refused: {error}")),
+            Ok(Playlist::Multivariant(_)) => {
+                (Look::Bad, "refused: a multivariant playlist".to_owned())
+            }
+            Ok(Playlist::Media(list)) => {
+                let (before, end) = (source.end, list.end_media_sequence());
+                source.end = end;
+                let text = words::playlist(&String::from_utf8_lossy(&body.0));
+                if end < before {
+                    return (Look::Warning, format!("older than before: {text}"));
+                }
+                (Look::Good, text)
+            }
         }
     }
 
-    fn begin(&mut self, request: RequestId, now: Timestamp) {
-        self.began.insert(request, now);
+    fn begin(&mut self, request: RequestId, row: Row, now: WallTime, what: String) {
+        let taken = |place: &usize| {
+            let mut same = self.under_way.values().filter(|it| it.row == row);
+            same.any(|it| it.beside == *place)
+        };
+        let beside = (0..MOST_BESIDE).find(|place| !taken(place)).unwrap_or(0);
+        let work = UnderWay {
+            row,
+            beside,
+            since: now,
+            what,
+        };
+        self.under_way.insert(request, work);
     }
 
-    fn done(
+    fn done(&mut self, request: RequestId, now: WallTime, look: Look, words: &str) {
+        if let Some(work) = self.under_way.remove(&request) {
+            let took = now.since(work.since).as_millis();
+            let words = format!("{}, {took} ms: {words}", work.what);
+            self.mark(work.row, work.beside, (work.since, now), look, words);
+        }
+    }
+
+    fn done_in_store(
         &mut self,
-        lane: usize,
         request: RequestId,
-        now: Timestamp,
-        color: &'static str,
-        words: String,
+        now: WallTime,
+        error: Option<&hls_relay_core::event::StoreError>,
     ) {
-        let from = self.began.remove(&request).unwrap_or(now);
-        self.mark(lane, from, now, color, words);
+        match error {
+            None => self.done(request, now, Look::Good, "stored"),
+            Some(error) => self.done(request, now, Look::Bad, &error.to_string()),
+        }
     }
 
-    fn end_state(&mut self, now: Timestamp) {
-        if let Some((state, since)) = self.state.take() {
-            let color = match state {
-                State::Live => "#cceecc",
-                State::Stale => "#ffeeaa",
-                State::Stalled => "#ffbbbb",
-                State::Waiting | State::Starting => "#ddddff",
-                State::Ended | State::Stopped => "#dddddd",
-            };
-            self.mark(1, since, now, color, state.to_string());
+    /// What was under way will not be answered any more.
+    fn forget_work(&mut self, why: &str) {
+        for work in std::mem::take(&mut self.under_way).into_values() {
+            let words = format!("{}: {why}", work.what);
+            let time = (work.since, self.last);
+            self.mark(work.row, work.beside, time, Look::Open, words);
+        }
+    }
+
+    fn end_state(&mut self) {
+        if let Some((state, from, reason)) = self.state.take() {
+            let until = self.last;
+            self.tally.state(state, until.since(from));
+            self.bands.push(Band {
+                state,
+                from,
+                until,
+                reason,
+            });
         }
     }
 
     fn mark(
         &mut self,
-        lane: usize,
-        from: Timestamp,
-        until: Timestamp,
-        color: &'static str,
+        row: Row,
+        beside: usize,
+        (from, until): (WallTime, WallTime),
+        look: Look,
         words: String,
     ) {
         self.marks.push(Mark {
-            lane,
+            row,
+            beside,
             from,
             until,
-            color,
+            look,
             words,
         });
     }
 
-    /// The picture so far.
-    pub fn svg(mut self) -> String {
-        self.end_state(self.last);
-        let first = self.first.unwrap_or_default();
-        let length = self.last.since(first).as_millis() + 1_000;
-        let width = (length * SECOND / 1_000).min(WIDEST);
-        let x = |at: Timestamp| LEFT + at.since(first).as_millis() * width / length;
-        let height = TOP + LANE * LANES.len() as u64 + 10;
-        let mut svg = format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{}\" height=\"{height}\" \
-             font-family=\"sans-serif\" font-size=\"11\">\n",
-            LEFT + width + 10
-        );
-        self.grid(&mut svg, length, width);
-        // What lasts lies under what happens.
-        self.marks
-            .sort_by_key(|mark| (mark.lane, mark.from == mark.until, mark.from));
-        for mark in &self.marks {
-            let from = x(mark.from);
-            let wide = (x(mark.until) - from).max(2);
-            let y = TOP + LANE * mark.lane as u64 + 6;
-            let _ = writeln!(
-                svg,
-                "<rect x=\"{from}\" y=\"{y}\" width=\"{wide}\" height=\"{}\" fill=\"{}\">\
-                 <title>{}</title></rect>",
-                LANE - 14,
-                mark.color,
-                escaped(&mark.words)
-            );
-        }
-        svg.push_str("</svg>\n");
-        svg
-    }
-
-    fn grid(&self, svg: &mut String, length: u64, width: u64) {
-        for (lane, name) in LANES.iter().enumerate() {
-            let y = TOP + LANE * lane as u64;
-            let _ = writeln!(svg, "<text x=\"4\" y=\"{}\">{name}</text>", y + LANE / 2);
-            let _ = writeln!(
-                svg,
-                "<line x1=\"0\" y1=\"{y}\" x2=\"{}\" y2=\"{y}\" stroke=\"#cccccc\"/>",
-                LEFT + width
-            );
-        }
-        // A tick every ten seconds, fewer where there is no room for them.
-        let mut every = 10_000;
-        while every * width / length < 50 {
-            every *= 6;
-        }
-        for at in (0..=length).step_by(every as usize) {
-            let x = LEFT + at * width / length;
-            let _ = writeln!(svg, "<text x=\"{x}\" y=\"16\">{} s</text>", at / 1_000);
-        }
+    fn length(&self) -> Span {
+        self.last.since(self.first)
     }
 }
 
-fn escaped(words: &str) -> String {
-    words
-        .replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
+fn wished(wish: &Configure) -> String {
+    let hosts = wish.spec.sources.iter().map(|it| bare(&it.url));
+    let hosts: Vec<&str> = hosts.collect();
+    let what = match wish.desired {
+        Desired::Run => "run",
+        Desired::Stop => "stop",
+    };
+    format!(
+        "{what}, revision {}: {} segments, {:?}, {:?}, from {}",
+        wish.revision,
+        wish.spec.window,
+        wish.spec.hole,
+        wish.spec.reload,
+        hosts.join(" and ")
+    )
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::draw;
-    use crate::replay;
-    use crate::world::{Options, World};
-    use hls_relay_core::time::Span;
-
-    #[test]
-    fn a_journal_becomes_a_picture_of_bounded_size() {
-        let plan = draw::faultless(1, Span::from_secs(60));
-        let options = Options {
-            journal: true,
-            ..Options::default()
-        };
-        let outcome = World::new(plan, options).run();
-        let mut timeline = Timeline::default();
-        replay::each(&outcome.journal, |record, commands| {
-            timeline.step(record.now, &record.event, commands);
-            true
-        })
-        .unwrap();
-        let svg = timeline.svg();
-        assert!(svg.starts_with("<svg") && svg.ends_with("</svg>\n"));
-        assert!(svg.contains("<title>live</title>"));
-        assert_eq!(svg.matches("<rect").count(), svg.matches("</rect>").count());
+fn look_of(error: &FetchError) -> Look {
+    if *error == FetchError::Cancelled {
+        Look::Cancelled
+    } else {
+        Look::Bad
     }
+}
 
-    #[test]
-    fn nothing_is_a_picture_too() {
-        assert!(Timeline::default().svg().starts_with("<svg"));
-    }
+/// A URL without what might be secret in it.
+fn bare(url: &str) -> &str {
+    let url = url.split(['?', '#']).next().unwrap_or_default();
+    url.split_once("://").map_or(url, |(_, rest)| rest)
 }

@@ -107,3 +107,11 @@ pub fn playlist(text: &str) -> String {
     }
     line.chars().take(400).collect()
 }
+
+/// What a panic says.
+pub fn of_panic(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("a panic")
+        .to_owned()
+}

@@ -354,12 +354,13 @@ impl World {
         let machine = &mut process.machine;
         let stepped = catch_unwind(AssertUnwindSafe(|| machine.step(now, event, &mut commands)));
         if let Err(panic) = stepped {
-            let event = record.map_or_else(String::new, |event| format!("{event:?}"));
-            return broken(
-                "no panic",
-                "a step",
-                format!("{}; {event}", words_of(&*panic)),
-            );
+            let (seq, words) = (process.steps, crate::words::of_panic(&*panic));
+            let what = record.as_ref().map(crate::words::event);
+            let words = format!("{words}; {}", what.unwrap_or_default());
+            if let Some(event) = record {
+                self.record(seq, now, event, None);
+            }
+            return broken("no panic", "a step", words);
         }
         self.events += 1;
         let seq = process.steps;
@@ -369,7 +370,7 @@ impl World {
         process.work.commands(&commands)?;
         process.work.wakeup_after(tick, now.monotonic, next)?;
         if let Some(event) = record {
-            self.record(seq, now, event, &commands);
+            self.record(seq, now, event, Some(&commands));
         }
         commands
             .iter()
@@ -382,19 +383,20 @@ impl World {
         carried
     }
 
+    /// Without commands: the machine broke.
     fn record(
         &mut self,
         seq: u64,
         now: hls_relay_core::time::Now,
         event: Event,
-        commands: &[Command],
+        commands: Option<&[Command]>,
     ) {
         if self.options.trace {
             let at = self.now.as_micros();
             let at = format!("{:>7}.{:06}", at / 1_000_000, at % 1_000_000);
             self.trace
                 .push(format!("{at} > {}", crate::words::event(&event)));
-            for command in commands {
+            for command in commands.unwrap_or_default() {
                 self.trace
                     .push(format!("{at}   < {}", crate::words::command(command)));
             }
@@ -404,7 +406,7 @@ impl World {
                 seq,
                 now,
                 event,
-                digest: journal::digest_of(commands),
+                digest: commands.map(journal::digest_of),
             };
             self.journal.push_str(&journal::encode_record(&record));
         }
@@ -483,11 +485,4 @@ pub(crate) fn spec_of(plan: &Plan, channel: &crate::plan::ChannelPlan) -> Spec {
         hole: channel.hole,
         reload: channel.reload,
     }
-}
-
-fn words_of(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied())
-        .unwrap_or("a panic")
-        .to_owned()
 }

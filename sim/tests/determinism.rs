@@ -36,7 +36,7 @@ fn journals_replay_to_the_same_commands_and_show_what_was_changed() {
     let mut missing = lines.clone();
     missing.remove(300);
     let error = replay::check(&(missing.join("\n") + "\n")).unwrap_err();
-    assert!(error.why.contains("follows where step"), "{error}");
+    assert!(error.to_string().contains("follows where step"), "{error}");
 
     let other = lines[400].rfind("\"commands\":\"").unwrap() + 12;
     let mut forged: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();

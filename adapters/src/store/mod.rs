@@ -204,14 +204,19 @@ fn check_name(object: &ObjectName) -> Result<(), StoreError> {
 /// A failure of the file system as the core tells them apart. A limit on the size of files is a quota
 /// too: it ends when something is deleted or raised.
 pub(crate) fn failure(what: &str, error: &io::Error) -> StoreError {
+    if is_full(error) {
+        StoreError::Full
+    } else {
+        StoreError::Failed(format!("{what}: {error}").into())
+    }
+}
+
+/// Whether more room would help.
+pub(crate) fn is_full(error: &io::Error) -> bool {
     let full = [
         ErrorKind::StorageFull,
         ErrorKind::QuotaExceeded,
         ErrorKind::FileTooLarge,
     ];
-    if full.contains(&error.kind()) {
-        StoreError::Full
-    } else {
-        StoreError::Failed(format!("{what}: {error}").into())
-    }
+    full.contains(&error.kind())
 }

@@ -2,9 +2,11 @@
 
 use crate::checkpoint_file::checkpoint;
 use crate::fetch::access;
+use crate::journal::run;
 use crate::support::raw_server::{Act, RawServer, ok};
 use hls_relay::driver::{Control, Driver};
 use hls_relay::fetch::Fetcher;
+use hls_relay::journal::Recorder;
 use hls_relay::output::Output;
 use hls_relay::store::Store;
 use hls_relay::worker::{Channel, Worker};
@@ -21,11 +23,15 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 /// A driver whose channel relays this server, going on from this checkpoint.
-fn drive(server: &RawServer, from: Option<Checkpoint>) -> (JoinHandle<()>, mpsc::Sender<Control>) {
+fn drive(
+    server: &RawServer,
+    from: Option<Checkpoint>,
+    recorder: Option<Recorder>,
+) -> (JoinHandle<()>, mpsc::Sender<Control>) {
     let output = Arc::new(Output::new(Store::memory()));
     let channel = Channel::new("news".into(), Fetcher::new(), output, None);
     let worker = Worker::new(Arc::new(channel), Epoch(1), from.map(Arc::new));
-    let (driver, control) = Driver::new(worker);
+    let (driver, control) = Driver::new(worker, recorder);
     let url = server.url("/live.m3u8");
     let spec = Spec {
         sources: vec![Source {
@@ -81,7 +87,7 @@ async fn live_source() -> RawServer {
 #[tokio::test]
 async fn it_answers_while_nothing_happens_and_leaves_when_told() {
     let server = RawServer::always(vec![Act::Hang]).await;
-    let (driving, control) = drive(&server, None);
+    let (driving, control) = drive(&server, None, None);
     while server.asked().is_empty() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -99,7 +105,9 @@ async fn a_machine_that_breaks_is_started_again_at_a_pace_and_can_be_told_to_lea
         media_sequence: u64::MAX,
         ..checkpoint(1)
     };
-    let (driving, control) = drive(&server, Some(last_number));
+    let root = tempfile::tempdir().unwrap();
+    let (recorder, recorded) = Recorder::start(root.path(), &"news".into(), 1 << 20).unwrap();
+    let (driving, control) = drive(&server, Some(last_number), Some(recorder));
     let start = Instant::now();
     let loads = || {
         server
@@ -123,4 +131,12 @@ async fn a_machine_that_breaks_is_started_again_at_a_pace_and_can_be_told_to_lea
         "a pause before each new machine"
     );
     assert!(leave(driving, &control).await < Duration::from_secs(2));
+    // Each machine has a piece of its own, and breaks in the replay as it did.
+    recorded.await.unwrap_err();
+    let (code, said) = run(&["replay", root.path().join("news").to_str().unwrap()]);
+    assert_eq!(code, 0, "{said}");
+    assert!(
+        said.matches("the machine breaks, as it did").count() >= 3,
+        "{said}"
+    );
 }

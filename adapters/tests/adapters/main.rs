@@ -6,6 +6,8 @@ mod command_line;
 mod driver;
 mod fetch;
 mod fetch_limits;
+mod journal;
+mod journal_share;
 mod server;
 mod store;
 mod store_full;

@@ -279,6 +279,33 @@ async fn the_disk_of_the_state_is_full() {
     story.end();
 }
 
+/// The recording stops and says so once; viewers notice nothing, and once there is room it goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_disk_of_the_journal_is_full() {
+    let disk = SmallDisk::new();
+    let folder = disk.path();
+    let stage = Stage::open_with(vec![spec()], &["--journal", folder.to_str().unwrap()]).await;
+    stage.steady().await;
+    let process = stage.relay.as_ref().unwrap().process_id();
+    disk.fill(process);
+    stage.run(10).await;
+    disk.empty(process);
+    stage.run(14).await;
+    let mut story = stage.close().await;
+    story.check_no_holes();
+    story.check_breaks_are(0);
+    story.check_relayed_if_listed_at(Duration::ZERO);
+    for words in [
+        "the journal cannot be written",
+        "the journal is recorded again",
+    ] {
+        let lines = story.log.iter();
+        let said = lines.filter(|line| line.message.contains(words)).count();
+        story.check(said == 1, format!("\"{words}\" is said {said} times"));
+    }
+    story.end();
+}
+
 /// A folder that cannot be written to is said at the start, and it is left with a reason.
 #[test]
 fn the_store_cannot_be_used() {

@@ -8,6 +8,7 @@ use hls_relay_core::time::Span;
 use hls_relay_sim::origin::{EncoderFault, Fault, FaultKind, OriginSpec};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
+use tempfile::TempDir;
 
 /// A channel that has not begun after this never will.
 const BEGIN: Duration = Duration::from_secs(20);
@@ -31,6 +32,8 @@ pub struct Stage {
     log: Vec<LogLine>,
     restarts: Vec<Duration>,
     zero: Instant,
+    /// One for all processes, as an operator has it.
+    _journal: Option<TempDir>,
 }
 
 /// What most tests relay: two-second segments, six of them listed, numbers that do not begin at 0.
@@ -59,6 +62,12 @@ impl Stage {
         for backup in &origins[1..] {
             arguments.extend(["--backup".to_owned(), backup.url()]);
         }
+        let mut journal = None;
+        if !arguments.iter().any(|argument| argument == "--journal") {
+            let folder = journal.insert(TempDir::new().unwrap());
+            let folder = folder.path().to_str().unwrap().to_owned();
+            arguments.extend(["--journal".to_owned(), folder]);
+        }
         let relay = start(&origins[0], any_address(), &arguments, zero);
         let viewer = Viewer::start(relay.url.clone(), zero);
         Self {
@@ -72,6 +81,7 @@ impl Stage {
             log: Vec::new(),
             restarts: Vec::new(),
             zero,
+            _journal: journal,
         }
     }
 

@@ -3,9 +3,11 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use tempfile::TempDir;
 
 /// What Linux counts processor time in; it has been 100 a second on every machine for decades.
 const CLOCK_TICKS: u64 = 100;
@@ -26,9 +28,13 @@ pub struct LogLine {
     pub message: String,
 }
 
-/// A running relay. It is killed when it is dropped.
+/// A running relay. It is killed when it is dropped, and what it was told then replays to the same
+/// commands, however it came to its end.
 pub struct Relay {
     child: Child,
+    journal: PathBuf,
+    /// The folder of the journal, where the test has none of its own.
+    _folder: Option<TempDir>,
     /// Where its playlist is.
     pub url: String,
     log: Arc<Mutex<Vec<LogLine>>>,
@@ -71,8 +77,15 @@ impl Relay {
         Self::start_command(relay, zero)
     }
 
-    /// The same for a command that is already put together.
+    /// The same for a command that is already put together. It is recorded in any case.
     pub fn start_command(mut command: Command, zero: Instant) -> Self {
+        let mut arguments = command.get_args().skip_while(|it| *it != "--journal");
+        let given = arguments.nth(1).map(PathBuf::from);
+        let folder = given.is_none().then(|| TempDir::new().unwrap());
+        if let Some(folder) = &folder {
+            command.arg("--journal").arg(folder.path());
+        }
+        let journal = given.or_else(|| Some(folder.as_ref()?.path().to_owned()));
         let mut child = command.spawn().unwrap();
         let log = Arc::new(Mutex::new(Vec::new()));
         let stderr = child.stderr.take().unwrap();
@@ -93,6 +106,8 @@ impl Relay {
         let url = receive.recv_timeout(START).unwrap_or_default();
         let relay = Self {
             child,
+            journal: journal.unwrap(),
+            _folder: folder,
             url: url.trim().to_owned(),
             log,
             started: Instant::now(),
@@ -152,6 +167,20 @@ impl Relay {
         self.log()
     }
 
+    /// The real `replay` on all that is in the folder of the channel.
+    fn check_replay(&self) {
+        let channel = self.url.rsplit('/').nth(1).unwrap();
+        let replay = command()
+            .arg("replay")
+            .arg(self.journal.join(channel))
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&replay.stdout);
+        let wrong = String::from_utf8_lossy(&replay.stderr);
+        assert!(replay.status.success(), "its journal parts: {wrong}{said}");
+        println!("{said}");
+    }
+
     /// SIGTERM, and the exit code of an orderly end.
     pub fn end(&mut self) -> ExitStatus {
         let kill = format!("kill -TERM {}", self.child.id());
@@ -181,6 +210,9 @@ impl Drop for Relay {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if !std::thread::panicking() {
+            self.check_replay();
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::number::{integer, micros};
 use crate::time::WallTime;
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 const MICROS_PER_SEC: i64 = 1_000_000;
 const SECS_PER_DAY: i64 = 86_400;
@@ -159,4 +159,16 @@ pub(super) fn write(out: &mut String, moment: WallTime) -> bool {
         _ => write!(out, ".{fraction:06}Z"),
     };
     true
+}
+
+/// As `EXT-X-PROGRAM-DATE-TIME` has it, in UTC. A year without four digits is no date that anybody
+/// means, and told in microseconds since 1970.
+impl fmt::Display for WallTime {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = String::new();
+        match write(&mut text, *self) {
+            true => out.write_str(&text),
+            false => write!(out, "{} µs", self.as_micros()),
+        }
+    }
 }

@@ -1,0 +1,238 @@
+//! `--journal DIR`: what a channel's machine is told, kept for the night that has to be understood
+//! (the format is [`hls_relay_core::journal`]'s).
+//!
+//! The driver hands each step to a [`Recorder`], which puts it into a bounded queue and never waits.
+//! A thread of its own writes the [`pieces`]. Whatever happens there, a full disk above all, is said
+//! and stops the recording, never the relay; it goes on by itself, with a new piece.
+
+mod pieces;
+mod secrets;
+pub mod share;
+mod writer;
+
+use crate::store::OpenError;
+use hls_relay_core::command::Command;
+use hls_relay_core::event::{Event, LoadedPlaylist};
+use hls_relay_core::relay::Relay;
+use hls_relay_core::time::Now;
+use pieces::Pieces;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use tokio::sync::oneshot;
+use writer::Writer;
+
+/// What the pieces of a channel take together where nothing is said: a day of a channel with 6 s
+/// segments and a window of ten.
+pub const DEFAULT_BYTES: u64 = 64_000_000;
+/// The least that can be asked for: a playlist and a machine have to fit in.
+pub const LEAST_BYTES: u64 = 1_000_000;
+
+/// Steps that wait to be written, at the most.
+const MOST_QUEUED: usize = 1_024;
+/// And the memory that they keep alive, in bytes.
+const MOST_QUEUED_BYTES: usize = 8 << 20;
+/// What a step keeps alive beside the texts in it.
+const STEP_BYTES: usize = 1 << 10;
+
+/// Takes the steps of one channel's machine.
+pub struct Recorder {
+    to_writer: SyncSender<Message>,
+    shared: Arc<Shared>,
+    /// Counts the steps of the present machine.
+    seq: u64,
+    /// The machine and every step since then are in the queue, or written.
+    recording: bool,
+    /// Steps were left out because the queue was full.
+    fell_behind: bool,
+}
+
+/// What recorder and writer both know.
+#[derive(Debug, Default)]
+struct Shared {
+    /// A new piece is to begin: the writer needs the machine.
+    piece_wanted: AtomicBool,
+    queued_bytes: AtomicUsize,
+}
+
+enum Message {
+    /// A piece begins with this machine, before its step `seq`.
+    Head {
+        seq: u64,
+        machine: Box<Relay>,
+    },
+    Step(Box<Step>),
+}
+
+/// One step on its way to the disk.
+pub struct Step {
+    seq: u64,
+    now: Now,
+    event: Event,
+    /// None: the machine broke.
+    commands: Option<Vec<Command>>,
+}
+
+impl Recorder {
+    /// Begins to record into `folder/channel/`, at most `most_bytes` in all. The receiver is told when
+    /// everything is written, after the recorder is gone.
+    pub fn start(
+        folder: &Path,
+        channel: &Arc<str>,
+        most_bytes: u64,
+    ) -> Result<(Self, oneshot::Receiver<()>), OpenError> {
+        let pieces = Pieces::open(folder, channel, most_bytes)?;
+        let (to_writer, messages) = sync_channel(MOST_QUEUED);
+        let shared = Arc::new(Shared::default());
+        let (done, finished) = oneshot::channel();
+        let writer = Writer::new(channel.clone(), pieces, shared.clone());
+        let run = move || {
+            writer.run(&messages);
+            drop::<oneshot::Sender<()>>(done);
+        };
+        let thread = std::thread::Builder::new().name("journal".to_owned());
+        thread.spawn(run).map_err(|error| OpenError::Unusable {
+            path: folder.to_owned(),
+            error,
+        })?;
+        let mut recorder = Self {
+            to_writer,
+            shared,
+            seq: 0,
+            recording: false,
+            fell_behind: false,
+        };
+        recorder.new_machine();
+        Ok((recorder, finished))
+    }
+
+    /// The next step is the first one of another machine.
+    pub fn new_machine(&mut self) {
+        self.seq = 0;
+        self.recording = false;
+        self.shared.piece_wanted.store(true, Ordering::Relaxed);
+    }
+
+    /// Before a step: nothing where it is not recorded.
+    pub fn begin(&mut self, machine: &Relay, now: Now, event: &Event) -> Option<Box<Step>> {
+        let seq = self.seq;
+        self.seq += 1;
+        let caught_up = self.fell_behind && self.shared.queued_bytes.load(Ordering::Relaxed) == 0;
+        if caught_up || self.shared.piece_wanted.swap(false, Ordering::Relaxed) {
+            let machine = Box::new(machine.clone());
+            self.recording = true;
+            self.send(Message::Head { seq, machine }, STEP_BYTES);
+        }
+        self.recording.then(|| {
+            let event = event.clone();
+            Box::new(Step {
+                seq,
+                now,
+                event,
+                commands: None,
+            })
+        })
+    }
+
+    /// After the step, with what the machine wants; without where it broke.
+    pub fn end(&mut self, mut step: Box<Step>, commands: Option<&[Command]>) {
+        step.commands = commands.map(<[Command]>::to_vec);
+        let bytes = STEP_BYTES + texts_in(&step);
+        self.send(Message::Step(step), bytes);
+    }
+
+    /// Never waits: what does not fit is left out, and so is everything up to the next machine.
+    fn send(&mut self, message: Message, bytes: usize) {
+        let before = self.shared.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let fits = before == 0 || before + bytes <= MOST_QUEUED_BYTES;
+        if fits && self.to_writer.try_send(message).is_ok() {
+            if std::mem::take(&mut self.fell_behind) {
+                tracing::info!(
+                    "the journal has caught up with the relay: steps are recorded again"
+                );
+            }
+            return;
+        }
+        self.shared.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.recording = false;
+        if !std::mem::replace(&mut self.fell_behind, true) {
+            tracing::warn!(
+                "the disk of the journal is slower than the relay: steps are not recorded until it \
+                 has caught up; the relay goes on"
+            );
+        }
+    }
+}
+
+/// What the texts of a step keep in memory, about.
+fn texts_in(step: &Step) -> usize {
+    let mut bytes = 0;
+    if let Event::PlaylistLoaded { outcome, .. } = &step.event
+        && let Ok(LoadedPlaylist::Body { body, .. }) = outcome
+    {
+        bytes += body.0.len();
+    }
+    for command in step.commands.iter().flatten() {
+        if let Command::Publish(publish) = command {
+            // The checkpoint has the same segments, in more words.
+            bytes += publish.playlist.len() * 8;
+        }
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hls_relay_core::ids::Epoch;
+    use std::sync::mpsc::Receiver;
+
+    /// The number of the step, or of the first one after a head.
+    fn take(queue: &Receiver<Message>, shared: &Shared) -> Option<(bool, u64)> {
+        let message = queue.try_recv().ok()?;
+        shared.queued_bytes.fetch_sub(STEP_BYTES, Ordering::Relaxed);
+        Some(match message {
+            Message::Head { seq, .. } => (true, seq),
+            Message::Step(step) => (false, step.seq),
+        })
+    }
+
+    #[test]
+    fn a_writer_that_hangs_is_not_waited_for_and_what_is_left_out_is_left_out_as_one_piece() {
+        let (to_writer, queue) = sync_channel(MOST_QUEUED);
+        let mut recorder = Recorder {
+            to_writer,
+            shared: Arc::default(),
+            seq: 0,
+            recording: false,
+            fell_behind: false,
+        };
+        recorder.new_machine();
+        let machine = Relay::new(1, Epoch(1), None);
+        let steps = |recorder: &mut Recorder, count| {
+            for _ in 0..count {
+                if let Some(step) = recorder.begin(&machine, Now::default(), &Event::Tick) {
+                    recorder.end(step, Some(&[]));
+                }
+            }
+        };
+        let shared = recorder.shared.clone();
+        let most = MOST_QUEUED as u64;
+        steps(&mut recorder, 2 * most);
+        assert_eq!(take(&queue, &shared), Some((true, 0)));
+        steps(&mut recorder, 10);
+        for seq in 0..most - 1 {
+            assert_eq!(take(&queue, &shared), Some((false, seq)));
+        }
+        assert_eq!(
+            take(&queue, &shared),
+            None,
+            "nothing after the first that was left out"
+        );
+        assert_eq!(shared.queued_bytes.load(Ordering::Relaxed), 0);
+        steps(&mut recorder, 1);
+        assert_eq!(take(&queue, &shared), Some((true, 2 * most + 10)));
+        assert_eq!(take(&queue, &shared), Some((false, 2 * most + 10)));
+    }
+}

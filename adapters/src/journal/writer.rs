@@ -1,0 +1,150 @@
+//! The thread that writes: lines into pieces, and what an operator has to know of it.
+
+use super::pieces::Pieces;
+use super::{Message, STEP_BYTES, Shared, Step, texts_in};
+use hls_relay_core::journal::{self, Record};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+/// Lines are written together up to this many bytes, where more than one is waiting.
+const BATCH: usize = 256 << 10;
+/// After a failure the disk is left alone for so long.
+const PAUSE: Duration = Duration::from_secs(10);
+
+pub(super) struct Writer {
+    channel: Arc<str>,
+    pieces: Pieces,
+    shared: Arc<Shared>,
+    /// Whole lines, not written yet.
+    lines: String,
+    /// After a failure: nothing is written until then.
+    pause: Option<Instant>,
+    /// The failure was said.
+    failing: bool,
+    /// The present piece is long enough, and the next one was asked for.
+    asked: bool,
+}
+
+impl Writer {
+    pub(super) fn new(channel: Arc<str>, pieces: Pieces, shared: Arc<Shared>) -> Self {
+        Self {
+            channel,
+            pieces,
+            shared,
+            lines: String::new(),
+            pause: None,
+            failing: false,
+            asked: false,
+        }
+    }
+
+    /// Writes until the recorder is gone and everything is written.
+    pub(super) fn run(mut self, messages: &Receiver<Message>) {
+        loop {
+            let next = match self.pause {
+                None => messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(until) => {
+                    messages.recv_timeout(until.saturating_duration_since(Instant::now()))
+                }
+            };
+            match next {
+                Ok(message) => self.take_all(message, messages),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.pause = None;
+                    self.want_piece();
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    /// One message and what waits behind it: at night one line a write, in a storm many.
+    fn take_all(&mut self, message: Message, messages: &Receiver<Message>) {
+        let mut next = Some(message);
+        let mut written = Ok(());
+        while let Some(message) = next {
+            let bytes = match &message {
+                Message::Head { .. } => STEP_BYTES,
+                Message::Step(step) => STEP_BYTES + texts_in(step),
+            };
+            if written.is_ok() {
+                written = self.take(message);
+            }
+            self.shared.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            next = messages.try_recv().ok();
+        }
+        if let Err(error) = written.and_then(|()| self.write_lines()) {
+            self.fail(&error);
+        }
+    }
+
+    fn take(&mut self, message: Message) -> io::Result<()> {
+        match message {
+            // Asked for before the failure.
+            Message::Head { .. } if self.pause.is_some() => Ok(()),
+            Message::Head { seq, machine } => {
+                self.write_lines()?;
+                self.asked = false;
+                let head = journal::encode_head(&self.channel, seq, &machine);
+                self.pieces.begin(head.as_bytes())
+            }
+            Message::Step(_) if !self.pieces.is_begun() => Ok(()),
+            Message::Step(step) => {
+                let Step {
+                    seq,
+                    now,
+                    event,
+                    commands,
+                } = *step;
+                self.lines.push_str(&journal::encode_record(&Record {
+                    seq,
+                    now,
+                    event,
+                    digest: commands.as_deref().map(journal::digest_of),
+                }));
+                match self.lines.len() {
+                    ..BATCH => Ok(()),
+                    _ => self.write_lines(),
+                }
+            }
+        }
+    }
+
+    fn write_lines(&mut self) -> io::Result<()> {
+        if self.lines.is_empty() {
+            return Ok(());
+        }
+        let written = self.pieces.append(self.lines.as_bytes());
+        self.lines.clear();
+        written?;
+        if std::mem::take(&mut self.failing) {
+            let channel = &*self.channel;
+            tracing::info!(channel, "the journal is recorded again, in a new piece");
+        }
+        if self.pieces.is_long() && !std::mem::replace(&mut self.asked, true) {
+            self.want_piece();
+        }
+        Ok(())
+    }
+
+    fn want_piece(&self) {
+        self.shared.piece_wanted.store(true, Ordering::Relaxed);
+    }
+
+    fn fail(&mut self, error: &io::Error) {
+        self.lines.clear();
+        self.pieces.end();
+        self.pause = Some(Instant::now() + PAUSE);
+        if !std::mem::replace(&mut self.failing, true) {
+            let channel = &*self.channel;
+            tracing::error!(
+                channel,
+                "the journal cannot be written: {error}; the relay goes on without it, and records \
+                 again once it can"
+            );
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! `replay`, as the simulator and the relay itself offer it.
+
+#![expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "a command reads and writes files; no world does"
+)]
+
+use super::{Follows, Parted, Replayer, Seen, Why};
+use crate::timeline::Timeline;
+use crate::words;
+use hls_relay_core::command::Command;
+use hls_relay_core::event::Event;
+use hls_relay_core::journal::{Difference, Record, digest_of};
+use std::fs::{self, File};
+use std::io::{self, BufReader, Write};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+/// What the files of journals are called.
+const EXTENSION: &str = "journal";
+
+/// See the command line's help.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ReplayArgs {
+    /// The pieces of a journal in their order, or the folder with all of them
+    #[arg(required = true, value_name = "FILE|DIR")]
+    pub files: Vec<PathBuf>,
+    /// Stop after the first step of this number and show the machine
+    #[arg(long, value_name = "SEQ")]
+    pub until: Option<u64>,
+    /// Show every step: what came in, what was wanted
+    #[arg(long)]
+    pub trace: bool,
+    /// Draw the channel's life, to be looked at in a browser
+    #[arg(long, value_name = "SVG")]
+    pub timeline: Option<PathBuf>,
+}
+
+/// Why a replay ends other than well.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// A file or folder cannot be read, or the picture not be written.
+    #[error("{}: {error}", path.display())]
+    File { path: PathBuf, error: io::Error },
+    /// There is nothing to replay.
+    #[error("{}: no journal in it (their names end with .{EXTENSION})", .0.display())]
+    Empty(PathBuf),
+    /// A piece does not replay.
+    #[error("{}: {parted}{}", path.display(), details(&parted.why))]
+    Parted { path: PathBuf, parted: Parted },
+    /// `--until` asks for a step that is not there.
+    #[error("there is no step {0}")]
+    NoSuchStep(u64),
+    /// The machine cannot be shown, or nobody reads any more.
+    #[error("{0}")]
+    Output(#[from] io::Error),
+}
+
+impl ReplayArgs {
+    /// Replays, and says on `out` what it saw.
+    ///
+    /// # Errors
+    /// At the first difference, and where something cannot be read or written.
+    pub fn run(&self, out: &mut impl Write) -> Result<(), ReplayError> {
+        let mut replayer = Replayer::default();
+        let mut picture = self.timeline.as_ref().map(|_| Timeline::default());
+        let mut written = Ok(());
+        let mut found = self.until.is_none();
+        for path in pieces(&self.files)? {
+            let file = open(&path)?;
+            let mut seen = |seen: Seen<'_>| {
+                picture.iter_mut().for_each(|picture| picture.see(&seen));
+                written = self.tell(out, &path, &seen);
+                found |= matches!(seen, Seen::Step(record, _) if Some(record.seq) == self.until);
+                if written.is_err() || (found && self.until.is_some()) {
+                    return ControlFlow::Break(());
+                }
+                ControlFlow::Continue(())
+            };
+            let went_on = replayer.piece(BufReader::new(file), &mut seen);
+            let went_on = went_on.map_err(|parted| ReplayError::Parted { path, parted })?;
+            if went_on.is_break() {
+                break;
+            }
+        }
+        written?;
+        if let (Some(path), Some(picture)) = (&self.timeline, picture) {
+            fs::write(path, picture.svg()).map_err(|error| file_error(path, error))?;
+        }
+        match self.until {
+            Some(seq) if !found => return Err(ReplayError::NoSuchStep(seq)),
+            Some(_) => {
+                let machine = serde_json::to_string_pretty(&replayer.machine());
+                writeln!(out, "{}", machine.map_err(io::Error::from)?)?;
+            }
+            None => {}
+        }
+        let steps = replayer.steps();
+        Ok(writeln!(
+            out,
+            "{steps} steps replayed without a difference"
+        )?)
+    }
+
+    fn tell(&self, out: &mut impl Write, path: &Path, seen: &Seen<'_>) -> io::Result<()> {
+        let path = path.display();
+        match seen {
+            Seen::Head {
+                head,
+                follows: Follows::Missing(steps),
+            } => writeln!(
+                out,
+                "{path}: {steps} steps before step {} were not recorded",
+                head.seq
+            ),
+            Seen::Head { .. } => Ok(()),
+            Seen::Torn { bytes } => writeln!(
+                out,
+                "{path}: the last line is torn after {bytes} bytes, and left out"
+            ),
+            Seen::Step(record, commands) if self.trace => trace(out, record, commands),
+            Seen::Step(..) => Ok(()),
+            Seen::Broke(record) => writeln!(
+                out,
+                "{path}: at step {} the machine breaks, as it did when it was recorded: {}",
+                record.seq,
+                words::event(&record.event)
+            ),
+        }
+    }
+}
+
+/// The files of a journal in their order: a folder stands for all that are in it.
+///
+/// # Errors
+/// Where a folder cannot be read, or holds none.
+pub fn pieces(paths: &[PathBuf]) -> Result<Vec<PathBuf>, ReplayError> {
+    let mut files = Vec::new();
+    for path in paths {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let entries = fs::read_dir(path).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+        let entries = entries.map_err(|error| file_error(path, error))?;
+        let mut found: Vec<PathBuf> = entries.iter().map(fs::DirEntry::path).collect();
+        found.retain(|file| file.extension().is_some_and(|it| it == EXTENSION));
+        if found.is_empty() {
+            return Err(ReplayError::Empty(path.clone()));
+        }
+        // The names hold the time.
+        found.sort();
+        files.extend(found);
+    }
+    Ok(files)
+}
+
+fn open(path: &Path) -> Result<File, ReplayError> {
+    File::open(path).map_err(|error| file_error(path, error))
+}
+
+fn file_error(path: &Path, error: io::Error) -> ReplayError {
+    let path = path.to_owned();
+    ReplayError::File { path, error }
+}
+
+fn trace(out: &mut impl Write, record: &Record, commands: &[Command]) -> io::Result<()> {
+    let seq = record.seq;
+    writeln!(out, "{seq:>8} > {}", words::event(&record.event))?;
+    commands
+        .iter()
+        .try_for_each(|it| writeln!(out, "{seq:>8} < {}", words::command(it)))
+}
+
+/// What was expected and what came, where that is known.
+fn details(why: &Why) -> String {
+    let Why::Difference(Difference::Commands { recorded, replayed }) = why else {
+        return String::new();
+    };
+    let event: &Event = &replayed.record.event;
+    let got = replayed.commands.iter().map(words::command);
+    let got: String = got.map(|line| format!("\n            {line}")).collect();
+    format!(
+        "\n  event     {}\n  expected  commands {recorded:016x}\n  got       commands {:016x}:{got}",
+        words::event(event),
+        digest_of(&replayed.commands)
+    )
+}
