@@ -71,7 +71,7 @@ pub(crate) struct Loader {
     pub(crate) source: usize,
     pub(crate) generation: Generation,
     pub(crate) url: Arc<str>,
-    reload: ReloadPolicy,
+    pub(crate) reload: ReloadPolicy,
     in_flight: Option<(RequestId, Timestamp)>,
     next_load: Option<Timestamp>,
     /// The source is not asked again before.
@@ -161,13 +161,8 @@ impl Loader {
     }
 
     /// The same source under another configuration: its numbers change, its work goes on.
-    pub(crate) fn reconfigure(
-        &mut self,
-        source: usize,
-        generation: Generation,
-        reload: ReloadPolicy,
-    ) {
-        (self.source, self.generation, self.reload) = (source, generation, reload);
+    pub(crate) fn reconfigure(&mut self, source: usize, generation: Generation) {
+        (self.source, self.generation) = (source, generation);
     }
 
     /// Loads if it is time. A load under way is waited for.
@@ -208,7 +203,8 @@ impl Loader {
 
     /// Goes on at the pace of whoever followed this source before.
     pub(crate) fn keep_pace(&mut self, pace: Pace) {
-        self.next_load = self.next_load.map(|next| next.max(pace.may_load_at));
+        self.earliest = self.earliest.max(pace.may_load_at);
+        self.next_load = self.next_load.map(|next| next.max(self.earliest));
         self.target_duration = self.target_duration.or(pace.target_duration);
     }
 

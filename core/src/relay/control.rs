@@ -88,13 +88,16 @@ impl Relay {
         let generation = self.generation;
         let in_force = Generation(generation.0.saturating_sub(1));
         let index = |url: &Arc<str>| spec.sources.iter().position(|it| it.url == *url);
+        for lane in [&mut self.active, &mut self.next].into_iter().flatten() {
+            lane.loader.reload = spec.reload;
+        }
         if same_sources || stage.makes(Mistake::UpdateLosesItsSources) {
             // A lane that still comes from an older configuration belongs to that one for as long as
             // it lives: its source is another one under the same place.
             let lanes = [&mut self.active, &mut self.next].into_iter().flatten();
             for lane in lanes.filter(|lane| lane.loader.generation == in_force) {
-                lane.loader
-                    .reconfigure(lane.loader.source, generation, spec.reload);
+                let source = lane.loader.source;
+                lane.loader.reconfigure(source, generation);
             }
             return;
         }
@@ -106,7 +109,7 @@ impl Relay {
         };
         let place = index(active.url());
         if let Some(place) = place {
-            active.loader.reconfigure(place, generation, spec.reload);
+            active.loader.reconfigure(place, generation);
         }
         // A channel on a backup whose first source stays the same goes back to it by its health.
         if place.is_none() || (place != Some(0) && first != spec.sources.first().cloned()) {

@@ -9,7 +9,7 @@ use hls_relay_core::command::Command;
 use hls_relay_core::config::SEGMENT_WAIT_TARGETS;
 use hls_relay_core::event::FetchError;
 use hls_relay_core::ids::ObjectName;
-use hls_relay_core::notice::{HoleCause, Notice};
+use hls_relay_core::notice::{Break, HoleCause, Notice};
 use hls_relay_core::time::{Span, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -194,8 +194,10 @@ impl Ledger {
                 self.totals.said_missing += segments;
                 self.unseen |= *cause == HoleCause::NotPublished;
             }
-            if let Command::Notify(Notice::Broken { .. }) = command {
+            if let Command::Notify(Notice::Broken { why }) = command {
                 self.totals.said_broken += 1;
+                // What lies between two runs, in the eyes of the machine, is no hole.
+                self.totals.changes += u64::from(*why != Break::Hole);
             }
         }
     }

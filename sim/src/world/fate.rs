@@ -5,6 +5,7 @@ use crate::checks::{Held, broken};
 use crate::plan::{Change, ChannelPlan, EndKind, Moment, Plan, When};
 use crate::process::Process;
 use crate::store::{Store, StoreKind};
+use hls_relay_core::checkpoint::Checkpoint;
 use hls_relay_core::config::Spec;
 use hls_relay_core::event::{Configure, Desired, Event};
 use hls_relay_core::time::{Span, Timestamp};
@@ -218,6 +219,8 @@ impl World {
         let end = self.plan.ends[number];
         if end.how == EndKind::ShutDown {
             process.closing = Some((number, self.now));
+            // What is finished is listed at once then, whatever the pace.
+            self.fate.trouble(self.now, self.now);
             return self.step(Event::ShutDown);
         }
         if end.commands > 0 {
@@ -260,10 +263,20 @@ impl World {
 
     /// Whether a successor will know less, or more, than viewers have seen.
     fn checkpoint_and_viewers(&self) -> (bool, bool) {
-        let seen = self.list.last().map_or(0, |version| version.number);
-        let saved = self.store.checkpoint.as_ref();
-        let known = saved.map_or(0, |saved| saved.version);
-        (known < seen, known > seen)
+        let seen = self
+            .list
+            .last()
+            .map(|seen| (seen.number, seen.next_number()));
+        let saved = self.store.checkpoint.as_ref().map(|saved| {
+            let Checkpoint {
+                media_sequence,
+                window,
+                ..
+            } = &*saved.checkpoint;
+            (saved.version, media_sequence + window.len() as u64)
+        });
+        let (seen, saved) = (seen.unwrap_or_default(), saved.unwrap_or_default());
+        (saved.0 < seen.0, saved.1 > seen.1)
     }
 
     pub(super) fn start(&mut self) -> Held {
