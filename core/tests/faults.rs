@@ -68,3 +68,30 @@ fn a_hole_is_a_discontinuity_where_that_is_wanted() {
         assert!(!bench.told(|it| matches!(it, Notice::Broken { .. })));
     }
 }
+
+#[test]
+fn a_restart_whose_first_segments_are_lost_is_said_as_one() {
+    for hole in [HolePolicy::Gap, HolePolicy::Discontinuity] {
+        let before = Run::new(2 * SEC).between(0, 40 * SEC);
+        let after = Run::new(2 * SEC).named("b", 0).between(40 * SEC, u64::MAX);
+        let mut bench = Bench::new(Box::new(move |now, _| {
+            Ok(match now {
+                0..42_000_000 => before.at(now),
+                _ => after.at(now),
+            })
+        }));
+        bench.now = 20 * SEC;
+        let is_lost = |url: &str| ["/b0.", "/b1."].iter().any(|it| url.contains(it));
+        bench.segment = Box::new(move |_, url| match is_lost(url) {
+            true => Err(FetchError::Status(404)),
+            false => Ok(50_000),
+        });
+        bench.run(Spec {
+            hole,
+            ..spec(&[URL])
+        });
+        bench.pass(80 * SEC);
+        assert!(bench.told(|it| matches!(it, Notice::Broken { .. })));
+        assert_eq!((bench.discontinuities(), bench.holes()), (1, 2));
+    }
+}

@@ -5,7 +5,7 @@ use super::{Entry, Publisher, Seen};
 use crate::config::{self, HolePolicy};
 use crate::ids::Generation;
 use crate::loader::history::Lost;
-use crate::notice::{HoleCause, Notice};
+use crate::notice::{Break, HoleCause, Notice};
 use crate::playlist::Segment;
 use crate::processor::Finished;
 use crate::stage::Stage;
@@ -22,7 +22,7 @@ pub(super) struct Holes {
     duration: Span,
     cause: Option<HoleCause>,
     /// A break before a lost segment is a break before the next one.
-    broken: bool,
+    pub(super) broken: Option<Break>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,7 +53,7 @@ impl Holes {
         self.segments = self.segments.saturating_add(1);
         self.duration += lost.segment.duration;
         self.cause = Some(cause);
-        self.broken |= lost.broken.is_some();
+        self.broken = self.broken.or(lost.broken);
         self.push(Piece::Offered(lost.segment), window);
     }
 
@@ -83,7 +83,7 @@ impl Holes {
     /// The hole as segments, where that is wanted and leaves room for something to play.
     fn as_gaps(&self, policy: HolePolicy, window: usize) -> bool {
         let room = window.saturating_sub(config::START_SEGMENTS) as u64;
-        policy == HolePolicy::Gap && !self.broken && self.segments <= room
+        policy == HolePolicy::Gap && self.segments <= room
     }
 }
 

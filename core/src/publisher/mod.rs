@@ -159,7 +159,8 @@ impl Publisher {
         if new_run {
             self.ended = false;
         }
-        let broken = done.broken.or(new_run.then_some(Break::NewRun));
+        let before = self.holes.broken.or(done.broken);
+        let broken = before.or(new_run.then_some(Break::NewRun));
         if let Some(why) = broken {
             stage.notify(Notice::Broken { why });
         }
