@@ -81,13 +81,15 @@ pub struct LeavingObject {
     pub keep_for: Span,
 }
 
-/// The position in a source.
+/// The position in a source: what stands behind the last of `known` is new.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SavedPosition {
     /// The configured URL of the source, to know it again after its place in the list has changed.
     pub source_url: Arc<str>,
-    /// The newest segments known, oldest first.
+    /// The newest segments known of the run of the encoder, oldest first.
     pub known: Vec<Identity>,
+    /// Those of the run before, which an edge may still list.
+    pub former: Vec<Identity>,
 }
 
 impl Identity {

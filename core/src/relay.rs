@@ -58,9 +58,8 @@ pub struct Relay {
     active: Option<Lane>,
     next: Option<Lane>,
     last_switch: Option<Timestamp>,
-    /// How sources that were let go are to be asked, by URL: a change of role here is no reason to ask
-    /// an origin faster.
-    paces: BTreeMap<Arc<str>, Pace>,
+    /// Sources that were let go, by URL.
+    left: BTreeMap<Arc<str>, Left>,
     /// The next segment that is appended follows a break of ours.
     breaks: Option<Break>,
     publisher: Publisher,
@@ -75,6 +74,25 @@ pub struct Relay {
     shutdown: Option<ShutDown>,
     #[serde(skip)]
     planted: Planted,
+}
+
+/// What is kept of a source that was let go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Left {
+    /// How it is to be asked: a change of role here is no reason to ask an origin faster.
+    pace: Pace,
+    /// Where it goes on when this run of the channel comes back to it: nothing is relayed twice.
+    position: Option<LeftAt>,
+}
+
+/// Where a source was when it was relayed last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct LeftAt {
+    position: SavedPosition,
+    /// It had a new segment last then.
+    grown_at: Timestamp,
+    /// Its list had ended.
+    ended: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,7 +126,7 @@ impl Relay {
             active: None,
             next: None,
             last_switch: None,
-            paces: BTreeMap::new(),
+            left: BTreeMap::new(),
             breaks: None,
             publisher: Publisher::new(),
             appended: None,
@@ -241,7 +259,7 @@ impl Relay {
             };
             let was_ended = lane.loader.ended;
             if let Some(listing) = lane.loaded(stage, outcome) {
-                self.take_up(&mut lane, &listing);
+                self.take_up(&mut lane, listing);
             }
             if was_ended && !lane.loader.ended {
                 self.run_since = stage.now.monotonic;
@@ -256,7 +274,7 @@ impl Relay {
                 return;
             };
             if let Some(listing) = lane.loaded(stage, outcome) {
-                self.take_up(&mut lane, &listing);
+                self.take_up(&mut lane, listing);
             }
             self.next = Some(lane);
         }
@@ -314,18 +332,11 @@ impl Relay {
         self.active = Some(lane);
     }
 
-    /// Where the next process goes on: after the last segment that was appended.
+    /// Where the source in use goes on, for the next process too: after the last segment that was
+    /// appended.
     fn position(&self) -> Option<SavedPosition> {
-        let lane = self.active.as_ref()?;
-        let (_, appended) = self.appended.filter(|(run, _)| *run == lane.loader.run)?;
-        let known = lane
-            .loader
-            .known()
-            .filter(|id| id.media_sequence <= appended);
-        Some(SavedPosition {
-            source_url: Arc::clone(lane.url()),
-            known: known.cloned().collect(),
-        })
+        let (run, number) = self.appended?;
+        self.active.as_ref()?.loader.position(run, number)
     }
 
     /// What must hold after every step, in production too.

@@ -261,3 +261,61 @@ fn what_the_source_still_lists_after_a_restart_is_relayed_whole() {
         assert!(relayed.len() > 40 && relayed.into_iter().flatten().eq(&all));
     }
 }
+
+#[test]
+fn a_source_that_is_come_back_to_goes_on_where_it_was_left() {
+    let frozen = |from: u64, until: u64| {
+        move |now| {
+            if (from..until).contains(&now) {
+                from
+            } else {
+                now
+            }
+        }
+    };
+    let (first, second) = (Run::new(2 * SEC), Run::new(2 * SEC).named("b", 7));
+    let mut bench = Bench::new(Box::new(move |now, url| {
+        Ok(match url {
+            URL => first.at(frozen(40 * SEC, 130 * SEC)(now)),
+            _ => second.at(frozen(90 * SEC, 150 * SEC)(now)),
+        })
+    }));
+    bench.now = 20 * SEC;
+    bench.run(spec(&[URL, BACKUP]));
+    bench.pass(129 * SEC);
+    assert_eq!(bench.status().source, 1);
+    assert_eq!(
+        (bench.discontinuities(), bench.downloaded_twice()),
+        (1, vec![])
+    );
+    bench.pass(140 * SEC);
+    assert_eq!(bench.status().source, 0);
+    assert_eq!(
+        (bench.discontinuities(), bench.downloaded_twice()),
+        (2, vec![])
+    );
+    assert_eq!(bench.holes(), 0);
+}
+
+#[test]
+fn an_edge_that_has_not_seen_a_restart_is_known_after_a_restart_of_ours() {
+    let before = Run::new(2 * SEC).between(0, 60 * SEC);
+    let after = Run::new(2 * SEC).named("b", 0).between(60 * SEC, u64::MAX);
+    let mut bench = Bench::new(Box::new(move |now, _| {
+        Ok(match now {
+            0..62_000_000 | 70_000_000..72_000_000 => before.at(now),
+            _ => after.at(now),
+        })
+    }));
+    bench.now = 20 * SEC;
+    bench.run(spec(&[URL]));
+    bench.pass(69 * SEC);
+    bench.kill(2, true);
+    bench.now = 70 * SEC;
+    bench.run(spec(&[URL]));
+    bench.pass(90 * SEC);
+    assert_eq!(
+        (bench.discontinuities(), bench.downloaded_twice()),
+        (1, vec![])
+    );
+}

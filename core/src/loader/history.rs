@@ -57,10 +57,11 @@ pub(crate) struct Lost {
 }
 
 impl History {
-    /// Goes on from a checkpoint.
-    pub(crate) fn restored(known: Vec<Identity>) -> Self {
+    /// Goes on from a position: with what was known of the present run and of the one before.
+    pub(crate) fn restored(known: Vec<Identity>, former: Vec<Identity>) -> Self {
         Self {
             known: known.into(),
+            former: former.into(),
             ..Self::default()
         }
     }
@@ -68,6 +69,11 @@ impl History {
     /// The newest segments known, oldest first.
     pub(crate) fn known(&self) -> impl DoubleEndedIterator<Item = &Identity> {
         self.known.iter()
+    }
+
+    /// Those of the run before.
+    pub(crate) fn former(&self) -> impl DoubleEndedIterator<Item = &Identity> {
+        self.former.iter()
     }
 
     /// Judges `list` (consecutive, oldest first) and remembers it. `silence` is how long ago a new

@@ -7,7 +7,7 @@ pub(crate) mod history;
 mod offer;
 mod phase;
 
-use crate::checkpoint::Identity;
+use crate::checkpoint::{Identity, SavedPosition};
 use crate::command::{Command, LoadPlaylist};
 use crate::config::{self, ReloadPolicy, Source};
 use crate::event::{FetchError, LoadedPlaylist};
@@ -153,9 +153,9 @@ impl Loader {
         }
     }
 
-    /// Goes on from a checkpoint, made `silence` ago; the list had `ended` or not.
-    pub(crate) fn restore(&mut self, known: Vec<Identity>, silence: Span, ended: bool) {
-        self.history = History::restored(known);
+    /// Goes on from a position that was left `silence` ago; the list had `ended` or not.
+    pub(crate) fn restore(&mut self, position: SavedPosition, silence: Span, ended: bool) {
+        self.history = History::restored(position.known, position.former);
         self.silent_before = silence;
         self.ended = ended;
     }
@@ -224,8 +224,29 @@ impl Loader {
             .unwrap_or(config::ASSUMED_TARGET_DURATION)
     }
 
-    pub(crate) fn known(&self) -> impl DoubleEndedIterator<Item = &Identity> {
-        self.history.known()
+    /// The position right behind segment `number` of a run; `None` where nothing is known of that run.
+    pub(crate) fn position(&self, run: u64, number: u64) -> Option<SavedPosition> {
+        let until = |known: &mut dyn Iterator<Item = &Identity>| -> Vec<Identity> {
+            known
+                .filter(|id| id.media_sequence <= number)
+                .cloned()
+                .collect()
+        };
+        let (known, former) = if run == self.run {
+            let former = self.history.former().cloned().collect();
+            (until(&mut self.history.known()), former)
+        } else if run + 1 == self.run {
+            (until(&mut self.history.former()), Vec::new())
+        } else {
+            return None;
+        };
+        let source_url = Arc::clone(&self.url);
+        Some(SavedPosition {
+            source_url,
+            known,
+            former,
+        })
+        .filter(|position| !position.known.is_empty())
     }
 
     /// How long new segments have come without a stall.

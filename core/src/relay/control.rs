@@ -1,7 +1,7 @@
 //! What the channel's owner wants: configurations, stop, shutdown; and cleaning up after them.
 
 use super::lane::{Lane, Role};
-use super::{Relay, ShutDown};
+use super::{Left, Relay, ShutDown};
 use crate::command::Command;
 use crate::config::{self, Spec};
 use crate::downloader::Leftovers;
@@ -66,7 +66,7 @@ impl Relay {
                     self.appended = position.known.last().map(|id| (0, id.media_sequence));
                     // Its first listing was the earlier process's: what follows is relayed whole.
                     lane.listed = !position.known.is_empty();
-                    lane.loader.restore(position.known, silence, saved.ended);
+                    lane.loader.restore(position, silence, saved.ended);
                 }
                 // What follows an end is a new run anyway.
                 None if saved.ended => {}
@@ -129,6 +129,8 @@ impl Relay {
         self.publisher.keep_closed_list_from(stage.now.monotonic);
         self.appended = None;
         self.breaks = None;
+        // The next run begins where the source is then.
+        self.left.values_mut().for_each(|left| left.position = None);
         self.become_state(stage, State::Stopped, Reason::StopWanted);
     }
 
@@ -203,10 +205,12 @@ impl Relay {
         let now = stage.now.monotonic;
         let sources = self.spec.as_ref().map_or(&[][..], |spec| &spec.sources);
         let wanted = |url: &Arc<str>| sources.iter().any(|source| source.url == *url);
-        self.paces
-            .retain(|url, pace| pace.may_load_at > now || wanted(url));
-        self.paces
-            .insert(Arc::clone(lane.url()), lane.loader.pace());
+        self.left
+            .retain(|url, left| left.pace.may_load_at > now || wanted(url));
+        let pace = lane.loader.pace();
+        let position = None;
+        let left = self.left.entry(Arc::clone(lane.url()));
+        left.or_insert(Left { pace, position }).pace = pace;
         let (load, left) = lane.close();
         self.cancel(stage, load);
         self.abandon(stage, left);

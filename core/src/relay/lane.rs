@@ -23,8 +23,10 @@ pub(super) struct Lane {
     /// Names the objects that this process stores.
     tag: u32,
     started: Timestamp,
-    /// The newest segments of the last listing, for a lane that only watches.
+    /// For a lane that only watches: the newest segments of the last listing that are new to viewers.
     latest: Vec<Offered>,
+    /// The first number that is.
+    watched_from: Option<u64>,
 }
 
 /// What a lane is for.
@@ -55,6 +57,7 @@ impl Lane {
             tag,
             started: now,
             latest: Vec::new(),
+            watched_from: None,
         }
     }
 
@@ -77,8 +80,17 @@ impl Lane {
         match self.role {
             Role::Relaying | Role::Preparing { .. } => Some(listing),
             Role::Watching => {
-                let skip = listing.listed.len().saturating_sub(config::START_SEGMENTS);
-                self.latest = listing.listed.into_iter().skip(skip).collect();
+                let fresh = listing.listed.get(listing.first_new);
+                let fresh = fresh.map(|it| it.identity.media_sequence);
+                self.watched_from = match self.watched_from {
+                    Some(from) if !listing.restarted => Some(from),
+                    Some(_) | None => fresh,
+                };
+                let mut latest = listing.listed;
+                let number = |it: &Offered| it.identity.media_sequence;
+                latest.retain(|it| self.watched_from.is_some_and(|from| number(it) >= from));
+                let skip = latest.len().saturating_sub(config::START_SEGMENTS);
+                self.latest = latest.split_off(skip);
                 None
             }
         }

@@ -1,7 +1,8 @@
 //! Which source is relayed: failover, the return to the first, and make before break.
 
-use super::Relay;
 use super::lane::{Lane, Role};
+use super::{LeftAt, Relay};
+use crate::checkpoint::SavedPosition;
 use crate::config;
 use crate::event::Desired;
 use crate::loader::Listing;
@@ -9,6 +10,7 @@ use crate::notice::{Break, Notice, SwitchReason};
 use crate::planted::Mistake;
 use crate::stage::Stage;
 use crate::time::{Span, Timestamp, WallTime};
+use std::sync::Arc;
 
 /// Date-times of two sources that are further apart come from clocks that mean different things.
 const COMPARABLE_CLOCKS: Span = Span::from_secs(60);
@@ -25,8 +27,12 @@ impl Relay {
         };
         let source = (source, config);
         let mut lane = Lane::new(now, role, source, self.generation, reload, self.tag);
-        if let Some(pace) = self.paces.get(&lane.loader.url) {
-            lane.loader.keep_pace(*pace);
+        if let Some(left) = self.left.get(&lane.loader.url) {
+            lane.loader.keep_pace(left.pace);
+            if let Some(left) = left.position.clone() {
+                let silence = now.since(left.grown_at);
+                lane.loader.restore(left.position, silence, left.ended);
+            }
         }
         lane
     }
@@ -200,6 +206,7 @@ impl Relay {
         };
         next.role = Role::Relaying;
         let to = next.loader.source;
+        let position = self.position();
         let Some(before) = self.active.replace(next) else {
             return;
         };
@@ -208,7 +215,7 @@ impl Relay {
             to,
             why,
         });
-        self.close(stage, before);
+        self.leave(stage, before, position);
         self.publisher.abandon_restoring(stage);
         self.last_switch = Some(now);
         if !stage.makes(Mistake::SwitchUnmarked) {
@@ -217,25 +224,47 @@ impl Relay {
         self.appended = None;
     }
 
+    /// Drops a lane that was relayed until `position`: where it is come back to, it goes on there.
+    fn leave(&mut self, stage: &mut Stage<'_>, lane: Lane, position: Option<SavedPosition>) {
+        let url = Arc::clone(lane.url());
+        let (grown_at, ended) = (lane.loader.grown_at, lane.loader.ended);
+        self.close(stage, lane);
+        if let (Some(left), Some(position)) = (self.left.get_mut(&url), position) {
+            left.position = Some(LeftAt {
+                position,
+                grown_at,
+                ended,
+            });
+        }
+    }
+
     /// Gives a listing to a lane's downloader: at first only what is to be relayed of it.
-    pub(super) fn take_up(&mut self, lane: &mut Lane, listing: &Listing) {
+    pub(super) fn take_up(&mut self, lane: &mut Lane, mut listing: Listing) {
         let window = self
             .spec
             .as_ref()
             .map_or(config::DEFAULT_WINDOW, |spec| spec.window);
         let first = !std::mem::replace(&mut lane.listed, true);
         let take = match lane.role {
-            Role::Preparing { why, .. } if first => self.first_of_switch(why, listing, window),
-            Role::Relaying | Role::Preparing { .. } | Role::Watching => window,
+            Role::Preparing { why, .. } if lane.downloader.is_empty() => {
+                // What it had while another source was relayed is not missing.
+                let fresh = listing.listed.get_mut(listing.first_new);
+                fresh.into_iter().for_each(|it| it.lost = None);
+                self.first_of_switch(why, &listing, window)
+            }
+            // A source that is followed without a break is relayed whole; a window's worth is taken
+            // where it begins, or begins again.
+            Role::Relaying | Role::Preparing { .. } | Role::Watching
+                if first || listing.restarted =>
+            {
+                window
+            }
+            Role::Relaying | Role::Preparing { .. } | Role::Watching => usize::MAX,
         };
         if lane.role == Role::Relaying {
-            self.fetch_again(lane, listing);
+            self.fetch_again(lane, &listing);
         }
-        // A source that is followed without a break is relayed whole; a window's worth is taken where
-        // it begins, or begins again.
-        let all = !first && !listing.restarted;
-        lane.downloader
-            .listed(listing, if all { usize::MAX } else { take });
+        lane.downloader.listed(&listing, take);
     }
 
     /// Asks the source for what was listed before our restart and is not in the store.
