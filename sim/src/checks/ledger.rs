@@ -41,6 +41,8 @@ pub struct Ledger {
     last_at: Timestamp,
     /// Gaps since the last segment with media.
     gaps: Vec<Arc<Listed>>,
+    /// The lists went back to lower numbers of the same run then, and were believed.
+    went_back: Option<Timestamp>,
     /// The present process.
     process: u64,
     /// Segments were numbered and left the window before any version could be published.
@@ -171,9 +173,16 @@ impl Ledger {
         self.objects.remove(object);
     }
 
+    /// Another run of the channel begins where the source is now: what it was told of before is no
+    /// matter of it.
+    pub fn begun(&mut self) {
+        self.offers.clear();
+        self.went_back = None;
+    }
+
     /// Another process takes over.
     pub fn restarted(&mut self, lost_state: bool) {
-        self.offers.clear();
+        self.begun();
         self.process += 1;
         if lost_state {
             // Nothing is known of what was listed: what comes now is another presentation.
@@ -337,6 +346,8 @@ impl Ledger {
         let same_run = (last.key.origin, last.key.run) == (next.key.origin, next.key.run);
         if !same_run || next.key.number <= last.key.number {
             self.totals.changes += 1;
+            let told = self.offers.get(&next.key).map(|offer| offer.last);
+            self.went_back = told.filter(|_| same_run);
             if self.is_untold(now, last.key, next.key, &origins[next.key.origin]) {
                 return Ok(());
             }
@@ -366,7 +377,8 @@ impl Ledger {
         let wait = last.key.number + 1..next.key.number;
         wait.map(|number| MediaKey { number, ..last.key })
             .filter(|_| last.asker == next.asker)
-            .filter(|key| !self.is_forgotten(last.key, *key, &origins[key.origin]))
+            .filter(|key| !self.is_forgotten(*key, &origins[key.origin]))
+            .filter(|key| !(listed.discontinuity && has_a_twin(now, *key, &origins[key.origin])))
             .try_for_each(|key| self.has_reason(now, key))
     }
 
@@ -472,11 +484,11 @@ impl Ledger {
         )
     }
 
-    /// Told of before `last`, which has a lower number: by an edge that has gone back since. Where that
-    /// looks like a restart, what was told before it is of another run.
-    fn is_forgotten(&self, last: MediaKey, key: MediaKey, origin: &Origin) -> bool {
-        let first = |key| self.offers.get(&key).map(|offer: &OfferState| offer.first);
-        let before = matches!((first(key), first(last)), (Some(it), Some(last)) if it < last);
+    /// Told of before an edge went back and not since. Where that looks like a restart, what was told
+    /// before it is of another run.
+    fn is_forgotten(&self, key: MediaKey, origin: &Origin) -> bool {
+        let told = self.offers.get(&key).map(|offer| offer.last);
+        let before = matches!((told, self.went_back), (Some(told), Some(at)) if told < at);
         before && is_ambiguous(origin)
     }
 
@@ -545,6 +557,20 @@ fn is_ambiguous(origin: &Origin) -> bool {
         )
     };
     !origin.spec().program_date_time && origin.spec().faults.iter().any(behind)
+}
+
+/// Without date-times a segment with the name and number of one of an earlier run cannot be told from
+/// it before its list has grown for long (DESIGN 5.9); meanwhile it may leave the list.
+fn has_a_twin(now: Timestamp, key: MediaKey, origin: &Origin) -> bool {
+    let offered = origin.segments_offered(now.since(Timestamp::default()));
+    let of = |run: &dyn Fn(u32) -> bool| {
+        let found = offered
+            .iter()
+            .filter(|it| it.media.number == key.number && run(it.media.run));
+        found.map(|it| it.path.as_str()).collect::<Vec<_>>()
+    };
+    let (own, earlier) = (of(&|run| run == key.run), of(&|run| run < key.run));
+    !origin.spec().program_date_time && own.iter().any(|path| earlier.contains(path))
 }
 
 /// What the origin really made between two segments of one run.

@@ -153,7 +153,12 @@ impl World {
             Change::Invalid => return self.invalid_wish(),
         }
         match desired {
-            Desired::Run => self.keep.run_wanted(),
+            Desired::Run => {
+                self.keep.run_wanted();
+                if self.wish.desired == Desired::Stop {
+                    self.ledger.begun();
+                }
+            }
             Desired::Stop if self.wish.desired == Desired::Stop => {}
             Desired::Stop => {
                 let ended = self
