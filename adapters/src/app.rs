@@ -21,6 +21,7 @@ use hls_relay_core::ids::Epoch;
 use hls_relay_sim::origin::OriginSpec;
 use hls_relay_sim::replay::ReplayError;
 use reqwest::header::HeaderMap;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -100,6 +101,7 @@ fn port_hint(error: &io::Error) -> &'static str {
 
 /// Does what the command line says, until it is done or told to leave.
 pub async fn run(cli: Cli, screen: Screen) -> Result<(), Failure> {
+    raise_file_limit();
     match cli.action {
         Action::Relay(args) => relay(*args, screen).await,
         Action::Demo(args) => demo(args, screen).await,
@@ -108,19 +110,28 @@ pub async fn run(cli: Cli, screen: Screen) -> Result<(), Failure> {
     }
 }
 
+/// A viewer takes a file each, and what shells allow at first is little.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let current = limit.maximum;
+    // Where it cannot be raised the server takes fewer viewers.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current, ..limit });
+}
+
 async fn relay(args: RelayArgs, screen: Screen) -> Result<(), Failure> {
-    let signals = Signals::new()?;
     let (spec, accesses) = configuration(&args)?;
     let store = match &args.store {
         StoreArg::Memory => Store::memory(),
         StoreArg::Directory(root) => Store::directory(root, &args.name)?,
     };
     let (checkpoint_file, checkpoint) = open_state(&args)?;
+    let listener = bind(&args.listen).await?;
+    // Until here a signal ends the process as it does any other; from here on there is something to finish.
+    let signals = Signals::new()?;
     if checkpoint.is_none() {
         empty(&store).await?;
     }
     let (recorder, recorded) = record(&args.record, &args.name)?.unzip();
-    let listener = bind(&args.listen).await?;
     let address = server::address_of(listener.local_addr()?, &args.name);
 
     let output = Arc::new(Output::new(store));
@@ -153,15 +164,16 @@ async fn relay(args: RelayArgs, screen: Screen) -> Result<(), Failure> {
     let leaving = tokio::spawn(signals.shut_down(control, screen.clone()));
     let driven = driving.await;
     drawing.abort();
-    leaving.abort();
     screen.show_status("");
     driven.map_err(io::Error::other)?;
     let _ = stop_serving.send(());
-    serving.await.map_err(io::Error::other)??;
+    serving.await.map_err(io::Error::other)?;
     if let Some(recorded) = recorded {
         // A disk that hangs does not keep the process.
         let _ = tokio::time::timeout(LAST_LINES, recorded).await;
     }
+    // Viewers were still being served until now, and a second signal would have ended that too.
+    leaving.abort();
     tracing::info!(channel = &*args.name, "finished");
     Ok(())
 }
@@ -281,7 +293,7 @@ async fn draw_status(name: Arc<str>, screen: Screen, control: mpsc::Sender<Contr
     }
 }
 
-/// Ctrl-C and SIGTERM, listened to before anything is begun that they would have to end.
+/// Ctrl-C and SIGTERM.
 struct Signals {
     interrupt: Signal,
     terminate: Signal,

@@ -9,8 +9,9 @@ use crate::store;
 use hls_relay_core::checkpoint::{CHECKPOINT_FORMAT, Checkpoint};
 use hls_relay_core::event::StoreError;
 use serde::Deserialize;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -94,7 +95,10 @@ impl CheckpointFile {
 
     fn replace(&self, json: &[u8]) -> io::Result<()> {
         let beside = self.folder.join(format!(".{}.json.new", self.channel));
-        let mut file = File::create(&beside)?;
+        // What it says of the sources is nobody else's affair.
+        let mut private = OpenOptions::new();
+        private.write(true).create(true).truncate(true).mode(0o600);
+        let mut file = private.open(&beside)?;
         file.write_all(json)?;
         file.sync_all()?;
         fs::rename(&beside, &self.path)?;

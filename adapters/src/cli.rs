@@ -52,7 +52,7 @@ Exit codes:
   3    the address of --listen is in use or cannot be listened on
   4    the folder of --store, --state or --journal cannot be used
   5    a journal does not replay, or cannot be shared
-  130  left at once, at the second Ctrl-C";
+  130  left at once, at the second Ctrl-C (143 at the second SIGTERM)";
 
 const DEFAULT_NAME: &str = "live";
 
@@ -174,7 +174,8 @@ pub struct RelayArgs {
     /// Where segments are kept: 'memory', or a folder
     ///
     /// In a folder, playlist and segments are plain files in DIR/NAME/, that any web server can serve;
-    /// each appears whole or not at all. The folder needs room for about twice the window.
+    /// each appears whole or not at all. The folder needs room for about twice the window. In memory
+    /// segments may take 1 GiB.
     #[arg(long, value_name = "memory|DIR", default_value = "memory", value_parser = store)]
     pub store: StoreArg,
     /// Keep the channel's state in DIR/NAME.json, so that a restart goes on with the numbering
@@ -188,8 +189,9 @@ pub struct RelayArgs {
     pub window: usize,
     /// How lost media is said to players
     ///
-    /// gap: EXT-X-GAP stands for what was lost and the timeline goes on. discontinuity: the next
-    /// segment follows an EXT-X-DISCONTINUITY, for players that don't know gaps.
+    /// gap: EXT-X-GAP stands for what was lost and the timeline goes on; what the window has no room
+    /// for is said as a discontinuity. discontinuity: the next segment follows an
+    /// EXT-X-DISCONTINUITY, for players that don't know gaps.
     #[arg(long, value_name = "gap|discontinuity", default_value = "gap", value_parser = hole)]
     pub hole: HolePolicy,
     /// Never reload sooner than one target duration after a change (RFC 8216 6.3.4 to the letter)

@@ -118,10 +118,18 @@ impl<'a> Serializer for &'a mut Digest {
         serialize_u64: u64, serialize_char: char,
     }
 
+    #[expect(
+        clippy::disallowed_types,
+        reason = "serde asks for it; its bits are digested"
+    )]
     fn serialize_f32(self, value: f32) -> Result<(), Refused> {
         self.serialize_u32(value.to_bits())
     }
 
+    #[expect(
+        clippy::disallowed_types,
+        reason = "serde asks for it; its bits are digested"
+    )]
     fn serialize_f64(self, value: f64) -> Result<(), Refused> {
         self.serialize_u64(value.to_bits())
     }

@@ -1,4 +1,11 @@
 //! The state machines of hls-relay: events in, commands out, no IO.
+//!
+//! Reading order: [`event`] and [`command`] (all causes and all effects), [`relay`] (one channel: the
+//! handler over the stages), then the stages in the way of a segment: `loader`, `downloader`,
+//! `processor`, `publisher`; [`playlist`] when you want to know how hostile text becomes a model.
+//!
+//! Absent on purpose: clocks, threads, IO, async, globals, floats, hash maps, logging. What the
+//! operator is told leaves as a [`notice`]; the time comes in with every step.
 
 #![deny(clippy::float_arithmetic)]
 

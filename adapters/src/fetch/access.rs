@@ -17,9 +17,9 @@ const CREDENTIALS: [HeaderName; 3] = [
     header::PROXY_AUTHORIZATION,
 ];
 
-/// Cookies kept of one source. An origin that sets a new name with each answer must not make us
-/// remember all of them, nor send requests that no server takes.
-const MOST_COOKIES: usize = 50;
+/// Bytes of cookies kept of one source. An origin that sets a new name with each answer must not make
+/// us remember all of them, nor send requests that no server takes: most refuse a head above 8 KB.
+const MOST_COOKIE_BYTES: usize = 4 << 10;
 
 /// One configured source, as the fetcher sees it.
 #[derive(Debug)]
@@ -113,7 +113,8 @@ impl SourceAccess {
             // A cookie that is malformed or for another host is the origin's mistake and not kept.
             let _ = kept.parse(value, url);
         }
-        if kept.iter_any().count() > MOST_COOKIES {
+        let bytes = kept.iter_any().map(|it| it.name().len() + it.value().len());
+        if bytes.sum::<usize>() > MOST_COOKIE_BYTES {
             kept.clear();
         }
     }

@@ -37,7 +37,7 @@ pub(super) fn of_body(error: &reqwest::Error, received: u64, expected: Option<u6
 }
 
 /// What went wrong, from the innermost cause, which is the one that an operator can act on.
-fn words(error: &reqwest::Error) -> String {
+pub(super) fn words(error: &reqwest::Error) -> String {
     causes(error)
         .last()
         .map(ToString::to_string)

@@ -23,7 +23,7 @@ use hls_relay_core::command::{ByteSpan, FetchLimits};
 use hls_relay_core::event::{FetchError, LoadedPlaylist, PlaylistBody};
 use range::Cut;
 use reqwest::header::{self, HeaderMap, HeaderValue};
-use reqwest::{Client, Response, StatusCode};
+use reqwest::{Client, ClientBuilder, Response, StatusCode};
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -162,6 +162,7 @@ impl Fetcher {
         if partial && !decoder.is_identity() {
             return Err(FetchError::BadEncoding("a part of an encoded whole".into()));
         }
+        let page = says_html(response.headers());
         let mut reader = BodyReader::new(response, limits, deadlines.whole);
         if let (Some(expected), None) = (reader.expected(), byte_range) {
             if expected > limits.max_bytes {
@@ -177,6 +178,9 @@ impl Fetcher {
             match &next {
                 Some(bytes) => decoder.push(bytes, &mut decoded)?,
                 None => decoder.finish(&mut decoded)?,
+            }
+            if page && object.is_empty() && decoded.trim_ascii_start().starts_with(b"<") {
+                return Err(FetchError::Protocol("a page in place of a segment".into()));
             }
             object
                 .write(cut.apply(&decoded))
@@ -261,9 +265,23 @@ impl Default for Fetcher {
     }
 }
 
+/// Without the certificates of any authority no origin can be trusted over TLS, and those without it can
+/// still be relayed.
+fn build_client(reach: Zone, pinned: &[(String, SocketAddr)]) -> reqwest::Result<Client> {
+    client_builder(reach, pinned).build().or_else(|error| {
+        let client = client_builder(reach, pinned).tls_certs_only([]).build()?;
+        tracing::warn!(
+            "no origin can be asked over https: {}; install the certificates of this system \
+             (ca-certificates)",
+            failure::words(&error)
+        );
+        Ok(client)
+    })
+}
+
 /// Origins are not refused for what browsers forgive, hence the lenient reading of heads. Content codings
 /// are left alone whatever features other crates of a build switch on: [`decode`] undoes them.
-fn build_client(reach: Zone, pinned: &[(String, SocketAddr)]) -> reqwest::Result<Client> {
+fn client_builder(reach: Zone, pinned: &[(String, SocketAddr)]) -> ClientBuilder {
     let builder = Client::builder()
         .user_agent(USER_AGENT)
         .redirect(reqwest::redirect::Policy::none())
@@ -282,7 +300,6 @@ fn build_client(reach: Zone, pinned: &[(String, SocketAddr)]) -> reqwest::Result
     pinned
         .iter()
         .fold(builder, |builder, (name, at)| builder.resolve(name, *at))
-        .build()
 }
 
 /// Whether a hop may be made (C-36). Names are checked again when they are resolved.
@@ -312,6 +329,16 @@ fn redirect(response: &Response, url: &Url) -> Result<Option<Url>, FetchError> {
         .map_err(|_| FetchError::BadUrl(mask_url(&location).into()))?;
     next.set_fragment(None);
     Ok(Some(next))
+}
+
+/// Whether an answer is called a page. Media is called so too, so its first byte must say the same.
+fn says_html(headers: &HeaderMap) -> bool {
+    let said = headers.get(header::CONTENT_TYPE);
+    said.is_some_and(|said| {
+        said.as_bytes()
+            .to_ascii_lowercase()
+            .starts_with(b"text/html")
+    })
 }
 
 /// Reads what is left of a small body, so that the connection is free for the next request.

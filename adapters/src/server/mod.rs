@@ -3,6 +3,7 @@
 //! Whatever the source does, a player gets 200 or 503 for the playlist: players give up for good on
 //! others. Everything a browser needs from another site's page is said on every answer (S-69).
 
+mod connections;
 mod headers;
 mod segment;
 
@@ -14,7 +15,6 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::serve::ListenerExt;
 use hls_relay_core::time::Span;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -24,8 +24,6 @@ use tower_http::cors::{AllowHeaders, Any, CorsLayer};
 
 /// How long a player waits before it asks again for a channel that has not begun.
 const RETRY_AFTER: &str = "2";
-/// After a shutdown, viewers may finish what they are receiving for so long.
-const GRACE: Duration = Duration::from_secs(2);
 
 /// The pages of a process.
 pub fn router(outputs: Outputs) -> Router {
@@ -38,31 +36,8 @@ pub fn router(outputs: Outputs) -> Router {
 }
 
 /// Serves until `leave` is done, then lets running answers end for a short while.
-pub async fn serve(
-    listener: TcpListener,
-    outputs: Outputs,
-    leave: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
-    let (left, leaving) = tokio::sync::oneshot::channel();
-    let until_left = async {
-        leave.await;
-        let _ = left.send(());
-    };
-    // The end of a segment does not wait for the receipt of what came before.
-    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-    let serving = axum::serve(listener, router(outputs)).with_graceful_shutdown(until_left);
-    let cut_off = async {
-        // An error says that serving has ended already, and then its own result is what counts.
-        if leaving.await.is_ok() {
-            tokio::time::sleep(GRACE).await;
-        } else {
-            std::future::pending().await
-        }
-    };
-    tokio::select! {
-        result = serving.into_future() => result,
-        () = cut_off => Ok(()),
-    }
+pub async fn serve(listener: TcpListener, outputs: Outputs, leave: impl Future<Output = ()>) {
+    connections::serve(listener, router(outputs), leave).await;
 }
 
 /// Players on any page may read everything: live media without credentials is public.

@@ -133,6 +133,7 @@ impl Directory {
             length,
             hash,
             content: Content::File(path),
+            _lease: None,
         })
     }
 

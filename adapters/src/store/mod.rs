@@ -4,6 +4,7 @@
 //! object enters the index in one step, complete, after its last byte is in place (S-11).
 
 mod directory;
+mod room;
 mod writer;
 
 pub use directory::OpenError;
@@ -14,6 +15,7 @@ use directory::Directory;
 use hls_relay_core::command::ObjectCheck;
 use hls_relay_core::event::StoreError;
 use hls_relay_core::ids::{ContentHash, ObjectName};
+use room::{Lease, Room};
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -33,6 +35,8 @@ pub struct Store {
 #[derive(Debug)]
 struct Inner {
     index: RwLock<HashMap<ObjectName, Object>>,
+    /// For what is held in memory.
+    room: Arc<Room>,
     directory: Option<Directory>,
 }
 
@@ -45,6 +49,8 @@ pub struct Object {
     pub hash: ContentHash,
     /// Where the bytes are.
     pub content: Content,
+    /// The memory that they take.
+    _lease: Option<Arc<Lease>>,
 }
 
 /// The bytes of an object.
@@ -57,21 +63,27 @@ pub enum Content {
 }
 
 impl Store {
-    /// A store that lives as long as the process.
+    /// A store that lives as long as the process, and takes no more of its memory than one channel may.
     pub fn memory() -> Self {
-        Self::with(None)
+        Self::memory_of(room::MOST_BYTES)
+    }
+
+    fn memory_of(bytes: u64) -> Self {
+        Self::with(None, bytes)
     }
 
     /// A store in `root/channel`, which is made where it is missing. It belongs to one process at a
     /// time. What a process that died left there is unknown until [`Store::check`] has looked.
     pub fn directory(root: &Path, channel: &str) -> Result<Self, OpenError> {
-        Ok(Self::with(Some(Directory::open(root, channel)?)))
+        let directory = Directory::open(root, channel)?;
+        Ok(Self::with(Some(directory), u64::MAX))
     }
 
-    fn with(directory: Option<Directory>) -> Self {
+    fn with(directory: Option<Directory>, bytes: u64) -> Self {
         Self {
             inner: Arc::new(Inner {
                 index: RwLock::default(),
+                room: Room::new(bytes),
                 directory,
             }),
         }
@@ -219,4 +231,32 @@ pub(crate) fn is_full(error: &io::Error) -> bool {
         ErrorKind::FileTooLarge,
     ];
     full.contains(&error.kind())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn put(store: &Store, name: &str, bytes: usize) -> Result<(), StoreError> {
+        let mut writer = store.create(&ObjectName(name.into()))?;
+        writer.write(&vec![7; bytes]).await?;
+        writer.commit().await.map(drop)
+    }
+
+    #[tokio::test]
+    async fn memory_is_bounded_and_free_again_once_nobody_needs_it() {
+        let store = Store::memory_of(1_000);
+        put(&store, "a", 600).await.unwrap();
+        let refused = put(&store, "b", 600).await.unwrap_err();
+        assert!(refused.to_string().contains("--store DIR"), "{refused}");
+        put(&store, "c", 400).await.unwrap();
+        let watched = store.get("a");
+        store.delete(vec![ObjectName("a".into())]).await.unwrap();
+        assert!(
+            put(&store, "d", 600).await.is_err(),
+            "a viewer still has it"
+        );
+        drop(watched);
+        put(&store, "d", 600).await.unwrap();
+    }
 }

@@ -1,11 +1,13 @@
 //! An object on its way into the store.
 
 use super::directory::TempFile;
+use super::room::Lease;
 use super::{Content, Object, Store};
 use bytes::Bytes;
 use hls_relay_core::event::{StoreError, StoredSegment};
 use hls_relay_core::ids::{ContentHash, ObjectName};
 use sha2::{Digest, Sha256};
+use std::sync::Arc;
 
 /// Kept in memory before a file is begun: nearly every segment fits, so that a directory sees one
 /// write and one rename for each, and a large one still does not fill the memory.
@@ -23,11 +25,13 @@ pub struct ObjectWriter {
     buffer: Vec<u8>,
     /// Where the buffer has been emptied to. Its file goes away with it.
     spilled: Option<TempFile>,
+    lease: Lease,
 }
 
 impl ObjectWriter {
     pub(super) fn new(store: Store, object: ObjectName) -> Self {
         let (hasher, buffer) = (Sha256::new(), Vec::new());
+        let lease = store.inner.room.lease();
         Self {
             store,
             object,
@@ -35,6 +39,7 @@ impl ObjectWriter {
             length: 0,
             buffer,
             spilled: None,
+            lease,
         }
     }
 
@@ -56,6 +61,9 @@ impl ObjectWriter {
 
     /// Takes the next bytes.
     pub async fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        if !self.is_on_disk() {
+            self.lease.grow(bytes.len() as u64)?;
+        }
         self.hasher.update(bytes);
         self.length += bytes.len() as u64;
         self.buffer.extend_from_slice(bytes);
@@ -84,6 +92,7 @@ impl ObjectWriter {
         let stored = Object {
             length: self.length,
             hash,
+            _lease: matches!(content, Content::Memory(_)).then(|| Arc::new(self.lease)),
             content,
         };
         self.store.index_mut().insert(self.object, stored);

@@ -8,6 +8,7 @@ use std::io::Read;
 use std::net::TcpListener;
 use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Nothing answers there; the relay runs and tries.
 const SOURCE: &str = "http://127.0.0.1:9/live.m3u8";
@@ -197,6 +198,90 @@ async fn a_second_signal_ends_the_relay_at_once() {
     }
 }
 
+/// When nothing is left but a viewer who takes his time, the second signal does not wait for him.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_signal_does_not_wait_for_viewers() {
+    let source = RawServer::start(|asked| match asked.path.ends_with(".m3u8") {
+        true => ok(b"#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\n1.ts\n#EXTINF:4,\n2.ts\n#EXTINF:4,\n3.ts\n"),
+        // More than the buffers between us hold.
+        false => ok(&[0x47; 24 << 20]),
+    })
+    .await;
+    let relay = Relay::start(&["relay", &source.url("/live.m3u8")]);
+    relay.wait_for_log("live: segments are relayed");
+    let list = reqwest::get(&relay.address)
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    let segment = list.lines().find(|line| line.ends_with(".ts")).unwrap();
+    let host = relay.address.split('/').nth(2).unwrap();
+    let mut viewer = tokio::net::TcpStream::connect(host).await.unwrap();
+    let request = format!("GET /live/{segment} HTTP/1.1\r\nhost: {host}\r\n\r\n");
+    viewer.write_all(request.as_bytes()).await.unwrap();
+    viewer.read_u8().await.unwrap();
+    relay.signal("INT");
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let start = Instant::now();
+    relay.signal("INT");
+    let (status, log) = relay.wait();
+    assert_eq!(status.code(), Some(130), "{log}");
+    assert!(start.elapsed() < Duration::from_secs(1));
+}
+
+/// Connections that say nothing take neither the files that relaying needs, nor their own for long.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn viewers_who_say_nothing_do_not_stop_the_relay() {
+    let began = Instant::now();
+    let source = RawServer::start(move |asked| {
+        let newest = 10 + began.elapsed().as_secs();
+        let mut acts = if asked.path.ends_with(".m3u8") {
+            let listed = (newest - 5..=newest).map(|n| format!("#EXTINF:1,\n{n}.ts\n"));
+            let head = format!(
+                "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXT-X-MEDIA-SEQUENCE:{}\n",
+                newest - 5
+            );
+            ok((head + &listed.collect::<String>()).as_bytes())
+        } else {
+            ok(&[0x47; 188])
+        };
+        // Each request takes a connection of its own, and so a file of its own.
+        acts.push(Act::Close);
+        acts
+    })
+    .await;
+    let mut command = std::process::Command::new("prlimit");
+    command.args(["--nofile=100:100", env!("CARGO_BIN_EXE_hls-relay"), "relay"]);
+    command.arg(source.url("/live.m3u8"));
+    let relay = Relay::spawn(command);
+    relay.wait_for_log("live: segments are relayed");
+    let host = relay.address.split('/').nth(2).unwrap().to_owned();
+    let mut idle = Vec::new();
+    for _ in 0..80 {
+        idle.push(tokio::net::TcpStream::connect(&host).await.unwrap());
+    }
+    let before = source.asked().len();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(source.asked().len() > before + 4, "{}", relay.log());
+    // The first of them are let go, and a viewer who asks is served.
+    let asking = reqwest::Client::builder().timeout(Duration::from_secs(60));
+    let answer = asking
+        .build()
+        .unwrap()
+        .get(&relay.address)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(
+        idle[0].read(&mut [0; 100]).await.unwrap(),
+        0,
+        "it is closed"
+    );
+    assert!(!relay.log().contains("stalled"), "{}", relay.log());
+}
+
 /// On a terminal one line is drawn over and over, and log lines go above it.
 #[test]
 fn a_terminal_has_a_status_line() {
@@ -325,6 +410,17 @@ fn nobody_listening_to_its_output_does_not_end_it() {
     assert_eq!(child.try_wait().unwrap(), None, "it has ended");
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+/// A small container may have no certificates at all: what needs none is relayed.
+#[test]
+fn without_certificates_plain_http_is_relayed() {
+    let mut demo = command(&["demo"]);
+    demo.env("SSL_CERT_FILE", "/nonexistent")
+        .env("SSL_CERT_DIR", "/nonexistent");
+    let demo = Relay::spawn(demo);
+    demo.wait_for_log("live: segments are relayed");
+    demo.wait_for_log("ca-certificates");
 }
 
 #[test]

@@ -68,6 +68,26 @@ pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
+/// A portal that answers everything with its login page, and media under a wrong name.
+#[tokio::test]
+async fn a_page_is_no_segment_and_media_called_a_page_is() {
+    let html = |body: &[u8]| {
+        vec![answer(
+            "200 OK",
+            "content-type: text/html; charset=utf-8\r\n",
+            body,
+        )]
+    };
+    let portal = RawServer::always(html(b"\n<!DOCTYPE html><p>Log in</p>")).await;
+    let refused = download(&portal, None, &LIMITS).await.unwrap_err();
+    assert!(
+        matches!(&refused, FetchError::Protocol(why) if why.contains("page")),
+        "{refused}"
+    );
+    let media = RawServer::always(html(b"G media")).await;
+    assert_eq!(download(&media, None, &LIMITS).await.unwrap().1, b"G media");
+}
+
 #[tokio::test]
 async fn c_35_the_base_is_the_url_that_answers_in_the_end() {
     let edge = RawServer::always(ok(b"#EXTM3U\n")).await;

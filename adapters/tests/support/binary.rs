@@ -31,7 +31,11 @@ pub(crate) fn command(args: &[&str]) -> Command {
 impl Relay {
     /// `hls-relay ARGS --listen 127.0.0.1:0`, once it has said its address.
     pub(crate) fn start(args: &[&str]) -> Self {
-        let mut command = command(args);
+        Self::spawn(command(args))
+    }
+
+    /// The same of a command that somebody else has prepared.
+    pub(crate) fn spawn(mut command: Command) -> Self {
         command
             .args(["--listen", "127.0.0.1:0"])
             .stdin(Stdio::null());
