@@ -84,12 +84,25 @@ pub struct LeavingObject {
 /// The position in a source: what stands behind the last of `known` is new.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SavedPosition {
-    /// The configured URL of the source, to know it again after its place in the list has changed.
+    /// The configured URL of the source, to know it again after its place in the list has changed;
+    /// [`without_secrets`].
     pub source_url: Arc<str>,
     /// The newest segments known of the run of the encoder, oldest first.
     pub known: Vec<Identity>,
     /// Those of the run before, which an edge may still list.
     pub former: Vec<Identity>,
+}
+
+/// A source's URL as a checkpoint keeps it: tokens stand in the query and before the host, and a source
+/// with a new token is the same one.
+pub fn without_secrets(url: &str) -> Arc<str> {
+    let url = url.split(['?', '#']).next().unwrap_or(url);
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.into();
+    };
+    let host_at = rest.find('/').unwrap_or(rest.len());
+    let userinfo = rest[..host_at].rfind('@').map_or(0, |at| at + 1);
+    format!("{scheme}://{}", &rest[userinfo..]).into()
 }
 
 impl Identity {

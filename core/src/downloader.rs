@@ -94,7 +94,7 @@ impl Downloader {
     /// Takes what a load has brought: new jobs at the end, and for the others whether they are still
     /// listed and under which URL now (a token in its query may have changed).
     /// `take` says how many of the new ones at most, counted from the newest.
-    pub(crate) fn listed(&mut self, listing: &Listing, take: usize) {
+    pub(crate) fn listed(&mut self, stage: &mut Stage<'_>, listing: &Listing, take: usize) {
         self.target_duration = listing.target_duration;
         for job in &mut self.jobs {
             let number = job.offered.identity.media_sequence;
@@ -116,9 +116,25 @@ impl Downloader {
                 // What broke before the first new one is broken before the first one taken, too.
                 offered.broken = fresh[0].broken;
             }
-            self.jobs
-                .push_back(Job::new(offered, None, listing.target_duration));
+            let job = Job::new(offered, None, listing.target_duration);
+            self.note_refused(stage, &job);
+            self.jobs.push_back(job);
         }
+    }
+
+    /// A segment that cannot even be asked for: said for the first, and why nothing comes until one is
+    /// stored.
+    fn note_refused(&mut self, stage: &mut Stage<'_>, job: &Job) {
+        let Some(error) = job.error.as_ref().filter(|_| job.state == JobState::Failed) else {
+            return;
+        };
+        if !matches!(self.trouble, Some(FetchError::BadUrl(_))) {
+            stage.notify(Notice::SegmentRefused {
+                media_sequence: job.offered.identity.media_sequence,
+                error: error.clone(),
+            });
+        }
+        self.trouble = Some(error.clone());
     }
 
     /// Asks for a segment that was listed before a restart of ours.

@@ -146,6 +146,11 @@ pub enum Notice {
         attempt: u32,
         error: FetchError,
     },
+    /// A segment cannot be asked for; said for the first of a row.
+    SegmentRefused {
+        media_sequence: u64,
+        error: FetchError,
+    },
     /// Media is lost and said so.
     Hole {
         segments: u64,
@@ -340,6 +345,13 @@ impl fmt::Display for Notice {
             } => write!(
                 out,
                 "segment {media_sequence} of the source: attempt {attempt} failed: {error}; trying again"
+            ),
+            Self::SegmentRefused {
+                media_sequence,
+                error,
+            } => write!(
+                out,
+                "segment {media_sequence} of the source is not asked for: {error}"
             ),
             Self::Hole {
                 segments,

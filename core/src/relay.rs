@@ -259,7 +259,7 @@ impl Relay {
             };
             let was_ended = lane.loader.ended;
             if let Some(listing) = lane.loaded(stage, outcome) {
-                self.take_up(&mut lane, listing);
+                self.take_up(stage, &mut lane, listing);
             }
             if was_ended && !lane.loader.ended {
                 self.run_since = stage.now.monotonic;
@@ -274,7 +274,7 @@ impl Relay {
                 return;
             };
             if let Some(listing) = lane.loaded(stage, outcome) {
-                self.take_up(&mut lane, listing);
+                self.take_up(stage, &mut lane, listing);
             }
             self.next = Some(lane);
         }

@@ -192,3 +192,62 @@ fn a_hole_behind_a_window_that_was_lost_with_its_process_is_said() {
     assert!(after.holes() > 0);
     assert_eq!(after.discontinuities(), 1);
 }
+
+#[test]
+fn a_second_backup_is_prepared_by_the_time_of_the_channel() {
+    const DEAD: &str = "http://dead.example/live/index.m3u8";
+    const BACKUP: &str = "http://backup.example/live/index.m3u8";
+    let (first, second) = (live(2 * SEC, 100, "a"), live(2 * SEC, 7, "b"));
+    let mut bench = Bench::new(Box::new(move |now, url| match url {
+        URL if now < 40 * SEC => Ok(first(now + 20 * SEC)),
+        BACKUP => Ok(second(now + 21 * SEC)),
+        _ => Err(FetchError::Status(503)),
+    }));
+    bench.run(spec(&[URL, DEAD, BACKUP]));
+    // Six seconds until the first is stalled, six for the one that is dead too.
+    bench.pass(53 * SEC);
+    assert_eq!(bench.status().source, 2);
+}
+
+#[test]
+fn segments_that_cannot_be_asked_for_are_the_reason_that_is_told() {
+    let list = live(2 * SEC, 100, "a");
+    let mut bench = Bench::new(Box::new(move |now, _| {
+        let refused = (130..200).map(|n| format!("a{n}.ts"));
+        let refuse = |text: String, name| text.replace(&name, &format!("ftp://x.example/{name}"));
+        Ok(refused.fold(list(now + 20 * SEC), refuse))
+    }));
+    bench.run(spec(&[URL]));
+    bench.pass(60 * SEC);
+    let told = |it: &Notice| matches!(it, Notice::SegmentRefused { .. });
+    let refused = bench.notices.iter().filter(|(_, it)| told(it)).count();
+    assert_eq!(refused, 1, "the first of a row: {:?}", bench.notices);
+    let reason = bench.status().reason.expect("it is stalled").to_string();
+    assert!(
+        reason.starts_with("segments cannot be downloaded (refused"),
+        "{reason}"
+    );
+}
+
+#[test]
+fn a_restart_with_another_token_goes_on_and_no_token_is_saved() {
+    let list = live(2 * SEC, 100, "seg");
+    let mut bench = Bench::new(Box::new(move |now, _| Ok(list(now + 20 * SEC))));
+    bench.run(spec(&[
+        "http://me:secret@origin.example/live/index.m3u8?token=secret",
+    ]));
+    bench.pass(30 * SEC);
+    let saved = serde_json::to_string(&bench.checkpoint()).expect("it can be written");
+    assert!(!saved.contains("secret"), "{saved}");
+    bench.kill(8, true);
+    bench.run(spec(&[
+        "http://me:other@origin.example/live/index.m3u8?token=other",
+    ]));
+    bench.pass(41 * SEC);
+    assert_eq!((bench.holes(), bench.discontinuities()), (0, 0));
+    assert!(
+        bench.downloaded_twice().is_empty(),
+        "{:?}",
+        bench.downloaded_twice()
+    );
+}

@@ -7,7 +7,7 @@ pub(crate) mod history;
 mod offer;
 mod phase;
 
-use crate::checkpoint::{Identity, SavedPosition};
+use crate::checkpoint::{Identity, SavedPosition, without_secrets};
 use crate::command::{Command, LoadPlaylist};
 use crate::config::{self, ReloadPolicy, Source};
 use crate::event::{FetchError, LoadedPlaylist};
@@ -224,6 +224,11 @@ impl Loader {
             .unwrap_or(config::ASSUMED_TARGET_DURATION)
     }
 
+    /// As the source, or whoever followed it before, has told it.
+    pub(crate) fn told_target_duration(&self) -> Option<Span> {
+        self.target_duration
+    }
+
     /// The position right behind segment `number` of a run; `None` where nothing is known of that run.
     pub(crate) fn position(&self, run: u64, number: u64) -> Option<SavedPosition> {
         let until = |known: &mut dyn Iterator<Item = &Identity>| -> Vec<Identity> {
@@ -240,7 +245,7 @@ impl Loader {
         } else {
             return None;
         };
-        let source_url = Arc::clone(&self.url);
+        let source_url = without_secrets(&self.url);
         Some(SavedPosition {
             source_url,
             known,

@@ -2,8 +2,9 @@
 
 use super::lane::{Lane, Role};
 use super::{Left, Relay, ShutDown};
+use crate::checkpoint::without_secrets;
 use crate::command::Command;
-use crate::config::{self, Spec};
+use crate::config::{self, Source, Spec};
 use crate::downloader::Leftovers;
 use crate::event::{Configure, Desired};
 use crate::ids::{Generation, RequestId};
@@ -56,10 +57,13 @@ impl Relay {
         if let Some(saved) = self.checkpoint.take() {
             self.publisher.restore(now, &saved);
             let silence = now.wall.since(saved.saved_at);
-            let known_source = |url: &Arc<str>| spec.sources.iter().position(|it| it.url == *url);
+            let known = |url: &str| {
+                let same = |it: &Source| without_secrets(&it.url) == without_secrets(url);
+                spec.sources.iter().position(same)
+            };
             let position = saved
                 .position
-                .and_then(|it| Some((known_source(&it.source_url)?, it)));
+                .and_then(|it| Some((known(&it.source_url)?, it)));
             match position {
                 Some((source, position)) => {
                     lane = self.lane(stage, source, Role::Relaying);

@@ -97,8 +97,9 @@ impl Lane {
     }
 
     /// A lane that watched prepares to take over, from the newest segments it has seen.
-    pub(super) fn promote(&mut self, now: Timestamp, why: SwitchReason) {
-        self.role = Role::Preparing { why, since: now };
+    pub(super) fn promote(&mut self, stage: &mut Stage<'_>, why: SwitchReason) {
+        let since = stage.now.monotonic;
+        self.role = Role::Preparing { why, since };
         let listed = std::mem::take(&mut self.latest);
         let count = match why {
             SwitchReason::Stalled => listed.len(),
@@ -111,7 +112,7 @@ impl Lane {
             restarted: false,
             target_duration: self.loader.target_duration(),
         };
-        self.downloader.listed(&listing, count);
+        self.downloader.listed(stage, &listing, count);
     }
 
     /// When a segment last came, or the lane began: the measure of its health.

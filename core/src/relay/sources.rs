@@ -112,7 +112,7 @@ impl Relay {
                 source: watched.loader.source,
                 why,
             });
-            watched.promote(now, why);
+            watched.promote(stage, why);
         } else {
             self.prepare(stage, other, why);
         }
@@ -129,16 +129,20 @@ impl Relay {
                 source: watched.loader.source,
                 why,
             });
-            watched.promote(now, why);
+            watched.promote(stage, why);
         }
     }
 
-    /// When a preparation is given up.
+    /// When a preparation is given up. A source that has not told its target duration is taken to have
+    /// that of the one in use.
     pub(super) fn preparation_ends(&self) -> Option<Timestamp> {
         let next = self.next.as_ref()?;
         match next.role {
             Role::Preparing { since, .. } => {
-                Some(since + config::stalled_after(next.loader.target_duration()))
+                let mut lanes = [&self.next, &self.active].into_iter().flatten();
+                let told = lanes.find_map(|lane| lane.loader.told_target_duration());
+                let target_duration = told.unwrap_or(config::ASSUMED_TARGET_DURATION);
+                Some(since + config::stalled_after(target_duration))
             }
             Role::Relaying | Role::Watching => None,
         }
@@ -239,7 +243,7 @@ impl Relay {
     }
 
     /// Gives a listing to a lane's downloader: at first only what is to be relayed of it.
-    pub(super) fn take_up(&mut self, lane: &mut Lane, mut listing: Listing) {
+    pub(super) fn take_up(&mut self, stage: &mut Stage<'_>, lane: &mut Lane, mut listing: Listing) {
         let window = self
             .spec
             .as_ref()
@@ -264,7 +268,7 @@ impl Relay {
         if lane.role == Role::Relaying {
             self.fetch_again(lane, &listing);
         }
-        lane.downloader.listed(&listing, take);
+        lane.downloader.listed(stage, &listing, take);
     }
 
     /// Asks the source for what was listed before our restart and is not in the store.
