@@ -132,6 +132,13 @@ pub const QUICK_RETRY_FOR: Span = Span::from_secs(60);
 pub const SLOWEST_RETRY: Span = Span::from_secs(10);
 /// Until a source has told its target duration, this one times retries.
 pub const ASSUMED_TARGET_DURATION: Span = Span::from_secs(4);
+/// What times reloads, patience and states counts as at most so many times the longest segment that is
+/// listed, or [`LEAST_DOUBTED`]: one list that states 2000 s where segments are 2 s long would stop the
+/// channel for a quarter of an hour, without a word. Honest encoders state the longest segment they may
+/// make.
+pub const BELIEVED_SEGMENTS: u64 = 4;
+/// A target duration up to here is believed as it is stated.
+pub const LEAST_DOUBTED: Span = Span::from_secs(10);
 /// The jitter of retries, in percent up and down: a thousand channels of one origin don't come as one.
 pub const RETRY_JITTER_PERCENT: u64 = 10;
 
@@ -152,6 +159,11 @@ pub const SHUTDOWN_GRACE: Span = Span::from_secs(5);
 pub const PUBLISH_RETRY: Span = Span::from_millis(500);
 /// A delete that failed is tried again after this: nothing waits for it but disk space.
 pub const DELETE_RETRY: Span = Span::from_secs(10);
+
+/// A stated target duration as far as it is believed, for timing only.
+pub fn believed(target_duration: Span, longest_segment: Span) -> Span {
+    target_duration.min((longest_segment * BELIEVED_SEGMENTS).max(LEAST_DOUBTED))
+}
 
 /// `stale`: one and a half target durations without a new segment (draft 6.3.4).
 pub fn stale_after(target_duration: Span) -> Span {

@@ -131,6 +131,7 @@ impl Census {
             | Notice::PlaylistRecovered { .. }
             | Notice::StaleEdge { .. }
             | Notice::SegmentRetry { .. }
+            | Notice::SegmentRefused { .. }
             | Notice::Switched { .. }
             | Notice::TargetDurationRaised { .. }
             | Notice::StoreFailed { .. }
@@ -179,8 +180,9 @@ macro_rules! names {
                 "store full", "store failed", "store unknown",
                 "hole never listed", "hole failed", "hole not published",
             ];
-            // Every machine waits before it has heard a wish; none comes back to that.
-            all.retain(|name| *name != "state waiting");
+            // Every machine waits before it has heard a wish; none comes back to that. No simulated origin
+            // lists what cannot be asked for.
+            all.retain(|name| !["state waiting", "notice segment refused"].contains(name));
             all
         }
     };
@@ -239,6 +241,7 @@ names! {
         Notice::PlaylistRecovered { .. } => "notice playlist recovered",
         Notice::StaleEdge { .. } => "notice stale edge",
         Notice::SegmentRetry { .. } => "notice segment retry",
+        Notice::SegmentRefused { .. } => "notice segment refused",
         Notice::Hole { .. } => "notice hole",
         Notice::Broken { .. } => "notice broken",
         Notice::Preparing { .. } => "notice preparing",
@@ -299,6 +302,7 @@ names! {
         FaultKind::View(ViewFault::GoBackwards { .. }) => "fault go backwards",
         FaultKind::View(ViewFault::TwoEdges { .. }) => "fault two edges",
         FaultKind::Text(TextFault::RotatingTokens) => "fault rotating tokens",
+        FaultKind::Text(TextFault::TargetDuration { .. }) => "fault false target duration",
         FaultKind::Text(TextFault::Version { .. }) => "fault version",
         FaultKind::Text(TextFault::DuplicateTags { .. }) => "fault duplicate tags",
         FaultKind::Text(TextFault::ByteOrderMark) => "fault byte order mark",

@@ -252,6 +252,9 @@ const FAMILIES: [(&str, Family); 31] = [
             TextFault::DuplicateTags { agree: true },
             TextFault::ByteOrderMark,
             TextFault::Version { version: 1 },
+            TextFault::TargetDuration {
+                target_duration: 2_000,
+            },
         ]);
         origin_fault(plan, dice, fault);
     }),

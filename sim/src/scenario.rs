@@ -358,6 +358,10 @@ pub(crate) fn fault(words: &mut Words<'_>) -> Result<FaultKind, String> {
             lag: words.number()?,
         }
         .into(),
+        "false-target" => TextFault::TargetDuration {
+            target_duration: words.number()?,
+        }
+        .into(),
         "not-utf8" => TextFault::NotUtf8.into(),
         "nul" => TextFault::NulByte.into(),
         "bom" => TextFault::ByteOrderMark.into(),

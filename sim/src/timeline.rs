@@ -293,6 +293,7 @@ impl Timeline {
             Notice::Switched { .. } | Notice::Preparing { .. } => (Row::Notices, Look::Break),
             Notice::PlaylistFailed { .. }
             | Notice::PlaylistRefused { .. }
+            | Notice::SegmentRefused { .. }
             | Notice::PreparationFailed { .. }
             | Notice::StoreFailed { .. } => (Row::Notices, Look::Bad),
             Notice::StaleEdge { .. } | Notice::SegmentRetry { .. } => (Row::Notices, Look::Warning),

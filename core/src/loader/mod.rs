@@ -43,6 +43,7 @@ pub(crate) struct Pace {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Pacing {
     last: Span,
+    longest: Span,
     mean: Span,
     /// The segments are as long as each other: when the next one appears can be told.
     regular: bool,
@@ -51,6 +52,7 @@ struct Pacing {
 impl Pacing {
     fn of(segments: &[Segment]) -> Option<Self> {
         let last = segments.last()?.duration;
+        let longest = segments.iter().map(|segment| segment.duration).max()?;
         let total: Span = segments.iter().map(|segment| segment.duration).sum();
         let mean = total
             .scaled(1, segments.len() as u64)
@@ -59,6 +61,7 @@ impl Pacing {
         let regular = segments.iter().all(alike);
         Some(Self {
             last,
+            longest,
             mean,
             regular,
         })
@@ -86,6 +89,7 @@ pub(crate) struct Loader {
     older: bool,
     refused: bool,
     flaws: Vec<Flaw>,
+    /// As far as it is believed: what everything is timed by.
     target_duration: Option<Span>,
     /// The newest list that was of use.
     pub(crate) about: About,
@@ -218,7 +222,13 @@ impl Loader {
         self.in_flight.is_some_and(|(own, _)| own == request)
     }
 
-    /// The source's target duration; assumed until it has told one.
+    /// A target duration as far as the newest list makes it believable.
+    pub(crate) fn believed(&self, target_duration: Span) -> Span {
+        let longest = self.pacing.map(|pacing| pacing.longest);
+        longest.map_or(target_duration, |it| config::believed(target_duration, it))
+    }
+
+    /// The source's target duration as far as it is believed; assumed until it has told one.
     pub(crate) fn target_duration(&self) -> Span {
         self.target_duration
             .unwrap_or(config::ASSUMED_TARGET_DURATION)
@@ -417,8 +427,8 @@ impl Loader {
         self.say_flaws(stage, &list.flaws);
         let was_ended = std::mem::replace(&mut self.ended, list.end_list);
         self.fixed = list.end_list && list.playlist_type == Some(PlaylistType::Vod);
-        self.target_duration = Some(list.target_duration);
         self.pacing = Pacing::of(&list.segments);
+        self.target_duration = Some(self.believed(list.target_duration));
         let about = About {
             target_duration: list.target_duration,
             head: list
@@ -438,7 +448,7 @@ impl Loader {
         let first_new = self.judge(stage, sent, &mut listed, was_ended);
         self.schedule(stage, sent);
         let (first_new, restarted) = first_new?;
-        let target_duration = about.target_duration;
+        let target_duration = self.target_duration();
         self.about = about;
         Some(Listing {
             listed,

@@ -44,6 +44,7 @@ pub(crate) struct Listing {
     pub(crate) first_new: usize,
     /// The run of the encoder has changed: what was listed before is gone for good.
     pub(crate) restarted: bool,
+    /// As far as it is believed.
     pub(crate) target_duration: Span,
 }
 

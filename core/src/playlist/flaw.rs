@@ -53,6 +53,8 @@ pub enum FlawKind {
     ExtinfWithoutUri,
     /// An `EXTINF`, rounded, is longer than the target duration (RFC 8216 4.3.3.1, rule C-56).
     LongerThanTarget,
+    /// `EXT-X-TARGETDURATION` is far longer than any segment: nothing is timed by so much of it.
+    TargetFarTooLong,
     /// Blanks stand around `=` or `,` in an attribute list, or a comma too many
     /// (RFC 8216 4.2, rule C-07).
     LooseAttributes,
@@ -108,6 +110,9 @@ impl fmt::Display for FlawKind {
             Self::ExtinfWithoutComma => "no comma follows the duration",
             Self::ExtinfWithoutUri => "the EXTINF has no URI, dropped",
             Self::LongerThanTarget => "the segment is longer than the target duration",
+            Self::TargetFarTooLong => {
+                "the target duration is far longer than any segment, timed by less"
+            }
             Self::LooseAttributes => "blanks or commas too many in the attribute list",
             Self::RepeatedAttribute => "an attribute stands twice with the same value",
             Self::OddAttributeName => "an attribute name is not made of A-Z, 0-9 and -",

@@ -10,6 +10,7 @@ use super::number::{DurationFault, seconds};
 use super::{
     ByteRange, Map, MediaPlaylist, Segment, date_time, fits_target_duration, reader, version,
 };
+use crate::config::believed;
 use crate::time::{Span, WallTime};
 use std::sync::Arc;
 
@@ -313,8 +314,22 @@ impl<'a, 'b> Builder<'a, 'b> {
             let (number, text) = stated.map_or((1, "#EXTM3U"), |line| (line.number, line.text));
             self.flaws.note_at(FlawKind::VersionTooLow, number, text);
         }
+        self.doubt_target_duration();
         self.playlist.flaws = self.flaws.into_vec();
         self.playlist
+    }
+
+    fn doubt_target_duration(&mut self) {
+        let segments = self.playlist.segments.iter();
+        let Some(longest) = segments.map(|segment| segment.duration).max() else {
+            return;
+        };
+        let stated = self.playlist.target_duration;
+        let tag = Tag::Head(HeadTag::TargetDuration);
+        let line = self.lines.iter().find(|line| line.tag == tag);
+        if let Some(line) = line.filter(|_| believed(stated, longest) < stated) {
+            self.flaws.note(FlawKind::TargetFarTooLong, line);
+        }
     }
 }
 

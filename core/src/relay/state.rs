@@ -146,11 +146,12 @@ impl Relay {
     /// What viewers expect: our target duration, where it is not shorter than the source's.
     fn timing(&self) -> Span {
         let ours = self.publisher.target_duration().unwrap_or_default();
-        let source = self
-            .active
+        self.active
             .as_ref()
-            .map(|lane| lane.loader.target_duration());
-        source.unwrap_or(config::ASSUMED_TARGET_DURATION).max(ours)
+            .map_or(config::ASSUMED_TARGET_DURATION.max(ours), |lane| {
+                let source = lane.loader.target_duration();
+                source.max(lane.loader.believed(ours))
+            })
     }
 
     fn silence_due(&self) -> Option<Timestamp> {

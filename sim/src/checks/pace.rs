@@ -158,14 +158,21 @@ impl Text {
             .and_then(|it| it.parse::<u64>().ok());
         let differ = |values: &[String]| values.iter().any(|value| *value != values[0]);
         let last = text.rfind("#EXTINF:").map(|at| &text[at + 8..])?;
+        let durations = values("#EXTINF:").filter_map(|it| seconds(it.split(',').next()?));
+        let longest = durations.max()?;
         Some(Self {
-            target_duration: Span::from_secs(targets.first()?.parse().ok()?),
+            target_duration: believed(Span::from_secs(targets.first()?.parse().ok()?), longest),
             last_segment: seconds(last.split([',', '\n']).next()?)?,
             ended: text.contains("#EXT-X-ENDLIST"),
             digest: Digest::of(text),
             doubtful: differ(&targets) || differ(&sequences) || version.is_some_and(|it| it > 13),
         })
     }
+}
+
+/// What is far longer than any segment is no reason to wait.
+fn believed(target_duration: Span, longest: Span) -> Span {
+    target_duration.min((longest * 4).max(Span::from_secs(10)))
 }
 
 fn seconds(text: &str) -> Option<Span> {

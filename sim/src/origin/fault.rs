@@ -118,6 +118,11 @@ pub enum TextFault {
         /// What is written.
         version: u64,
     },
+    /// This EXT-X-TARGETDURATION, whatever the truth.
+    TargetDuration {
+        /// What is written.
+        target_duration: u64,
+    },
     /// EXT-X-TARGETDURATION and EXT-X-MEDIA-SEQUENCE twice.
     DuplicateTags {
         /// Whether both say the same.
@@ -303,7 +308,10 @@ impl TextFault {
             Self::DuplicateTags { agree } => !agree,
             Self::Version { version } => *version > NEWEST_VERSION,
             Self::NotUtf8 | Self::NulByte => true,
-            Self::RotatingTokens | Self::ByteOrderMark | Self::HugeTags { .. } => false,
+            Self::RotatingTokens
+            | Self::TargetDuration { .. }
+            | Self::ByteOrderMark
+            | Self::HugeTags { .. } => false,
         }
     }
 }
@@ -408,6 +416,12 @@ impl fmt::Display for TextFault {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::RotatingTokens => write!(out, "tokens rotate at every reload"),
+            Self::TargetDuration { target_duration } => {
+                write!(
+                    out,
+                    "playlist claims a target duration of {target_duration} s"
+                )
+            }
             Self::Version { version } => write!(out, "playlist claims version {version}"),
             Self::DuplicateTags { agree: true } => write!(out, "playlist tags twice, equal"),
             Self::DuplicateTags { agree: false } => write!(out, "playlist tags twice, unequal"),

@@ -77,7 +77,7 @@ fn write_head(
     };
     let head = encoder.piece(first);
     let media_sequence = head.first_number + first.index;
-    let target_duration = encoder.piece(last).target_duration;
+    let mut target_duration = encoder.piece(last).target_duration;
     let mut version = spec.version;
     let mut again = None;
     for fault in faults {
@@ -85,6 +85,9 @@ fn write_head(
             TextFault::Version { version: claimed } => version = claimed,
             TextFault::DuplicateTags { agree } => again = Some(u64::from(!agree)),
             TextFault::ByteOrderMark => out.push('\u{feff}'),
+            TextFault::TargetDuration {
+                target_duration: claimed,
+            } => target_duration = claimed,
             TextFault::RotatingTokens
             | TextFault::NotUtf8
             | TextFault::NulByte

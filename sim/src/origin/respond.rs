@@ -190,6 +190,7 @@ impl Origin {
                     };
                 }
                 TextFault::RotatingTokens
+                | TextFault::TargetDuration { .. }
                 | TextFault::Version { .. }
                 | TextFault::DuplicateTags { .. }
                 | TextFault::ByteOrderMark
