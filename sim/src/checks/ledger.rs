@@ -12,6 +12,7 @@ use hls_relay_core::ids::ObjectName;
 use hls_relay_core::notice::{Break, HoleCause, Notice};
 use hls_relay_core::time::{Span, Timestamp};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// What a segment really is.
@@ -43,6 +44,10 @@ pub struct Ledger {
     gaps: Vec<Arc<Listed>>,
     /// The lists went back to lower numbers of the same run then, and were believed.
     went_back: Option<Timestamp>,
+    /// The machine takes a source for restarted: rightly or, where it was away for long, wrongly.
+    restart_said: bool,
+    /// The window asked for.
+    window: u64,
     /// The present process.
     process: u64,
     /// Segments were numbered and left the window before any version could be published.
@@ -207,6 +212,15 @@ impl Ledger {
                 self.totals.said_broken += 1;
                 // What lies between two runs, in the eyes of the machine, is no hole.
                 self.totals.changes += u64::from(*why != Break::Hole);
+                self.restart_said |= match why {
+                    Break::RestartedLower
+                    | Break::RestartedHigher
+                    | Break::RestartedRenamed
+                    | Break::RestartedRedated
+                    | Break::RestartedGrowth
+                    | Break::JumpedAhead => true,
+                    Break::SwitchedSource | Break::NewRun | Break::Hole => false,
+                };
             }
         }
     }
@@ -217,7 +231,14 @@ impl Ledger {
     }
 
     /// A version becomes visible.
-    pub fn visible(&mut self, now: Timestamp, version: &Version, origins: &[Origin]) -> Held {
+    pub fn visible(
+        &mut self,
+        now: Timestamp,
+        version: &Version,
+        origins: &[Origin],
+        window: usize,
+    ) -> Held {
+        self.window = window as u64;
         if version.media_sequence > self.next_number && self.next_number > 0 {
             // What was numbered in between left the window before any version could be published, and
             // with it whatever stood before the first segment that is listed now.
@@ -345,6 +366,7 @@ impl Ledger {
     ) -> Held {
         let same_run = (last.key.origin, last.key.run) == (next.key.origin, next.key.run);
         if !same_run || next.key.number <= last.key.number {
+            self.restart_said = false;
             self.totals.changes += 1;
             let told = self.offers.get(&next.key).map(|offer| offer.last);
             self.went_back = told.filter(|_| same_run);
@@ -372,11 +394,14 @@ impl Ledger {
             return self.joins(last, next, listed, gaps);
         }
         self.totals.missing += missing;
-        let between = between(&origins[last.key.origin], now, last.key, next.key);
-        self.hole_is_said(&between, next, listed, gaps, &origins[last.key.origin])?;
-        let wait = last.key.number + 1..next.key.number;
-        wait.map(|number| MediaKey { number, ..last.key })
-            .filter(|_| last.asker == next.asker)
+        let restarted = listed.discontinuity && std::mem::take(&mut self.restart_said);
+        let origin = &origins[last.key.origin];
+        let lost = last.key.number + 1..next.key.number;
+        let between = segments(origin, now, last.key, lost.clone());
+        self.hole_is_said(&between, next, listed, gaps, now, origin)?;
+        lost.map(|number| MediaKey { number, ..last.key })
+            .filter(|_| last.asker == next.asker && next.asker.process == self.process)
+            .filter(|key| !(restarted && self.is_beyond_the_window(*key)))
             .filter(|key| !self.is_forgotten(*key, &origins[key.origin]))
             .filter(|key| !(listed.discontinuity && has_a_twin(now, *key, &origins[key.origin])))
             .try_for_each(|key| self.has_reason(now, key))
@@ -386,6 +411,14 @@ impl Ledger {
     fn is_untold(&self, now: Timestamp, last: MediaKey, next: MediaKey, origin: &Origin) -> bool {
         if last.origin != next.origin || next.run <= last.run {
             return false;
+        }
+        // An old list was shown on, and under its names there are the files of another run by now.
+        let by_name = MediaKey {
+            run: last.run,
+            ..next
+        };
+        if !self.offers.contains_key(&next) && self.offers.contains_key(&by_name) {
+            return true;
         }
         let told = |run| {
             let number = |number| MediaKey {
@@ -440,6 +473,7 @@ impl Ledger {
         next: Stored,
         listed: &Listed,
         gaps: &[Arc<Listed>],
+        now: Timestamp,
         origin: &Origin,
     ) -> Held {
         if gaps.is_empty() && listed.discontinuity {
@@ -449,14 +483,27 @@ impl Ledger {
         let said: Span = gaps.iter().map(|gap| gap.duration).sum();
         let told = |it: &Offered| {
             let number = it.media.number;
-            self.offers.contains_key(&MediaKey { number, ..next.key })
+            let told = self.told_in_time(MediaKey { number, ..next.key });
+            told.is_some() && !is_ambiguous(origin)
         };
         let exact = Span::from_millis(between.len() as u64 + 1);
-        // The durations of segments that were never listed to us can only be guessed.
+        // The durations of segments that were never listed to us can only be guessed: by those of the
+        // list that comes next, which may be others.
         let tolerance = if between.iter().all(told) {
             exact
         } else {
-            exact.max(lost.scaled(1, 2))
+            let listed = next.key.number..next.key.number + origin.spec().window;
+            let first = between.first().map_or(0, |it| it.media.number);
+            let all = segments(origin, now, next.key, first..listed.end);
+            let durations = || all.iter().map(|it| it.media.duration);
+            let shortest = durations().min().unwrap_or_default();
+            let differ = durations()
+                .max()
+                .unwrap_or_default()
+                .saturating_sub(shortest);
+            exact
+                .max(lost.scaled(1, 2))
+                .max(differ * between.len() as u64)
         };
         // A jump that no list ever showed is known by EXT-X-DISCONTINUITY-SEQUENCE alone.
         let counted = origin.spec().discontinuity_sequence;
@@ -484,6 +531,27 @@ impl Ledger {
         )
     }
 
+    /// What this process was told of a segment, unless a list came first that no longer had it, and only
+    /// then one of an edge that lags.
+    fn told_in_time(&self, key: MediaKey) -> Option<&OfferState> {
+        let offer = self.offers.get(&key)?;
+        let number = u64::MAX;
+        let mut later = self.offers.range(key..=MediaKey { number, ..key });
+        let late = later.any(|(_, it)| it.first < offer.first);
+        Some(offer).filter(|_| !late)
+    }
+
+    /// Of a run that begins a window's worth is relayed.
+    fn is_beyond_the_window(&self, key: MediaKey) -> bool {
+        let Some(offer) = self.offers.get(&key) else {
+            return false;
+        };
+        let number = u64::MAX;
+        let later = self.offers.range(key..=MediaKey { number, ..key });
+        let listed = later.filter(|(_, it)| it.first <= offer.first).count() as u64;
+        listed > self.window
+    }
+
     /// Told of before an edge went back and not since. Where that looks like a restart, what was told
     /// before it is of another run.
     fn is_forgotten(&self, key: MediaKey, origin: &Origin) -> bool {
@@ -496,24 +564,11 @@ impl Ledger {
     fn has_reason(&self, now: Timestamp, key: MediaKey) -> Held {
         // What viewers had before a repeat is not lost.
         let Some(offer) = self
-            .offers
-            .get(&key)
+            .told_in_time(key)
             .filter(|_| !self.published.contains_key(&key))
         else {
             return Ok(());
         };
-        // A list came first that no longer had it, and only then one of an edge that lags.
-        let end = MediaKey {
-            number: u64::MAX,
-            ..key
-        };
-        if self
-            .offers
-            .range(key..=end)
-            .any(|(_, it)| it.first < offer.first)
-        {
-            return Ok(());
-        }
         // Behind segments in trouble it may never have been its turn.
         let trouble = self
             .offers
@@ -573,11 +628,9 @@ fn has_a_twin(now: Timestamp, key: MediaKey, origin: &Origin) -> bool {
     !origin.spec().program_date_time && own.iter().any(|path| earlier.contains(path))
 }
 
-/// What the origin really made between two segments of one run.
-fn between(origin: &Origin, now: Timestamp, last: MediaKey, next: MediaKey) -> Vec<Offered> {
+/// What the origin really made of the run of `key`, with these numbers.
+fn segments(origin: &Origin, now: Timestamp, key: MediaKey, numbers: Range<u64>) -> Vec<Offered> {
     let mut all = origin.segments_offered(now.since(Timestamp::default()));
-    all.retain(|it| {
-        it.media.run == last.run && last.number < it.media.number && it.media.number < next.number
-    });
+    all.retain(|it| it.media.run == key.run && numbers.contains(&it.media.number));
     all
 }

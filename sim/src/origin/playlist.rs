@@ -84,10 +84,11 @@ fn write_head(
         match *fault {
             TextFault::Version { version: claimed } => version = claimed,
             TextFault::DuplicateTags { agree } => again = Some(u64::from(!agree)),
-            TextFault::ByteOrderMark => out.push('\u{feff}'),
             TextFault::TargetDuration {
                 target_duration: claimed,
             } => target_duration = claimed,
+            TextFault::ByteOrderMark if out.is_empty() => out.push('\u{feff}'),
+            TextFault::ByteOrderMark => {}
             TextFault::RotatingTokens
             | TextFault::NotUtf8
             | TextFault::NulByte

@@ -218,7 +218,9 @@ impl World {
         self.list.visible(&version, self.excuses)?;
         let stopping = self.wish.desired == Desired::Stop;
         self.keep.visible(&version, &self.store, stopping)?;
-        self.ledger.visible(self.now, &version, &self.origins)?;
+        let window = self.wish.spec.window;
+        self.ledger
+            .visible(self.now, &version, &self.origins, window)?;
         checkpoint_agrees(publish, &version)?;
         self.excuses = Excuses::default();
         if self.options.story {
