@@ -44,8 +44,9 @@ pub struct Ledger {
     gaps: Vec<Arc<Listed>>,
     /// The lists went back to lower numbers of the same run then, and were believed.
     went_back: Option<Timestamp>,
-    /// The machine takes a source for restarted: rightly or, where it was away for long, wrongly.
-    restart_said: bool,
+    /// So often the machine took a source for restarted, rightly or, where it was away for long, wrongly,
+    /// and what follows is not listed yet.
+    restarts_said: u64,
     /// The window asked for.
     window: u64,
     /// The present process.
@@ -188,6 +189,7 @@ impl Ledger {
     /// Another process takes over.
     pub fn restarted(&mut self, lost_state: bool) {
         self.begun();
+        self.restarts_said = 0;
         self.process += 1;
         if lost_state {
             // Nothing is known of what was listed: what comes now is another presentation.
@@ -212,7 +214,7 @@ impl Ledger {
                 self.totals.said_broken += 1;
                 // What lies between two runs, in the eyes of the machine, is no hole.
                 self.totals.changes += u64::from(*why != Break::Hole);
-                self.restart_said |= match why {
+                let restarted = match why {
                     Break::RestartedLower
                     | Break::RestartedHigher
                     | Break::RestartedRenamed
@@ -221,6 +223,7 @@ impl Ledger {
                     | Break::JumpedAhead => true,
                     Break::SwitchedSource | Break::NewRun | Break::Hole => false,
                 };
+                self.restarts_said += u64::from(restarted);
             }
         }
     }
@@ -366,7 +369,7 @@ impl Ledger {
     ) -> Held {
         let same_run = (last.key.origin, last.key.run) == (next.key.origin, next.key.run);
         if !same_run || next.key.number <= last.key.number {
-            self.restart_said = false;
+            self.restarts_said = self.restarts_said.saturating_sub(1);
             self.totals.changes += 1;
             let told = self.offers.get(&next.key).map(|offer| offer.last);
             self.went_back = told.filter(|_| same_run);
@@ -394,7 +397,8 @@ impl Ledger {
             return self.joins(last, next, listed, gaps);
         }
         self.totals.missing += missing;
-        let restarted = listed.discontinuity && std::mem::take(&mut self.restart_said);
+        let restarted = listed.discontinuity && self.restarts_said > 0;
+        self.restarts_said -= u64::from(restarted);
         let origin = &origins[last.key.origin];
         let lost = last.key.number + 1..next.key.number;
         let between = segments(origin, now, last.key, lost.clone());

@@ -126,8 +126,11 @@ fn joins(
         .scaled(1, 8)
         .max(decisive.target_duration.half())
         .as_micros();
-    let misdated = origin.spec().program_date_time && off > tolerance;
-    !jumped && !short && !misdated
+    if origin.spec().program_date_time {
+        off <= tolerance && !short
+    } else {
+        !jumped && !short
+    }
 }
 
 fn find(offered: &[Offered], run: u32, number: u64) -> Option<&Offered> {

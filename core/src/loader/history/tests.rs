@@ -1,0 +1,314 @@
+use super::*;
+
+const TARGET: Span = Span::from_secs(2);
+
+fn segment(media_sequence: u64, path: &str) -> Identity {
+    Identity {
+        media_sequence,
+        path: path.into(),
+        byte_range: None,
+        date_time: None,
+        discontinuity_sequence: 0,
+        duration: TARGET,
+    }
+}
+
+fn list(numbers: std::ops::Range<u64>, run: &str) -> Vec<Identity> {
+    numbers
+        .map(|n| segment(n, &format!("/{run}{n}.ts")))
+        .collect()
+}
+
+fn dated(numbers: std::ops::Range<u64>, start_secs: i64) -> Vec<Identity> {
+    let mut list = list(numbers.clone(), "seg");
+    for (n, segment) in numbers.zip(&mut list) {
+        let at = (start_secs + 2 * n as i64) * 1_000_000;
+        segment.date_time = Some(WallTime::from_micros(at));
+    }
+    list
+}
+
+fn goes_on(first_new: u64) -> Verdict {
+    Verdict::GoesOn {
+        first_new,
+        lost: None,
+    }
+}
+
+fn restarted(first_new: u64, why: Break) -> Verdict {
+    Verdict::Restarted { first_new, why }
+}
+
+#[test]
+fn c_15_what_follows_the_newest_known_number_is_new() {
+    let mut history = History::default();
+    assert_eq!(
+        history.observe(&list(10..16, "a"), TARGET, Span::ZERO),
+        goes_on(10)
+    );
+    assert_eq!(
+        history.observe(&list(10..16, "a"), TARGET, Span::ZERO),
+        goes_on(16)
+    );
+    assert_eq!(
+        history.observe(&list(11..18, "a"), TARGET, Span::ZERO),
+        goes_on(16)
+    );
+}
+
+#[test]
+fn c_18_a_number_that_names_another_segment_is_a_restart() {
+    let mut history = History::default();
+    history.observe(&list(10..16, "a"), TARGET, Span::ZERO);
+    let verdict = history.observe(&list(12..18, "b"), TARGET, Span::ZERO);
+    assert_eq!(verdict, restarted(12, Break::RestartedRenamed));
+    assert_eq!(
+        history.observe(&list(12..19, "b"), TARGET, Span::ZERO),
+        goes_on(18)
+    );
+}
+
+#[test]
+fn c_18_another_run_begins_with_its_own_first_segment() {
+    let mut history = History::default();
+    history.observe(&list(1..4, "a"), TARGET, Span::ZERO);
+    let verdict = history.observe(&list(0..2, "b"), TARGET, Span::ZERO);
+    assert_eq!(verdict, restarted(0, Break::RestartedRenamed));
+    let mut mixed = list(0..2, "b");
+    mixed.extend(list(2..4, "c"));
+    let mut known = list(0..2, "b");
+    known.extend(list(2..3, "b"));
+    let mut history = History::default();
+    history.observe(&known, TARGET, Span::ZERO);
+    let verdict = history.observe(&mixed, TARGET, Span::ZERO);
+    assert_eq!(verdict, restarted(2, Break::RestartedRenamed));
+}
+
+#[test]
+fn c_19_lower_numbers_with_unknown_names_are_a_restart() {
+    let mut history = History::default();
+    history.observe(&list(500..506, "a"), TARGET, Span::ZERO);
+    let verdict = history.observe(&list(0..1, "a"), TARGET, Span::ZERO);
+    assert_eq!(verdict, restarted(0, Break::RestartedLower));
+}
+
+#[test]
+fn lower_numbers_with_known_names_are_a_stale_edge() {
+    let mut history = History::default();
+    history.observe(&list(10..16, "a"), TARGET, Span::ZERO);
+    for _ in 0..20 {
+        let verdict = history.observe(&list(9..15, "a"), TARGET, Span::ZERO);
+        assert_eq!(verdict, Verdict::Older { behind: 1 });
+    }
+    assert_eq!(
+        history.observe(&list(11..17, "a"), TARGET, Span::ZERO),
+        goes_on(16)
+    );
+}
+
+#[test]
+fn names_used_again_without_dates_are_told_by_growth() {
+    let mut history = History::default();
+    history.observe(&list(0..30, "a"), TARGET, Span::ZERO);
+    for (end, behind) in [(1, 29), (2, 28)] {
+        let verdict = history.observe(&list(0..end, "a"), TARGET, Span::ZERO);
+        assert_eq!(verdict, Verdict::Older { behind });
+    }
+    let verdict = history.observe(&list(0..3, "a"), TARGET, Span::ZERO);
+    assert_eq!(verdict, restarted(0, Break::RestartedGrowth));
+    assert_eq!(
+        history.observe(&list(0..4, "a"), TARGET, Span::ZERO),
+        goes_on(3)
+    );
+}
+
+#[test]
+fn names_used_again_with_dates_are_told_at_once() {
+    let mut history = History::default();
+    history.observe(&dated(0..30, 0), TARGET, Span::ZERO);
+    let verdict = history.observe(&dated(0..2, 70), TARGET, Span::ZERO);
+    assert_eq!(verdict, restarted(0, Break::RestartedRedated));
+}
+
+#[test]
+fn the_names_of_the_run_before_used_once_more_are_told_by_growth() {
+    let mut history = History::default();
+    history.observe(&list(0..6, "a"), TARGET, Span::ZERO);
+    history.observe(&list(100..106, "a"), TARGET, Span::ZERO);
+    for end in 1..3 {
+        let verdict = history.observe(&list(0..end, "a"), TARGET, Span::ZERO);
+        assert_eq!(verdict, Verdict::Older { behind: 1 });
+    }
+    let verdict = history.observe(&list(0..3, "a"), TARGET, Span::ZERO);
+    assert_eq!(verdict, restarted(0, Break::RestartedGrowth));
+    let verdict = history.observe(&list(0..4, "a"), TARGET, Span::ZERO);
+    assert_eq!(verdict, goes_on(3));
+}
+
+#[test]
+fn lists_of_the_run_before_are_old_for_ever_where_date_times_say_so() {
+    let mut history = History::default();
+    history.observe(&dated(0..30, 0), TARGET, Span::ZERO);
+    history.observe(&dated(100..103, -139), TARGET, Span::ZERO);
+    for first in 0..24 {
+        let verdict = history.observe(&dated(first..first + 6, 0), TARGET, Span::ZERO);
+        assert_eq!(verdict, Verdict::Older { behind: 1 });
+    }
+}
+
+#[test]
+fn a_run_that_uses_the_names_of_the_one_before_is_not_taken_for_it() {
+    let mut history = History::default();
+    history.observe(&list(8..72, "a"), TARGET, Span::ZERO);
+    for end in 1..10 {
+        history.observe(&list(0..end, "a"), TARGET, Span::ZERO);
+    }
+    let verdict = history.observe(&list(12..17, "a"), TARGET, Span::from_secs(8));
+    let lost = Lost {
+        first: 9,
+        segments: 3,
+        duration: TARGET * 3,
+    };
+    assert_eq!(
+        verdict,
+        Verdict::GoesOn {
+            first_new: 12,
+            lost: Some(lost)
+        }
+    );
+}
+
+#[test]
+fn a_list_too_short_to_go_on_is_a_restart() {
+    let mut history = History::default();
+    history.observe(&list(0..6, "a"), TARGET, Span::ZERO);
+    let verdict = history.observe(&list(6..7, "b"), TARGET, TARGET);
+    assert_eq!(verdict, restarted(6, Break::RestartedHigher));
+}
+
+#[test]
+fn a_source_that_always_lists_little_goes_on() {
+    let mut history = History::default();
+    for n in 0..5 {
+        let verdict = history.observe(&list(n..n + 1, "a"), TARGET, TARGET);
+        assert_eq!(verdict, goes_on(n));
+    }
+}
+
+#[test]
+fn date_times_that_the_numbers_cannot_fill_are_a_restart() {
+    let mut history = History::default();
+    history.observe(&dated(0..6, 0), TARGET, Span::ZERO);
+    // Four numbers are missing, and no time is; or a minute is.
+    for later in [-8, 60] {
+        let mut other = history.clone();
+        let verdict = other.observe(&dated(10..16, later), TARGET, Span::from_secs(60));
+        assert_eq!(verdict, restarted(10, Break::RestartedHigher));
+    }
+    let lost = Lost {
+        first: 6,
+        segments: 4,
+        duration: TARGET * 4,
+    };
+    let verdict = history.observe(&dated(10..16, 1), TARGET, Span::from_secs(60));
+    assert_eq!(
+        verdict,
+        Verdict::GoesOn {
+            first_new: 10,
+            lost: Some(lost)
+        }
+    );
+}
+
+#[test]
+fn date_times_explain_a_gap_that_the_silence_does_not() {
+    let mut history = History::default();
+    history.observe(&dated(0..6, 0), TARGET, Span::ZERO);
+    let lost = Lost {
+        first: 6,
+        segments: 94,
+        duration: TARGET * 94,
+    };
+    let verdict = history.observe(&dated(100..106, 0), TARGET, Span::from_secs(8));
+    assert_eq!(
+        verdict,
+        Verdict::GoesOn {
+            first_new: 100,
+            lost: Some(lost)
+        }
+    );
+}
+
+#[test]
+fn a_gap_that_time_explains_is_lost_media_and_a_longer_one_a_jump() {
+    let mut history = History::default();
+    history.observe(&list(0..6, "a"), TARGET, Span::ZERO);
+    let lost = Lost {
+        first: 6,
+        segments: 4,
+        duration: TARGET * 4,
+    };
+    let verdict = history.observe(&list(10..16, "a"), TARGET, Span::from_secs(8));
+    assert_eq!(
+        verdict,
+        Verdict::GoesOn {
+            first_new: 10,
+            lost: Some(lost)
+        }
+    );
+    let verdict = history.observe(&list(100..106, "a"), TARGET, Span::from_secs(8));
+    assert_eq!(verdict, restarted(100, Break::JumpedAhead));
+}
+
+#[test]
+fn after_lost_media_the_numbers_still_name_what_they_named() {
+    let mut history = History::default();
+    history.observe(&list(0..6, "a"), TARGET, Span::ZERO);
+    history.observe(&list(8..14, "a"), TARGET, Span::from_secs(8));
+    let verdict = history.observe(&list(9..15, "a"), TARGET, TARGET);
+    assert_eq!(verdict, goes_on(14));
+    let verdict = history.observe(&list(10..16, "b"), TARGET, TARGET);
+    assert_eq!(verdict, restarted(10, Break::RestartedRenamed));
+}
+
+#[test]
+fn what_is_remembered_is_bounded() {
+    let mut history = History::default();
+    for n in 0..10_000 {
+        history.observe(&list(n..n + 6, "a"), TARGET, TARGET);
+    }
+    assert_eq!(history.known().count(), 6 + REMEMBERED_SEGMENTS);
+}
+
+/// A source that has jumped from its `first` run to its `second`.
+fn two_runs(first: Vec<Identity>, second: Vec<Identity>) -> History {
+    let mut history = History::default();
+    history.observe(&first, TARGET, Span::ZERO);
+    let start = second[0].media_sequence;
+    let verdict = history.observe(&second, TARGET, Span::ZERO);
+    assert_eq!(verdict, restarted(start, Break::JumpedAhead));
+    history
+}
+
+#[test]
+fn a_run_that_goes_on_where_it_was_left_is_gone_back_to() {
+    let mut history = two_runs(list(0..20, "a"), list(10_000..10_001, "a"));
+    for end in 20..22 {
+        let verdict = history.observe(&list(end - 4..end, "a"), TARGET, Span::ZERO);
+        assert_eq!(verdict, Verdict::Older { behind: 1 });
+    }
+    let verdict = history.observe(&list(18..22, "a"), TARGET, Span::ZERO);
+    assert_eq!(verdict, restarted(20, Break::JumpedAhead));
+}
+
+#[test]
+fn a_run_whose_dates_are_older_than_the_present_ones_is_not_gone_back_to() {
+    let later = dated(10_000..10_003, 60 - 20_000);
+    let mut history = two_runs(dated(0..20, 0), later);
+    for end in 20..32 {
+        let verdict = history.observe(&dated(10..end, 0), TARGET, Span::ZERO);
+        assert_eq!(verdict, Verdict::Older { behind: 1 });
+    }
+    let verdict = history.observe(&dated(10..35, 0), TARGET, Span::ZERO);
+    assert_eq!(verdict, restarted(20, Break::JumpedAhead));
+}
