@@ -1,0 +1,202 @@
+//! What is missing from what viewers see: is it said, and is there a reason for it?
+
+use super::{Held, Ledger, Listed, MediaKey, OfferState, Stored, broken};
+use crate::origin::{Fault, FaultKind, Offered, Origin, ViewFault};
+use hls_relay_core::config::SEGMENT_WAIT_TARGETS;
+use hls_relay_core::time::{Span, Timestamp};
+use std::ops::Range;
+use std::sync::Arc;
+
+impl Ledger {
+    /// Segments are missing between `last` and `next`, of one run.
+    pub(super) fn misses(
+        &mut self,
+        now: Timestamp,
+        last: Stored,
+        next: Stored,
+        listed: &Listed,
+        gaps: &[Arc<Listed>],
+        origin: &Origin,
+    ) -> Held {
+        let lost = last.key.number + 1..next.key.number;
+        self.totals.missing += lost.end - lost.start;
+        let restarted = listed.discontinuity && self.restarts_said > 0;
+        self.restarts_said -= u64::from(restarted);
+        let between = segments(origin, now, last.key, lost.clone());
+        self.hole_is_said(&between, next, listed, gaps, now, origin)?;
+        lost.map(|number| MediaKey { number, ..last.key })
+            .filter(|_| last.asker == next.asker && next.asker.process == self.process)
+            .filter(|key| !(restarted && self.is_beyond_the_window(*key)))
+            .filter(|key| !self.is_forgotten(*key, origin))
+            .filter(|key| !(listed.discontinuity && has_a_twin(now, *key, origin)))
+            .try_for_each(|key| self.has_reason(now, key))
+    }
+
+    /// A hole is never silent: gaps that sum up to it, or a discontinuity.
+    fn hole_is_said(
+        &self,
+        between: &[Offered],
+        next: Stored,
+        listed: &Listed,
+        gaps: &[Arc<Listed>],
+        now: Timestamp,
+        origin: &Origin,
+    ) -> Held {
+        if gaps.is_empty() && listed.discontinuity {
+            return Ok(());
+        }
+        let lost: Span = between.iter().map(|it| it.media.duration).sum();
+        let said: Span = gaps.iter().map(|gap| gap.duration).sum();
+        let told = |it: &Offered| {
+            let number = it.media.number;
+            let told = self.told_in_time(MediaKey { number, ..next.key });
+            told.is_some() && !is_ambiguous(origin)
+        };
+        let exact = Span::from_millis(between.len() as u64 + 1);
+        // The durations of segments that were never listed to us can only be guessed: by those of the
+        // list that comes next, which may be others.
+        let tolerance = if between.iter().all(told) {
+            exact
+        } else {
+            let listed = next.key.number..next.key.number + origin.spec().window;
+            let first = between.first().map_or(0, |it| it.media.number);
+            let all = segments(origin, now, next.key, first..listed.end);
+            let durations = || all.iter().map(|it| it.media.duration);
+            let shortest = durations().min().unwrap_or_default();
+            let differ = durations()
+                .max()
+                .unwrap_or_default()
+                .saturating_sub(shortest);
+            exact
+                .max(lost.scaled(1, 2))
+                .max(differ * between.len() as u64)
+        };
+        // A jump that no list ever showed is known by EXT-X-DISCONTINUITY-SEQUENCE alone.
+        let counted = origin.spec().discontinuity_sequence;
+        let jump = between
+            .iter()
+            .any(|it| it.discontinuity && (counted || told(it)));
+        let marked = listed.discontinuity || gaps.iter().any(|gap| gap.discontinuity);
+        if !gaps.is_empty() && said.abs_diff(lost) <= tolerance && (marked || !jump) {
+            return Ok(());
+        }
+        broken(
+            "5.3 a hole is said",
+            format!(
+                "a discontinuity, or gaps of {} ms, for {} segments before {:?}",
+                lost.as_millis(),
+                between.len(),
+                next.key
+            ),
+            format!(
+                "discontinuity: {}, {} gaps of {} ms",
+                listed.discontinuity,
+                gaps.len(),
+                said.as_millis()
+            ),
+        )
+    }
+
+    /// What this process was told of a segment, unless a list came first that no longer had it, and only
+    /// then one of an edge that lags.
+    fn told_in_time(&self, key: MediaKey) -> Option<&OfferState> {
+        let offer = self.offers.get(&key)?;
+        let number = u64::MAX;
+        let mut later = self.offers.range(key..=MediaKey { number, ..key });
+        let late = later.any(|(_, it)| it.first < offer.first);
+        Some(offer).filter(|_| !late)
+    }
+
+    /// Of a run that begins a window's worth is relayed.
+    fn is_beyond_the_window(&self, key: MediaKey) -> bool {
+        let Some(offer) = self.offers.get(&key) else {
+            return false;
+        };
+        let number = u64::MAX;
+        let later = self.offers.range(key..=MediaKey { number, ..key });
+        let listed = later.filter(|(_, it)| it.first <= offer.first).count() as u64;
+        listed > self.window
+    }
+
+    /// Told of before an edge went back and not since. Where that looks like a restart, what was told
+    /// before it is of another run.
+    fn is_forgotten(&self, key: MediaKey, origin: &Origin) -> bool {
+        let told = self.offers.get(&key).map(|offer| offer.last);
+        let before = matches!((told, self.went_back), (Some(told), Some(at)) if told < at);
+        before && is_ambiguous(origin)
+    }
+
+    /// Nothing is lost for no reason: it was never listed to us, or it failed for long enough.
+    fn has_reason(&self, now: Timestamp, key: MediaKey) -> Held {
+        // What viewers had before a repeat is not lost.
+        let Some(offer) = self
+            .told_in_time(key)
+            .filter(|_| !self.published.contains_key(&key))
+        else {
+            return Ok(());
+        };
+        // Behind segments in trouble it may never have been its turn.
+        let trouble = self
+            .offers
+            .range(..key)
+            .rev()
+            .take(256)
+            .any(|(_, it)| it.failures > 0);
+        if offer.failures == 0 && !trouble {
+            return broken(
+                "ledger: nothing is lost without a reason",
+                format!(
+                    "{key:?}, listed to us for {} ms, published",
+                    now.since(offer.first).as_millis()
+                ),
+                "missing, and no download of it ever failed",
+            );
+        }
+        // Given up before its time, while the source went on listing it?
+        let patience = offer.target_duration * SEGMENT_WAIT_TARGETS;
+        let newest = self.listed_at.get(&key.origin).copied().unwrap_or_default();
+        let still_listed = offer.last >= newest;
+        let waited = now.since(offer.first);
+        if still_listed && waited < patience {
+            return broken(
+                "5.3 a segment is waited for",
+                format!("{patience} where nothing else is in the way"),
+                format!("{key:?} given up after {} ms", waited.as_millis()),
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Without date-times an edge that stays behind for long looks just like an origin that started
+/// again and uses its old names (DESIGN 5.9).
+pub(super) fn is_ambiguous(origin: &Origin) -> bool {
+    let behind = |fault: &Fault| {
+        matches!(
+            fault.kind,
+            FaultKind::View(ViewFault::GoBackwards { .. } | ViewFault::TwoEdges { .. })
+        )
+    };
+    !origin.spec().program_date_time && origin.spec().faults.iter().any(behind)
+}
+
+/// Without date-times a segment with the name and number of one of an earlier run cannot be told from
+/// it before its list has grown for long (DESIGN 5.9); meanwhile it may leave the list.
+fn has_a_twin(now: Timestamp, key: MediaKey, origin: &Origin) -> bool {
+    let offered = origin.segments_offered(now.since(Timestamp::default()));
+    let of = |run: &dyn Fn(u32) -> bool| {
+        let found = offered
+            .iter()
+            .filter(|it| it.media.number == key.number && run(it.media.run));
+        found.map(|it| it.path.as_str()).collect::<Vec<_>>()
+    };
+    let (own, earlier) = (of(&|run| run == key.run), of(&|run| run < key.run));
+    !origin.spec().program_date_time && own.iter().any(|path| earlier.contains(path))
+}
+
+/// What the origin really made of the run of `key`, with these numbers.
+fn segments(origin: &Origin, now: Timestamp, key: MediaKey, numbers: Range<u64>) -> Vec<Offered> {
+    let mut all = origin.segments_offered(now.since(Timestamp::default()));
+    all.retain(|it| it.media.run == key.run && numbers.contains(&it.media.number));
+    all
+}
