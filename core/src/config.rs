@@ -160,6 +160,13 @@ pub const PUBLISH_RETRY: Span = Span::from_millis(500);
 /// A delete that failed is tried again after this: nothing waits for it but disk space.
 pub const DELETE_RETRY: Span = Span::from_secs(10);
 
+/// A load that was sent so much later than it was due counts as sent when it was due: else the lateness
+/// of each timer would add to that of all before it, until the loads are out of step with the source.
+/// The mean pace is never faster for it.
+pub fn late_at_most(segment: Span) -> Span {
+    segment.scaled(1, 50).min(Span::from_millis(50))
+}
+
 /// A stated target duration as far as it is believed, for timing only.
 pub fn believed(target_duration: Span, longest_segment: Span) -> Span {
     target_duration.min((longest_segment * BELIEVED_SEGMENTS).max(LEAST_DOUBTED))

@@ -75,7 +75,7 @@ pub(crate) struct Loader {
     pub(crate) generation: Generation,
     pub(crate) url: Arc<str>,
     pub(crate) reload: ReloadPolicy,
-    in_flight: Option<(RequestId, Timestamp)>,
+    in_flight: Option<UnderWay>,
     next_load: Option<Timestamp>,
     /// The source is not asked again before.
     earliest: Timestamp,
@@ -110,6 +110,15 @@ pub(crate) struct Loader {
     /// It will never change again (EXT-X-PLAYLIST-TYPE:VOD): nothing is looked for after its end.
     fixed: bool,
     pub(crate) trouble: Option<Trouble>,
+}
+
+/// A load under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct UnderWay {
+    request: RequestId,
+    sent: Timestamp,
+    /// When it should have been sent.
+    due: Timestamp,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -172,11 +181,12 @@ impl Loader {
     /// Loads if it is time. A load under way is waited for.
     pub(crate) fn advance(&mut self, stage: &mut Stage<'_>) {
         let now = stage.now.monotonic;
-        if self.in_flight.is_some() || self.next_load.is_none_or(|at| at > now) {
+        let due = self.next_load.filter(|at| *at <= now);
+        let Some(due) = due.filter(|_| self.in_flight.is_none()) else {
             return;
-        }
-        let request = stage.request();
-        self.in_flight = Some((request, now));
+        };
+        let (request, sent) = (stage.request(), now);
+        self.in_flight = Some(UnderWay { request, sent, due });
         self.next_load = None;
         stage.commands.push(Command::LoadPlaylist(LoadPlaylist {
             request,
@@ -197,7 +207,7 @@ impl Loader {
     /// For whoever follows this source next.
     pub(crate) fn pace(&self) -> Pace {
         // What a load under way would have brought counts as a change.
-        let under_way = self.in_flight.map(|(_, sent)| sent + self.least_wait());
+        let under_way = self.in_flight.map(|it| it.sent + self.least_wait());
         let may_load_at = under_way.map_or(self.earliest, |at| at.max(self.earliest));
         Pace {
             may_load_at,
@@ -215,11 +225,11 @@ impl Loader {
     /// Stops loading; the completion of what is under way will be nobody's.
     pub(crate) fn stop(&mut self) -> Option<RequestId> {
         self.next_load = None;
-        self.in_flight.take().map(|(request, _)| request)
+        self.in_flight.take().map(|it| it.request)
     }
 
     pub(crate) fn owns(&self, request: RequestId) -> bool {
-        self.in_flight.is_some_and(|(own, _)| own == request)
+        self.in_flight.is_some_and(|it| it.request == request)
     }
 
     /// A target duration as far as the newest list makes it believable.
@@ -286,7 +296,8 @@ impl Loader {
         stage: &mut Stage<'_>,
         outcome: Result<LoadedPlaylist, FetchError>,
     ) -> Option<Listing> {
-        let (_, sent) = self.in_flight.take()?;
+        let load = self.in_flight.take()?;
+        let sent = load.sent;
         match outcome {
             Err(error) => {
                 if self.failing.is_none() {
@@ -318,7 +329,7 @@ impl Loader {
                         self.etag = etag;
                         self.last_body = Some(digest);
                         self.recovered(stage);
-                        self.changed(stage, sent, &base, list)
+                        self.changed(stage, load, &base, list)
                     }
                     Err(error) => {
                         if !self.refused {
@@ -413,7 +424,7 @@ impl Loader {
     fn changed(
         &mut self,
         stage: &mut Stage<'_>,
-        sent: Timestamp,
+        load: UnderWay,
         base: &Url,
         mut list: MediaPlaylist,
     ) -> Option<Listing> {
@@ -445,8 +456,8 @@ impl Loader {
             .into_iter()
             .map(|it| offer(base, &base_text, it, now))
             .collect();
-        let first_new = self.judge(stage, sent, &mut listed, was_ended);
-        self.schedule(stage, sent);
+        let first_new = self.judge(stage, load.sent, &mut listed, was_ended);
+        self.schedule(stage, load);
         let (first_new, restarted) = first_new?;
         let target_duration = self.target_duration();
         self.about = about;
@@ -542,14 +553,17 @@ impl Loader {
 
     /// After a change: never before the last segment's duration and half a target duration
     /// (or, strictly, the target duration), from the start of this load (C-09).
-    fn schedule(&mut self, stage: &mut Stage<'_>, sent: Timestamp) {
+    fn schedule(&mut self, stage: &mut Stage<'_>, load: UnderWay) {
         if self.ended {
-            self.look_after_the_end(stage, sent);
+            self.look_after_the_end(stage, load.sent);
             return;
         }
         let target_duration = self.target_duration();
-        self.earliest = sent + self.least_wait();
-        let latest = sent + target_duration.scaled(LONGEST_WAIT.0, LONGEST_WAIT.1);
+        let last = self.pacing.map_or(Span::ZERO, |pacing| pacing.last);
+        let in_time = load.sent.since(load.due) <= config::late_at_most(last);
+        let began = if in_time { load.due } else { load.sent };
+        self.earliest = began + self.least_wait();
+        let latest = began + target_duration.scaled(LONGEST_WAIT.0, LONGEST_WAIT.1);
         // An older list teaches nothing, and what it lacks may stand in the very next answer.
         let regular = self.pacing.filter(|pacing| pacing.regular && !self.older);
         self.next_load = Some(match regular {

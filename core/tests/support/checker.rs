@@ -46,6 +46,11 @@ impl Checker {
         (self.begins_anew, self.catching_up) = (true, true);
     }
 
+    /// A process that leaves lists what it has at once.
+    pub(crate) fn shut_down(&mut self) {
+        self.catching_up = true;
+    }
+
     pub(crate) fn not_published(&mut self) {
         (self.unpublished, self.catching_up) = (true, true);
     }

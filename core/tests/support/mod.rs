@@ -222,6 +222,9 @@ impl Bench {
     }
 
     pub(crate) fn step(&mut self, event: Event) {
+        if event == Event::ShutDown {
+            self.checker.shut_down();
+        }
         let mut commands = Vec::new();
         self.relay.step(self.clock(), event, &mut commands);
         for command in commands {

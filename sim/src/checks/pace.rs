@@ -20,9 +20,12 @@ pub struct PaceChecks {
 #[derive(Debug)]
 struct Asked {
     sent_at: Timestamp,
+    /// The wait before it was over then.
+    due_at: Timestamp,
     in_flight: bool,
-    /// The least wait from that request to the next.
+    /// The least wait to the next request, and from when on.
     wait: Span,
+    from: Timestamp,
     target_duration: Option<Span>,
     last_good: Option<u64>,
 }
@@ -35,8 +38,10 @@ impl PaceChecks {
             .entry(Arc::clone(&load.url))
             .or_insert_with(|| Asked {
                 sent_at: Timestamp::default(),
+                due_at: Timestamp::default(),
                 in_flight: false,
                 wait: Span::ZERO,
+                from: Timestamp::default(),
                 target_duration: None,
                 last_good: None,
             });
@@ -47,7 +52,7 @@ impl PaceChecks {
                 "asked again",
             );
         }
-        let waited = now.since(asked.sent_at);
+        let waited = now.since(asked.from);
         if waited < asked.wait {
             return broken(
                 "5.8 a source is not asked too often",
@@ -55,6 +60,7 @@ impl PaceChecks {
                 format!("{} ms for {}", waited.as_millis(), load.url),
             );
         }
+        asked.due_at = asked.from + asked.wait;
         asked.sent_at = now;
         asked.in_flight = true;
         Ok(())
@@ -75,6 +81,7 @@ impl PaceChecks {
             return;
         }
         asked.in_flight = false;
+        asked.from = asked.sent_at;
         let target = asked.target_duration.unwrap_or(ASSUMED_TARGET_DURATION);
         // Who follows a source anew has not been told its target duration yet.
         let failed = target
@@ -123,9 +130,23 @@ impl Asked {
         }
         match policy {
             _ if !changed => text.target_duration.half(),
-            ReloadPolicy::LastSegment => text.last_segment.max(text.target_duration.half()),
-            ReloadPolicy::TargetDuration => text.target_duration,
+            ReloadPolicy::LastSegment => {
+                self.forgive_lateness(text);
+                text.last_segment.max(text.target_duration.half())
+            }
+            ReloadPolicy::TargetDuration => {
+                self.forgive_lateness(text);
+                text.target_duration
+            }
         }
+    }
+
+    /// After a change the lateness of a timer, as far as it is small, may be taken out of the next wait:
+    /// then it does not add up, and as no wait begins before the one before it was over, the mean pace
+    /// is never faster than allowed.
+    fn forgive_lateness(&mut self, text: &Text) {
+        let most = text.last_segment.scaled(1, 50).min(Span::from_millis(50));
+        self.from = self.due_at.max(self.sent_at - most);
     }
 }
 
