@@ -5,7 +5,7 @@
 //! is something that is done, and behind `->` what must come of it. The words are read here; whoever
 //! tests an implementation does what they say and tells what came of it in the words of this module.
 
-use crate::origin::{FaultKind, OriginSpec, SegmentDurations};
+use crate::origin::{FaultKind, OriginSpec, SegmentDurations, Tokens};
 use crate::scenario::{Words, fault};
 use hls_relay_core::command::FetchLimits;
 use hls_relay_core::event::{FetchError, LoadedPlaylist, StoreError};
@@ -105,7 +105,11 @@ pub fn origin_of(case: &Case<OriginAct>) -> OriginSpec {
         durations: SegmentDurations::Constant(Span::from_secs(SEGMENT)),
         target_duration: SEGMENT,
         etag: is(|act| matches!(act, OriginAct::HasEntityTags)),
-        rotating_tokens: is(|act| matches!(act, OriginAct::HasTokens)),
+        tokens: if is(|act| matches!(act, OriginAct::HasTokens)) {
+            Tokens::Query
+        } else {
+            Tokens::None
+        },
         ..OriginSpec::default()
     }
 }

@@ -6,7 +6,7 @@
 
 use crate::origin::{
     ConnectionFault, EncoderFault, Fault, FaultKind, Names, Naming, OriginSpec, PlaylistFault,
-    Requests, SegmentDurations, SegmentFault, TextFault, UriForm, ViewFault, Which,
+    Requests, SegmentDurations, SegmentFault, TextFault, Tokens, UriForm, ViewFault, Which,
 };
 use crate::plan::{
     Change, ChannelPlan, Control, EndKind, MOMENTS, NetworkFault, NetworkFaultKind, Plan,
@@ -173,7 +173,11 @@ fn origin(seed: u64, number: u64, target_duration: u64) -> OriginSpec {
         version: dice.pick(&[3, 3, 4, 6, 7]),
         program_date_time: dice.one_in(2),
         discontinuity_sequence: !dice.one_in(5),
-        rotating_tokens: dice.one_in(6),
+        tokens: match dice.below(12) {
+            0 => Tokens::Query,
+            1 => Tokens::Parameter,
+            _ => Tokens::None,
+        },
         etag: dice.one_in(3),
         latency: dice.millis(2, 60),
         latency_jitter: dice.millis(0, 40),

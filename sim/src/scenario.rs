@@ -15,7 +15,7 @@
 
 use crate::origin::{
     ConnectionFault, EncoderFault, Fault, FaultKind, Names, Naming, OriginSpec, PlaylistFault,
-    Requests, SegmentDurations, SegmentFault, TextFault, ViewFault, Which,
+    Requests, SegmentDurations, SegmentFault, TextFault, Tokens, ViewFault, Which,
 };
 use crate::plan::{
     Change, ChannelPlan, Control, EndKind, MOMENTS, NetworkFault, NetworkFaultKind, Plan,
@@ -145,7 +145,9 @@ fn origin(plan: &mut Plan, words: &mut Words<'_>) -> Result<(), String> {
             "numbers" => spec.media_sequence = words.number()?,
             "date-times" => spec.program_date_time = true,
             "folders" => spec.naming = Naming::RunFolder,
-            "tokens" => spec.rotating_tokens = true,
+            "tokens" => spec.tokens = Tokens::Query,
+            "parameter-tokens" => spec.tokens = Tokens::Parameter,
+            "folder-tokens" => spec.tokens = Tokens::Folder,
             "etag" => spec.etag = true,
             other => return Err(format!("unknown word {other}")),
         }

@@ -1,6 +1,7 @@
 //! A failing plan made smaller while it still breaks the same promise: faults, wishes, ends, viewers
 //! and origins are left out one by one, stretches shortened, what is left made plain.
 
+use crate::origin::Tokens;
 use crate::plan::{Plan, WakePlan};
 use crate::world::{Options, World};
 use hls_relay_core::time::Span;
@@ -123,7 +124,7 @@ impl Search {
             |plan| {
                 plan.origins
                     .iter_mut()
-                    .for_each(|it| it.rotating_tokens = false)
+                    .for_each(|it| it.tokens = Tokens::None)
             },
             |plan| plan.origins.iter_mut().for_each(|it| it.etag = false),
             |plan| {

@@ -3,7 +3,7 @@
 use super::TARGET;
 use super::stage::channel::{Stage, spec};
 use hls_relay_core::time::Span;
-use hls_relay_sim::origin::{Fault, FaultKind, OriginSpec, PlaylistFault, TextFault};
+use hls_relay_sim::origin::{Fault, FaultKind, OriginSpec, PlaylistFault, TextFault, Tokens};
 use std::time::Duration;
 
 /// Refused for six seconds with a reason, while the last good one stays; then all goes on.
@@ -62,11 +62,15 @@ async fn a_nul() {
 /// From the first request to the last, as if nothing were wrong.
 async fn relayed_all_the_same(kind: impl Into<FaultKind>) {
     let fault = Fault::new(Span::ZERO, Span::from_secs(600), kind);
-    let stage = Stage::open(OriginSpec {
+    relayed_as_a_plain_one(OriginSpec {
         faults: vec![fault],
         ..spec()
     })
     .await;
+}
+
+async fn relayed_as_a_plain_one(origin: OriginSpec) {
+    let stage = Stage::open(origin).await;
     stage.steady().await;
     stage.run(12).await;
     let mut story = stage.close().await;
@@ -100,4 +104,16 @@ async fn a_redirect_to_another_host() {
 #[tokio::test(flavor = "multi_thread")]
 async fn tokens_that_change_at_every_reload() {
     relayed_all_the_same(TextFault::RotatingTokens).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_in_folders_that_change_at_every_reload() {
+    let tokens = Tokens::Folder;
+    relayed_as_a_plain_one(OriginSpec { tokens, ..spec() }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_in_path_parameters_that_change_at_every_reload() {
+    let tokens = Tokens::Parameter;
+    relayed_as_a_plain_one(OriginSpec { tokens, ..spec() }).await;
 }

@@ -367,7 +367,10 @@ impl Story {
     pub fn check_nothing_downloaded_twice(&mut self) {
         let mut times: BTreeMap<String, usize> = BTreeMap::new();
         for request in self.origins.iter().flat_map(|origin| &origin.requests) {
-            let path = request.path.split('?').next().unwrap_or_default();
+            let path = request.path.split(['?', ';']).next().unwrap_or_default();
+            let is_name = |part: &&str| !part.starts_with("token-");
+            let path: Vec<&str> = path.split('/').filter(is_name).collect();
+            let path = path.join("/");
             if path.ends_with(".ts") {
                 *times.entry(format!("{}{path}", request.host)).or_default() += 1;
             }

@@ -2,8 +2,9 @@
 //!
 //! A list overlaps what is known, or goes on after it, or lies below it. Where it overlaps, the same
 //! numbers must name the same segments (C-18); below it stands a stale edge or a restarted origin
-//! (C-19), above it a hole or a jump.
+//! (C-19), above it a hole or a jump. Whether folders are part of a name is told by [`folders`](super::folders).
 
+use super::folders::Folders;
 use crate::checkpoint::Identity;
 use crate::config::{self, REMEMBERED_SEGMENTS};
 use crate::notice::Break;
@@ -25,6 +26,7 @@ pub(crate) struct History {
     /// How many segments the last list had; nothing is known of lists of an earlier process.
     listed: usize,
     below: Option<Below>,
+    folders: Folders,
 }
 
 /// Lists that lie below our position: a stale edge, until they have grown too far for one.
@@ -74,6 +76,23 @@ impl History {
     /// Those of the run before.
     pub(crate) fn former(&self) -> impl DoubleEndedIterator<Item = &Identity> {
         self.former.iter()
+    }
+
+    /// Takes out of a list's identities, and of those known, what does not tell segments apart.
+    pub(crate) fn strip(&mut self, list: &mut [Identity], silence: Span) {
+        if self.folders == Folders::Unknown {
+            self.folders = Folders::compare(self.known.iter(), list, silence);
+            let known = self.known.iter_mut().chain(&mut self.former);
+            known.for_each(|it| self.folders.strip(it));
+        }
+        list.iter_mut().for_each(|it| self.folders.strip(it));
+    }
+
+    /// What a segment that was named in an earlier list is called now.
+    pub(crate) fn called_now(&self, identity: &Identity) -> Identity {
+        let mut identity = identity.clone();
+        self.folders.strip(&mut identity);
+        identity
     }
 
     /// Judges `list` (consecutive, oldest first) and remembers it. `silence` is how long ago a new

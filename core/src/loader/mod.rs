@@ -3,6 +3,7 @@
 //! One [`Loader`] follows one source. [`offer`] is what a list offers, [`history`] tells what of it is
 //! new, [`phase`] when the next segment is to be expected. Which source is followed is decided by [`crate::relay`].
 
+mod folders;
 pub(crate) mod history;
 mod offer;
 mod phase;
@@ -274,6 +275,11 @@ impl Loader {
         .filter(|position| !position.known.is_empty())
     }
 
+    /// What a segment that was named in an earlier list is called now.
+    pub(crate) fn called_now(&self, identity: &Identity) -> Identity {
+        self.history.called_now(identity)
+    }
+
     /// How long new segments have come without a stall.
     pub(crate) fn healthy_for(&self, now: Timestamp) -> Span {
         let since = self.healthy_since.filter(|_| !self.is_pausing(now));
@@ -484,8 +490,11 @@ impl Loader {
             .known()
             .next_back()
             .map(|id| id.discontinuity_sequence);
-        let identities: Vec<Identity> = listed.iter().map(|it| it.identity.clone()).collect();
+        let mut identities: Vec<Identity> = listed.iter().map(|it| it.identity.clone()).collect();
         let silence = now.since(self.grown_at) + self.silent_before;
+        self.history.strip(&mut identities, silence);
+        let named = listed.iter_mut().zip(&identities);
+        named.for_each(|(it, identity)| it.identity.clone_from(identity));
         let verdict = self
             .history
             .observe(&identities, self.target_duration(), silence);

@@ -100,9 +100,10 @@ pub(super) fn offer(
 }
 
 /// What a segment is called, whichever server and folder the list was redirected to: below the list's
-/// own folder by its place there, elsewhere by its whole path. Never with the query.
+/// own folder by its place there, elsewhere by its whole path. Never with the query, nor with the
+/// parameters of the last component (RFC 3986 3.3): both are places of tokens.
 fn path_of(base: &Url, uri: &str, url: Option<&Url>) -> Arc<str> {
-    let text = uri.split(['?', '#']).next().unwrap_or(uri);
+    let text = without_parameters(uri.split(['?', '#']).next().unwrap_or(uri));
     let absolute = text.starts_with('/') || text.contains("://");
     let Some(url) = url.filter(|_| absolute) else {
         return text.into();
@@ -115,7 +116,15 @@ fn path_of(base: &Url, uri: &str, url: Option<&Url>) -> Arc<str> {
         .path()
         .strip_prefix(folder)
         .and_then(|rest| rest.strip_prefix('/'));
-    below.unwrap_or(url.path()).into()
+    without_parameters(below.unwrap_or(url.path())).into()
+}
+
+fn without_parameters(path: &str) -> &str {
+    let file_at = path.rfind('/').map_or(0, |at| at + 1);
+    match path[file_at..].find(';') {
+        Some(at) if at > 0 => &path[..file_at + at],
+        Some(_) | None => path,
+    }
 }
 
 /// RFC 3986 5.2 against the URL that answered (C-34, C-35); http and https only (C-36).

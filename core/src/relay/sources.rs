@@ -273,11 +273,11 @@ impl Relay {
 
     /// Asks the source for what was listed before our restart and is not in the store.
     fn fetch_again(&mut self, lane: &mut Lane, listing: &Listing) {
+        let loader = &lane.loader;
         let find = |identity: &crate::checkpoint::Identity| {
-            listing
-                .listed
-                .iter()
-                .find(|it| it.identity.is_same(identity))
+            let identity = loader.called_now(identity);
+            let mut listed = listing.listed.iter();
+            listed.find(|it| it.identity.is_same(&identity))
         };
         for (identity, object, hash) in self.publisher.wanted_again(|id| find(id).is_some()) {
             if let Some(offered) = find(&identity) {

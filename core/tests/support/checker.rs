@@ -31,6 +31,8 @@ pub(crate) struct Checker {
     unpublished: bool,
     /// Catching up comes and goes in ways that a viewer cannot tell: the pace is not judged.
     pub(crate) free_pace: bool,
+    /// The process was told to end.
+    leaving: bool,
     /// The store is given up on purpose: nothing is said of what it deletes.
     pub(crate) forget_deletes: bool,
 }
@@ -44,11 +46,12 @@ struct Known {
 impl Checker {
     pub(crate) fn killed(&mut self) {
         (self.begins_anew, self.catching_up) = (true, true);
+        self.leaving = false;
     }
 
     /// A process that leaves lists what it has at once.
     pub(crate) fn shut_down(&mut self) {
-        self.catching_up = true;
+        self.leaving = true;
     }
 
     pub(crate) fn not_published(&mut self) {
@@ -166,7 +169,7 @@ impl Checker {
             let late = gap > list.target_duration.scaled(3, 2);
             self.catching_up |= late || list.end_list;
             assert!(
-                gap >= half || self.catching_up || self.free_pace,
+                gap >= half || self.catching_up || self.free_pace || self.leaving,
                 "S-12: {gap} after the version before"
             );
             self.catching_up &= gap < half || late || marked;

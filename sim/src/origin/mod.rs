@@ -32,8 +32,9 @@ pub use fault::{
     TextFault, ViewFault, Which,
 };
 pub use media::{MediaLoop, MediaRef};
+pub(crate) use names::without_tokens;
 pub use reply::{Body, Delivery, Headers, Listed, OriginReply, OriginRequest, RequestCounter};
-pub use spec::{Naming, OriginSpec, SegmentDurations, UriForm};
+pub use spec::{Naming, OriginSpec, SegmentDurations, Tokens, UriForm};
 pub use truth::Offered;
 
 use crate::rng::Stream;

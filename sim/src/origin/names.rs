@@ -1,9 +1,12 @@
 //! The URIs of segments: from a segment to its path and back.
 
 use super::encoder::{Encoder, Place};
-use super::spec::{Naming, OriginSpec, UriForm};
+use super::spec::{Naming, OriginSpec, Tokens, UriForm};
 use hls_relay_core::time::{Span, WallTime};
 use std::fmt::Write;
+
+/// Folders that are tokens begin with this.
+const TOKEN: &str = "token-";
 
 /// The folder of the playlist, with its slash.
 pub(super) fn folder(playlist_path: &str) -> &str {
@@ -28,14 +31,14 @@ pub(super) fn write_name(out: &mut String, spec: &OriginSpec, encoder: &Encoder,
 }
 
 /// Writes the URI of a segment as the playlist has it. `host` and `prefix` are where the request for
-/// the playlist went.
+/// the playlist went; of the tokens one is for this reload.
 pub(super) fn write_uri(
     out: &mut String,
     spec: &OriginSpec,
     encoder: &Encoder,
     place: Place,
-    host: &str,
-    prefix: &str,
+    (host, prefix): (&str, &str),
+    (tokens, token): (Tokens, u64),
 ) {
     match spec.uris {
         UriForm::Relative => {}
@@ -50,11 +53,32 @@ pub(super) fn write_uri(
             out.push_str(folder(&spec.playlist_path));
         }
     }
+    // Writing to a String cannot fail.
+    let _ = match tokens {
+        Tokens::None | Tokens::Query | Tokens::Parameter => Ok(()),
+        Tokens::Folder => write!(out, "{TOKEN}{token:016x}/"),
+    };
     write_name(out, spec, encoder, place);
+    let _ = match tokens {
+        Tokens::None | Tokens::Folder => Ok(()),
+        Tokens::Query => write!(out, "?token={token:016x}"),
+        Tokens::Parameter => write!(out, ";token={token:016x}"),
+    };
+}
+
+/// The path of a segment as it is without tokens.
+pub(crate) fn without_tokens(path: &str) -> String {
+    let path = path.split(['?', ';']).next().unwrap_or(path);
+    let is_name = |part: &&str| !part.starts_with(TOKEN);
+    path.split('/')
+        .filter(is_name)
+        .collect::<Vec<_>>()
+        .join("/")
 }
 
 /// The segment that stands under a path at `at`: of several with the same name the newest one.
 pub(super) fn find(spec: &OriginSpec, encoder: &Encoder, path: &str, at: Span) -> Option<Place> {
+    let path = without_tokens(path);
     let name = path.strip_prefix(folder(&spec.playlist_path))?;
     let stem = name.strip_suffix(".ts")?;
     let digits = stem

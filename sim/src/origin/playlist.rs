@@ -5,7 +5,7 @@
 use super::encoder::{Encoder, Window};
 use super::fault::TextFault;
 use super::names::{self, DateForm};
-use super::spec::OriginSpec;
+use super::spec::{OriginSpec, Tokens};
 use crate::rng::Stream;
 use hls_relay_core::time::Span;
 use std::fmt::Write;
@@ -30,8 +30,12 @@ pub(super) fn render(
 ) -> String {
     let mut out = String::with_capacity(128 + 96 * window.places.len());
     write_head(&mut out, spec, encoder, window, faults);
-    let rotating = spec.rotating_tokens || faults.contains(&TextFault::RotatingTokens);
-    let token = rotating.then(|| Stream::new(spec.seed, "token").draw(reader.sequence));
+    let token = Stream::new(spec.seed, "token").draw(reader.sequence);
+    let tokens = if faults.contains(&TextFault::RotatingTokens) {
+        Tokens::Query
+    } else {
+        spec.tokens
+    };
     for (nth, &place) in window.places.iter().enumerate() {
         let piece = encoder.piece(place);
         if piece.discontinuity && place.index == 0 {
@@ -53,10 +57,14 @@ pub(super) fn render(
         if nth == 0 && faults.contains(&TextFault::NulByte) {
             out.push_str("#EXT-X-BROKEN:\0\n");
         }
-        names::write_uri(&mut out, spec, encoder, place, reader.host, reader.prefix);
-        if let Some(token) = token {
-            let _ = write!(out, "?token={token:016x}");
-        }
+        names::write_uri(
+            &mut out,
+            spec,
+            encoder,
+            place,
+            (reader.host, reader.prefix),
+            (tokens, token),
+        );
         out.push('\n');
     }
     if window.ended {

@@ -51,8 +51,8 @@ pub struct OriginSpec {
     pub wall_at_start: WallTime,
     /// Whether EXT-X-DISCONTINUITY-SEQUENCE is written, as it should.
     pub discontinuity_sequence: bool,
-    /// A query in each URI that is another one at every reload.
-    pub rotating_tokens: bool,
+    /// Where each URI has a token that is another one at every reload.
+    pub tokens: Tokens,
     /// Whether playlists carry an ETag, and If-None-Match is understood.
     pub etag: bool,
     /// Lines to be written before the segment of this media sequence number.
@@ -100,6 +100,21 @@ pub enum Naming {
     Dated,
 }
 
+/// Where a token stands in the URIs of segments; any will do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tokens {
+    /// There is none.
+    #[default]
+    None,
+    /// `seg12.ts?token=0123`
+    Query,
+    /// `seg12.ts;token=0123`
+    Parameter,
+    /// `token-0123/seg12.ts`
+    Folder,
+}
+
 /// How a playlist writes the URIs of its segments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -135,7 +150,7 @@ impl Default for OriginSpec {
             // 2026-01-01T00:00:00Z
             wall_at_start: WallTime::from_micros(1_767_225_600_000_000),
             discontinuity_sequence: true,
-            rotating_tokens: false,
+            tokens: Tokens::None,
             etag: false,
             tags: BTreeMap::new(),
             bit_rate: None,

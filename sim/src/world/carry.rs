@@ -4,7 +4,7 @@ use super::{Due, World};
 use crate::checks::ledger::MediaKey;
 use crate::checks::{Held, broken};
 use crate::network::{self, Arrival, Content};
-use crate::origin::OriginRequest;
+use crate::origin::{OriginRequest, without_tokens};
 use crate::plan::Moment;
 use crate::process::{Fetch, Work};
 use crate::store::{Saved, StoreFaultKind, StoreWork};
@@ -325,7 +325,7 @@ impl World {
     /// What a segment is that never came: its origin knows by its address.
     fn key_of(&self, fetch: &Fetch) -> Option<MediaKey> {
         let (_, path) = split(&fetch.url);
-        let path = path.split('?').next()?;
+        let path = without_tokens(path);
         let at = self.now.since(Timestamp::default());
         let offered = self.origins[fetch.origin]
             .segments_offered_since(at.saturating_sub(Span::from_secs(300)), at);

@@ -272,6 +272,26 @@ fn after_lost_media_the_numbers_still_name_what_they_named() {
 }
 
 #[test]
+fn fickle_folders_are_no_part_of_a_name_and_steady_ones_are() {
+    let mut fickle = History::default();
+    for n in 0..5_u64 {
+        let mut now = list(n..n + 6, &format!("t{n}/a"));
+        fickle.strip(&mut now, TARGET);
+        let verdict = fickle.observe(&now, TARGET, TARGET);
+        assert_eq!(verdict, goes_on(if n == 0 { 0 } else { n + 5 }));
+    }
+    assert!(fickle.known().all(|it| !it.path.contains('/')));
+    let mut steady = History::default();
+    for (n, folder) in ["r0/a", "r0/a", "r1/a"].into_iter().enumerate() {
+        let n = n as u64;
+        let mut now = list(n..n + 6, folder);
+        steady.strip(&mut now, TARGET);
+        let verdict = steady.observe(&now, TARGET, TARGET);
+        assert_eq!(verdict == restarted(2, Break::RestartedRenamed), n == 2);
+    }
+}
+
+#[test]
 fn what_is_remembered_is_bounded() {
     let mut history = History::default();
     for n in 0..10_000 {

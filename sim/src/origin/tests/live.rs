@@ -1,6 +1,7 @@
 //! The ordinary live case.
 
 use super::*;
+use crate::origin::Tokens;
 use hls_relay_core::time::WallTime;
 
 #[test]
@@ -220,7 +221,7 @@ fn extra_tags_stand_before_their_segment() {
 #[test]
 fn tokens_rotate_with_the_reload_and_any_will_do() {
     let origin = Origin::new(OriginSpec {
-        rotating_tokens: true,
+        tokens: Tokens::Query,
         ..spec()
     });
     let first = text_of(load_again(&origin, secs(0), 0));
