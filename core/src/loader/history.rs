@@ -226,7 +226,12 @@ impl History {
         let total: Span = list.iter().map(|id| id.duration).sum();
         let typical = total.scaled(1, list.len() as u64).max(Span::from_millis(1));
         let counted = typical * segments;
-        let tolerance = counted.scaled(1, 8).max(target_duration.half());
+        // How long segments were that nobody has seen is a guess; where none is missing there is nothing
+        // to guess.
+        let tolerance = match segments {
+            0 => SAME_MOMENT,
+            _ => counted.scaled(1, 8).max(target_duration.half()),
+        };
         let gap = date_gap(newest, first);
         let dated = gap.map(|gap| gap.filter(|gap| gap.abs_diff(counted) <= tolerance));
         // Where date-times tell of the time between the two, it does not matter for how long nobody looked.

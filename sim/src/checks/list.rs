@@ -18,6 +18,8 @@ pub struct ListChecks {
     grown_at: Option<Timestamp>,
     /// From the growth before that one to it.
     pause: Span,
+    /// The first number of the versions that came closer to each other than half a target duration.
+    burst_from: u64,
     /// The highest number that was ever next.
     next_number: u64,
 }
@@ -179,11 +181,13 @@ impl ListChecks {
     /// the one before, where there is nothing to catch up with.
     fn distance(&self, last: &Version, version: &Version, excuses: Excuses) -> Held {
         let grew = version.next_number() > last.next_number();
+        // Behind a break or a hole there is something to catch up with, and for a few versions.
+        let from = self.burst_from.min(last.next_number());
         let fresh = version
             .segments
             .iter()
             .rev()
-            .take(2)
+            .take_while(|it| it.number + 1 >= from)
             .any(|it| it.discontinuity || it.gap);
         let Some(grown_at) = self.grown_at.filter(|_| grew && excuses.calm) else {
             return Ok(());
@@ -205,6 +209,10 @@ impl ListChecks {
     fn remember(&mut self, version: &Arc<Version>) {
         let grew = version.next_number() > self.next_number;
         if grew || self.last.is_none() {
+            let half = version.target().half();
+            if self.grown_at.is_none_or(|it| version.at.since(it) >= half) {
+                self.burst_from = self.next_number;
+            }
             self.pause = self
                 .grown_at
                 .map_or(Span::ZERO, |before| version.at.since(before));
@@ -257,7 +265,8 @@ fn target_duration(last: &Version, version: &Version, excuses: Excuses) -> Held 
         .segments
         .iter()
         .any(|it| it.duration.rounded_secs() > before);
-    if now > before && needed {
+    // The segment that needed it may have left the list before a version could be seen.
+    if now > before && (needed || excuses.unpublished) {
         return Ok(());
     }
     let longest = version

@@ -122,10 +122,11 @@ fn joins(
     let end = known.starts + known.media.duration;
     let gap = first.starts.as_micros() - end.as_micros();
     let off = gap.abs_diff(counted.as_micros() as i64);
-    let tolerance = counted
-        .scaled(1, 8)
-        .max(decisive.target_duration.half())
-        .as_micros();
+    let tolerance = match segments {
+        0 => SAME_MOMENT,
+        _ => counted.scaled(1, 8).max(decisive.target_duration.half()),
+    };
+    let tolerance = tolerance.as_micros();
     if origin.spec().program_date_time {
         off <= tolerance && !short
     } else {

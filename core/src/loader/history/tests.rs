@@ -221,6 +221,18 @@ fn date_times_that_the_numbers_cannot_fill_are_a_restart() {
 }
 
 #[test]
+fn what_follows_on_does_so_in_date_times_too() {
+    let mut history = History::default();
+    history.observe(&dated(0..6, 0), TARGET, Span::ZERO);
+    let verdict = history.clone().observe(&dated(6..12, 2), TARGET, TARGET);
+    assert_eq!(verdict, restarted(6, Break::RestartedHigher));
+    assert_eq!(
+        history.observe(&dated(6..12, 0), TARGET, TARGET),
+        goes_on(6)
+    );
+}
+
+#[test]
 fn date_times_explain_a_gap_that_the_silence_does_not() {
     let mut history = History::default();
     history.observe(&dated(0..6, 0), TARGET, Span::ZERO);
