@@ -232,15 +232,16 @@ impl Relay {
             }
         }
         self.finish_stop(stage);
-        let position = self.position();
-        let behind = self
-            .active
-            .as_ref()
-            .is_some_and(|lane| !lane.downloader.is_empty());
         if stage.makes(Mistake::VersionsTooFast) {
             self.publisher.hurry();
         }
-        self.publisher.advance(stage, position, behind);
+        if self.publisher.is_due(stage.now.monotonic) {
+            let position = self.position();
+            let lane = self.active.as_ref();
+            let behind = lane.is_some_and(|lane| !lane.downloader.is_empty());
+            self.publisher.publish_next(stage, position, behind);
+        }
+        self.publisher.retention.advance(stage);
         self.finish_shutdown(stage);
         self.advance_state(stage);
     }

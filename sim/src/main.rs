@@ -366,17 +366,23 @@ fn bench() -> Result<(), String> {
     measure("a channel-day with everything on", &day)
 }
 
+/// The best of three: what else the machine does is no part of the figure.
 fn measure(what: &str, plan: &Plan) -> Result<(), String> {
-    let began = Instant::now();
-    let outcome = World::new(plan.clone(), Options::default()).run();
-    let millis = u64::try_from(began.elapsed().as_millis())
-        .unwrap_or(u64::MAX)
-        .max(1);
+    let once = || {
+        let began = Instant::now();
+        let outcome = World::new(plan.clone(), Options::default()).run();
+        (began.elapsed().as_micros().max(1), outcome)
+    };
+    let runs = [once(), once(), once()];
+    let Some((micros, outcome)) = runs.into_iter().min_by_key(|(micros, _)| *micros) else {
+        return Ok(());
+    };
     println!(
-        "{what}: {} simulated in {millis} ms, {} events, {} events/s",
+        "{what}: {} simulated in {} ms, {} events, {} events/s",
         outcome.simulated,
+        micros / 1_000,
         outcome.events,
-        outcome.events * 1_000 / millis
+        u128::from(outcome.events) * 1_000_000 / micros
     );
     match outcome.failure {
         None => Ok(()),

@@ -202,12 +202,12 @@ impl Swept {
             .max(1);
         let per_second = |count: u64| count.saturating_mul(1_000) / millis;
         format!(
-            "{} seeds in {}.{} s: {} seeds/s, {} simulated h/s, {} core events/s, {} failed",
+            "{} seeds in {}.{} s: {} seeds/s, {} simulated s/s, {} core events/s, {} failed",
             self.seeds,
             millis / 1_000,
             millis % 1_000 / 100,
             per_second(self.seeds),
-            per_second(self.simulated.as_millis() / 1_000) / 3_600,
+            per_second(self.simulated.as_millis() / 1_000),
             per_second(self.events),
             self.failed(),
         )

@@ -28,6 +28,7 @@ use hls_relay_core::event::{Configure, Desired, Event};
 use hls_relay_core::ids::RequestId;
 use hls_relay_core::journal::{self, Record};
 use hls_relay_core::planted::Planted;
+use hls_relay_core::relay::Wake;
 use hls_relay_core::time::{Span, Timestamp, WallTime};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -377,7 +378,7 @@ impl World {
             .for_each(|command| self.census.command(command));
         self.ledger.commands(&commands);
         self.tell(&commands);
-        self.schedule_wake();
+        self.schedule_wake(next);
         let carried = self.carry_all(&commands);
         self.commands = commands;
         carried
@@ -430,12 +431,12 @@ impl World {
     }
 
     /// Wakeups come on time, and by the plan late, early or twice.
-    fn schedule_wake(&mut self) {
+    fn schedule_wake(&mut self, next: Option<(Timestamp, Wake)>) {
         let wakes = self.plan.wakes;
         let Some(process) = self.process.as_mut() else {
             return;
         };
-        let Some((at, _)) = process.machine.next_wakeup() else {
+        let Some((at, _)) = next else {
             process.wakes_at = None;
             process.wake += 1;
             return;

@@ -341,19 +341,21 @@ impl Publisher {
         })
     }
 
-    /// Publishes the next version if it is due. `behind`: the source has more than is appended.
-    pub(crate) fn advance(
+    /// Whether a version is to be published now.
+    pub(crate) fn is_due(&self, now: Timestamp) -> bool {
+        self.due().is_some_and(|at| at <= now)
+    }
+
+    /// Publishes the next version. `behind`: the source has more than is appended.
+    pub(crate) fn publish_next(
         &mut self,
         stage: &mut Stage<'_>,
         position: Option<SavedPosition>,
         behind: bool,
     ) {
-        if self.due().is_some_and(|at| at <= stage.now.monotonic) {
-            self.trim(stage);
-            self.publish(stage, position);
-            self.catching_up &= behind;
-        }
-        self.retention.advance(stage);
+        self.trim(stage);
+        self.publish(stage, position);
+        self.catching_up &= behind;
     }
 
     /// When the next version may be published; `None` where there is nothing to publish.

@@ -67,12 +67,13 @@ impl Retention {
     }
 
     /// Deletes what is due, one batch at a time; nothing while the list that names it may be visible.
-    pub(super) fn advance(&mut self, stage: &mut Stage<'_>) {
+    pub(crate) fn advance(&mut self, stage: &mut Stage<'_>) {
         let now = stage.now.monotonic;
         if self.withdraw_again_at.is_some_and(|at| at <= now) {
             self.send_withdraw(stage);
         }
-        if self.deleting.is_some() || self.is_withdrawing() {
+        let due = self.waiting.iter().any(|it| it.delete_at <= now);
+        if !due || self.deleting.is_some() || self.is_withdrawing() {
             return;
         }
         let (due, waiting) = self
@@ -81,15 +82,13 @@ impl Retention {
             .partition(|it: &Retired| it.delete_at <= now);
         self.waiting = waiting;
         let objects: Vec<ObjectName> = VecDeque::into_iter(due).map(|it| it.object).collect();
-        if !objects.is_empty() {
-            let request = stage.request();
-            self.deleting = Some((request, objects.clone()));
-            stage.commands.push(Command::Delete {
-                request,
-                epoch: stage.epoch,
-                objects,
-            });
-        }
+        let request = stage.request();
+        self.deleting = Some((request, objects.clone()));
+        stage.commands.push(Command::Delete {
+            request,
+            epoch: stage.epoch,
+            objects,
+        });
     }
 
     /// When the next object may be deleted, or the store be asked again.

@@ -69,34 +69,32 @@ impl Relay {
     /// `None`: nothing is waited for but events.
     pub fn next_wakeup(&self) -> Option<(Timestamp, Wake)> {
         let publisher = &self.publisher;
-        let mut wakes: Vec<(Option<Timestamp>, Wake)> = vec![
+        let shutting_down = match self.shutdown {
+            Some(ShutDown::Finishing { until }) => Some(until),
+            Some(ShutDown::Saving(_) | ShutDown::Finished) => return None,
+            None => None,
+        };
+        let running = self.shutdown.is_none();
+        let store_retry = publisher.ask_again_at().filter(|_| self.spec.is_some());
+        let take_down = publisher
+            .take_down_due()
+            .filter(|_| self.desired == Desired::Stop);
+        let own = [
             (publisher.due(), Wake::Publish),
             (publisher.retention.next_due(), Wake::Retire),
-            (
-                publisher.ask_again_at().filter(|_| self.spec.is_some()),
-                Wake::StoreRetry,
-            ),
+            (store_retry, Wake::StoreRetry),
+            (take_down, Wake::Retire),
+            (shutting_down, Wake::ShutDown),
         ];
-        if self.desired == Desired::Stop {
-            wakes.push((publisher.take_down_due(), Wake::Retire));
-        }
-        match self.shutdown {
-            Some(ShutDown::Finishing { until }) => wakes.push((Some(until), Wake::ShutDown)),
-            Some(ShutDown::Saving(_) | ShutDown::Finished) => return None,
-            None => {}
-        }
         // Until the store has told what is left, no source is looked at.
-        if !publisher.is_asking_store() {
-            let lanes = [&self.active, &self.next].into_iter().flatten();
-            lanes.for_each(|lane| wakes.extend(self.lane_wakes(lane)));
-            let switch = self.switch_due().filter(|_| self.shutdown.is_none());
-            wakes.push((switch, Wake::Switch));
-        }
-        if self.shutdown.is_none() {
-            wakes.push((self.silence_due(), Wake::Silence));
-        }
-        wakes
-            .into_iter()
+        let looks = !publisher.is_asking_store();
+        let lanes = [&self.active, &self.next].into_iter().flatten();
+        let lanes = lanes.filter(|_| looks).flat_map(|it| self.lane_wakes(it));
+        let switch = self.switch_due().filter(|_| looks && running);
+        let silence = self.silence_due().filter(|_| running);
+        own.into_iter()
+            .chain(lanes)
+            .chain([(switch, Wake::Switch), (silence, Wake::Silence)])
             .filter_map(|(at, wake)| Some((at?, wake)))
             .min_by_key(|(at, _)| *at)
     }

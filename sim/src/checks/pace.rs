@@ -167,17 +167,15 @@ impl Text {
         if !text.starts_with("#EXTM3U") || text.contains('\0') {
             return None;
         }
-        let values = |tag: &str| {
-            let tag = tag.to_owned();
-            text.lines()
-                .filter_map(move |line| line.strip_prefix(tag.as_str()).map(str::to_owned))
-        };
-        let targets: Vec<String> = values("#EXT-X-TARGETDURATION:").collect();
-        let sequences: Vec<String> = values("#EXT-X-MEDIA-SEQUENCE:").collect();
-        let version = values("#EXT-X-VERSION:")
-            .next()
-            .and_then(|it| it.parse::<u64>().ok());
-        let differ = |values: &[String]| values.iter().any(|value| *value != values[0]);
+        let (mut targets, mut sequences, mut version) = (Vec::new(), Vec::new(), None);
+        for line in text.lines().filter(|line| line.starts_with("#EXT-X-")) {
+            let value = |tag: &str| line.strip_prefix(tag);
+            targets.extend(value("#EXT-X-TARGETDURATION:"));
+            sequences.extend(value("#EXT-X-MEDIA-SEQUENCE:"));
+            version = version.or(value("#EXT-X-VERSION:"));
+        }
+        let version = version.and_then(|it| it.parse::<u64>().ok());
+        let differ = |values: &[&str]| values.iter().any(|value| *value != values[0]);
         let last = text.rfind("#EXTINF:").map(|at| &text[at + 8..])?;
         let durations = values("#EXTINF:").filter_map(|it| seconds(it.split(',').next()?));
         let longest = durations.max()?;

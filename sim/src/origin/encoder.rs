@@ -340,6 +340,11 @@ impl Piece {
             .filter(|&index| index < self.count)
     }
 
+    /// How many segments it has, if it ever ends.
+    pub(super) fn count(&self) -> u64 {
+        self.count
+    }
+
     /// No segment that has not ended by now will be made.
     fn stop(&mut self, now: i64) {
         self.count = self.count_ended(now);

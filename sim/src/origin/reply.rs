@@ -2,8 +2,9 @@
 //! can both carry out.
 
 use super::media::MediaRef;
+use crate::rng::hash_bytes;
 use hls_relay_core::time::Span;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 /// A GET, as far as an origin looks at it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -124,11 +125,11 @@ pub struct Listed {
 }
 
 /// Counts the requests for each path, so that an origin can be asked with a
-/// [`sequence`](OriginRequest::sequence). It remembers a bounded number of paths.
+/// [`sequence`](OriginRequest::sequence). It remembers a bounded number of paths, each by its hash.
 #[derive(Clone, Debug, Default)]
 pub struct RequestCounter {
-    counts: BTreeMap<String, u64>,
-    order: std::collections::VecDeque<String>,
+    counts: BTreeMap<u64, u64>,
+    order: VecDeque<u64>,
 }
 
 impl RequestCounter {
@@ -139,7 +140,8 @@ impl RequestCounter {
 
     /// How many requests for this path were counted before, this one not included.
     pub fn next(&mut self, path: &str) -> u64 {
-        if let Some(count) = self.counts.get_mut(path) {
+        let path = hash_bytes(path.as_bytes());
+        if let Some(count) = self.counts.get_mut(&path) {
             *count += 1;
             return *count - 1;
         }
@@ -149,8 +151,8 @@ impl RequestCounter {
                 self.forget_oldest();
             }
         }
-        self.counts.insert(path.to_owned(), 1);
-        self.order.push_back(path.to_owned());
+        self.counts.insert(path, 1);
+        self.order.push_back(path);
         0
     }
 

@@ -1,10 +1,11 @@
 //! What the origin really offered, for whoever checks what became of it.
 
 use super::Origin;
-use super::encoder::Place;
+use super::encoder::{Piece, Place};
 use super::media::MediaRef;
 use super::names;
 use hls_relay_core::time::{Span, WallTime};
+use std::cmp::Ordering;
 
 /// A segment that the encoder has listed. Whether a given reader ever saw a playlist that lists it
 /// is another question: a cache may have been frozen meanwhile.
@@ -52,9 +53,19 @@ impl Origin {
         offered
     }
 
-    /// The newest segment that the encoder lists at `at`.
-    pub fn newest(&self, at: Span) -> Option<Offered> {
-        self.encoder.newest(at).map(|place| self.offered(place))
+    /// When the encoder first lists the segment that follows this one, in its run or in a later one.
+    pub fn next_listed_at(&self, run: u32, number: u64) -> Option<Span> {
+        let pieces = self.encoder.pieces().iter().enumerate();
+        let follows = |(piece, it): (usize, &Piece)| {
+            let index = match it.run.cmp(&run) {
+                Ordering::Less => None,
+                Ordering::Equal => it.index_of(number + 1),
+                Ordering::Greater => Some(0).filter(|_| it.count() > 0),
+            };
+            index.map(|index| Place { piece, index })
+        };
+        let place = pieces.filter_map(follows).next()?;
+        Some(self.encoder.listed_at(place))
     }
 
     fn offered(&self, place: Place) -> Offered {
