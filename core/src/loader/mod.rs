@@ -80,8 +80,8 @@ pub(crate) struct Loader {
     next_load: Option<Timestamp>,
     /// The source is not asked again before.
     earliest: Timestamp,
-    /// A load last brought nothing new then.
-    pub(crate) in_vain_at: Option<Timestamp>,
+    /// A load has brought nothing new since something last did.
+    in_vain: bool,
     etag: Option<Arc<str>>,
     last_body: Option<[u8; 32]>,
     /// The body before ended without a line end.
@@ -144,7 +144,7 @@ impl Loader {
             in_flight: None,
             next_load: Some(now),
             earliest: now,
-            in_vain_at: None,
+            in_vain: false,
             etag: None,
             last_body: None,
             open_end: false,
@@ -280,6 +280,12 @@ impl Loader {
         self.history.called_now(identity)
     }
 
+    /// The source has been looked at since its last new segment, and had none. A look that is under way
+    /// may bring one, as long as the looks before it have not failed.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.in_vain && (self.in_flight.is_none() || self.failing.is_some())
+    }
+
     /// How long new segments have come without a stall.
     pub(crate) fn healthy_for(&self, now: Timestamp) -> Span {
         let since = self.healthy_since.filter(|_| !self.is_pausing(now));
@@ -357,7 +363,7 @@ impl Loader {
     fn failed(&mut self, stage: &mut Stage<'_>, sent: Timestamp, trouble: Trouble) {
         let now = stage.now.monotonic;
         stage.counters.retries += 1;
-        self.in_vain_at = Some(now);
+        self.in_vain = true;
         self.trouble = Some(trouble);
         let failing = self.failing.get_or_insert(Failing {
             since: sent,
@@ -395,8 +401,7 @@ impl Loader {
 
     fn unchanged(&mut self, stage: &mut Stage<'_>, sent: Timestamp) {
         let now = stage.now.monotonic;
-        let target_duration = self.target_duration();
-        self.in_vain_at = Some(now);
+        self.in_vain = true;
         if !self.older {
             self.trouble = Some(Trouble::Unchanged);
         }
@@ -405,6 +410,12 @@ impl Loader {
             return;
         }
         self.phase.unchanged(middle(sent, now));
+        self.look_again(now, sent);
+    }
+
+    /// Where there was nothing new: half a target duration, from the start of this load.
+    fn look_again(&mut self, now: Timestamp, sent: Timestamp) {
+        let target_duration = self.target_duration();
         let earliest = sent + target_duration.half();
         let regular = self.pacing.filter(|pacing| pacing.regular);
         let look = regular.map_or(earliest, |it| self.phase.next_look(now, earliest, it.mean));
@@ -444,6 +455,7 @@ impl Loader {
         self.say_flaws(stage, &list.flaws);
         let was_ended = std::mem::replace(&mut self.ended, list.end_list);
         self.fixed = list.end_list && list.playlist_type == Some(PlaylistType::Vod);
+        let (first, was_older) = (self.pacing.is_none(), self.older);
         self.pacing = Pacing::of(&list.segments);
         self.target_duration = Some(self.believed(list.target_duration));
         let about = About {
@@ -463,7 +475,9 @@ impl Loader {
             .map(|it| offer(base, &base_text, it, now))
             .collect();
         let first_new = self.judge(stage, load.sent, &mut listed, was_ended);
-        self.schedule(stage, load);
+        // The first list of all is a change, and so is one after another edge's.
+        let nothing_new = first_new.is_some_and(|(first_new, _)| first_new == listed.len());
+        self.schedule(stage, load, nothing_new && !first && !was_older);
         let (first_new, restarted) = first_new?;
         let target_duration = self.target_duration();
         self.about = about;
@@ -501,7 +515,7 @@ impl Loader {
         let (number, broken, lost) = match verdict {
             Verdict::Older { .. } if stage.makes(Mistake::StaleEdgeTakenForNew) => (0, None, None),
             Verdict::Older { behind } => {
-                self.in_vain_at = Some(now);
+                self.in_vain = true;
                 if !self.older && behind > 0 {
                     stage.notify(Notice::StaleEdge {
                         source: self.source,
@@ -543,6 +557,8 @@ impl Loader {
             self.grew(now);
         } else {
             self.phase.unchanged(middle(sent, now));
+            self.in_vain = true;
+            self.trouble = Some(Trouble::Unchanged);
         }
         let lag = self.phase.lag(middle(sent, now));
         let run = self.run;
@@ -557,14 +573,20 @@ impl Loader {
             self.healthy_since = Some(now);
         }
         (self.grown_at, self.silent_before) = (now, Span::ZERO);
+        self.in_vain = false;
         self.trouble = None;
     }
 
-    /// After a change: never before the last segment's duration and half a target duration
-    /// (or, strictly, the target duration), from the start of this load (C-09).
-    fn schedule(&mut self, stage: &mut Stage<'_>, load: UnderWay) {
+    /// After a new segment: never before the last segment's duration and half a target duration
+    /// (or, strictly, the target duration), from the start of this load (C-09). Whatever else has
+    /// changed in the text, such as the tokens in its URIs, is no change.
+    fn schedule(&mut self, stage: &mut Stage<'_>, load: UnderWay, unchanged: bool) {
         if self.ended {
             self.look_after_the_end(stage, load.sent);
+            return;
+        }
+        if unchanged {
+            self.look_again(stage.now.monotonic, load.sent);
             return;
         }
         let target_duration = self.target_duration();

@@ -172,12 +172,9 @@ impl Relay {
         let target_duration = self.timing();
         let since = now.since(self.lively_at());
         let stalled = since >= config::stalled_after(target_duration);
-        // A pause in which nobody has looked, to find the source's phase, says nothing of the source.
-        let in_vain = active.downloader.trouble.is_some()
-            || active
-                .loader
-                .in_vain_at
-                .is_some_and(|at| at > self.lively_at());
+        // A pause in which nobody has looked, to find the source's phase, says nothing of the source; nor
+        // does one that ends with a segment which is on its way.
+        let in_vain = active.downloader.trouble.is_some() || active.loader.is_silent();
         // Once it is stale, only a new segment makes it live again.
         let silent_already = matches!(self.state, State::Stale | State::Stalled);
         let stale = (in_vain || silent_already) && since >= config::stale_after(target_duration);

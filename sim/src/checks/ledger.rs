@@ -102,6 +102,8 @@ struct Stored {
 pub(super) struct OfferState {
     pub(super) first: Timestamp,
     pub(super) last: Timestamp,
+    /// When the first list that lists it was asked for.
+    asked: Timestamp,
     /// The target duration of the list that was first to list it.
     pub(super) target_duration: Span,
     failures: u32,
@@ -124,7 +126,7 @@ impl Totals {
 
 impl Ledger {
     /// A playlist with these segments reached the machine.
-    pub fn offered(&mut self, now: Timestamp, origin: usize, offer: Offer) {
+    pub fn offered(&mut self, now: Timestamp, asked: Timestamp, origin: usize, offer: Offer) {
         let key = |number| MediaKey {
             origin,
             run: offer.run,
@@ -137,6 +139,7 @@ impl Ledger {
                 .or_insert(OfferState {
                     first: now,
                     last: now,
+                    asked,
                     target_duration: offer.target_duration,
                     failures: 0,
                 })
@@ -227,6 +230,14 @@ impl Ledger {
                 self.restarts_said += u64::from(restarted);
             }
         }
+    }
+
+    /// When the list was asked for that brought the first new segment of a version.
+    pub fn asked_for(&self, version: &Version) -> Option<Timestamp> {
+        let fresh = |it: &&Arc<Listed>| it.number >= self.next_number && !it.gap;
+        let name = ObjectName(Arc::clone(&version.segments.iter().find(fresh)?.uri));
+        let offer = self.offers.get(&self.objects.get(&name)?.key)?;
+        Some(offer.asked)
     }
 
     /// Whether numbers were used since the last version that no viewer has seen.

@@ -43,6 +43,8 @@ pub struct Excuses {
     pub head_lost: bool,
     /// Nothing has gone wrong for long, so there is nothing to catch up with.
     pub calm: bool,
+    /// When the list was asked for that brought the first new segment.
+    pub asked: Option<Timestamp>,
 }
 
 impl ListChecks {
@@ -66,6 +68,7 @@ impl ListChecks {
             removal(&last, version, excuses)?;
             after_the_end(&last, version, excuses)?;
             self.distance(&last, version, excuses)?;
+            self.lateness(&last, version, excuses)?;
         }
         date_times(version)?;
         if excuses.lost_state {
@@ -206,9 +209,32 @@ impl ListChecks {
         )
     }
 
+    /// S-12, the upper bound: the load that brings a new segment is sent at most one and a half target
+    /// durations after the version before is visible. What it and the store then take is not ours.
+    fn lateness(&self, last: &Version, version: &Version, excuses: Excuses) -> Held {
+        let grown_at = self.grown_at.filter(|_| excuses.calm && !last.ended);
+        let (Some(grown_at), Some(asked)) = (grown_at, excuses.asked) else {
+            return Ok(());
+        };
+        let most = version.target().scaled(3, 2);
+        let distance = asked.since(grown_at);
+        if distance <= most {
+            return Ok(());
+        }
+        broken(
+            "S-12 versions come in time",
+            format!(
+                "their source asked at most {} ms after the one before",
+                most.as_millis()
+            ),
+            format!("{} ms", distance.as_millis()),
+        )
+    }
+
     fn remember(&mut self, version: &Arc<Version>) {
-        let grew = version.next_number() > self.next_number;
-        if grew || self.last.is_none() {
+        let last = self.last.as_ref();
+        let grew = last.is_none_or(|last| version.next_number() > last.next_number());
+        if grew {
             let half = version.target().half();
             if self.grown_at.is_none_or(|it| version.at.since(it) >= half) {
                 self.burst_from = self.next_number;

@@ -115,11 +115,11 @@ impl PaceChecks {
 
 impl Asked {
     fn body(&mut self, text: &Text, policy: ReloadPolicy, failed: Span) -> Span {
-        let changed = self.last_good != Some(text.digest);
+        let changed = self.last_good != Some(text.segments);
         if text.doubtful {
             return failed;
         }
-        self.last_good = Some(text.digest);
+        self.last_good = Some(text.segments);
         self.target_duration = Some(text.target_duration);
         if text.ended {
             // A slow look for a new run, at the pace of failures.
@@ -155,7 +155,8 @@ struct Text {
     target_duration: Span,
     last_segment: Span,
     ended: bool,
-    digest: u64,
+    /// What it lists, by the names of files: a token or a host that changes is no change.
+    segments: u64,
     /// The core may refuse it; then only the pace of failures is owed.
     doubtful: bool,
 }
@@ -176,6 +177,11 @@ impl Text {
         }
         let version = version.and_then(|it| it.parse::<u64>().ok());
         let differ = |values: &[&str]| values.iter().any(|value| *value != values[0]);
+        let mut segments = Digest::default();
+        for uri in text.lines().filter(|line| !line.starts_with('#')) {
+            let path = uri.split('?').next().unwrap_or(uri);
+            segments.add(path.rsplit('/').next().unwrap_or(path));
+        }
         let last = text.rfind("#EXTINF:").map(|at| &text[at + 8..])?;
         let durations = values("#EXTINF:").filter_map(|it| seconds(it.split(',').next()?));
         let longest = durations.max()?;
@@ -183,7 +189,7 @@ impl Text {
             target_duration: believed(Span::from_secs(targets.first()?.parse().ok()?), longest),
             last_segment: seconds(last.split([',', '\n']).next()?)?,
             ended: text.contains("#EXT-X-ENDLIST"),
-            digest: Digest::of(text),
+            segments: segments.value(),
             doubtful: differ(&targets) || differ(&sequences) || version.is_some_and(|it| it > 13),
         })
     }

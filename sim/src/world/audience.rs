@@ -101,15 +101,26 @@ impl World {
         let status = process
             .machine
             .status(process.clocks(self.now, self.wall_at_start));
-        // With RFC 8216's wait a reload can miss a segment by a moment, and see it 1.5 later.
-        let strict = self.wish.spec.reload == ReloadPolicy::TargetDuration;
-        if status.state == State::Live || (strict && status.state == State::Stale) {
+        if status.state == State::Live {
             return Ok(());
         }
         broken(
             "liveness: the state comes back to live",
             format!("live {} after the last fault", self.settling()),
             format!("{} because {:?}", status.state, status.reason),
+        )
+    }
+
+    /// The state changes: for the worse only where something has gone wrong.
+    pub(super) fn stays_live(&self, to: State) -> Held {
+        let steady = self.wish.desired == Desired::Run && self.calm_for(self.settling());
+        if !steady || !matches!(to, State::Stale | State::Stalled) {
+            return Ok(());
+        }
+        broken(
+            "liveness: the state stays live without a fault",
+            "live",
+            to.to_string(),
         )
     }
 

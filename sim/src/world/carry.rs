@@ -38,10 +38,11 @@ impl World {
                 Command::Publish(_) => self.moment(Moment::PublishSent)?,
                 Command::Delete { .. } => self.moment(Moment::DeleteSent)?,
                 Command::Notify(Notice::Preparing { .. }) => self.moment(Moment::Preparing)?,
-                Command::Notify(Notice::StateChanged {
-                    to: State::Stalled, ..
-                }) => {
-                    self.moment(Moment::Stalled)?;
+                Command::Notify(Notice::StateChanged { to, .. }) => {
+                    self.stays_live(*to)?;
+                    if *to == State::Stalled {
+                        self.moment(Moment::Stalled)?;
+                    }
                 }
                 Command::DownloadSegment(_)
                 | Command::CheckObjects { .. }
@@ -268,7 +269,7 @@ impl World {
         let outcome = fetch.outcome.unwrap_or(Err(FetchError::Cancelled));
         process.pace.answered(&fetch.asked, &outcome, policy);
         if let (Ok(_), Some(offer)) = (&outcome, fetch.offer) {
-            self.ledger.offered(now, fetch.origin, offer);
+            self.ledger.offered(now, fetch.sent_at, fetch.origin, offer);
         }
         self.step(Event::PlaylistLoaded { request, outcome })?;
         self.moment(Moment::PlaylistLoaded)

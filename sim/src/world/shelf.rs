@@ -215,6 +215,7 @@ impl World {
         self.excuses.calm = self.calm_for(self.settling());
         self.excuses.unpublished |= self.ledger.numbers_unseen();
         self.excuses.head_lost = self.is_head_lost(&version);
+        self.excuses.asked = self.ledger.asked_for(&version);
         self.list.visible(&version, self.excuses)?;
         let stopping = self.wish.desired == Desired::Stop;
         self.keep.visible(&version, &self.store, stopping)?;
