@@ -580,7 +580,7 @@ mod tests {
             assert!(
                 plan.troubles()
                     .iter()
-                    .all(|&(from, until)| from <= until && until <= healed)
+                    .all(|it| it.from <= it.until && it.until <= healed)
             );
             assert!(
                 plan.controls

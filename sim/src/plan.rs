@@ -37,6 +37,18 @@ pub struct Plan {
     pub players: Vec<Span>,
 }
 
+/// A stretch in which something goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Trouble {
+    /// When it begins.
+    pub from: Timestamp,
+    /// When it is over.
+    pub until: Timestamp,
+    /// Within how many target durations after that segments are relayed again, where a time is promised:
+    /// one, and two after requests that hang.
+    pub recovery: Option<u64>,
+}
+
 /// A channel as its owner writes it; sources are numbers of origins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChannelPlan {
@@ -228,22 +240,25 @@ impl When {
 
 impl Plan {
     /// Every stretch in which something is known to go wrong at a stated time.
-    pub fn troubles(&self) -> Vec<(Timestamp, Timestamp)> {
-        let start = Timestamp::default();
+    pub fn troubles(&self) -> Vec<Trouble> {
         let origins = self.origins.iter().flat_map(|origin| &origin.faults);
-        let origins = origins.map(|fault| (fault.from, fault.until));
-        let store = self
-            .store
-            .faults
-            .iter()
-            .map(|fault| (fault.from, fault.until));
-        let network = self.network.iter().map(|fault| (fault.from, fault.until));
-        let wakes = (self.wakes != WakePlan::default()).then_some((Span::ZERO, self.healed_at));
-        let mut all: Vec<_> = origins
+        let origins = origins.map(|fault| (fault.from, fault.until, fault.kind.recovery()));
+        let store = self.store.faults.iter();
+        let store = store.map(|fault| (fault.from, fault.until, None));
+        let network = self.network.iter();
+        let network = network.map(|fault| (fault.from, fault.until, Some(1)));
+        let wakes =
+            (self.wakes != WakePlan::default()).then_some((Span::ZERO, self.healed_at, None));
+        let start = Timestamp::default();
+        let mut all: Vec<Trouble> = origins
             .chain(store)
             .chain(network)
             .chain(wakes)
-            .map(|(from, until)| (start + from, start + until))
+            .map(|(from, until, recovery)| Trouble {
+                from: start + from,
+                until: start + until,
+                recovery,
+            })
             .collect();
         all.sort();
         all

@@ -260,6 +260,31 @@ pub enum Requests {
     Segments,
 }
 
+impl FaultKind {
+    /// Within how many target durations of its end segments are relayed again, where that is promised:
+    /// for an outage, not for a change of what is made nor for segments that never come.
+    pub fn recovery(&self) -> Option<u64> {
+        match self {
+            Self::Encoder(_) => None,
+            Self::View(_) | Self::Text(_) | Self::Playlist(_) => Some(1),
+            Self::Connection(ConnectionFault::Reset { .. }) => Some(1),
+            // A request that was slow to its very end is like one that hung.
+            Self::Connection(ConnectionFault::Hang { .. } | ConnectionFault::Slow { .. }) => {
+                Some(2)
+            }
+            Self::Segment(fault) if fault.which() != Which::All => None,
+            Self::Segment(SegmentFault::Late { .. }) => None,
+            Self::Segment(SegmentFault::Drip { .. }) => Some(2),
+            Self::Segment(
+                SegmentFault::Status { .. }
+                | SegmentFault::Missing { .. }
+                | SegmentFault::Truncated { .. }
+                | SegmentFault::ResetHalfWay { .. },
+            ) => Some(1),
+        }
+    }
+}
+
 impl Fault {
     /// A fault that lasts from `from` for `length`.
     pub fn new(from: Span, length: Span, kind: impl Into<FaultKind>) -> Self {

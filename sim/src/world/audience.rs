@@ -58,14 +58,22 @@ impl World {
         Ok(())
     }
 
-    /// A picture stands still only where something went wrong not long before.
+    /// A picture stands still only where something went wrong not long before. After a single outage that
+    /// is just the time in which segments are promised to be relayed again: a viewer who has that much
+    /// ahead when it begins, and the outage itself, sees nothing of it.
     fn stalled(&self, number: usize, stall: Stall) -> Held {
-        let quiet = self.fate.quiet_since(stall.since);
-        let excused = quiet.is_none_or(|quiet| stall.since.since(quiet) < self.settling());
+        let settling = self.settling();
+        let only = self.fate.only_trouble(stall.since, settling);
+        let outage = only.and_then(|it| Some(it.until + self.target() * it.recovery?));
+        let calm = match (outage, self.fate.quiet_since(stall.since)) {
+            // It looks at the list once in half a target duration.
+            (Some(relayed), _) => stall.since > relayed + self.target().half() + SLACK,
+            (None, quiet) => quiet.is_some_and(|quiet| stall.since.since(quiet) >= settling),
+        };
         // A player that has stood still before goes on with less ahead than it began with, as hls.js
         // does: from then on an irregular source alone can stop it.
         let thin = self.players[number].suffered.stalls > 1;
-        if excused || thin || self.wish.desired == Desired::Stop {
+        if !calm || thin || self.wish.desired == Desired::Stop {
             return Ok(());
         }
         broken(

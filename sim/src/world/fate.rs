@@ -2,7 +2,7 @@
 
 use super::{Due, World, spec_of};
 use crate::checks::{Held, broken};
-use crate::plan::{Change, ChannelPlan, EndKind, Moment, Plan, When};
+use crate::plan::{Change, ChannelPlan, EndKind, Moment, Plan, Trouble, When};
 use crate::process::Process;
 use crate::store::{Store, StoreKind};
 use hls_relay_core::checkpoint::Checkpoint;
@@ -22,10 +22,8 @@ pub(super) struct Fate {
     controls: Vec<Option<When>>,
     ends: Vec<Option<When>>,
     channel: ChannelPlan,
-    /// Every stretch of trouble that the plan states, by its beginning.
-    planned: Vec<(Timestamp, Timestamp)>,
-    /// Trouble that came about otherwise: its ends.
-    happened: Vec<(Timestamp, Timestamp)>,
+    /// Every stretch of trouble: those that the plan states, and those that came about otherwise.
+    troubles: Vec<Trouble>,
     pub(super) stopping_for_good: bool,
 }
 
@@ -39,28 +37,32 @@ impl Fate {
                 .collect(),
             ends: plan.ends.iter().map(|end| Some(end.when)).collect(),
             channel: plan.channel.clone(),
-            planned: plan.troubles(),
-            happened: Vec::new(),
+            troubles: plan.troubles(),
             stopping_for_good: false,
         }
     }
 
     /// Since when nothing has gone wrong at `at`; none while something does.
     pub(super) fn quiet_since(&self, at: Timestamp) -> Option<Timestamp> {
-        let mut quiet = Timestamp::default();
-        for &(from, until) in self.planned.iter().chain(&self.happened) {
-            if from <= at && until >= at {
-                return None;
-            }
-            if from <= at {
-                quiet = quiet.max(until);
-            }
-        }
-        Some(quiet)
+        let begun = || self.troubles.iter().filter(|it| it.from <= at);
+        let over = begun().map(|it| it.until).max().unwrap_or_default();
+        begun().all(|it| it.until < at).then_some(over)
+    }
+
+    /// The one thing that has gone wrong before `at` for so long that a second would still be felt.
+    pub(super) fn only_trouble(&self, at: Timestamp, settling: Span) -> Option<Trouble> {
+        let begun = self.troubles.iter().filter(|it| it.from <= at);
+        let last = *begun.clone().max_by_key(|it| it.until)?;
+        let felt = |it: &&Trouble| it.until + settling >= last.from;
+        (begun.filter(felt).count() == 1).then_some(last)
     }
 
     pub(super) fn trouble(&mut self, from: Timestamp, until: Timestamp) {
-        self.happened.push((from, until));
+        self.troubles.push(Trouble {
+            from,
+            until,
+            recovery: None,
+        });
     }
 }
 
