@@ -169,25 +169,28 @@ impl Text {
             return None;
         }
         let (mut targets, mut sequences, mut version) = (Vec::new(), Vec::new(), None);
-        for line in text.lines().filter(|line| line.starts_with("#EXT-X-")) {
+        let (mut last, mut longest) = (None, Span::ZERO);
+        let mut segments = Digest::default();
+        for line in text.lines() {
             let value = |tag: &str| line.strip_prefix(tag);
-            targets.extend(value("#EXT-X-TARGETDURATION:"));
-            sequences.extend(value("#EXT-X-MEDIA-SEQUENCE:"));
-            version = version.or(value("#EXT-X-VERSION:"));
+            if !line.starts_with('#') {
+                let path = line.split('?').next().unwrap_or(line);
+                segments.add(path.rsplit('/').next().unwrap_or(path));
+            } else if let Some(rest) = value("#EXTINF:") {
+                let duration = seconds(rest.split(',').next()?)?;
+                longest = longest.max(duration);
+                last = Some(duration);
+            } else {
+                targets.extend(value("#EXT-X-TARGETDURATION:"));
+                sequences.extend(value("#EXT-X-MEDIA-SEQUENCE:"));
+                version = version.or(value("#EXT-X-VERSION:"));
+            }
         }
         let version = version.and_then(|it| it.parse::<u64>().ok());
         let differ = |values: &[&str]| values.iter().any(|value| *value != values[0]);
-        let mut segments = Digest::default();
-        for uri in text.lines().filter(|line| !line.starts_with('#')) {
-            let path = uri.split('?').next().unwrap_or(uri);
-            segments.add(path.rsplit('/').next().unwrap_or(path));
-        }
-        let last = text.rfind("#EXTINF:").map(|at| &text[at + 8..])?;
-        let durations = values("#EXTINF:").filter_map(|it| seconds(it.split(',').next()?));
-        let longest = durations.max()?;
         Some(Self {
             target_duration: believed(Span::from_secs(targets.first()?.parse().ok()?), longest),
-            last_segment: seconds(last.split([',', '\n']).next()?)?,
+            last_segment: last?,
             ended: text.contains("#EXT-X-ENDLIST"),
             segments: segments.value(),
             doubtful: differ(&targets) || differ(&sequences) || version.is_some_and(|it| it > 13),
