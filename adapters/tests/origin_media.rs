@@ -167,7 +167,7 @@ fn a_stated_bit_rate_is_kept_with_null_packets() {
         ..OriginSpec::default()
     };
     let origin = Origin::new(spec);
-    let newest = origin.newest(Span::ZERO).unwrap();
+    let newest = origin.segments_offered(Span::ZERO).pop().unwrap();
     let bytes = fetch(&origin, &newest.path);
     // Two seconds of a million bits, in whole packets.
     assert_eq!(bytes.len(), 250_000 / PACKET * PACKET);

@@ -102,8 +102,8 @@ struct Stored {
 pub(super) struct OfferState {
     pub(super) first: Timestamp,
     pub(super) last: Timestamp,
-    /// When the first list that lists it was asked for.
-    asked: Timestamp,
+    /// When the first list that lists it was asked for, where that might have been earlier.
+    asked: Option<Timestamp>,
     /// The target duration of the list that was first to list it.
     pub(super) target_duration: Span,
     failures: u32,
@@ -126,7 +126,13 @@ impl Totals {
 
 impl Ledger {
     /// A playlist with these segments reached the machine.
-    pub fn offered(&mut self, now: Timestamp, asked: Timestamp, origin: usize, offer: Offer) {
+    pub fn offered(
+        &mut self,
+        now: Timestamp,
+        asked: Option<Timestamp>,
+        origin: usize,
+        offer: Offer,
+    ) {
         let key = |number| MediaKey {
             origin,
             run: offer.run,
@@ -232,12 +238,13 @@ impl Ledger {
         }
     }
 
-    /// When the list was asked for that brought the first new segment of a version.
+    /// When the list was asked for that brought the first new segment of a version, where that might
+    /// have been earlier.
     pub fn asked_for(&self, version: &Version) -> Option<Timestamp> {
         let fresh = |it: &&Arc<Listed>| it.number >= self.next_number && !it.gap;
         let name = ObjectName(Arc::clone(&version.segments.iter().find(fresh)?.uri));
         let offer = self.offers.get(&self.objects.get(&name)?.key)?;
-        Some(offer.asked)
+        offer.asked
     }
 
     /// Whether numbers were used since the last version that no viewer has seen.

@@ -43,7 +43,7 @@ pub struct Excuses {
     pub head_lost: bool,
     /// Nothing has gone wrong for long, so there is nothing to catch up with.
     pub calm: bool,
-    /// When the list was asked for that brought the first new segment.
+    /// When the list was asked for that brought the first new segment, where that might have been earlier.
     pub asked: Option<Timestamp>,
 }
 
@@ -210,7 +210,8 @@ impl ListChecks {
     }
 
     /// S-12, the upper bound: the load that brings a new segment is sent at most one and a half target
-    /// durations after the version before is visible. What it and the store then take is not ours.
+    /// durations after the version before is visible, as far as DESIGN 5.8 lets it. What it and the store
+    /// then take is not ours.
     fn lateness(&self, last: &Version, version: &Version, excuses: Excuses) -> Held {
         let grown_at = self.grown_at.filter(|_| excuses.calm && !last.ended);
         let (Some(grown_at), Some(asked)) = (grown_at, excuses.asked) else {

@@ -26,6 +26,8 @@ struct Asked {
     /// The least wait to the next request, and from when on.
     wait: Span,
     from: Timestamp,
+    /// By how much requests have come later than they might since there was something new.
+    delayed: Span,
     target_duration: Option<Span>,
     last_good: Option<u64>,
 }
@@ -42,6 +44,7 @@ impl PaceChecks {
                 in_flight: false,
                 wait: Span::ZERO,
                 from: Timestamp::default(),
+                delayed: Span::ZERO,
                 target_duration: None,
                 last_good: None,
             });
@@ -61,9 +64,18 @@ impl PaceChecks {
             );
         }
         asked.due_at = asked.from + asked.wait;
+        asked.delayed += waited.saturating_sub(asked.wait);
         asked.sent_at = now;
         asked.in_flight = true;
         Ok(())
+    }
+
+    /// Since there was last something new the source has been asked as often as it may be: what appeared
+    /// right after a request could be seen no earlier than with the next one.
+    pub fn is_eager(&self, url: &str, now: Timestamp) -> bool {
+        self.sources
+            .get(url)
+            .is_some_and(|asked| asked.delayed == Span::ZERO && now <= asked.from + asked.wait)
     }
 
     /// The answer.
@@ -118,6 +130,9 @@ impl Asked {
         let changed = self.last_good != Some(text.segments);
         if text.doubtful {
             return failed;
+        }
+        if changed {
+            self.delayed = Span::ZERO;
         }
         self.last_good = Some(text.segments);
         self.target_duration = Some(text.target_duration);

@@ -266,6 +266,8 @@ impl FaultKind {
     pub fn recovery(&self) -> Option<u64> {
         match self {
             Self::Encoder(_) => None,
+            // It is believed as far as can be, and timed by.
+            Self::Text(TextFault::TargetDuration { .. }) => None,
             Self::View(_) | Self::Text(_) | Self::Playlist(_) => Some(1),
             Self::Connection(ConnectionFault::Reset { .. }) => Some(1),
             // A request that was slow to its very end is like one that hung.

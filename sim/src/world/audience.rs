@@ -109,7 +109,7 @@ impl World {
         let status = process
             .machine
             .status(process.clocks(self.now, self.wall_at_start));
-        if status.state == State::Live {
+        if status.state == State::Live || (status.state == State::Stale && self.asks_eagerly()) {
             return Ok(());
         }
         broken(
@@ -122,7 +122,8 @@ impl World {
     /// The state changes: for the worse only where something has gone wrong.
     pub(super) fn stays_live(&self, to: State) -> Held {
         let steady = self.wish.desired == Desired::Run && self.calm_for(self.settling());
-        if !steady || !matches!(to, State::Stale | State::Stalled) {
+        let silent = to == State::Stalled || (to == State::Stale && !self.asks_eagerly());
+        if !steady || !silent {
             return Ok(());
         }
         broken(
@@ -130,6 +131,19 @@ impl World {
             "live",
             to.to_string(),
         )
+    }
+
+    /// A source that jitters can be looked at a moment too early, and is not to be asked again before half
+    /// a target duration.
+    fn asks_eagerly(&self) -> bool {
+        let Some(process) = &self.process else {
+            return false;
+        };
+        let status = process
+            .machine
+            .status(process.clocks(self.now, self.wall_at_start));
+        let source = self.wish.spec.sources.get(status.source);
+        source.is_some_and(|source| process.pace.is_eager(&source.url, self.now))
     }
 
     /// The live edge, and S-12's upper bound as the source keeps it.

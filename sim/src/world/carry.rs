@@ -267,9 +267,11 @@ impl World {
             return Ok(());
         };
         let outcome = fetch.outcome.unwrap_or(Err(FetchError::Cancelled));
+        let eager = process.pace.is_eager(&fetch.asked, fetch.sent_at);
         process.pace.answered(&fetch.asked, &outcome, policy);
         if let (Ok(_), Some(offer)) = (&outcome, fetch.offer) {
-            self.ledger.offered(now, fetch.sent_at, fetch.origin, offer);
+            let asked = Some(fetch.sent_at).filter(|_| !eager);
+            self.ledger.offered(now, asked, fetch.origin, offer);
         }
         self.step(Event::PlaylistLoaded { request, outcome })?;
         self.moment(Moment::PlaylistLoaded)
