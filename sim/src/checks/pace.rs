@@ -189,7 +189,7 @@ impl Text {
         for line in text.lines() {
             let value = |tag: &str| line.strip_prefix(tag);
             if !line.starts_with('#') {
-                let path = line.split('?').next().unwrap_or(line);
+                let path = line.split(['?', ';']).next().unwrap_or(line);
                 segments.add(path.rsplit('/').next().unwrap_or(path));
             } else if let Some(rest) = value("#EXTINF:") {
                 let duration = seconds(rest.split(',').next()?)?;
