@@ -3,7 +3,8 @@
 use crate::journal;
 use crate::logging::{LogFormat, LogLevel};
 use clap::{Args, Parser, Subcommand};
-use hls_relay_core::config::{DEFAULT_WINDOW, HolePolicy, MAX_URL_BYTES, MAX_WINDOW, MIN_WINDOW};
+use hls_relay_core::config::{DEFAULT_WINDOW, HolePolicy, MIN_WINDOW};
+use hls_relay_core::limits::{MAX_URL_BYTES, MAX_WINDOW};
 use hls_relay_sim::replay::ReplayArgs;
 use reqwest::header::{self, HeaderName, HeaderValue};
 use std::net::{SocketAddr, ToSocketAddrs};

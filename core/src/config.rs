@@ -1,6 +1,9 @@
 //! What a channel may say, and every limit, each with its reason.
 
 use crate::command::FetchLimits;
+use crate::limits::{
+    BODY_BYTES, LEAST_BYTES_PER_SECOND, MAX_REDIRECTS, MAX_SEGMENT_BYTES, MAX_URL_BYTES, MAX_WINDOW,
+};
 use crate::time::Span;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -93,38 +96,16 @@ pub const DEFAULT_WINDOW: usize = 10;
 /// The smallest window that can be asked for: below six, players that start three target durations
 /// from the end have no room to fall behind (S-08).
 pub const MIN_WINDOW: usize = 6;
-/// The largest: a DVR of more than a day of 10 s segments.
-pub const MAX_WINDOW: usize = 10_000;
 
 /// A channel that begins is listed once so many segments are stored: a player starts three target
 /// durations from the end (RFC 8216 6.3.3).
 pub const START_SEGMENTS: usize = 3;
 
-/// Downloads under way at once in a channel. One is enough while all is well; the others let the
-/// successors of a segment in trouble pass, and let a start catch up.
-pub const MAX_DOWNLOADS: usize = 4;
 /// A segment is waited for so many target durations after it was first listed, then it is a hole.
 pub const SEGMENT_WAIT_TARGETS: u64 = 3;
 /// The first retry of a segment comes after this, then twice as late each time, up to half a target
 /// duration.
 pub const SEGMENT_RETRY: Span = Span::from_millis(250);
-/// Segments larger than this are refused: 256 MiB is over a minute at 30 Mbit/s.
-pub const MAX_SEGMENT_BYTES: u64 = 256 << 20;
-/// A segment that comes in slower than this in a whole window is given up and tried again: 2 KiB/s is
-/// under half of the leanest audio in use (32 kbit/s).
-pub const LEAST_BYTES_PER_SECOND: u64 = 2 << 10;
-
-/// Redirects of one request: browsers allow 20, honest CDNs need 2 or 3.
-pub const MAX_REDIRECTS: u32 = 8;
-/// A playlist's size; the guard of the parser has the same limit.
-pub const MAX_PLAYLIST_BYTES: u64 = 4 << 20;
-/// URLs longer than this are refused: no server takes them.
-pub const MAX_URL_BYTES: usize = 8 << 10;
-
-/// At most so many different flaws of a source are told: each is told once.
-pub const MOST_FLAWS_SAID: usize = 16;
-/// At most so many characters of a stranger's text are quoted in an error.
-pub const MOST_QUOTED: usize = 120;
 
 /// A failed reload is tried again after half a target duration for so long, then backs off.
 pub const QUICK_RETRY_FOR: Span = Span::from_secs(60);
@@ -148,10 +129,6 @@ pub const LEAST_STALL: Span = Span::from_secs(5);
 pub const RETURN_AFTER: Span = Span::from_secs(60);
 /// At most one switch of source in this time, so that two bad sources don't make a strobe light.
 pub const SWITCH_AT_MOST_EVERY: Span = Span::from_secs(30);
-
-/// How many segments' identities are remembered beyond the longest playlist seen: enough to tell a
-/// stale edge from a restart.
-pub const REMEMBERED_SEGMENTS: usize = 64;
 
 /// After `ShutDown`, segments in flight are waited for so long.
 pub const SHUTDOWN_GRACE: Span = Span::from_secs(5);
@@ -190,7 +167,7 @@ pub fn playlist_limits(target_duration: Span) -> FetchLimits {
         whole: (target_duration * 2).clamp(Span::from_secs(4), Span::from_secs(10)),
         least_bytes: 0,
         rate_window: Span::from_secs(1),
-        max_bytes: MAX_PLAYLIST_BYTES,
+        max_bytes: BODY_BYTES as u64,
         max_redirects: MAX_REDIRECTS,
     }
 }

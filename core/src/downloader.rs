@@ -8,6 +8,7 @@ use crate::command::{ByteSpan, Command, DownloadSegment};
 use crate::config;
 use crate::event::{FetchError, StoredSegment};
 use crate::ids::{ContentHash, Generation, ObjectName, RequestId};
+use crate::limits;
 use crate::loader::{Listing, Offered};
 use crate::notice::{HoleCause, Notice};
 use crate::stage::Stage;
@@ -170,8 +171,8 @@ impl Downloader {
         let again = |job: &&Job| job.request().is_some() && job.attempts > 1;
         let retries = self.jobs.iter().filter(again).count();
         Room {
-            all: config::MAX_DOWNLOADS.saturating_sub(self.in_flight()),
-            retries: (config::MAX_DOWNLOADS - 1).saturating_sub(retries),
+            all: limits::MAX_DOWNLOADS.saturating_sub(self.in_flight()),
+            retries: (limits::MAX_DOWNLOADS - 1).saturating_sub(retries),
         }
     }
 

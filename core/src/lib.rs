@@ -17,6 +17,7 @@ mod downloader;
 pub mod event;
 pub mod ids;
 pub mod journal;
+pub mod limits;
 mod loader;
 pub mod notice;
 pub mod planted;

@@ -346,7 +346,7 @@ impl Relay {
         for lane in lanes() {
             let in_flight = lane.downloader.in_flight();
             assert!(
-                in_flight <= crate::config::MAX_DOWNLOADS,
+                in_flight <= crate::limits::MAX_DOWNLOADS,
                 "{in_flight} downloads at once"
             );
         }

@@ -6,7 +6,8 @@
 
 use super::folders::Folders;
 use crate::checkpoint::Identity;
-use crate::config::{self, REMEMBERED_SEGMENTS};
+use crate::config;
+use crate::limits::REMEMBERED_SEGMENTS;
 use crate::notice::Break;
 use crate::time::{Span, WallTime};
 use serde::{Deserialize, Serialize};

@@ -13,6 +13,7 @@ use crate::command::{Command, LoadPlaylist};
 use crate::config::{self, ReloadPolicy, Source};
 use crate::event::{FetchError, LoadedPlaylist};
 use crate::ids::{Generation, RequestId};
+use crate::limits;
 use crate::notice::{Break, Notice, Trouble};
 use crate::planted::Mistake;
 use crate::playlist::{Flaw, MediaPlaylist, PlaylistType, Segment};
@@ -625,7 +626,7 @@ impl Loader {
     fn say_flaws(&mut self, stage: &mut Stage<'_>, flaws: &[Flaw]) {
         for flaw in flaws {
             let said = self.flaws.iter().any(|said| said.kind == flaw.kind);
-            if self.flaws.len() < config::MOST_FLAWS_SAID && !said {
+            if self.flaws.len() < limits::MOST_FLAWS_SAID && !said {
                 self.flaws.push(flaw.clone());
                 stage.notify(Notice::PlaylistFlaw {
                     source: self.source,

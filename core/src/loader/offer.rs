@@ -2,17 +2,14 @@
 
 use super::history::Lost;
 use crate::checkpoint::Identity;
-use crate::config;
 use crate::event::FetchError;
+use crate::limits;
 use crate::notice::{Break, Refusal};
 use crate::playlist::{self, MediaPlaylist, Playlist, Segment};
 use crate::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use url::Url;
-
-/// A multivariant playlist is refused with the URIs of so many variants, to choose one from.
-const MOST_VARIANTS_TOLD: usize = 8;
 
 /// A segment that the source offers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,7 +59,10 @@ pub(super) fn understand(url: &str, body: &[u8]) -> Result<(Url, MediaPlaylist),
         Playlist::Media(list) => list,
         Playlist::Multivariant(list) => {
             let uris = list.variants.iter().map(|variant| &*variant.uri);
-            let uris = uris.take(MOST_VARIANTS_TOLD).collect::<Vec<_>>().join(" ");
+            let uris = uris
+                .take(limits::MOST_VARIANTS_TOLD)
+                .collect::<Vec<_>>()
+                .join(" ");
             return Err(Refusal::Multivariant(uris.into()));
         }
     };
@@ -132,14 +132,14 @@ pub(crate) fn resolve(base: &Url, uri: &str) -> Result<Url, FetchError> {
     let refused = || {
         FetchError::BadUrl(
             uri.chars()
-                .take(config::MOST_QUOTED)
+                .take(limits::MOST_QUOTED)
                 .collect::<String>()
                 .into(),
         )
     };
     let url = base.join(uri).map_err(|_| refused())?;
     let fetched = matches!(url.scheme(), "http" | "https");
-    let fits = url.as_str().len() <= config::MAX_URL_BYTES;
+    let fits = url.as_str().len() <= limits::MAX_URL_BYTES;
     if fetched && fits {
         Ok(url)
     } else {

@@ -1,7 +1,7 @@
 //! Attribute lists (RFC 8216 4.2): read strictly where it matters, kept in order, written as read.
 
 use super::error::AttributeFault;
-use super::limits;
+use crate::limits;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! Why a playlist is refused, in words an operator understands.
 
-use super::limits;
 use super::line::Line;
+use crate::limits;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 

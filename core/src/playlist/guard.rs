@@ -2,8 +2,8 @@
 
 use super::error::{LooksLike, Place, PlaylistError, excerpt};
 use super::flaw::{FlawKind, Flaws};
-use super::limits;
 use super::line::{Line, Tag, trim};
+use crate::limits;
 
 const HEADER: &str = "#EXTM3U";
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";

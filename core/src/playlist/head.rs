@@ -5,9 +5,9 @@ use super::PlaylistType;
 use super::attributes::scan;
 use super::error::{AttributeFault, Place, PlaylistError};
 use super::flaw::{FlawKind, Flaws};
-use super::limits;
 use super::line::{HeadTag, Line, SegmentLine, SegmentTag, Tag};
 use super::number::{DurationFault, integer, seconds};
+use crate::limits;
 use crate::time::Span;
 
 /// The playlist-level values, and where the parts of the list are.

@@ -3,9 +3,9 @@
 use super::attributes::{Attribute, AttributeList, scan, unquoted};
 use super::error::{AttributeFault, Place, PlaylistError};
 use super::flaw::{FlawKind, Flaws};
-use super::limits;
 use super::line::{Line, trim};
 use super::{ByteRange, Key, Map};
+use crate::limits;
 use std::sync::Arc;
 
 const QUOTED: [&str; 4] = ["URI", "KEYFORMAT", "KEYFORMATVERSIONS", "BYTERANGE"];

@@ -6,7 +6,7 @@
 //! segment can be taken out of its list and put into another one.
 //!
 //! Reading order:
-//! - [`limits`]: what a playlist may cost
+//! - [`limits`](crate::limits): what a playlist may cost
 //! - `guard`: bytes to lines; `line`: which tag a line is
 //! - `head`: what holds for the whole list; `reader`: m3u8-rs, and why it is shown so little
 //! - `segments`: lines to segments, with `keys`, `attributes`, `date_time` and `number`
@@ -29,7 +29,6 @@ mod flaw;
 mod guard;
 mod head;
 mod keys;
-pub mod limits;
 mod line;
 mod multivariant;
 mod number;
@@ -58,7 +57,7 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// Where the body is no playlist, breaks a rule so that its meaning is a guess, or passes one of
-/// the [`limits`]. It never panics, and uses under 64 MB whatever the body is.
+/// the [`limits`](crate::limits). It never panics, and uses under 64 MB whatever the body is.
 pub fn parse(body: &[u8]) -> Result<Playlist, PlaylistError> {
     let mut flaws = Flaws::default();
     let guarded = guard::guard(body, &mut flaws)?;

@@ -1,6 +1,6 @@
 //! Numbers as RFC 8216 4.2 writes them, without floats.
 
-use super::limits;
+use crate::limits;
 use crate::time::Span;
 
 /// A decimal integer: digits only, below 2^64 (RFC 8216 4.2).

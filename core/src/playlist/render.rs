@@ -1,10 +1,10 @@
 //! The writer: one list, one text, byte for byte the same each time.
 
 use super::attributes::{push_encoded, push_quotable};
-use super::limits;
 use super::line::{HeadTag, SegmentLine, SegmentTag, Tag};
 use super::version::required_version;
 use super::{Key, Map, MediaPlaylist, PlaylistType, Segment, date_time};
+use crate::limits;
 use crate::time::Span;
 use std::fmt::Write;
 use std::sync::Arc;

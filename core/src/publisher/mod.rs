@@ -15,6 +15,7 @@ use crate::command::{Command, Publish};
 use crate::config::{self, HolePolicy};
 use crate::event::StoreError;
 use crate::ids::{Generation, ObjectName, RequestId};
+use crate::limits;
 use crate::loader::About;
 use crate::notice::{Break, HoleCause, Notice, StoreWork};
 use crate::planted::Mistake;
@@ -206,7 +207,7 @@ impl Publisher {
         self.window.push_back(entry);
         self.dirty = true;
         // Only where nothing of it could be listed for a long time.
-        if self.window.len() > config::MAX_WINDOW && self.in_flight.is_none() {
+        if self.window.len() > limits::MAX_WINDOW && self.in_flight.is_none() {
             self.remove_first(stage);
         }
     }
@@ -401,7 +402,7 @@ impl Publisher {
             let rest = duration.saturating_sub(first.segment.duration);
             // What came in one go is listed in one go; where nothing can be listed, it is lost.
             let awaited = first.seen == Seen::Never && self.trouble.is_none();
-            if (rest < least || awaited) && self.window.len() <= config::MAX_WINDOW {
+            if (rest < least || awaited) && self.window.len() <= limits::MAX_WINDOW {
                 break;
             }
             duration = rest;

@@ -5,7 +5,8 @@
 
 use super::ledger::{MediaKey, OfferState};
 use crate::origin::{Offered, Origin};
-use hls_relay_core::config::{REMEMBERED_SEGMENTS, stale_after};
+use hls_relay_core::config::stale_after;
+use hls_relay_core::limits::REMEMBERED_SEGMENTS;
 use hls_relay_core::time::{Span, Timestamp};
 
 /// Date-times that differ by less are the same moment.

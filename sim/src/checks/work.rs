@@ -3,9 +3,9 @@
 
 use super::{Held, broken};
 use hls_relay_core::command::Command;
-use hls_relay_core::config::{MAX_DOWNLOADS, MAX_WINDOW};
 use hls_relay_core::event::Event;
 use hls_relay_core::ids::{Generation, RequestId};
+use hls_relay_core::limits::{MAX_DOWNLOADS, MAX_WINDOW};
 use hls_relay_core::relay::Wake;
 use hls_relay_core::time::Timestamp;
 use std::collections::BTreeSet;

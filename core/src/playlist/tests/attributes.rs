@@ -1,6 +1,7 @@
 //! Attribute lists.
 
 use super::*;
+use crate::limits;
 
 fn fault(text: &str) -> AttributeFault {
     AttributeList::parse(text).unwrap_err()

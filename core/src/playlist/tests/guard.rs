@@ -1,6 +1,7 @@
 //! Bytes to lines: what is no playlist, the character set, line ends, limits.
 
 use super::*;
+use crate::limits;
 
 fn looks_like(body: &[u8]) -> LooksLike {
     match parse(body) {

@@ -1,6 +1,7 @@
 //! Keys and init sections: what they apply to.
 
 use super::*;
+use crate::limits;
 
 /// The METHOD and URI of each key of each segment.
 fn scopes(playlist: &MediaPlaylist) -> Vec<Vec<String>> {

@@ -1,0 +1,73 @@
+//! What strangers may cost us, and why each limit is where it is.
+//!
+//! Playlists, segments and addresses come from other people's machines, so every dimension in which
+//! they can grow has an end (rule C-63). The limits stand far above what real channels send. How long
+//! things may take follows from a channel's timing: [`crate::config`].
+
+// -- a playlist --
+
+/// The longest body in bytes. A window of 10,000 segments with dates, keys and ranges is 3 MB.
+pub const BODY_BYTES: usize = 4 * 1024 * 1024;
+
+/// The most lines, blank ones included. A window of 10,000 segments uses 50,000 of them.
+pub const LINES: usize = 100_000;
+
+/// The longest line in bytes. The longest ones in practice are `EXT-X-KEY` lines whose URI is a
+/// `data:` URL with a DRM licence header (up to 10 KB), and `EXT-X-SESSION-DATA`.
+pub const LINE_BYTES: usize = 16 * 1024;
+
+/// The most attributes of one tag. Interstitials with all their `X-` attributes use about 20; the
+/// check for repeated names is quadratic in this number.
+pub const ATTRIBUTES: usize = 128;
+
+/// The most `EXT-X-KEY` tags in force at once. There is one per DRM system, and every segment
+/// refers to the whole set.
+pub const KEYS_IN_FORCE: usize = 16;
+
+/// The longest segment and target duration in seconds: one day. It is longer than any single
+/// programme, and [`LINES`] such durations still add up without overflow.
+pub const DURATION_SECS: u64 = 86_400;
+
+/// The highest `EXT-X-VERSION` whose rules are known (draft-pantos-hls-rfc8216bis 8). A list that
+/// names a higher one must not be played (RFC 8216 7, rule C-39).
+pub const VERSION: u64 = 13;
+
+/// How much of a line an error or a flaw repeats, in characters.
+pub const EXCERPT_CHARS: usize = 80;
+
+/// The most variants that are named when a multivariant playlist is refused.
+pub const MOST_VARIANTS_TOLD: usize = 8;
+
+// -- requests --
+
+/// URLs longer than this are refused: no server takes them.
+pub const MAX_URL_BYTES: usize = 8 << 10;
+
+/// Redirects of one request: browsers allow 20, honest CDNs need 2 or 3.
+pub const MAX_REDIRECTS: u32 = 8;
+
+/// Segments larger than this are refused: 256 MiB is over a minute at 30 Mbit/s.
+pub const MAX_SEGMENT_BYTES: u64 = 256 << 20;
+
+/// A segment that comes in slower than this in a whole window is given up and tried again: 2 KiB/s is
+/// under half of the leanest audio in use (32 kbit/s).
+pub const LEAST_BYTES_PER_SECOND: u64 = 2 << 10;
+
+/// Downloads under way at once in a channel. One is enough while all is well; the others let the
+/// successors of a segment in trouble pass, and let a start catch up.
+pub const MAX_DOWNLOADS: usize = 4;
+
+// -- a channel --
+
+/// The largest: a DVR of more than a day of 10 s segments.
+pub const MAX_WINDOW: usize = 10_000;
+
+/// How many segments' identities are remembered beyond the longest playlist seen: enough to tell a
+/// stale edge from a restart.
+pub const REMEMBERED_SEGMENTS: usize = 64;
+
+/// At most so many different flaws of a source are told: each is told once.
+pub const MOST_FLAWS_SAID: usize = 16;
+
+/// At most so many characters of a stranger's text are quoted in an error.
+pub const MOST_QUOTED: usize = 120;
