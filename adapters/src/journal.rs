@@ -13,6 +13,7 @@ mod writer;
 use crate::store::OpenError;
 use hls_relay_core::command::Command;
 use hls_relay_core::event::{Event, LoadedPlaylist};
+use hls_relay_core::journal::{Record, digest_of};
 use hls_relay_core::relay::Relay;
 use hls_relay_core::time::Now;
 use pieces::Pieces;
@@ -20,6 +21,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::Thread;
 use tokio::sync::oneshot;
 use writer::Writer;
 
@@ -29,16 +31,18 @@ pub const DEFAULT_BYTES: u64 = 64_000_000;
 /// The least that can be asked for: a playlist and a machine have to fit in.
 pub const LEAST_BYTES: u64 = 1_000_000;
 
-/// Steps that wait to be written, at the most.
-const MOST_QUEUED: usize = 1_024;
-/// And the memory that they keep alive, in bytes.
+/// The memory, in bytes, that steps keep alive while they wait to be written, at the most.
 const MOST_QUEUED_BYTES: usize = 8 << 20;
-/// What a step keeps alive beside the texts in it.
+/// What a step keeps alive beside the playlist in it.
 const STEP_BYTES: usize = 1 << 10;
+const MOST_QUEUED: usize = MOST_QUEUED_BYTES / STEP_BYTES;
 
 /// Takes the steps of one channel's machine.
 pub struct Recorder {
-    to_writer: SyncSender<Message>,
+    to_writer: Option<SyncSender<Message>>,
+    writer: Thread,
+    /// With so much in the queue the writer gathers no longer.
+    hurry_from: usize,
     shared: Arc<Shared>,
     /// Counts the steps of the present machine.
     seq: u64,
@@ -62,16 +66,7 @@ enum Message {
         seq: u64,
         machine: Box<Relay>,
     },
-    Step(Box<Step>),
-}
-
-/// One step on its way to the disk.
-pub struct Step {
-    seq: u64,
-    now: Now,
-    event: Event,
-    /// None: the machine broke.
-    commands: Option<Vec<Command>>,
+    Step(Box<Record>),
 }
 
 impl Recorder {
@@ -92,12 +87,14 @@ impl Recorder {
             drop::<oneshot::Sender<()>>(done);
         };
         let thread = std::thread::Builder::new().name("journal".to_owned());
-        thread.spawn(run).map_err(|error| OpenError::Unusable {
+        let thread = thread.spawn(run).map_err(|error| OpenError::Unusable {
             path: folder.to_owned(),
             error,
         })?;
         let mut recorder = Self {
-            to_writer,
+            to_writer: Some(to_writer),
+            writer: thread.thread().clone(),
+            hurry_from: most_bytes.min(MOST_QUEUED_BYTES as u64) as usize / 8,
             shared,
             seq: 0,
             recording: false,
@@ -114,8 +111,8 @@ impl Recorder {
         self.shared.piece_wanted.store(true, Ordering::Relaxed);
     }
 
-    /// Before a step: nothing where it is not recorded.
-    pub fn begin(&mut self, machine: &Relay, now: Now, event: &Event) -> Option<Box<Step>> {
+    /// Before a step, as if the machine broke at it: nothing where it is not recorded.
+    pub fn begin(&mut self, machine: &Relay, now: Now, event: &Event) -> Option<Box<Record>> {
         let seq = self.seq;
         self.seq += 1;
         let caught_up = self.fell_behind && self.shared.queued_bytes.load(Ordering::Relaxed) == 0;
@@ -125,20 +122,20 @@ impl Recorder {
             self.send(Message::Head { seq, machine }, STEP_BYTES);
         }
         self.recording.then(|| {
-            let event = event.clone();
-            Box::new(Step {
+            Box::new(Record {
                 seq,
                 now,
-                event,
-                commands: None,
+                event: event.clone(),
+                digest: None,
             })
         })
     }
 
     /// After the step, with what the machine wants; without where it broke.
-    pub fn end(&mut self, mut step: Box<Step>, commands: Option<&[Command]>) {
-        step.commands = commands.map(<[Command]>::to_vec);
-        let bytes = STEP_BYTES + texts_in(&step);
+    pub fn end(&mut self, mut step: Box<Record>, commands: Option<&[Command]>) {
+        // Here and now the commands are at hand; on the way to another thread they would only age.
+        step.digest = commands.map(digest_of);
+        let bytes = bytes_of(&step);
         self.send(Message::Step(step), bytes);
     }
 
@@ -146,7 +143,12 @@ impl Recorder {
     fn send(&mut self, message: Message, bytes: usize) {
         let before = self.shared.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
         let fits = before == 0 || before + bytes <= MOST_QUEUED_BYTES;
-        if fits && self.to_writer.try_send(message).is_ok() {
+        let sender = self.to_writer.as_ref().filter(|_| fits);
+        let sent = sender.is_some_and(|it| it.try_send(message).is_ok());
+        if before + bytes > self.hurry_from {
+            self.writer.unpark();
+        }
+        if sent {
             if std::mem::take(&mut self.fell_behind) {
                 tracing::info!(
                     "the journal has caught up with the relay: steps are recorded again"
@@ -165,21 +167,32 @@ impl Recorder {
     }
 }
 
-/// What the texts of a step keep in memory, about.
-fn texts_in(step: &Step) -> usize {
-    let mut bytes = 0;
-    if let Event::PlaylistLoaded { outcome, .. } = &step.event
-        && let Ok(LoadedPlaylist::Body { body, .. }) = outcome
-    {
-        bytes += body.0.len();
+impl Drop for Recorder {
+    /// Nothing more will come: the writer need not wait for it.
+    fn drop(&mut self) {
+        self.to_writer = None;
+        self.writer.unpark();
     }
-    for command in step.commands.iter().flatten() {
-        if let Command::Publish(publish) = command {
-            // The checkpoint has the same segments, in more words.
-            bytes += publish.playlist.len() * 8;
-        }
+}
+
+/// What a step keeps in memory, about.
+fn bytes_of(step: &Record) -> usize {
+    match &step.event {
+        Event::PlaylistLoaded {
+            outcome: Ok(LoadedPlaylist::Body { body, .. }),
+            ..
+        } => STEP_BYTES + body.0.len(),
+        Event::Tick
+        | Event::Configure(_)
+        | Event::PlaylistLoaded { .. }
+        | Event::SegmentDownloaded { .. }
+        | Event::ObjectsChecked { .. }
+        | Event::Published { .. }
+        | Event::Deleted { .. }
+        | Event::Withdrawn { .. }
+        | Event::CheckpointSaved { .. }
+        | Event::ShutDown => STEP_BYTES,
     }
-    bytes
 }
 
 #[cfg(test)]
@@ -202,7 +215,9 @@ mod tests {
     fn a_writer_that_hangs_is_not_waited_for_and_what_is_left_out_is_left_out_as_one_piece() {
         let (to_writer, queue) = sync_channel(MOST_QUEUED);
         let mut recorder = Recorder {
-            to_writer,
+            to_writer: Some(to_writer),
+            writer: std::thread::current(),
+            hurry_from: MOST_QUEUED_BYTES,
             shared: Arc::default(),
             seq: 0,
             recording: false,

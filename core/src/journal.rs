@@ -6,7 +6,8 @@
 //!
 //! This module makes and reads the lines and compares a replay with them. It touches no file: who
 //! records decides where the lines go, and drops them rather than wait for a full disk.
-//! Headers, cookies and keys never reach the core, so they are in no journal.
+//! Headers, cookies and keys never reach the core, so they are in no journal. The tokens in a source's
+//! URLs do, and are.
 
 use crate::command::Command;
 use crate::digest::Digest;

@@ -1,14 +1,17 @@
 //! The thread that writes: lines into pieces, and what an operator has to know of it.
 
 use super::pieces::Pieces;
-use super::{Message, STEP_BYTES, Shared, Step, texts_in};
-use hls_relay_core::journal::{self, Record};
+use super::{Message, STEP_BYTES, Shared, bytes_of};
+use hls_relay_core::journal;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+/// What happens within this time is written at once: to wake a thread and to call the disk for every
+/// step would cost more than all the rest. Whoever kills the process takes so much of the end along.
+const GATHER: Duration = Duration::from_secs(5);
 /// Lines are written together up to this many bytes, where more than one is waiting.
 const BATCH: usize = 256 << 10;
 /// After a failure the disk is left alone for so long.
@@ -41,7 +44,8 @@ impl Writer {
         }
     }
 
-    /// Writes until the recorder is gone and everything is written.
+    /// Writes until the recorder is gone and everything is written. Whoever cannot wait for the rest
+    /// of [`GATHER`] unparks the thread.
     pub(super) fn run(mut self, messages: &Receiver<Message>) {
         loop {
             let next = match self.pause {
@@ -51,7 +55,10 @@ impl Writer {
                 }
             };
             match next {
-                Ok(message) => self.take_all(message, messages),
+                Ok(message) => {
+                    std::thread::park_timeout(GATHER);
+                    self.take_all(message, messages);
+                }
                 Err(RecvTimeoutError::Timeout) => {
                     self.pause = None;
                     self.want_piece();
@@ -61,14 +68,14 @@ impl Writer {
         }
     }
 
-    /// One message and what waits behind it: at night one line a write, in a storm many.
+    /// One message and what waits behind it.
     fn take_all(&mut self, message: Message, messages: &Receiver<Message>) {
         let mut next = Some(message);
         let mut written = Ok(());
         while let Some(message) = next {
             let bytes = match &message {
                 Message::Head { .. } => STEP_BYTES,
-                Message::Step(step) => STEP_BYTES + texts_in(step),
+                Message::Step(step) => bytes_of(step),
             };
             if written.is_ok() {
                 written = self.take(message);
@@ -93,18 +100,7 @@ impl Writer {
             }
             Message::Step(_) if !self.pieces.is_begun() => Ok(()),
             Message::Step(step) => {
-                let Step {
-                    seq,
-                    now,
-                    event,
-                    commands,
-                } = *step;
-                self.lines.push_str(&journal::encode_record(&Record {
-                    seq,
-                    now,
-                    event,
-                    digest: commands.as_deref().map(journal::digest_of),
-                }));
+                self.lines.push_str(&journal::encode_record(&step));
                 match self.lines.len() {
                     ..BATCH => Ok(()),
                     _ => self.write_lines(),

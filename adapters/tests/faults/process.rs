@@ -290,7 +290,8 @@ async fn the_disk_of_the_journal_is_full() {
     disk.fill(process);
     stage.run(10).await;
     disk.empty(process);
-    stage.run(14).await;
+    // It is tried again every 10 s, and written every 5 s.
+    stage.run(18).await;
     let mut story = stage.close().await;
     story.check_no_holes();
     story.check_breaks_are(0);
