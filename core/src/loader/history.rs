@@ -174,10 +174,14 @@ impl History {
     /// edge?
     fn has_grown(&mut self, list: &[Identity], from: u64, target_duration: Span) -> bool {
         let last = list.last().map_or(0, |id| id.media_sequence);
-        let below = self.below.get_or_insert(Below {
+        let begun = Below {
             last: last.max(from),
             grown: Span::ZERO,
-        });
+        };
+        // Far below an edge that lagged there is another run, which grows anew.
+        let far = |below: &Below| begun.last + list.len() as u64 <= below.last;
+        self.below.take_if(|below| far(below));
+        let below = self.below.get_or_insert(begun);
         if last > below.last {
             let grown = list.iter().filter(|id| id.media_sequence > below.last);
             below.grown += grown.map(|id| id.duration).sum();

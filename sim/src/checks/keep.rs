@@ -92,12 +92,11 @@ impl KeepChecks {
         }
     }
 
-    /// The playlist is taken away.
+    /// The machine wants the playlist taken away. What its owner wants from then on cannot stop that.
     pub fn withdrawn(&mut self, at: Timestamp) -> Held {
-        for name in std::mem::take(&mut self.listed) {
-            self.may_go(&name, at, "S-46 the playlist stays for its time")?;
-        }
-        Ok(())
+        std::mem::take(&mut self.listed)
+            .iter()
+            .try_for_each(|name| self.may_go(name, at, "S-46 the playlist stays for its time"))
     }
 
     /// An object goes away by our own doing.

@@ -105,6 +105,7 @@ impl World {
                 Ok(())
             }
             Command::Withdraw { request, .. } => {
+                self.keep.withdrawn(self.now)?;
                 self.store_work(*request, Work::Withdraw, StoreWork::Delete);
                 Ok(())
             }

@@ -132,7 +132,6 @@ impl World {
                 let fault = self.plan.store.fault(self.now, StoreWork::Delete);
                 if self.applies(fault) {
                     self.store.playlist = None;
-                    self.keep.withdrawn(self.now)?;
                 }
                 self.step(Event::Withdrawn {
                     request,

@@ -123,6 +123,19 @@ fn names_used_again_without_dates_are_told_by_growth() {
 }
 
 #[test]
+fn names_used_again_far_below_a_lagging_edge_are_told_by_growth() {
+    let mut history = History::default();
+    history.observe(&list(20..93, "a"), TARGET, Span::ZERO);
+    history.observe(&list(83..89, "a"), TARGET, Span::ZERO);
+    for end in 29..31 {
+        let verdict = history.observe(&list(end - 6..end, "a"), TARGET, Span::ZERO);
+        assert!(matches!(verdict, Verdict::Older { .. }), "{verdict:?}");
+    }
+    let verdict = history.observe(&list(25..31, "a"), TARGET, Span::ZERO);
+    assert_eq!(verdict, restarted(25, Break::RestartedGrowth));
+}
+
+#[test]
 fn names_used_again_with_dates_are_told_at_once() {
     let mut history = History::default();
     history.observe(&dated(0..30, 0), TARGET, Span::ZERO);
