@@ -185,7 +185,7 @@ fn bytes_of(step: &Record) -> usize {
         Event::Tick
         | Event::Configure(_)
         | Event::PlaylistLoaded { .. }
-        | Event::SegmentDownloaded { .. }
+        | Event::Downloaded { .. }
         | Event::ObjectsChecked { .. }
         | Event::Published { .. }
         | Event::Deleted { .. }

@@ -99,7 +99,7 @@ pub fn kind_of_event(event: &Event) -> &'static str {
         Event::Tick => "tick",
         Event::Configure(_) => "configure",
         Event::PlaylistLoaded { .. } => "playlist_loaded",
-        Event::SegmentDownloaded { .. } => "segment_downloaded",
+        Event::Downloaded { .. } => "segment_downloaded",
         Event::ObjectsChecked { .. } => "objects_checked",
         Event::Published { .. } => "published",
         Event::Deleted { .. } => "deleted",

@@ -9,7 +9,7 @@ use crate::notices::{self, Speaker};
 use crate::output::{Output, Shown, Version};
 use futures_util::FutureExt;
 use hls_relay_core::checkpoint::Checkpoint;
-use hls_relay_core::command::{Command, DownloadSegment, LoadPlaylist, Publish};
+use hls_relay_core::command::{Command, Download, LoadPlaylist, Publish};
 use hls_relay_core::event::{Event, FetchError, StoreError, StoredSegment};
 use hls_relay_core::ids::{Epoch, Generation, RequestId};
 use hls_relay_core::notice::Notice;
@@ -178,7 +178,7 @@ impl Worker {
         let channel = self.channel.clone();
         match command {
             Command::LoadPlaylist(load) => self.load_playlist(load),
-            Command::DownloadSegment(download) => self.download_segment(download),
+            Command::Download(download) => self.begin_download(download),
             Command::CheckObjects {
                 request,
                 epoch: _,
@@ -253,10 +253,10 @@ impl Worker {
         self.spawn(request, cancel, work, completion, Err(panicked()));
     }
 
-    fn download_segment(&mut self, download: DownloadSegment) {
+    fn begin_download(&mut self, download: Download) {
         let request = download.request;
-        self.say_begun(request, "download_segment", &download.url);
-        let completion = move |outcome| Event::SegmentDownloaded { request, outcome };
+        self.say_begun(request, "download", &download.url);
+        let completion = move |outcome| Event::Downloaded { request, outcome };
         let (channel, access) = (
             self.channel.clone(),
             self.access(download.generation, download.source),
@@ -351,7 +351,7 @@ impl Channel {
     async fn download(
         &self,
         access: &SourceAccess,
-        download: &DownloadSegment,
+        download: &Download,
         cancelled: &CancellationToken,
     ) -> Result<StoredSegment, FetchError> {
         let mut object = self
@@ -359,7 +359,7 @@ impl Channel {
             .store()
             .create(&download.object)
             .map_err(FetchError::Store)?;
-        let DownloadSegment {
+        let Download {
             url,
             byte_range,
             limits,
@@ -380,12 +380,12 @@ impl Channel {
     /// before successors, so a checkpoint that fails is only told.
     async fn publish(self: Arc<Self>, publish: Publish) -> Result<(), StoreError> {
         self.tell_checkpoint(self.save(publish.checkpoint.clone()).await);
-        self.output
-            .store()
-            .publish(publish.playlist.clone())
-            .await?;
-        let version = Version::new(&publish.playlist, publish.max_age, publish.segment_max_age);
-        self.output.show(Shown::Version(Arc::new(version)));
+        let playlists = publish.playlists.clone();
+        self.output.store().publish(playlists).await?;
+        if let Some(text) = publish.entry() {
+            let version = Version::new(text, publish.max_age, publish.segment_max_age);
+            self.output.show(Shown::Version(Arc::new(version)));
+        }
         Ok(())
     }
 

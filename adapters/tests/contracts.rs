@@ -8,7 +8,7 @@ use hls_relay::output::{Output, Shown};
 use hls_relay::store::{Content, Store};
 use hls_relay::worker::{Channel, Worker};
 use hls_relay_core::checkpoint::{CHECKPOINT_FORMAT, Checkpoint};
-use hls_relay_core::command::{Command, ObjectCheck, Publish};
+use hls_relay_core::command::{Command, ObjectCheck, Publish, PublishedPlaylist};
 use hls_relay_core::event::{Event, LoadedPlaylist, StoreError};
 use hls_relay_core::ids::{ContentHash, Epoch, Generation, ObjectName, RequestId};
 use hls_relay_core::time::{Span, WallTime};
@@ -235,13 +235,13 @@ impl Shelf {
     }
 
     async fn publish(&mut self, number: u64, text: &str) -> String {
-        let (playlist, checkpoint) = (text.into(), Arc::new(checkpoint(number)));
+        let (playlist, checkpoint) = (PublishedPlaylist::entry(text), Arc::new(checkpoint(number)));
         let publish = |request| {
             Command::Publish(Publish {
                 request,
                 generation: Generation(1),
                 epoch: EPOCH,
-                playlist,
+                playlists: vec![playlist],
                 max_age: Span::from_secs(1),
                 segment_max_age: Span::from_secs(60),
                 checkpoint,
@@ -293,7 +293,7 @@ impl Shelf {
             | Event::ShutDown
             | Event::Configure(_)
             | Event::PlaylistLoaded { .. }
-            | Event::SegmentDownloaded { .. }) => panic!("{event:?}"),
+            | Event::Downloaded { .. }) => panic!("{event:?}"),
         }
     }
 

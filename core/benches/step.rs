@@ -121,14 +121,14 @@ fn complete(now: u64, command: Command) -> Option<(u64, Event)> {
                 },
             )
         }
-        Command::DownloadSegment(get) => {
+        Command::Download(get) => {
             let stored = StoredSegment {
                 length: 250_000,
                 hash: ContentHash([7; 32]),
             };
             (
                 now + 40_000,
-                Event::SegmentDownloaded {
+                Event::Downloaded {
                     request: get.request,
                     outcome: Ok(stored),
                 },
@@ -179,7 +179,7 @@ const fn kind(event: &Event) -> &'static str {
         Event::Tick => "tick",
         Event::Configure(_) => "configure",
         Event::PlaylistLoaded { .. } => "playlist loaded",
-        Event::SegmentDownloaded { .. } => "segment downloaded (renders and publishes)",
+        Event::Downloaded { .. } => "segment downloaded (renders and publishes)",
         Event::Published { .. } => "published",
         Event::Deleted { .. } => "deleted",
         Event::ObjectsChecked { .. } => "objects checked",

@@ -4,7 +4,7 @@
 //! one completion event; [`Command::Cancel`] and [`Command::Notify`] start none.
 
 use crate::checkpoint::Checkpoint;
-use crate::ids::{ContentHash, Epoch, Generation, ObjectName, RequestId};
+use crate::ids::{ContentHash, Epoch, Generation, ObjectName, PlaylistName, RequestId};
 use crate::notice::Notice;
 use crate::time::Span;
 use serde::{Deserialize, Serialize};
@@ -16,9 +16,10 @@ pub enum Command {
     /// GET a playlist; redirects are followed, content codings removed.
     /// Completed by [`Event::PlaylistLoaded`](crate::event::Event::PlaylistLoaded).
     LoadPlaylist(LoadPlaylist),
-    /// GET a segment and store it under a name. A partial object is never visible under that name.
-    /// Completed by [`Event::SegmentDownloaded`](crate::event::Event::SegmentDownloaded).
-    DownloadSegment(DownloadSegment),
+    /// GET a segment, or what it needs, and store it under a name. A partial object is never visible
+    /// under that name.
+    /// Completed by [`Event::Downloaded`](crate::event::Event::Downloaded).
+    Download(Download),
     /// After a restart: which of `objects` are still there, byte for byte? Every other object of the
     /// channel but those to `keep` is a left-over of the process that died and is deleted.
     /// Completed by [`Event::ObjectsChecked`](crate::event::Event::ObjectsChecked).
@@ -28,8 +29,8 @@ pub enum Command {
         objects: Vec<ObjectCheck>,
         keep: Vec<ObjectName>,
     },
-    /// First save the checkpoint, then make the playlist visible in one step for all viewers (S-01).
-    /// A checkpoint that cannot be saved is told to the operator and does not stop the playlist.
+    /// First save the checkpoint, then make the playlists visible in one step for all viewers (S-01).
+    /// A checkpoint that cannot be saved is told to the operator and does not stop the playlists.
     /// Completed by [`Event::Published`](crate::event::Event::Published).
     Publish(Publish),
     /// Delete stored segments.
@@ -75,9 +76,20 @@ pub struct LoadPlaylist {
     pub limits: FetchLimits,
 }
 
-/// See [`Command::DownloadSegment`].
+/// What is downloaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Content {
+    /// A media segment.
+    Segment,
+    /// What a player needs before the segments of an EXT-X-MAP (RFC 8216 4.3.2.5).
+    InitSection,
+    /// What segments under an EXT-X-KEY are decrypted with (RFC 8216 4.3.2.4).
+    Key,
+}
+
+/// See [`Command::Download`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DownloadSegment {
+pub struct Download {
     /// Names the work.
     pub request: RequestId,
     /// The configuration it belongs to: with `source` it tells which headers to send.
@@ -88,6 +100,8 @@ pub struct DownloadSegment {
     pub source: usize,
     /// Absolute URL.
     pub url: Arc<str>,
+    /// What is expected there.
+    pub content: Content,
     /// Only these bytes of the resource (RFC 8216 4.3.2.2).
     pub byte_range: Option<ByteSpan>,
     /// Where to store it.
@@ -105,14 +119,41 @@ pub struct Publish {
     pub generation: Generation,
     /// In whose name.
     pub epoch: Epoch,
-    /// The text of the media playlist.
-    pub playlist: Arc<str>,
+    /// The playlists that change; the others stay as they are.
+    pub playlists: Vec<PublishedPlaylist>,
     /// For HTTP caches: how long this version may be reused (S-45).
     pub max_age: Span,
     /// For HTTP caches: how long a listed segment may be reused (S-10).
     pub segment_max_age: Span,
-    /// What a successor needs, true once this playlist is visible.
+    /// What a successor needs, true once these playlists are visible.
     pub checkpoint: Arc<Checkpoint>,
+}
+
+/// One playlist of a version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublishedPlaylist {
+    /// Under which viewers find it.
+    pub name: PlaylistName,
+    /// Its text.
+    pub text: Arc<str>,
+}
+
+impl PublishedPlaylist {
+    /// What viewers open.
+    pub fn entry(text: impl Into<Arc<str>>) -> Self {
+        Self {
+            name: PlaylistName(PlaylistName::ENTRY.into()),
+            text: text.into(),
+        }
+    }
+}
+
+impl Publish {
+    /// The text of what viewers open, where this version changes it.
+    pub fn entry(&self) -> Option<&Arc<str>> {
+        let entry = |it: &&PublishedPlaylist| &*it.name.0 == PlaylistName::ENTRY;
+        self.playlists.iter().find(entry).map(|it| &it.text)
+    }
 }
 
 /// A run of bytes in a resource.

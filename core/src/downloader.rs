@@ -4,7 +4,7 @@
 //! does not hold up its successors; what is done leaves from the front only, so that viewers get it
 //! in order. A segment that cannot be had leaves as a hole.
 
-use crate::command::{ByteSpan, Command, DownloadSegment};
+use crate::command::{ByteSpan, Command, Content, Download};
 use crate::config;
 use crate::event::{FetchError, StoredSegment};
 use crate::ids::{ContentHash, Generation, ObjectName, RequestId};
@@ -438,21 +438,20 @@ impl Job {
             None => object_name(tag, request, &self.offered.identity.path),
         };
         self.attempts += 1;
-        stage
-            .commands
-            .push(Command::DownloadSegment(DownloadSegment {
-                request,
-                generation,
-                epoch: stage.epoch,
-                source,
-                url: Arc::clone(url),
-                byte_range: self.offered.segment.byte_range.map(|range| ByteSpan {
-                    offset: range.offset,
-                    length: range.length,
-                }),
-                object: object.clone(),
-                limits: config::segment_limits(target_duration),
-            }));
+        stage.commands.push(Command::Download(Download {
+            request,
+            generation,
+            epoch: stage.epoch,
+            source,
+            url: Arc::clone(url),
+            content: Content::Segment,
+            byte_range: self.offered.segment.byte_range.map(|range| ByteSpan {
+                offset: range.offset,
+                length: range.length,
+            }),
+            object: object.clone(),
+            limits: config::segment_limits(target_duration),
+        }));
         self.state = JobState::InFlight { request, object };
     }
 

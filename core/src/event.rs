@@ -19,9 +19,9 @@ pub enum Event {
         request: RequestId,
         outcome: Result<LoadedPlaylist, FetchError>,
     },
-    /// Completes [`Command::DownloadSegment`](crate::command::Command::DownloadSegment). After a
+    /// Completes [`Command::Download`](crate::command::Command::Download). After a
     /// success the object is stored and can be fetched by viewers at once.
-    SegmentDownloaded {
+    Downloaded {
         request: RequestId,
         outcome: Result<StoredSegment, FetchError>,
     },

@@ -29,6 +29,15 @@ pub struct Epoch(pub u64);
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ObjectName(pub Arc<str>);
 
+/// The name of a playlist below its channel.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct PlaylistName(pub Arc<str>);
+
+impl PlaylistName {
+    /// What viewers open: the multivariant playlist where there is one, else the media playlist.
+    pub const ENTRY: &str = "index.m3u8";
+}
+
 /// SHA-256 of a stored segment.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ContentHash(pub [u8; 32]);

@@ -187,7 +187,7 @@ impl Relay {
                 self.abandoned.remove(&request);
                 self.playlist_loaded(stage, request, outcome);
             }
-            Event::SegmentDownloaded { request, outcome } => {
+            Event::Downloaded { request, outcome } => {
                 self.segment_downloaded(stage, request, &outcome);
             }
             Event::ObjectsChecked { request, outcome } => {

@@ -340,7 +340,7 @@ fn c_62_a_segment_that_is_not_there_is_tried_while_it_is_listed_and_then_a_gap()
     let listed = bench
         .published
         .iter()
-        .find(|(_, it)| it.playlist.contains("EXT-X-GAP"));
+        .find(|(_, it)| it.entry().unwrap().contains("EXT-X-GAP"));
     let listed = listed.map(|it| it.0).expect("listed");
     assert!(
         (first + 6 * SEC..first + 7 * SEC).contains(&listed),

@@ -191,7 +191,7 @@ fn s_09_what_leaves_the_list_stays_for_its_time_and_not_for_ever() {
 fn s_10_caches_are_told_no_more_than_what_is_kept() {
     let bench = eventful();
     for (_, publish) in &bench.published {
-        let list = support::media(&publish.playlist);
+        let list = support::media(publish.entry().unwrap());
         assert_eq!(publish.segment_max_age, list.duration());
         assert_eq!(publish.max_age, list.target_duration.half());
     }
@@ -248,7 +248,11 @@ fn s_13_a_source_with_parts_is_relayed_as_an_ordinary_one() {
     assert_eq!((bench.status().state, bench.holes()), (State::Live, 0));
     let promises = ["PART", "PRELOAD-HINT", "SERVER-CONTROL"];
     for (_, publish) in &bench.published {
-        assert!(promises.iter().all(|it| !publish.playlist.contains(it)));
+        assert!(
+            promises
+                .iter()
+                .all(|it| !publish.entry().unwrap().contains(it))
+        );
     }
 }
 
@@ -298,16 +302,15 @@ fn s_14_the_end_of_the_source_is_the_end_of_the_list() {
 #[test]
 fn s_15_after_the_end_nothing_changes_until_a_new_run_begins() {
     let mut bench = ending();
-    let last = bench.published.last().map(|it| it.1.playlist.clone());
+    let last = bench
+        .published
+        .last()
+        .map(|it| it.1.entry().unwrap().clone());
     let ended = bench
         .published
         .iter()
-        .filter(|it| it.1.playlist.contains("ENDLIST"));
-    assert!(
-        ended
-            .clone()
-            .all(|it| Some(&it.1.playlist) == last.as_ref())
-    );
+        .filter(|it| it.1.entry().unwrap().contains("ENDLIST"));
+    assert!(ended.clone().all(|it| it.1.entry() == last.as_ref()));
     bench.pass(200 * SEC);
     let ever: Vec<_> = bench.checker.ever().collect();
     let first = ever
@@ -344,7 +347,7 @@ fn s_16_a_sliding_list_has_no_type_whatever_the_sources_is() {
     let typed = bench
         .published
         .iter()
-        .filter(|it| it.1.playlist.contains("PLAYLIST-TYPE"));
+        .filter(|it| it.1.entry().unwrap().contains("PLAYLIST-TYPE"));
     assert_eq!(typed.count(), 0);
 }
 
@@ -374,7 +377,12 @@ fn s_17_the_discontinuity_sequence_counts_what_has_left() {
 fn s_18_the_discontinuity_sequence_stands_in_the_first_list_already() {
     let bench = ending();
     let (_, first) = &bench.published[0];
-    assert!(first.playlist.contains("#EXT-X-DISCONTINUITY-SEQUENCE:0\n"));
+    assert!(
+        first
+            .entry()
+            .unwrap()
+            .contains("#EXT-X-DISCONTINUITY-SEQUENCE:0\n")
+    );
 }
 
 #[test]
@@ -423,7 +431,10 @@ fn s_65_names_are_ours_and_hold_nothing_of_the_source() {
     );
     let mut names: Vec<_> = bench.checker.ever().map(|it| it.uri.clone()).collect();
     for (_, publish) in &bench.published {
-        assert!(!publish.playlist.contains("secret") && !publish.playlist.contains("token"));
+        assert!(
+            !publish.entry().unwrap().contains("secret")
+                && !publish.entry().unwrap().contains("token")
+        );
     }
     let count = names.len();
     names.sort();

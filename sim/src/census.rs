@@ -73,11 +73,11 @@ impl Census {
                 outcome: Err(error),
                 ..
             }
-            | Event::SegmentDownloaded {
+            | Event::Downloaded {
                 outcome: Err(error),
                 ..
             } => self.fetch_error(error),
-            Event::SegmentDownloaded { outcome: Ok(_), .. } => {}
+            Event::Downloaded { outcome: Ok(_), .. } => {}
             Event::ObjectsChecked { outcome, .. } => self.store_outcome(outcome.as_ref().err()),
             Event::Published { outcome, .. }
             | Event::Deleted { outcome, .. }
@@ -193,7 +193,7 @@ names! {
         Event::Tick => "event tick",
         Event::Configure(_) => "event configure",
         Event::PlaylistLoaded { .. } => "event playlist loaded",
-        Event::SegmentDownloaded { .. } => "event segment downloaded",
+        Event::Downloaded { .. } => "event segment downloaded",
         Event::ObjectsChecked { .. } => "event objects checked",
         Event::Published { .. } => "event published",
         Event::Deleted { .. } => "event deleted",
@@ -203,7 +203,7 @@ names! {
     }
     command_name(&Command) {
         Command::LoadPlaylist(_) => "command load playlist",
-        Command::DownloadSegment(_) => "command download segment",
+        Command::Download(_) => "command download segment",
         Command::CheckObjects { .. } => "command check objects",
         Command::Publish(_) => "command publish",
         Command::Delete { .. } => "command delete",

@@ -216,7 +216,7 @@ impl Timeline {
                 self.tally.load(look);
                 self.done(*request, now, look, &words);
             }
-            Event::SegmentDownloaded { request, outcome } => {
+            Event::Downloaded { request, outcome } => {
                 let (look, words) = match outcome {
                     Ok(stored) => (Look::Good, format!("{} bytes", stored.length)),
                     Err(error) => (look_of(error), error.to_string()),
@@ -248,7 +248,7 @@ impl Timeline {
                     "playlist".to_owned(),
                 );
             }
-            Command::DownloadSegment(it) => {
+            Command::Download(it) => {
                 // A journal may begin after the playlist was asked for.
                 let source = self.places.get(&it.source).copied();
                 let source = source.unwrap_or_else(|| self.source(&it.url));
@@ -257,8 +257,10 @@ impl Timeline {
                 self.begin(it.request, Row::Downloads(source), now, what);
             }
             Command::Publish(it) => {
-                let what = format!("published: {}", words::playlist(&it.playlist));
-                self.begin(it.request, Row::Published, now, what);
+                if let Some(text) = it.entry() {
+                    let what = format!("published: {}", words::playlist(text));
+                    self.begin(it.request, Row::Published, now, what);
+                }
             }
             Command::Withdraw { request, .. } => {
                 let what = "withdrawn: the presentation is over".to_owned();

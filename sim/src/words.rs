@@ -27,7 +27,7 @@ pub fn event(event: &Event) -> String {
             }
             Err(error) => format!("playlist {}: {error}", request.0),
         },
-        Event::SegmentDownloaded { request, outcome } => match outcome {
+        Event::Downloaded { request, outcome } => match outcome {
             Ok(segment) => format!("segment {}: {} bytes stored", request.0, segment.length),
             Err(error) => format!("segment {}: {error}", request.0),
         },
@@ -58,7 +58,7 @@ pub fn command(command: &Command) -> String {
                 it.request.0, it.source, it.url
             )
         }
-        Command::DownloadSegment(it) => format!(
+        Command::Download(it) => format!(
             "download {}: source {}, {} as {}",
             it.request.0, it.source, it.url, it.object
         ),
@@ -71,7 +71,7 @@ pub fn command(command: &Command) -> String {
             "publish {}: generation {}, {}",
             it.request.0,
             it.generation.0,
-            playlist(&it.playlist)
+            it.entry().map_or_else(String::new, |text| playlist(text))
         ),
         Command::Delete {
             request, objects, ..

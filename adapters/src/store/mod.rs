@@ -12,7 +12,7 @@ pub use writer::ObjectWriter;
 
 use bytes::Bytes;
 use directory::Directory;
-use hls_relay_core::command::ObjectCheck;
+use hls_relay_core::command::{ObjectCheck, PublishedPlaylist};
 use hls_relay_core::event::StoreError;
 use hls_relay_core::ids::{ContentHash, ObjectName};
 use room::{Lease, Room};
@@ -151,8 +151,11 @@ impl Store {
     }
 
     /// Puts the playlist beside the objects, replacing the one before in one step.
-    pub async fn publish(&self, playlist: Arc<str>) -> Result<(), StoreError> {
-        let publish = move |directory: &Directory| directory.put(PLAYLIST, playlist.as_bytes());
+    pub async fn publish(&self, playlists: Vec<PublishedPlaylist>) -> Result<(), StoreError> {
+        let publish = move |directory: &Directory| {
+            let mut playlists = playlists.iter();
+            playlists.try_for_each(|it| directory.put(&it.name.0, it.text.as_bytes()))
+        };
         self.in_directory(publish).await.unwrap_or(Ok(()))
     }
 

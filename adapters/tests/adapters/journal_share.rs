@@ -143,7 +143,7 @@ fn answer(command: Command, loads: u64) -> Option<Event> {
                 outcome,
             }
         }
-        Command::DownloadSegment(download) => Event::SegmentDownloaded {
+        Command::Download(download) => Event::Downloaded {
             request: download.request,
             outcome: Ok(StoredSegment {
                 length: 1_000,

@@ -1,7 +1,7 @@
 //! One contract, two stores.
 
 use hls_relay::store::{Content, Store};
-use hls_relay_core::command::ObjectCheck;
+use hls_relay_core::command::{ObjectCheck, PublishedPlaylist};
 use hls_relay_core::event::{StoreError, StoredSegment};
 use hls_relay_core::ids::{ContentHash, ObjectName};
 use sha2::{Digest, Sha256};
@@ -98,7 +98,10 @@ async fn contract(store: Store) {
         "other bytes than asked for stay"
     );
 
-    store.publish("#EXTM3U\n".into()).await.unwrap();
+    store
+        .publish(vec![PublishedPlaylist::entry("#EXTM3U\n")])
+        .await
+        .unwrap();
     store.withdraw().await.unwrap();
     store.withdraw().await.unwrap();
 
@@ -150,8 +153,14 @@ async fn a_directory_is_plain_files_that_others_may_read() {
     let root = tempfile::tempdir().unwrap();
     let store = Store::directory(root.path(), "news").unwrap();
     put(&store, "0a0b0c0d-1.ts", &[b"media"]).await;
-    store.publish("#EXTM3U\n#one\n".into()).await.unwrap();
-    store.publish("#EXTM3U\n".into()).await.unwrap();
+    store
+        .publish(vec![PublishedPlaylist::entry("#EXTM3U\n#one\n")])
+        .await
+        .unwrap();
+    store
+        .publish(vec![PublishedPlaylist::entry("#EXTM3U\n")])
+        .await
+        .unwrap();
     let folder = root.path().join("news");
     assert_eq!(files(&folder), ["0a0b0c0d-1.ts", "index.m3u8"]);
     assert_eq!(fs::read(folder.join("0a0b0c0d-1.ts")).unwrap(), b"media");
@@ -222,7 +231,10 @@ async fn s_01_the_playlist_file_is_replaced_in_one_step() {
     let root = tempfile::tempdir().unwrap();
     let store = Store::directory(root.path(), "news").unwrap();
     let text = |number: usize| format!("#EXTM3U\n{}#END\n", "#x\n".repeat(number % 50 * 1_000));
-    store.publish(text(0).into()).await.unwrap();
+    store
+        .publish(vec![PublishedPlaylist::entry(text(0))])
+        .await
+        .unwrap();
     let path = root.path().join("news/index.m3u8");
     let reader = tokio::task::spawn_blocking(move || {
         let mut lengths = BTreeSet::new();
@@ -235,7 +247,10 @@ async fn s_01_the_playlist_file_is_replaced_in_one_step() {
     let mut number = 0;
     while !reader.is_finished() {
         number += 1;
-        store.publish(text(number).into()).await.unwrap();
+        store
+            .publish(vec![PublishedPlaylist::entry(text(number))])
+            .await
+            .unwrap();
     }
     reader.await.unwrap();
 }

@@ -7,6 +7,7 @@
 use hls_relay::checkpoint_file::CheckpointFile;
 use hls_relay::store::Store;
 use hls_relay_core::checkpoint::{CHECKPOINT_FORMAT, Checkpoint};
+use hls_relay_core::command::PublishedPlaylist;
 use hls_relay_core::event::StoreError;
 use hls_relay_core::ids::ObjectName;
 use hls_relay_core::time::{Span, WallTime};
@@ -64,8 +65,14 @@ async fn fills_the_folder() {
     assert!(store.get("a-1.ts").is_none());
 
     let text = format!("#EXTM3U\n{}", "#x\n".repeat(100_000));
-    store.publish("#EXTM3U\n".into()).await.unwrap();
-    assert_eq!(store.publish(text.into()).await, Err(StoreError::Full));
+    store
+        .publish(vec![PublishedPlaylist::entry("#EXTM3U\n")])
+        .await
+        .unwrap();
+    assert_eq!(
+        store.publish(vec![PublishedPlaylist::entry(text)]).await,
+        Err(StoreError::Full)
+    );
     let playlist = std::fs::read_to_string(folder.join("news/index.m3u8")).unwrap();
     assert_eq!(playlist, "#EXTM3U\n", "the last good one stays");
     let left = std::fs::read_dir(folder.join("news")).unwrap().count();

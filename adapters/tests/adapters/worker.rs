@@ -8,7 +8,9 @@ use hls_relay::fetch::Fetcher;
 use hls_relay::output::{Output, Shown};
 use hls_relay::store::Store;
 use hls_relay::worker::{Channel, Worker};
-use hls_relay_core::command::{Command, DownloadSegment, LoadPlaylist, Publish};
+use hls_relay_core::command::{
+    Command, Content, Download, LoadPlaylist, Publish, PublishedPlaylist,
+};
 use hls_relay_core::event::{Event, FetchError};
 use hls_relay_core::ids::{Epoch, Generation, ObjectName, RequestId};
 use hls_relay_core::notice::Notice;
@@ -41,12 +43,13 @@ fn load(server: &RawServer, request: u64) -> Command {
 }
 
 fn download(server: &RawServer, request: u64, object: &str) -> Command {
-    Command::DownloadSegment(DownloadSegment {
+    Command::Download(Download {
         request: RequestId(request),
         generation: GENERATION,
         epoch: EPOCH,
         source: 0,
         url: server.url("/1.ts").into(),
+        content: Content::Segment,
         byte_range: None,
         object: ObjectName(object.into()),
         limits: LIMITS,
@@ -58,7 +61,7 @@ fn publish(request: u64, text: &str) -> Command {
         request: RequestId(request),
         generation: GENERATION,
         epoch: EPOCH,
-        playlist: text.into(),
+        playlists: vec![PublishedPlaylist::entry(text)],
         max_age: Span::from_secs(1),
         segment_max_age: Span::from_secs(60),
         checkpoint: Arc::new(checkpoint(request)),
@@ -122,7 +125,7 @@ async fn every_command_that_starts_work_gets_one_completion() {
     for _ in 0..7 {
         let (request, succeeded) = match worker.next_completion().await {
             Event::PlaylistLoaded { request, outcome } => (request, outcome.is_ok()),
-            Event::SegmentDownloaded { request, outcome } => (request, outcome.is_ok()),
+            Event::Downloaded { request, outcome } => (request, outcome.is_ok()),
             Event::ObjectsChecked { request, outcome } => (request, outcome.is_ok()),
             Event::Published { request, outcome }
             | Event::Deleted { request, outcome }
@@ -165,13 +168,13 @@ async fn a_cancelled_request_ends_at_once_and_says_so_once() {
         worker.next_completion().await,
         worker.next_completion().await,
     ];
-    completed.sort_by_key(|event| matches!(event, Event::SegmentDownloaded { .. }));
+    completed.sort_by_key(|event| matches!(event, Event::Downloaded { .. }));
     let expected = [
         Event::PlaylistLoaded {
             request: RequestId(1),
             outcome: Err(FetchError::Cancelled),
         },
-        Event::SegmentDownloaded {
+        Event::Downloaded {
             request: RequestId(2),
             outcome: Err(FetchError::Cancelled),
         },

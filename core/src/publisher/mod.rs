@@ -11,7 +11,7 @@ mod retention;
 use crate::checkpoint::{
     CHECKPOINT_FORMAT, Checkpoint, Identity, LeavingObject, SavedEntry, SavedObject, SavedPosition,
 };
-use crate::command::{Command, Publish};
+use crate::command::{Command, Publish, PublishedPlaylist};
 use crate::config::{self, HolePolicy};
 use crate::event::StoreError;
 use crate::ids::{Generation, ObjectName, RequestId};
@@ -466,7 +466,7 @@ impl Publisher {
                 .back()
                 .map_or(self.generation, |entry| entry.generation),
             epoch: stage.epoch,
-            playlist: text.into(),
+            playlists: vec![PublishedPlaylist::entry(text)],
             max_age: target_duration.half(),
             segment_max_age: duration,
             checkpoint: Arc::new(self.checkpoint(stage, position)),

@@ -187,7 +187,7 @@ impl Bench {
             request,
             outcome: Ok(LoadedPlaylist::NotModified),
         });
-        self.step(Event::SegmentDownloaded {
+        self.step(Event::Downloaded {
             request,
             outcome: Ok(stored),
         });
@@ -263,7 +263,7 @@ impl Bench {
                     Event::PlaylistLoaded { request, outcome },
                 ));
             }
-            Command::DownloadSegment(get) => {
+            Command::Download(get) => {
                 self.downloads
                     .push((now, get.url.to_string(), get.object.to_string()));
                 assert!(
@@ -299,14 +299,15 @@ impl Bench {
                 }
                 let request = get.request;
                 self.due
-                    .push_back((at, Event::SegmentDownloaded { request, outcome }));
+                    .push_back((at, Event::Downloaded { request, outcome }));
             }
             Command::Publish(publish) => {
                 let (request, outcome) = (publish.request, (self.publish)(now));
                 self.saved = Some(Checkpoint::clone(&publish.checkpoint));
                 if outcome.is_ok() {
-                    self.check_stored(&publish.playlist);
-                    self.checker.version(now, &publish.playlist);
+                    let text = publish.entry().unwrap();
+                    self.check_stored(text);
+                    self.checker.version(now, text);
                     self.published.push((now, publish));
                 } else {
                     self.checker.not_published();
@@ -380,7 +381,7 @@ impl Bench {
                         } if *own == request => {
                             (*at, *outcome) = (now, Err(cancelled.clone()));
                         }
-                        Event::SegmentDownloaded {
+                        Event::Downloaded {
                             request: own,
                             outcome,
                         } if *own == request => {
@@ -440,18 +441,12 @@ impl Bench {
     }
 
     pub(crate) fn media_of(&self, index: usize) -> MediaPlaylist {
-        media(&self.published[index].1.playlist)
+        media(self.published[index].1.entry().unwrap())
     }
 
     pub(crate) fn last(&self) -> MediaPlaylist {
-        media(
-            &self
-                .published
-                .last()
-                .expect("something is published")
-                .1
-                .playlist,
-        )
+        let (_, publish) = self.published.last().expect("something is published");
+        media(publish.entry().unwrap())
     }
 
     pub(crate) fn checkpoint(&self) -> Checkpoint {

@@ -29,7 +29,7 @@ impl WorkChecks {
     /// An event comes in.
     pub fn event(&mut self, now: Timestamp, event: &Event) -> Held {
         match event {
-            Event::SegmentDownloaded { request, .. } => {
+            Event::Downloaded { request, .. } => {
                 self.downloading.remove(request);
             }
             Event::Published { .. } => self.publishing = None,
@@ -74,7 +74,7 @@ impl WorkChecks {
     fn command(&mut self, command: &Command) -> Held {
         let request = match command {
             Command::LoadPlaylist(load) => load.request,
-            Command::DownloadSegment(download) => {
+            Command::Download(download) => {
                 self.downloading.insert(download.request);
                 // Those of a source being prepared come on top of those of the source in use.
                 if self.downloading.len() > 2 * MAX_DOWNLOADS {

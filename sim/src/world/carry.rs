@@ -44,7 +44,7 @@ impl World {
                         self.moment(Moment::Stalled)?;
                     }
                 }
-                Command::DownloadSegment(_)
+                Command::Download(_)
                 | Command::CheckObjects { .. }
                 | Command::Withdraw { .. }
                 | Command::SaveCheckpoint { .. }
@@ -58,7 +58,7 @@ impl World {
     fn carry(&mut self, command: &Command) -> Held {
         match command {
             Command::LoadPlaylist(load) => self.load(load),
-            Command::DownloadSegment(download) => {
+            Command::Download(download) => {
                 let limits = download.limits;
                 let fetch = self.new_fetch(&download.url, None, limits);
                 let Some(fetch) = fetch else {
@@ -320,7 +320,7 @@ impl World {
             let key = fetch.key.or_else(|| self.key_of(&fetch));
             self.ledger.downloaded(key, Some(&error));
         }
-        self.step(Event::SegmentDownloaded {
+        self.step(Event::Downloaded {
             request,
             outcome: Err(error),
         })

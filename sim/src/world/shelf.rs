@@ -56,12 +56,13 @@ impl World {
     ) -> Result<Arc<Version>, crate::checks::Violation> {
         self.versions += 1;
         let before = self.list.last().map(Arc::as_ref);
-        match published::parse(self.versions, self.now, &publish.playlist, before) {
+        let text = publish.entry().map_or_else(|| "".into(), Arc::clone);
+        match published::parse(self.versions, self.now, &text, before) {
             Ok(version) => Ok(Arc::new(version)),
             Err(why) => Err(crate::checks::Violation {
                 invariant: "S-01 every version is a good playlist".to_owned(),
                 expected: "a playlist without a fault".to_owned(),
-                got: format!("{why}\n{}", publish.playlist),
+                got: format!("{why}\n{text}"),
             }),
         }
     }
@@ -186,7 +187,7 @@ impl World {
         }
         let outcome = answer(fault).map(|()| segment).map_err(FetchError::Store);
         self.ledger.downloaded(Some(key), outcome.as_ref().err());
-        self.step(Event::SegmentDownloaded { request, outcome })
+        self.step(Event::Downloaded { request, outcome })
     }
 
     fn publish(
