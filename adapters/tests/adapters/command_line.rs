@@ -187,7 +187,7 @@ async fn a_second_signal_ends_the_relay_at_once() {
     .await;
     for (signal, code) in [("INT", 130), ("TERM", 143)] {
         let relay = Relay::start(&["relay", &source.url("/live.m3u8"), "--log-level", "debug"]);
-        relay.wait_for_log("download_segment");
+        relay.wait_for_log("kind=\"download\"");
         relay.signal(signal);
         relay.wait_for_log("once more to leave at once");
         let start = Instant::now();
