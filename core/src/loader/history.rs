@@ -33,6 +33,9 @@ pub(crate) struct History {
 /// Lists that lie below our position: a stale edge, until they have grown too far for one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Below {
+    /// Where the last of them began.
+    first: u64,
+    /// The highest number in any.
     last: u64,
     grown: Span,
 }
@@ -173,15 +176,17 @@ impl History {
     /// Counts how much lists that are behind have grown, above the number `from`: too much for a stale
     /// edge?
     fn has_grown(&mut self, list: &[Identity], from: u64, target_duration: Span) -> bool {
-        let last = list.last().map_or(0, |id| id.media_sequence);
-        let begun = Below {
-            last: last.max(from),
-            grown: Span::ZERO,
+        let (Some(first), Some(last)) = (list.first(), list.last()) else {
+            return false;
         };
-        // Far below an edge that lagged there is another run, which grows anew.
-        let far = |below: &Below| begun.last + list.len() as u64 <= below.last;
-        self.below.take_if(|below| far(below));
-        let below = self.below.get_or_insert(begun);
+        let (first, last) = (first.media_sequence, last.media_sequence);
+        // A list that lies below the one before is of yet another run, or edge: it grows for itself.
+        let before = self.below.filter(|before| last >= before.first);
+        let below = self.below.insert(Below {
+            first,
+            last: before.map_or(last.max(from), |it| it.last),
+            grown: before.map_or(Span::ZERO, |it| it.grown),
+        });
         if last > below.last {
             let grown = list.iter().filter(|id| id.media_sequence > below.last);
             below.grown += grown.map(|id| id.duration).sum();

@@ -136,6 +136,19 @@ fn names_used_again_far_below_a_lagging_edge_are_told_by_growth() {
 }
 
 #[test]
+fn growth_is_counted_from_where_it_begins() {
+    let mut history = History::default();
+    history.observe(&list(0..30, "a"), TARGET, Span::ZERO);
+    // An edge lags, and only then the source restarts.
+    for behind in [22..28, 0..1, 0..2] {
+        let verdict = history.observe(&list(behind, "a"), TARGET, Span::ZERO);
+        assert!(matches!(verdict, Verdict::Older { .. }), "{verdict:?}");
+    }
+    let verdict = history.observe(&list(0..3, "a"), TARGET, Span::ZERO);
+    assert_eq!(verdict, restarted(0, Break::RestartedGrowth));
+}
+
+#[test]
 fn names_used_again_with_dates_are_told_at_once() {
     let mut history = History::default();
     history.observe(&dated(0..30, 0), TARGET, Span::ZERO);
