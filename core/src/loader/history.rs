@@ -234,16 +234,9 @@ impl History {
         let restarted = |why| Verdict::Restarted { first_new, why };
         let segments = first_new - newest.media_sequence - 1;
         let total: Span = list.iter().map(|id| id.duration).sum();
-        let typical = total.scaled(1, list.len() as u64).max(Span::from_millis(1));
+        let typical = typical(list);
         let counted = typical * segments;
-        // How long segments were that nobody has seen is a guess; where none is missing there is nothing
-        // to guess.
-        let tolerance = match segments {
-            0 => SAME_MOMENT,
-            _ => counted.scaled(1, 8).max(target_duration.half()),
-        };
-        let gap = date_gap(newest, first);
-        let dated = gap.map(|gap| gap.filter(|gap| gap.abs_diff(counted) <= tolerance));
+        let dated = dated_distance(newest, first, typical, target_duration);
         // Where date-times tell of the time between the two, it does not matter for how long nobody looked.
         let explained = silence.as_micros() / typical.as_micros() + SLACK_SEGMENTS;
         if segments > explained && dated.flatten().is_none() {
@@ -275,13 +268,14 @@ impl History {
     fn below(&mut self, list: &[Identity], target_duration: Span) -> Verdict {
         let (first, last) = (list[0].media_sequence, list[list.len() - 1].media_sequence);
         let oldest = self.known.front().map_or(0, |id| id.media_sequence);
-        if last < oldest {
+        let precedes = self.precedes(list, target_duration);
+        if last < oldest && !precedes {
             return Verdict::Restarted {
                 first_new: first,
                 why: Break::RestartedLower,
             };
         }
-        if self.proves_older(list) {
+        if precedes || self.proves_older(list) {
             return self.older_than_known(last);
         }
         if self.has_grown(list, 0, target_duration) {
@@ -291,6 +285,16 @@ impl History {
             };
         }
         self.older_than_known(last)
+    }
+
+    /// Date-times tell that it lies as far before everything known as its numbers do.
+    fn precedes(&self, list: &[Identity], target_duration: Span) -> bool {
+        let (Some(last), Some(oldest)) = (list.last(), self.known.front()) else {
+            return false;
+        };
+        let before = last.media_sequence < oldest.media_sequence;
+        let distance = || dated_distance(last, oldest, typical(list), target_duration);
+        before && distance().flatten().is_some()
     }
 
     /// Date-times that agree tell that these are the very segments known, however far behind.
@@ -336,6 +340,34 @@ fn differ(known: &Identity, now: &Identity) -> Option<Break> {
         return None;
     };
     (before.abs_diff(after) >= SAME_MOMENT).then_some(Break::RestartedRedated)
+}
+
+/// The mean duration of what is listed.
+fn typical(list: &[Identity]) -> Span {
+    let total: Span = list.iter().map(|id| id.duration).sum();
+    total
+        .scaled(1, list.len().max(1) as u64)
+        .max(Span::from_millis(1))
+}
+
+/// The time between two segments by their date-times: `None` where one has none, `Some(None)` where the
+/// segments that are missing between them, `typical` long, cannot have filled it.
+fn dated_distance(
+    before: &Identity,
+    after: &Identity,
+    typical: Span,
+    target_duration: Span,
+) -> Option<Option<Span>> {
+    let segments = after.media_sequence - before.media_sequence - 1;
+    let counted = typical * segments;
+    // How long segments were that nobody has seen is a guess; where none is missing there is nothing to
+    // guess.
+    let tolerance = match segments {
+        0 => SAME_MOMENT,
+        _ => counted.scaled(1, 8).max(target_duration.half()),
+    };
+    let gap = date_gap(before, after)?;
+    Some(gap.filter(|gap| gap.abs_diff(counted) <= tolerance))
 }
 
 /// The time between the end of one segment and the start of another by their date-times: `None`

@@ -93,6 +93,18 @@ fn c_19_lower_numbers_with_unknown_names_are_a_restart() {
 }
 
 #[test]
+fn lower_numbers_with_date_times_that_lead_to_the_known_ones_are_a_stale_edge() {
+    let mut history = History::default();
+    history.observe(&dated(13..17, 0), TARGET, Span::ZERO);
+    for first in 5..9 {
+        let verdict = history.observe(&dated(first..first + 4, 0), TARGET, Span::ZERO);
+        assert!(matches!(verdict, Verdict::Older { .. }), "{verdict:?}");
+    }
+    let verdict = history.observe(&dated(9..13, 40), TARGET, Span::ZERO);
+    assert_eq!(verdict, restarted(9, Break::RestartedLower));
+}
+
+#[test]
 fn lower_numbers_with_known_names_are_a_stale_edge() {
     let mut history = History::default();
     history.observe(&list(10..16, "a"), TARGET, Span::ZERO);
