@@ -108,7 +108,12 @@ impl WorkChecks {
             | Command::Delete { request, .. }
             | Command::Withdraw { request, .. }
             | Command::SaveCheckpoint { request, .. } => *request,
-            Command::Cancel { .. } | Command::Notify(_) => return Ok(()),
+            // What is cancelled may still be on its way into the store; nobody waits for it.
+            Command::Cancel { request } => {
+                self.downloading.remove(request);
+                return Ok(());
+            }
+            Command::Notify(_) => return Ok(()),
         };
         if self.newest.is_some_and(|newest| request <= newest) {
             return broken(
