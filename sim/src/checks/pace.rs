@@ -29,7 +29,8 @@ struct Asked {
     /// By how much requests have come later than they might since there was something new.
     delayed: Span,
     target_duration: Option<Span>,
-    last_good: Option<u64>,
+    /// What the last list that may be used has listed.
+    listed: Vec<u64>,
 }
 
 impl PaceChecks {
@@ -46,7 +47,7 @@ impl PaceChecks {
                 from: Timestamp::default(),
                 delayed: Span::ZERO,
                 target_duration: None,
-                last_good: None,
+                listed: Vec::new(),
             });
         if asked.in_flight {
             return broken(
@@ -127,14 +128,14 @@ impl PaceChecks {
 
 impl Asked {
     fn body(&mut self, text: &Text, policy: ReloadPolicy, failed: Span) -> Span {
-        let changed = self.last_good != Some(text.segments);
+        let changed = text.segments.iter().any(|it| !self.listed.contains(it));
         if text.doubtful {
             return failed;
         }
         if changed {
             self.delayed = Span::ZERO;
         }
-        self.last_good = Some(text.segments);
+        self.listed.clone_from(&text.segments);
         self.target_duration = Some(text.target_duration);
         if text.ended {
             // A slow look for a new run, at the pace of failures.
@@ -170,8 +171,9 @@ struct Text {
     target_duration: Span,
     last_segment: Span,
     ended: bool,
-    /// What it lists, by the names of files: a token or a host that changes is no change.
-    segments: u64,
+    /// What it lists, by the names of files: a token or a host that changes is no change, and nor is
+    /// what has left.
+    segments: Vec<u64>,
     /// The core may refuse it; then only the pace of failures is owed.
     doubtful: bool,
 }
@@ -185,12 +187,12 @@ impl Text {
         }
         let (mut targets, mut sequences, mut version) = (Vec::new(), Vec::new(), None);
         let (mut last, mut longest) = (None, Span::ZERO);
-        let mut segments = Digest::default();
+        let mut segments = Vec::new();
         for line in text.lines() {
             let value = |tag: &str| line.strip_prefix(tag);
             if !line.starts_with('#') {
                 let path = line.split(['?', ';']).next().unwrap_or(line);
-                segments.add(path.rsplit('/').next().unwrap_or(path));
+                segments.push(Digest::of(path.rsplit('/').next().unwrap_or(path)));
             } else if let Some(rest) = value("#EXTINF:") {
                 let duration = seconds(rest.split(',').next()?)?;
                 longest = longest.max(duration);
@@ -207,7 +209,7 @@ impl Text {
             target_duration: believed(Span::from_secs(targets.first()?.parse().ok()?), longest),
             last_segment: last?,
             ended: text.contains("#EXT-X-ENDLIST"),
-            segments: segments.value(),
+            segments,
             doubtful: differ(&targets) || differ(&sequences) || version.is_some_and(|it| it > 13),
         })
     }
