@@ -275,8 +275,8 @@ impl FaultKind {
                 Some(2)
             }
             Self::Segment(fault) if fault.which() != Which::All => None,
-            Self::Segment(SegmentFault::Late { .. }) => None,
-            Self::Segment(SegmentFault::Drip { .. }) => Some(2),
+            // What has begun to drip goes on so.
+            Self::Segment(SegmentFault::Late { .. } | SegmentFault::Drip { .. }) => None,
             Self::Segment(
                 SegmentFault::Status { .. }
                 | SegmentFault::Missing { .. }
