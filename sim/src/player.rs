@@ -6,10 +6,13 @@
 
 use crate::published::{Listed, Version};
 use hls_relay_core::time::{Span, Timestamp};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// As much as hls.js loads ahead.
 const MAX_BUFFER: Span = Span::from_secs(30);
+/// So many leads are remembered: those of some minutes.
+const LEADS: usize = 64;
 /// A playlist that does not come is asked for again after this.
 const RETRY: Span = Span::from_secs(1);
 /// From a request to its answer.
@@ -24,6 +27,8 @@ pub struct Player {
     next: Option<u64>,
     /// Until when what is buffered lasts, while it plays.
     plays_until: Timestamp,
+    /// How much was buffered whenever everything listed had been loaded.
+    leads: VecDeque<(Timestamp, Span)>,
     /// What the viewer suffered.
     pub suffered: Suffered,
 }
@@ -79,6 +84,7 @@ impl Default for Player {
             known: None,
             next: None,
             plays_until: Timestamp::default(),
+            leads: VecDeque::new(),
             suffered: Suffered::default(),
         }
     }
@@ -101,6 +107,15 @@ impl Player {
     /// What is buffered ahead of the picture.
     pub fn buffered(&self, now: Timestamp) -> Span {
         self.plays_until.since(now)
+    }
+
+    /// The most that was buffered between two moments whenever everything listed had been loaded.
+    pub fn lead(&self, from: Timestamp, until: Timestamp) -> Span {
+        let between = self
+            .leads
+            .iter()
+            .filter(|(at, _)| from <= *at && *at <= until);
+        between.map(|(_, lead)| *lead).max().unwrap_or_default()
     }
 
     /// Whether a picture was ever seen in this session.
@@ -129,6 +144,7 @@ impl Player {
 
     fn start_again(&mut self) {
         (self.next, self.plays_until) = (None, Timestamp::default());
+        self.leads.clear();
     }
 
     fn find_position(&mut self, version: &Version) {
@@ -189,6 +205,10 @@ impl Player {
             return (now + ROUND_TRIP, stall);
         }
         self.phase = Phase::Reload;
+        self.leads.push_back((now, self.buffered(now)));
+        if self.leads.len() > LEADS {
+            self.leads.pop_front();
+        }
         let wait = self
             .known
             .as_ref()

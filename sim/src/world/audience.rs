@@ -62,18 +62,24 @@ impl World {
     /// is just the time in which segments are promised to be relayed again: a viewer who has that much
     /// ahead when it begins, and the outage itself, sees nothing of it.
     fn stalled(&self, number: usize, stall: Stall) -> Held {
-        let settling = self.settling();
-        let only = self.fate.only_trouble(stall.since, settling);
-        let outage = only.and_then(|it| Some(it.until + self.target() * it.recovery?));
-        let calm = match (outage, self.fate.quiet_since(stall.since)) {
+        let (since, settling) = (stall.since, self.settling());
+        let only = self.fate.only_trouble(since, settling);
+        let outage = only.and_then(|it| Some((it.from, it.until + self.target() * it.recovery?)));
+        let calm = match (outage, self.fate.quiet_since(since)) {
             // It looks at the list once in half a target duration.
-            (Some(relayed), _) => stall.since > relayed + self.target().half() + SLACK,
-            (None, quiet) => quiet.is_some_and(|quiet| stall.since.since(quiet) >= settling),
+            (Some((began, relayed)), _) => {
+                (since > relayed + self.target().half() + SLACK).then_some(began)
+            }
+            (None, quiet) => quiet.map(|it| it + settling).filter(|calm| *calm <= since),
         };
-        // A player that has stood still before goes on with less ahead than it began with, as hls.js
-        // does: from then on an irregular source alone can stop it.
-        let thin = self.players[number].suffered.stalls > 1;
-        if !calm || thin || self.wish.desired == Desired::Stop {
+        let Some(calm) = calm.filter(|_| self.wish.desired == Desired::Run) else {
+            return Ok(());
+        };
+        // Whatever took from what it had ahead before, a stall or a source that made nothing for a while:
+        // it goes on with less, as hls.js does, and then an irregular source alone can stop it.
+        let from = Timestamp::default() + calm.since(Timestamp::default() + settling);
+        let lead = self.players[number].lead(from, since);
+        if lead < self.target().scaled(5, 2) {
             return Ok(());
         }
         broken(
