@@ -420,15 +420,15 @@ impl Ledger {
 
     /// Whether no client can know that `next` is of another run of the encoder than `last`.
     fn is_untold(&self, now: Timestamp, last: MediaKey, next: MediaKey, origin: &Origin) -> bool {
-        if last.origin != next.origin || next.run <= last.run {
+        if last.origin != next.origin || last.run == next.run {
             return false;
         }
         // An old list was shown on, and under its names there are the files of another run by now.
-        let by_name = MediaKey {
-            run: last.run,
-            ..next
+        let by_name = |it: MediaKey, run| {
+            let named = MediaKey { run, ..it };
+            !self.offers.contains_key(&it) && self.offers.contains_key(&named)
         };
-        if !self.offers.contains_key(&next) && self.offers.contains_key(&by_name) {
+        if by_name(next, last.run) || by_name(last, next.run) {
             return true;
         }
         let told = |run| {
@@ -442,17 +442,22 @@ impl Ledger {
                 .map(|(key, it)| (key.number, *it))
                 .collect::<Vec<Told>>()
         };
-        let before = told(last.run);
-        let newest = before.last().filter(|(number, _)| *number >= last.number);
+        let (older, newer) = if last.run < next.run {
+            (last, next)
+        } else {
+            (next, last)
+        };
+        let before = told(older.run);
+        let newest = before.last().filter(|(number, _)| *number >= older.number);
         let position = Position {
             newest: MediaKey {
-                number: newest.map_or(last.number, |(number, _)| *number),
-                ..last
+                number: newest.map_or(older.number, |(number, _)| *number),
+                ..older
             },
             at: newest.map_or(self.last_at, |(_, it)| it.first),
             told: &before,
         };
-        untold::is_untold(origin, now, &position, next.run, &told(next.run))
+        untold::is_untold(origin, now, &position, newer.run, &told(newer.run))
     }
 
     /// Nothing is missing: nothing may be said either, but what the source itself says.

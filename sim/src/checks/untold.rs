@@ -38,12 +38,10 @@ pub(super) fn is_untold(
 ) -> bool {
     let newest = before.newest.number;
     let reaches = lists.iter().filter(|(number, _)| *number >= newest);
-    let Some((_, decisive)) = reaches.min_by_key(|(_, it)| it.first) else {
-        // Always below our position: told by its growth there.
-        return false;
-    };
+    let decisive = reaches.min_by_key(|(_, it)| it.first).map(|(_, it)| it);
+    let until = decisive.map_or(now, |it| it.first);
     let offered = origin.segments_offered(now.since(Timestamp::default()));
-    let seen = lists.iter().filter(|(_, it)| it.first <= decisive.first);
+    let seen = lists.iter().filter(|(_, it)| it.first <= until);
     let seen: Vec<(&Told, &Offered)> = seen
         .filter_map(|told| Some((told, find(&offered, run, told.0)?)))
         .collect();
@@ -51,19 +49,20 @@ pub(super) fn is_untold(
         let known = find(&offered, before.newest.run, told.0);
         known.is_some_and(|known| told.0 <= newest && differ(origin, known, now))
     });
-    let listed: Vec<&Offered> = seen
-        .iter()
-        .filter(|((_, it), _)| it.last >= decisive.first)
-        .map(|(_, segment)| *segment)
-        .collect();
-    !contradicted
-        && !began_below(&offered, before, &seen)
-        && !grew_below(decisive, &seen)
-        && listed.first().is_some_and(|first| {
-            first.media.number <= newest
-                || find(&offered, before.newest.run, newest)
-                    .is_some_and(|known| joins(origin, before, known, decisive, &listed))
-        })
+    if contradicted || began_below(&offered, before, &seen) || grew_below(decisive, &seen) {
+        return false;
+    }
+    let Some(decisive) = decisive else {
+        // Below our position, and nothing has told it yet.
+        return true;
+    };
+    let listed = seen.iter().filter(|((_, it), _)| it.last >= decisive.first);
+    let listed: Vec<&Offered> = listed.map(|(_, segment)| *segment).collect();
+    listed.first().is_some_and(|first| {
+        first.media.number <= newest
+            || find(&offered, before.newest.run, newest)
+                .is_some_and(|known| joins(origin, before, known, decisive, &listed))
+    })
 }
 
 /// Its first list lies below everything remembered of the run before.
@@ -83,14 +82,16 @@ fn began_below(offered: &[Offered], before: &Position<'_>, seen: &[(&Told, &Offe
         .is_some_and(|last| last < oldest.max(remembered))
 }
 
-/// It was seen to grow below our position for longer than an edge may be behind.
-fn grew_below(decisive: &OfferState, seen: &[(&Told, &Offered)]) -> bool {
+/// It was seen to grow below our position, until its first list that reaches it, for longer than an edge
+/// may be behind.
+fn grew_below(decisive: Option<&OfferState>, seen: &[(&Told, &Offered)]) -> bool {
     let earliest = seen.iter().map(|((_, it), _)| it.first).min();
-    let grown = seen
-        .iter()
-        .filter(|((_, it), _)| Some(it.first) > earliest && it.first < decisive.first);
+    let grown = seen.iter().filter(|((_, it), _)| {
+        Some(it.first) > earliest && decisive.is_none_or(|decisive| it.first < decisive.first)
+    });
     let grown: Span = grown.map(|(_, segment)| segment.media.duration).sum();
-    grown >= stale_after(decisive.target_duration)
+    let target_duration = seen.last().map(|((_, it), _)| it.target_duration);
+    target_duration.is_some_and(|it| grown >= stale_after(it))
 }
 
 /// Two segments of one number that a client can tell apart.
