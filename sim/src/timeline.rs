@@ -23,6 +23,8 @@ use tally::Tally;
 
 /// Downloads under way at once are drawn below each other, so many at the most.
 const MOST_BESIDE: usize = 4;
+/// So many sources have rows of their own; whatever comes after shares those of the last.
+const MOST_SOURCES: usize = 16;
 
 /// Collects what a replay comes past.
 #[derive(Clone, Debug, Default)]
@@ -311,6 +313,9 @@ impl Timeline {
     fn source(&mut self, url: &Arc<str>) -> usize {
         let known = self.sources.iter().position(|it| it.url == *url);
         known.unwrap_or_else(|| {
+            if self.sources.len() == MOST_SOURCES {
+                return MOST_SOURCES - 1;
+            }
             self.sources.push(Source {
                 url: url.clone(),
                 body: None,

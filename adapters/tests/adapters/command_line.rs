@@ -30,6 +30,8 @@ fn help_teaches() {
     for word in [
         "relay",
         "demo",
+        "replay",
+        "journal",
         "Examples:",
         "hls-relay demo",
         "--backup",
@@ -46,6 +48,8 @@ fn help_teaches() {
     let rest = [
         "--hole",
         "--strict-reload",
+        "--journal",
+        "--journal-size",
         "--log-format",
         "[default: 127.0.0.1:8080]",
         "130",

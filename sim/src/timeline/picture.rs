@@ -229,12 +229,19 @@ fn axis(svg: &mut String, life: &Timeline, layout: &Layout) {
     ];
     let seconds = (life.length().as_millis() / 1_000).max(1);
     let fits = |every: &&i64| every.unsigned_abs() * WIDE / seconds >= TICK;
-    let every = SECONDS.iter().find(fits).copied().unwrap_or(31_536_000);
-    let micros = every * 1_000_000;
-    let mut at = life.first.as_micros().div_euclid(micros) * micros;
-    while at <= life.last.as_micros() {
+    // Only a clock that is wrong by years makes a picture so long.
+    let longest = || i64::try_from(seconds / (WIDE / TICK)).unwrap_or(i64::MAX);
+    let every = SECONDS.iter().find(fits).copied().unwrap_or_else(longest);
+    let micros = every.saturating_mul(1_000_000);
+    let mut next = Some(
+        life.first
+            .as_micros()
+            .div_euclid(micros)
+            .saturating_mul(micros),
+    );
+    while let Some(at) = next.filter(|at| *at <= life.last.as_micros()) {
         let moment = WallTime::from_micros(at);
-        at += micros;
+        next = at.checked_add(micros);
         if moment < life.first {
             continue;
         }
@@ -379,10 +386,11 @@ fn mark(svg: &mut String, drawn: &Drawn<'_>, layout: &Layout) {
 /// What was wished for, beside its mark where there is room.
 fn wishes(svg: &mut String, drawn: &[Drawn<'_>], layout: &Layout) {
     let y = layout.top_of(Row::Control) + 12;
-    let control: Vec<_> = drawn
+    let mut control: Vec<_> = drawn
         .iter()
         .filter(|it| it.mark.row == Row::Control)
         .collect();
+    control.sort_by_key(|it| it.x);
     for (index, it) in control.iter().enumerate() {
         let words = it.mark.words.split(':').next().unwrap_or_default();
         let end = control

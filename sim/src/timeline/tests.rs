@@ -50,3 +50,37 @@ fn the_same_journal_draws_the_same_picture() {
 fn nothing_is_a_picture_too() {
     assert!(Timeline::default().svg().starts_with("<svg"));
 }
+
+/// Somebody else's journal may say anything about the time.
+#[test]
+fn clocks_that_are_wrong_by_ages_draw_a_bounded_picture() {
+    for (first, last) in [
+        (0, i64::MAX),
+        (i64::MIN, i64::MAX),
+        (i64::MAX, i64::MIN),
+        (-5, 3),
+    ] {
+        let mut timeline = Timeline::default();
+        for wall in [first, last] {
+            let now = Now {
+                monotonic: Timestamp::from_micros(wall.unsigned_abs()),
+                wall: WallTime::from_micros(wall),
+            };
+            timeline.step(
+                &Record {
+                    seq: 0,
+                    now,
+                    event: Event::ShutDown,
+                    digest: None,
+                },
+                &[],
+            );
+        }
+        let svg = timeline.svg();
+        assert!(
+            svg.len() < 100_000,
+            "{first} to {last}: {} bytes",
+            svg.len()
+        );
+    }
+}
