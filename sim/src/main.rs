@@ -73,7 +73,7 @@ enum What {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
-    /// Run scenarios; UPDATE_SCENARIOS=1 rewrites what they expect.
+    /// Run scenarios; UPDATE_SCENARIOS=1 rewrites their stories.
     Scenario {
         /// The scripts.
         #[arg(required = true)]
@@ -302,10 +302,11 @@ fn scenarios(files: &[PathBuf]) -> Result<(), String> {
         let text = read(file)?;
         match scenario::run(&text) {
             Err(why) => failures.push_str(&format!("{}: {why}\n", file.display())),
-            Ok(told) if told == text => println!("{}: as expected", file.display()),
-            Ok(told) if rewrite => write(file, &told)?,
+            Ok(told) if told.text == text => println!("{}: as expected", file.display()),
+            Ok(told) if rewrite => write(file, &told.text)?,
             Ok(told) => {
                 let differs = told
+                    .text
                     .lines()
                     .zip(text.lines())
                     .find(|(got, wanted)| got != wanted);

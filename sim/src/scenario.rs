@@ -11,7 +11,7 @@
 //! One thing a line, before the line of dashes; after it the story: what the operator was told, and
 //! every version that viewers saw. In a version each segment is called by what it is: the letter of
 //! its origin, a mark for each restart of that origin, its number there. `~` is a gap, `/` a
-//! discontinuity. The last version stands there in full.
+//! discontinuity. The last version in full is a snapshot beside the test that runs the scripts.
 
 use crate::origin::{
     ConnectionFault, EncoderFault, Fault, FaultKind, Names, Naming, OriginSpec, PlaylistFault,
@@ -31,8 +31,16 @@ const DASHES: &str = "----";
 /// After the story the world goes on healed for so long, so that getting well is checked too.
 const AFTERWARDS: Span = Span::from_secs(100);
 
-/// Runs a scenario; gives its text with the story as it is.
-pub fn run(text: &str) -> Result<String, String> {
+/// What came of a scenario.
+pub struct Told {
+    /// Its text, with the story as it is.
+    pub text: String,
+    /// The last version of its time, in full.
+    pub playlist: String,
+}
+
+/// Runs a scenario.
+pub fn run(text: &str) -> Result<Told, String> {
     let script = text
         .split(&format!("{DASHES}\n"))
         .next()
@@ -47,12 +55,13 @@ pub fn run(text: &str) -> Result<String, String> {
         let at = failure.at.as_millis();
         return Err(format!("at {at} ms: {}", failure.violation));
     }
-    let mut told = format!("{script}{DASHES}\n");
+    let mut text = format!("{script}{DASHES}\n");
     for line in outcome.story {
-        told.push_str(&line);
-        told.push('\n');
+        text.push_str(&line);
+        text.push('\n');
     }
-    Ok(told)
+    let playlist = outcome.playlist;
+    Ok(Told { text, playlist })
 }
 
 /// Reads a script.

@@ -65,6 +65,8 @@ pub struct Outcome {
     pub journal: String,
     /// What operator and viewers saw, where it was asked for.
     pub story: Vec<String>,
+    /// The version that viewers saw when the faults were over, where the story was asked for.
+    pub playlist: String,
     /// What viewers suffered.
     pub suffered: Vec<crate::player::Suffered>,
     /// Segments offered and published.
@@ -152,6 +154,7 @@ pub struct World {
     trace: Vec<String>,
     journal: String,
     story: Vec<String>,
+    playlist: String,
     over: bool,
 }
 
@@ -199,6 +202,7 @@ impl World {
             trace: Vec::new(),
             journal: String::new(),
             story: Vec::new(),
+            playlist: String::new(),
             over: false,
             plan,
             options,
@@ -221,6 +225,7 @@ impl World {
             trace: self.trace,
             journal: self.journal,
             story: self.story,
+            playlist: self.playlist,
             suffered: self.players.iter().map(|player| player.suffered).collect(),
             totals: self.ledger.totals,
         }

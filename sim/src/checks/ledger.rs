@@ -300,15 +300,17 @@ impl Ledger {
     }
 
     /// A version as it stands, but for the names of objects, which no story is about.
-    pub fn in_full(&self, version: &Version) -> Vec<String> {
+    pub fn in_full(&self, version: &Version) -> String {
         let mut segments = version.segments.iter();
-        let line = |line: &str| match line.starts_with('#') {
-            true => line.to_owned(),
-            false => segments
-                .next()
-                .map_or_else(String::new, |it| self.called(it)),
-        };
-        version.text.lines().map(line).collect()
+        let mut text = String::new();
+        for line in version.text.lines() {
+            match line.starts_with('#') {
+                true => text.push_str(line),
+                false => text.extend(segments.next().map(|it| self.called(it))),
+            }
+            text.push('\n');
+        }
+        text
     }
 
     /// What a listed segment is: the letter of its origin, a mark for each restart, its number.

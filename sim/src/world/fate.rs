@@ -324,8 +324,8 @@ impl World {
 
     /// The faults are over: from here on the channel must get well.
     pub(super) fn heal(&mut self) -> Held {
-        if let Some(version) = self.store.playlist.clone().filter(|_| self.options.story) {
-            self.story.extend(self.ledger.in_full(&version));
+        if let Some(version) = self.store.playlist.as_ref().filter(|_| self.options.story) {
+            self.playlist = self.ledger.in_full(version);
         }
         self.fate
             .controls
