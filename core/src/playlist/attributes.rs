@@ -1,6 +1,8 @@
 //! Attribute lists (RFC 8216 4.2): read strictly where it matters, kept in order, written as read.
 
 use super::error::AttributeFault;
+use super::flaw::{FlawKind, Flaws};
+use super::line::Line;
 use crate::limits;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -159,6 +161,44 @@ impl From<AttributeList> for Arc<str> {
     fn from(list: AttributeList) -> Self {
         list.text
     }
+}
+
+/// The attributes of a tag that must be understood. Those named in `quoted` get the quotes that
+/// RFC 8216 4.2 asks for, those in `plain` lose the ones that they should not have.
+pub(super) fn read_typed(
+    line: &Line<'_>,
+    quoted: &[&str],
+    plain: &[&str],
+    flaws: &mut Flaws,
+) -> Result<AttributeList, AttributeFault> {
+    let text = line.raw_value();
+    let (attributes, forgiven) = scan(text)?;
+    for (met, kind) in [
+        (forgiven.loose, FlawKind::LooseAttributes),
+        (forgiven.repeated, FlawKind::RepeatedAttribute),
+        (forgiven.odd_name, FlawKind::OddAttributeName),
+    ] {
+        if met {
+            flaws.note(kind, line);
+        }
+    }
+    let mut list = AttributeList::build(text, &attributes, forgiven);
+    for Attribute { name, value } in attributes {
+        let is_quoted = value.starts_with('"');
+        if is_quoted && plain.contains(&name) {
+            let inner = unquoted(value);
+            if inner.is_empty() || inner.contains([',', ' ', '\t']) {
+                return Err(AttributeFault::BadValue(name.to_owned()));
+            }
+            list = list.with_plain(name, inner);
+        } else if !is_quoted && quoted.contains(&name) {
+            list = list.with_quoted(name, value);
+        } else {
+            continue;
+        }
+        flaws.note(FlawKind::QuotesAmiss, line);
+    }
+    Ok(list)
 }
 
 /// The attributes of a text, and what had to be forgiven to read it.

@@ -74,8 +74,8 @@ pub enum FlawKind {
     MapRangeWithoutOffset,
     /// `EXT-X-PROGRAM-DATE-TIME` is no date; the line is kept and means nothing.
     UnreadableDateTime,
-    /// An `EXT-X-STREAM-INF` or `EXT-X-MEDIA` cannot be used; it and its URI line mean nothing
-    /// (rule C-06).
+    /// The tag of a variant, a rendition or the session cannot be used; it and its URI line mean
+    /// nothing (rule C-06).
     UnusableVariant,
     /// A URI line of a multivariant playlist has no `EXT-X-STREAM-INF`.
     StrayUri,
@@ -122,7 +122,9 @@ impl fmt::Display for FlawKind {
             Self::UnusedTag => "the tag was replaced before it applied to anything, dropped",
             Self::MapRangeWithoutOffset => "the byte range of the MAP has no offset, taken as 0",
             Self::UnreadableDateTime => "the date-time cannot be read, kept as it came",
-            Self::UnusableVariant => "the variant or rendition cannot be used, ignored",
+            Self::UnusableVariant => {
+                "the variant, rendition or session tag cannot be used, ignored"
+            }
             Self::StrayUri => "the URI has no EXT-X-STREAM-INF, ignored",
         })
     }

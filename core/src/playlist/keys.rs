@@ -1,6 +1,6 @@
 //! `EXT-X-KEY` and `EXT-X-MAP`: what they hold and what they apply to (RFC 8216 4.3.2.4, 4.3.2.5).
 
-use super::attributes::{Attribute, AttributeList, scan, unquoted};
+use super::attributes::{AttributeList, read_typed};
 use super::error::{AttributeFault, Place, PlaylistError};
 use super::flaw::{FlawKind, Flaws};
 use super::line::{Line, trim};
@@ -197,37 +197,10 @@ pub(super) fn read_byte_range(
 
 /// The attributes of a KEY or MAP line, with the quotes that RFC 8216 4.2 asks for.
 fn read_attributes(line: &Line<'_>, flaws: &mut Flaws) -> Result<AttributeList, PlaylistError> {
-    let text = line.raw_value();
-    let (attributes, forgiven) = scan(text).map_err(|fault| PlaylistError::BadAttributes {
+    read_typed(line, &QUOTED, &PLAIN, flaws).map_err(|fault| PlaylistError::BadAttributes {
         at: Place::of(line),
         fault,
-    })?;
-    for (met, kind) in [
-        (forgiven.loose, FlawKind::LooseAttributes),
-        (forgiven.repeated, FlawKind::RepeatedAttribute),
-        (forgiven.odd_name, FlawKind::OddAttributeName),
-    ] {
-        if met {
-            flaws.note(kind, line);
-        }
-    }
-    let mut list = AttributeList::build(text, &attributes, forgiven);
-    for Attribute { name, value } in attributes {
-        let is_quoted = value.starts_with('"');
-        if PLAIN.contains(&name) && is_quoted {
-            let inner = unquoted(value);
-            if inner.is_empty() || inner.contains([',', ' ', '\t']) {
-                return Err(bad_value(line, name));
-            }
-            list = list.with_plain(name, inner);
-        } else if QUOTED.contains(&name) && !is_quoted {
-            list = list.with_quoted(name, value);
-        } else {
-            continue;
-        }
-        flaws.note(FlawKind::QuotesAmiss, line);
-    }
-    Ok(list)
+    })
 }
 
 /// A hexadecimal sequence of at most 128 bits (RFC 8216 4.2 and 4.3.2.4).

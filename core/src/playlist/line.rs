@@ -200,10 +200,8 @@ impl Tag {
                 line,
                 SegmentLine::BitRate | SegmentLine::Vendor | SegmentLine::Skip
             ),
-            // Those of variants and renditions are read with them.
-            Self::Multivariant(tag) => {
-                !matches!(tag, MultivariantTag::StreamInf | MultivariantTag::Media)
-            }
+            // Those of the others are read with them.
+            Self::Multivariant(tag) => tag == MultivariantTag::ContentSteering,
             Self::Uri | Self::Header | Self::Head(_) | Self::Segment(_) | Self::Other => false,
         }
     }

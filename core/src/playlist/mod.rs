@@ -11,7 +11,8 @@
 //! - `head`: what holds for the whole list; `reader`: m3u8-rs, and why it is shown so little
 //! - `segments`: lines to segments, with `keys`, `attributes`, `date_time` and `number`
 //! - `multivariant`: variants and renditions
-//! - `render` and `version`: the writer
+//! - `render`, `render_multivariant` and `version`: the writers
+//! - `bandwidth`: bit rates as they are measured
 //! - `error`: why a body is refused; `flaw`: what is forgiven, and said once
 //!
 //! The policy: a flaw whose meaning stays plain to every common player is accepted and noted as a
@@ -19,10 +20,11 @@
 //! stays.
 //!
 //! What is absent on purpose: variables (`{$name}`) are not replaced, delta updates are refused, the
-//! attributes of DATERANGE and of the low-latency tags are passed on and not interpreted, text is
-//! not brought to Unicode NFC, and a [`MultivariantPlaylist`] is read but not written.
+//! attributes of DATERANGE and of the low-latency tags are passed on and not interpreted, and text is
+//! not brought to Unicode NFC.
 
 mod attributes;
+mod bandwidth;
 mod date_time;
 mod error;
 mod flaw;
@@ -34,6 +36,7 @@ mod multivariant;
 mod number;
 mod reader;
 mod render;
+mod render_multivariant;
 mod segments;
 mod version;
 
@@ -41,10 +44,14 @@ mod version;
 mod tests;
 
 pub use attributes::AttributeList;
+pub use bandwidth::{MeasuredBandwidth, measured_bandwidth};
 pub use error::{AttributeFault, LooksLike, Place, PlaylistError};
 pub use flaw::{Flaw, FlawKind};
-pub use multivariant::{MultivariantPlaylist, Rendition, Resolution, Variant};
+pub use multivariant::{
+    IFrameVariant, MultivariantPlaylist, Rendition, Resolution, SessionTag, Variant,
+};
 pub use render::render;
+pub use render_multivariant::{Changes, Edit, MultivariantEdits, render_multivariant};
 pub use version::required_version;
 
 use crate::time::{Span, WallTime};

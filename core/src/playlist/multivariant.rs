@@ -1,10 +1,10 @@
 //! Multivariant playlists (RFC 8216 4.3.4): every line in order, and the variants and renditions
 //! among them.
 //!
-//! This is as much as choosing a variant needs. I-frame variants, session tags, content steering and
-//! variables are kept as lines and not interpreted (rule C-37 has its room there).
+//! Here they are read; [`render_multivariant`](super::render_multivariant) writes them. Content
+//! steering is not interpreted.
 
-use super::attributes::scan;
+use super::attributes::read_typed;
 use super::error::PlaylistError;
 use super::flaw::{Flaw, FlawKind, Flaws};
 use super::guard::Guarded;
@@ -13,7 +13,56 @@ use super::line::{Line, MultivariantTag, Tag};
 use super::number::integer;
 use super::{AttributeList, reader};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::sync::Arc;
+
+/// The attributes that are quoted strings (RFC 8216 4.3.4, draft bis 4.4.6). Those of
+/// `CLOSED-CAPTIONS` and of the `X-` kind may be either.
+const QUOTED: [&str; 22] = [
+    "ALLOWED-CPC",
+    "ASSOC-LANGUAGE",
+    "AUDIO",
+    "CHANNELS",
+    "CHARACTERISTICS",
+    "CODECS",
+    "DATA-ID",
+    "GROUP-ID",
+    "INSTREAM-ID",
+    "KEYFORMAT",
+    "KEYFORMATVERSIONS",
+    "LANGUAGE",
+    "NAME",
+    "PATHWAY-ID",
+    "REQ-VIDEO-LAYOUT",
+    "STABLE-RENDITION-ID",
+    "STABLE-VARIANT-ID",
+    "SUBTITLES",
+    "SUPPLEMENTAL-CODECS",
+    "URI",
+    "VALUE",
+    "VIDEO",
+];
+
+/// The attributes that are numbers and words without quotes.
+const PLAIN: [&str; 17] = [
+    "AUTOSELECT",
+    "AVERAGE-BANDWIDTH",
+    "BANDWIDTH",
+    "BIT-DEPTH",
+    "DEFAULT",
+    "FORCED",
+    "FORMAT",
+    "FRAME-RATE",
+    "HDCP-LEVEL",
+    "IV",
+    "METHOD",
+    "PROGRAM-ID",
+    "RESOLUTION",
+    "SAMPLE-RATE",
+    "SCORE",
+    "TYPE",
+    "VIDEO-RANGE",
+];
 
 /// A list of variants and renditions (RFC 8216 4.3.4).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +75,12 @@ pub struct MultivariantPlaylist {
     pub variants: Vec<Variant>,
     /// The renditions that can be used, in order.
     pub renditions: Vec<Rendition>,
+    /// The lists of I-frames that can be used, in order.
+    pub i_frame_variants: Vec<IFrameVariant>,
+    /// The `EXT-X-SESSION-DATA` that can be used, in order.
+    pub session_data: Vec<SessionTag>,
+    /// The `EXT-X-SESSION-KEY` that can be used, in order.
+    pub session_keys: Vec<SessionTag>,
     /// Every line but blank ones and the typed tags above (header, version, independent segments),
     /// as it came, in order.
     pub lines: Vec<Arc<str>>,
@@ -58,6 +113,34 @@ pub struct Variant {
     pub subtitles: Option<Arc<str>>,
     /// Group of its closed captions, or `NONE`.
     pub closed_captions: Option<Arc<str>>,
+    /// All attributes as they came.
+    pub attributes: AttributeList,
+}
+
+/// One `EXT-X-I-FRAME-STREAM-INF` (RFC 8216 4.3.4.3).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IFrameVariant {
+    /// Where its tag stands in [`MultivariantPlaylist::lines`].
+    pub tag_line: usize,
+    /// The URI of its media playlist as written, relative to the list.
+    pub uri: Arc<str>,
+    /// Peak bit rate in bits per second.
+    pub bandwidth: u64,
+    /// Size of the picture.
+    pub resolution: Option<Resolution>,
+    /// The formats in it (RFC 6381).
+    pub codecs: Option<Arc<str>>,
+    /// All attributes as they came.
+    pub attributes: AttributeList,
+}
+
+/// One `EXT-X-SESSION-DATA` or `EXT-X-SESSION-KEY` (RFC 8216 4.3.4.4 and 4.3.4.5).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionTag {
+    /// Where it stands in [`MultivariantPlaylist::lines`].
+    pub tag_line: usize,
+    /// Its URI as written, relative to the list; none where the data stand in the tag itself.
+    pub uri: Option<Arc<str>>,
     /// All attributes as they came.
     pub attributes: AttributeList,
 }
@@ -106,6 +189,7 @@ pub(super) fn read(
     let mut lines = Vec::new();
     // The tag whose URI line is still to come, and its place.
     let mut pending: Option<(usize, Line<'_>)> = None;
+    let mut known_data = BTreeSet::new();
     reader::read(&guarded.lines, head, |line| {
         let index = lines.len();
         if line.tag.is_unique() && !head.is_first(line, &guarded.lines) {
@@ -125,17 +209,12 @@ pub(super) fn read(
                     playlist.variants.extend(variant);
                 }
             },
-            Tag::Multivariant(MultivariantTag::Media) => {
-                playlist
-                    .renditions
-                    .extend(rendition(line, index, &mut flaws));
-            }
+            Tag::Multivariant(tag) => playlist.take(tag, line, index, &mut known_data, &mut flaws),
             Tag::Header
             | Tag::Head(_)
             | Tag::HeadLine(_)
             | Tag::Segment(_)
             | Tag::SegmentLine(_)
-            | Tag::Multivariant(_)
             | Tag::Other => {}
         }
         Ok(())
@@ -146,6 +225,46 @@ pub(super) fn read(
     playlist.lines = lines;
     playlist.flaws = flaws.into_vec();
     Ok(playlist)
+}
+
+impl MultivariantPlaylist {
+    /// Takes a tag that has all it says in its own line.
+    fn take(
+        &mut self,
+        tag: MultivariantTag,
+        line: &Line<'_>,
+        index: usize,
+        known_data: &mut BTreeSet<(String, String)>,
+        flaws: &mut Flaws,
+    ) {
+        match tag {
+            MultivariantTag::Media => self.renditions.extend(rendition(line, index, flaws)),
+            MultivariantTag::IFrameStreamInf => {
+                self.i_frame_variants
+                    .extend(i_frame_variant(line, index, flaws));
+            }
+            MultivariantTag::SessionData => {
+                let data = session_data(line, index, known_data, flaws);
+                self.session_data.extend(data);
+            }
+            MultivariantTag::SessionKey => {
+                self.session_keys.extend(session_key(line, index, flaws));
+            }
+            // The first is taken with its URI, the second means nothing here.
+            MultivariantTag::StreamInf | MultivariantTag::ContentSteering => {}
+        }
+    }
+
+    /// The first variant that differs from this one in nothing but its URI and its pathway: the same
+    /// media from another place (RFC 8216 6.2.4). The variant itself where it is the first.
+    pub fn first_alike(&self, variant: usize) -> usize {
+        let what = |variant: &Variant| variant.attributes.without("PATHWAY-ID");
+        let Some(wanted) = self.variants.get(variant).map(what) else {
+            return variant;
+        };
+        let alike = self.variants.iter().position(|known| what(known) == wanted);
+        alike.unwrap_or(variant)
+    }
 }
 
 /// A variant, or nothing where its tag cannot be used: then its URI line means nothing either, and
@@ -179,47 +298,109 @@ fn variant(
     })
 }
 
+/// A rendition. Of those that have no media playlist of their own, closed captions must say where in
+/// the video they are, and subtitles are nowhere (RFC 8216 4.3.4.1, rule C-54).
 fn rendition(line: &Line<'_>, tag_line: usize, flaws: &mut Flaws) -> Option<Rendition> {
     let attributes = read_attributes(line, flaws)?;
     let text = |name: &str| attributes.text(name).map(Arc::from);
-    let (Some(kind), Some(group_id)) = (text("TYPE"), text("GROUP-ID")) else {
+    let uri: Option<Arc<str>> = text("URI");
+    let (Some(kind), Some(group_id)) = (attributes.text("TYPE"), text("GROUP-ID")) else {
         flaws.note(FlawKind::UnusableVariant, line);
         return None;
     };
+    let is_whole = match kind {
+        "AUDIO" | "VIDEO" => true,
+        "SUBTITLES" => uri.is_some(),
+        "CLOSED-CAPTIONS" => uri.is_none() && attributes.get("INSTREAM-ID").is_some(),
+        _ => false,
+    };
+    if !is_whole {
+        flaws.note(FlawKind::UnusableVariant, line);
+        return None;
+    }
     Some(Rendition {
         tag_line,
-        kind,
+        kind: Arc::from(kind),
         group_id,
         name: text("NAME").unwrap_or_default(),
         language: text("LANGUAGE"),
-        uri: text("URI"),
+        uri,
         default: attributes.text("DEFAULT") == Some("YES"),
         attributes,
     })
 }
 
-/// The attributes of a tag that can be used: readable, and without one that begins with `REQ-`,
-/// which asks that whoever does not know it ignores the tag (draft bis 4.4.6.2, rule C-06).
-fn read_attributes(line: &Line<'_>, flaws: &mut Flaws) -> Option<AttributeList> {
-    let text = line.raw_value();
-    let Ok((attributes, forgiven)) = scan(text) else {
+fn i_frame_variant(line: &Line<'_>, tag_line: usize, flaws: &mut Flaws) -> Option<IFrameVariant> {
+    let attributes = read_attributes(line, flaws)?;
+    let bandwidth = attributes.text("BANDWIDTH").and_then(integer);
+    let text = |name: &str| attributes.text(name).map(Arc::from);
+    let (Some(bandwidth), Some(uri)) = (bandwidth, text("URI")) else {
         flaws.note(FlawKind::UnusableVariant, line);
         return None;
     };
-    if attributes
-        .iter()
-        .any(|attribute| attribute.name.starts_with("REQ-"))
-    {
+    Some(IFrameVariant {
+        tag_line,
+        uri,
+        bandwidth,
+        resolution: attributes.text("RESOLUTION").and_then(resolution),
+        codecs: text("CODECS"),
+        attributes,
+    })
+}
+
+/// Session data: in the tag or at a URI, never both, and once for each name and language
+/// (RFC 8216 4.3.4.4, rule S-41).
+fn session_data(
+    line: &Line<'_>,
+    tag_line: usize,
+    known: &mut BTreeSet<(String, String)>,
+    flaws: &mut Flaws,
+) -> Option<SessionTag> {
+    let attributes = read_attributes(line, flaws)?;
+    let text = |name: &str| attributes.text(name).unwrap_or_default().to_owned();
+    let name = (text("DATA-ID"), text("LANGUAGE"));
+    let is_one = attributes.get("VALUE").is_some() != attributes.get("URI").is_some();
+    if name.0.is_empty() || !is_one || !known.insert(name) {
         flaws.note(FlawKind::UnusableVariant, line);
         return None;
     }
-    if forgiven.loose {
-        flaws.note(FlawKind::LooseAttributes, line);
+    Some(SessionTag {
+        tag_line,
+        uri: attributes.text("URI").map(Arc::from),
+        attributes,
+    })
+}
+
+/// A key that players may load early: `METHOD=NONE` is none (RFC 8216 4.3.4.5, rule S-41).
+fn session_key(line: &Line<'_>, tag_line: usize, flaws: &mut Flaws) -> Option<SessionTag> {
+    let attributes = read_attributes(line, flaws)?;
+    let has_method = attributes
+        .get("METHOD")
+        .is_some_and(|method| method != "NONE");
+    if !has_method || attributes.get("URI").is_none() {
+        flaws.note(FlawKind::UnusableVariant, line);
+        return None;
     }
-    if forgiven.repeated {
-        flaws.note(FlawKind::RepeatedAttribute, line);
+    Some(SessionTag {
+        tag_line,
+        uri: attributes.text("URI").map(Arc::from),
+        attributes,
+    })
+}
+
+/// The attributes of a tag that can be used: readable, and without one that begins with `REQ-`,
+/// which asks that whoever does not know it ignores the tag (draft bis 4.4.6.2, rule C-06). The
+/// layout of the picture is known here: nothing depends on it but the player (rule S-42).
+fn read_attributes(line: &Line<'_>, flaws: &mut Flaws) -> Option<AttributeList> {
+    let read = read_typed(line, &QUOTED, &PLAIN, flaws);
+    let is_asked = |name: &str| name.starts_with("REQ-") && name != "REQ-VIDEO-LAYOUT";
+    let usable = read
+        .ok()
+        .filter(|attributes| !attributes.iter().any(|(name, _)| is_asked(name)));
+    if usable.is_none() {
+        flaws.note(FlawKind::UnusableVariant, line);
     }
-    Some(AttributeList::build(text, &attributes, forgiven))
+    usable
 }
 
 fn resolution(text: &str) -> Option<Resolution> {

@@ -263,7 +263,7 @@ fn write_number(out: &mut String, tag: &str, value: u64) {
 
 /// A URI line. Control characters are encoded, and so is what would make it blank, a comment, or
 /// another URI. No resource has an empty URI; `.` keeps the line where it is.
-fn write_uri(out: &mut String, uri: &str) {
+pub(super) fn write_uri(out: &mut String, uri: &str) {
     let last = uri.chars().count().saturating_sub(1);
     let is_plain = |uri: &str| {
         !uri.starts_with(['#', ' ']) && !uri.ends_with(' ') && !uri.contains(char::is_control)
@@ -286,7 +286,7 @@ fn write_uri(out: &mut String, uri: &str) {
 }
 
 /// A line that is kept as it came; as a comment where it would be taken for something else.
-fn write_kept(out: &mut String, line: &str, is_misplaced: bool) {
+pub(super) fn write_kept(out: &mut String, line: &str, is_misplaced: bool) {
     if is_misplaced {
         out.push('#');
     } else if !line.starts_with('#') {
@@ -297,7 +297,7 @@ fn write_kept(out: &mut String, line: &str, is_misplaced: bool) {
 }
 
 /// Text with a blank in place of each control character (RFC 8216 4.1, rule S-63).
-fn write_blanked(out: &mut String, text: &str) {
+pub(super) fn write_blanked(out: &mut String, text: &str) {
     if text.contains(char::is_control) {
         out.extend(text.chars().map(|character| {
             if character.is_control() {
@@ -313,7 +313,7 @@ fn write_blanked(out: &mut String, text: &str) {
 
 /// Whether the writer has its own place for a tag, or a media playlist cannot have it, so that a
 /// kept line must not be one. `parse` keeps no such line.
-fn is_owned(tag: Tag) -> bool {
+pub(super) fn is_owned(tag: Tag) -> bool {
     match tag {
         // A date that cannot be read has no other place than among the kept lines.
         Tag::Segment(tag) => tag != SegmentTag::ProgramDateTime,

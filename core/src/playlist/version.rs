@@ -1,6 +1,6 @@
 //! The lowest `EXT-X-VERSION` that a list needs (RFC 8216 7, draft bis 8, rule S-29).
 
-use super::line::{HeadLine, Line, SegmentTag, Tag};
+use super::line::{HeadLine, Line, MultivariantTag, SegmentTag, Tag};
 use super::{AttributeList, Key, MediaPlaylist};
 use std::sync::Arc;
 
@@ -11,8 +11,11 @@ const BYTE_RANGES: u64 = 4;
 const KEY_FORMATS: u64 = 5;
 const MAP_IN_I_FRAMES: u64 = 5;
 const MAP: u64 = 6;
+const SERVICES: u64 = 7;
 const VARIABLES: u64 = 8;
 const QUERY_VARIABLES: u64 = 11;
+const REQUIREMENTS: u64 = 12;
+const INSTREAM_MEDIA: u64 = 13;
 
 /// The version that [`render`](super::render()) states for this list: what it uses and no more
 /// (rule S-29). At least 3 where there is a segment, since durations are written with decimals.
@@ -96,13 +99,41 @@ fn of_line(text: &str, map: u64) -> u64 {
         Tag::Segment(SegmentTag::Key) => of_key(&attributes()),
         Tag::Segment(SegmentTag::Map) => map,
         Tag::Segment(SegmentTag::ByteRange) => BYTE_RANGES,
+        Tag::Multivariant(tag) => of_multivariant(tag, &attributes()),
         Tag::Uri
         | Tag::Header
         | Tag::Head(_)
         | Tag::HeadLine(_)
         | Tag::Segment(_)
         | Tag::SegmentLine(_)
-        | Tag::Multivariant(_)
         | Tag::Other => 1,
+    }
+}
+
+/// What a multivariant playlist with these lines needs.
+pub(super) fn of_multivariant_lines<'a>(lines: impl Iterator<Item = &'a str>) -> u64 {
+    // A MAP is no line of a multivariant playlist.
+    lines.map(|line| of_line(line, 1)).fold(1, u64::max)
+}
+
+fn of_multivariant(tag: MultivariantTag, attributes: &AttributeList) -> u64 {
+    let is_asked = attributes.iter().any(|(name, _)| name.starts_with("REQ-"));
+    let own = match tag {
+        MultivariantTag::SessionKey => of_key(attributes),
+        MultivariantTag::Media => of_instream_id(attributes),
+        MultivariantTag::StreamInf
+        | MultivariantTag::IFrameStreamInf
+        | MultivariantTag::SessionData
+        | MultivariantTag::ContentSteering => 1,
+    };
+    if is_asked { own.max(REQUIREMENTS) } else { own }
+}
+
+fn of_instream_id(attributes: &AttributeList) -> u64 {
+    let is_captions = attributes.get("TYPE") == Some("CLOSED-CAPTIONS");
+    match attributes.text("INSTREAM-ID") {
+        Some(_) if !is_captions => INSTREAM_MEDIA,
+        Some(id) if id.starts_with("SERVICE") => SERVICES,
+        Some(_) | None => 1,
     }
 }

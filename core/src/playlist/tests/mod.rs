@@ -2,12 +2,14 @@
 //! rule's id.
 
 mod attributes;
+mod bandwidth;
 mod date_time;
 mod guard;
 mod head;
 mod keys;
 mod multivariant;
 mod render;
+mod render_multivariant;
 mod segments;
 mod stored;
 

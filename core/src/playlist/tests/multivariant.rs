@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn multivariant(text: &str) -> MultivariantPlaylist {
+pub(super) fn multivariant(text: &str) -> MultivariantPlaylist {
     match parse(text.as_bytes()) {
         Ok(Playlist::Multivariant(playlist)) => playlist,
         other => panic!("{other:?}"),
