@@ -7,10 +7,10 @@ use hls_relay::origin_server::OriginServer;
 use hls_relay::output::{Output, Shown};
 use hls_relay::store::{Content, Store};
 use hls_relay::worker::{Channel, Worker};
-use hls_relay_core::checkpoint::{CHECKPOINT_FORMAT, Checkpoint};
+use hls_relay_core::checkpoint::{CHECKPOINT_FORMAT, Checkpoint, SavedTrack};
 use hls_relay_core::command::{Command, ObjectCheck, Publish, PublishedPlaylist};
 use hls_relay_core::event::{Event, LoadedPlaylist, StoreError};
-use hls_relay_core::ids::{ContentHash, Epoch, Generation, ObjectName, RequestId};
+use hls_relay_core::ids::{ContentHash, Epoch, Generation, ObjectName, PlaylistName, RequestId};
 use hls_relay_core::time::{Span, WallTime};
 use hls_relay_sim::contract::{
     Case, LIMITS, OriginAct, StoreAct, fetch_words, origin_cases, origin_of, playlist_words,
@@ -268,7 +268,7 @@ impl Shelf {
             return "nothing".to_owned();
         };
         let saved: Checkpoint = serde_json::from_slice(&json).unwrap();
-        saved.media_sequence.to_string()
+        saved.tracks[0].media_sequence.to_string()
     }
 
     async fn work(&mut self, command: impl FnOnce(RequestId) -> Command) -> String {
@@ -360,14 +360,17 @@ fn checkpoint(media_sequence: u64) -> Checkpoint {
         format: CHECKPOINT_FORMAT,
         saved_at: WallTime::from_micros(0),
         target_duration: Span::from_secs(2),
-        media_sequence,
-        discontinuity_sequence: 0,
         ended: false,
-        independent_segments: false,
-        head: Vec::new(),
-        window: Vec::new(),
+        tracks: vec![SavedTrack {
+            name: PlaylistName(PlaylistName::ENTRY.into()),
+            media_sequence,
+            discontinuity_sequence: 0,
+            independent_segments: false,
+            head: Vec::new(),
+            window: Vec::new(),
+            position: None,
+        }],
         retired: Vec::new(),
         leaving: Vec::new(),
-        position: None,
     }
 }

@@ -1,6 +1,6 @@
 //! What a successor needs to go on where a process ended: numbering, window, position (S-70).
 
-use crate::ids::{ContentHash, ObjectName};
+use crate::ids::{ContentHash, ObjectName, PlaylistName};
 use crate::playlist::Segment;
 use crate::time::{Span, WallTime};
 use serde::{Deserialize, Serialize};
@@ -14,30 +14,40 @@ pub struct Checkpoint {
     pub format: u32,
     /// When it was made.
     pub saved_at: WallTime,
-    /// EXT-X-TARGETDURATION as published: it never falls.
+    /// EXT-X-TARGETDURATION as published: it never falls, and is the same in all tracks.
     pub target_duration: Span,
+    /// The published playlists end with EXT-X-ENDLIST.
+    pub ended: bool,
+    /// One for each media playlist that is published. That of a channel which relays a single media
+    /// playlist is named [`PlaylistName::ENTRY`].
+    pub tracks: Vec<SavedTrack>,
+    /// Removed from the playlists, still to be fetchable until then (S-09).
+    pub retired: Vec<RetiredObject>,
+    /// Left the lists in a version that may not have become visible.
+    pub leaving: Vec<LeavingObject>,
+}
+
+/// The present [`Checkpoint::format`].
+pub const CHECKPOINT_FORMAT: u32 = 2;
+
+/// One media playlist of a channel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedTrack {
+    /// Under which viewers find it.
+    pub name: PlaylistName,
     /// The media sequence number of the first segment in `window`, or of the next one to be listed.
     pub media_sequence: u64,
     /// EXT-X-DISCONTINUITY-SEQUENCE as published.
     pub discontinuity_sequence: u64,
-    /// The published playlist ends with EXT-X-ENDLIST.
-    pub ended: bool,
     /// EXT-X-INDEPENDENT-SEGMENTS as published.
     pub independent_segments: bool,
     /// Other playlist-level lines as published.
     pub head: Vec<Arc<str>>,
     /// What viewers see, oldest first.
     pub window: Vec<SavedEntry>,
-    /// Removed from the playlist, still to be fetchable until then (S-09).
-    pub retired: Vec<RetiredObject>,
-    /// Left the list in a version that may not have become visible.
-    pub leaving: Vec<LeavingObject>,
     /// Where in the source the last listed segment stood.
     pub position: Option<SavedPosition>,
 }
-
-/// The present [`Checkpoint::format`].
-pub const CHECKPOINT_FORMAT: u32 = 1;
 
 /// A listed segment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

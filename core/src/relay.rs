@@ -25,7 +25,7 @@ use crate::loader::Pace;
 use crate::notice::{Break, Notice, Reason, State, StoreWork};
 use crate::planted::{Mistake, Planted};
 use crate::processor::{Processed, process};
-use crate::publisher::Publisher;
+use crate::publisher::{ONLY, Publisher};
 use crate::rng::Rng;
 use crate::stage::{Counters, Stage};
 use crate::time::{Now, Timestamp};
@@ -239,7 +239,7 @@ impl Relay {
             let position = self.position();
             let lane = self.active.as_ref();
             let behind = lane.is_some_and(|lane| !lane.downloader.is_empty());
-            self.publisher.publish_next(stage, position, behind);
+            self.publisher.publish_next(stage, &[position], |_| behind);
         }
         self.publisher.retention.advance(stage);
         self.finish_shutdown(stage);
@@ -314,13 +314,13 @@ impl Relay {
             self.abandon(stage, left);
             match process(done) {
                 Processed::Segment(mut finished) => {
-                    self.publisher.describe(&lane.loader.about);
+                    self.publisher.describe(ONLY, &lane.loader.about);
                     self.appended = Some((finished.run, finished.identity.media_sequence));
                     finished.broken = self.breaks.take().or(finished.broken);
-                    self.publisher.append(stage, finished, generation);
+                    self.publisher.append(stage, ONLY, finished, generation);
                 }
                 Processed::Hole { .. } if stage.makes(Mistake::HoleUnsaid) => {}
-                Processed::Hole { lost, cause } => self.publisher.lose(lost, cause),
+                Processed::Hole { lost, cause } => self.publisher.lose(ONLY, lost, cause),
                 Processed::Again { object, restored } => {
                     self.publisher.had_again(&object, restored);
                 }

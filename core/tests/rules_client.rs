@@ -285,7 +285,10 @@ fn c_16_a_list_without_media_sequence_begins_at_0() {
     bench.source =
         Box::new(move |now, _| Ok(untold.at(now).replace("#EXT-X-MEDIA-SEQUENCE:0\n", "")));
     bench.pass(100 * SEC);
-    let last = bench.saved.as_ref().and_then(|it| it.position.clone());
+    let last = bench
+        .saved
+        .as_ref()
+        .and_then(|it| it.tracks[0].position.clone());
     let last = last
         .and_then(|it| it.known.last().cloned())
         .expect("a position");

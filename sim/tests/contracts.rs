@@ -1,10 +1,10 @@
 //! The simulated origin and store keep the contracts in `testdata/contracts`, as the real ones do
 //! (`adapters/tests/contracts.rs`).
 
-use hls_relay_core::checkpoint::{CHECKPOINT_FORMAT, Checkpoint};
+use hls_relay_core::checkpoint::{CHECKPOINT_FORMAT, Checkpoint, SavedTrack};
 use hls_relay_core::command::ObjectCheck;
 use hls_relay_core::event::{FetchError, LoadedPlaylist, StoredSegment};
-use hls_relay_core::ids::{ContentHash, ObjectName};
+use hls_relay_core::ids::{ContentHash, ObjectName, PlaylistName};
 use hls_relay_core::time::{Span, Timestamp, WallTime};
 use hls_relay_sim::contract::{
     Case, LIMITS, OriginAct, StoreAct, fetch_words, origin_cases, origin_of, playlist_words,
@@ -222,7 +222,7 @@ impl Shelf {
             StoreAct::Saved => {
                 let saved = self.store.checkpoint.as_ref();
                 return saved.map_or("nothing".to_owned(), |it| {
-                    it.checkpoint.media_sequence.to_string()
+                    it.checkpoint.tracks[0].media_sequence.to_string()
                 });
             }
             StoreAct::Restart => self.store.crash(self.kind),
@@ -301,15 +301,18 @@ fn saved(media_sequence: u64) -> Saved {
         format: CHECKPOINT_FORMAT,
         saved_at: WallTime::from_micros(0),
         target_duration: Span::from_secs(2),
-        media_sequence,
-        discontinuity_sequence: 0,
         ended: false,
-        independent_segments: false,
-        head: Vec::new(),
-        window: Vec::new(),
+        tracks: vec![SavedTrack {
+            name: PlaylistName(PlaylistName::ENTRY.into()),
+            media_sequence,
+            discontinuity_sequence: 0,
+            independent_segments: false,
+            head: Vec::new(),
+            window: Vec::new(),
+            position: None,
+        }],
         retired: Vec::new(),
         leaving: Vec::new(),
-        position: None,
     };
     Saved {
         checkpoint: Arc::new(checkpoint),

@@ -1,8 +1,8 @@
 //! `--state`: what is saved is had again, and what cannot be understood is kept for a person to see.
 
 use hls_relay::checkpoint_file::{CheckpointFile, Found};
-use hls_relay_core::checkpoint::{CHECKPOINT_FORMAT, Checkpoint, RetiredObject};
-use hls_relay_core::ids::ObjectName;
+use hls_relay_core::checkpoint::{CHECKPOINT_FORMAT, Checkpoint, RetiredObject, SavedTrack};
+use hls_relay_core::ids::{ObjectName, PlaylistName};
 use hls_relay_core::time::{Span, WallTime};
 use std::fs;
 
@@ -11,18 +11,21 @@ pub(crate) fn checkpoint(media_sequence: u64) -> Checkpoint {
         format: CHECKPOINT_FORMAT,
         saved_at: WallTime::from_micros(1),
         target_duration: Span::from_secs(2),
-        media_sequence,
-        discontinuity_sequence: 3,
         ended: false,
-        independent_segments: true,
-        head: Vec::new(),
-        window: Vec::new(),
+        tracks: vec![SavedTrack {
+            name: PlaylistName(PlaylistName::ENTRY.into()),
+            media_sequence,
+            discontinuity_sequence: 3,
+            independent_segments: true,
+            head: Vec::new(),
+            window: Vec::new(),
+            position: None,
+        }],
         retired: vec![RetiredObject {
             object: ObjectName("a-1.ts".into()),
             keep_until: WallTime::from_micros(2),
         }],
         leaving: Vec::new(),
-        position: None,
     }
 }
 
@@ -45,7 +48,7 @@ fn s_70_what_was_saved_last_is_found_again() {
 #[test]
 fn a_file_that_cannot_be_understood_is_moved_aside_and_not_deleted() {
     let good = serde_json::to_string(&checkpoint(7)).unwrap();
-    let other_format = good.replace("\"format\":1", "\"format\":999");
+    let other_format = good.replace("\"format\":2", "\"format\":999");
     assert_ne!(good, other_format);
     for (content, word) in [
         ("", "not a checkpoint"),
@@ -54,7 +57,7 @@ fn a_file_that_cannot_be_understood_is_moved_aside_and_not_deleted() {
         ("{\"name\": \"somebody else's\"}", "not a checkpoint"),
         (&good[..good.len() - 9], "not a checkpoint"),
         (&*other_format, "format 999"),
-        ("{\"format\": 1}", "broken"),
+        ("{\"format\": 2}", "broken"),
     ] {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("news.json"), content).unwrap();

@@ -101,10 +101,7 @@ async fn it_answers_while_nothing_happens_and_leaves_when_told() {
 #[tokio::test]
 async fn a_machine_that_breaks_is_started_again_at_a_pace_and_can_be_told_to_leave() {
     let server = live_source().await;
-    let last_number = Checkpoint {
-        media_sequence: u64::MAX,
-        ..checkpoint(1)
-    };
+    let last_number = checkpoint(u64::MAX);
     let root = tempfile::tempdir().unwrap();
     let (recorder, recorded) = Recorder::start(root.path(), &"news".into(), 1 << 20).unwrap();
     let (driving, control) = drive(&server, Some(last_number), Some(recorder));

@@ -6,10 +6,10 @@
 
 use hls_relay::checkpoint_file::CheckpointFile;
 use hls_relay::store::Store;
-use hls_relay_core::checkpoint::{CHECKPOINT_FORMAT, Checkpoint};
+use hls_relay_core::checkpoint::{CHECKPOINT_FORMAT, Checkpoint, SavedTrack};
 use hls_relay_core::command::PublishedPlaylist;
 use hls_relay_core::event::StoreError;
-use hls_relay_core::ids::ObjectName;
+use hls_relay_core::ids::{ObjectName, PlaylistName};
 use hls_relay_core::time::{Span, WallTime};
 use std::path::Path;
 use std::process::Command;
@@ -90,15 +90,18 @@ async fn fills_the_folder() {
         format: CHECKPOINT_FORMAT,
         saved_at: WallTime::from_micros(0),
         target_duration: Span::from_secs(2),
-        media_sequence: 1,
-        discontinuity_sequence: 0,
         ended: false,
-        independent_segments: false,
-        head: Vec::new(),
-        window: Vec::new(),
+        tracks: vec![SavedTrack {
+            name: PlaylistName(PlaylistName::ENTRY.into()),
+            media_sequence: 1,
+            discontinuity_sequence: 0,
+            independent_segments: false,
+            head: Vec::new(),
+            window: Vec::new(),
+            position: None,
+        }],
         retired: Vec::new(),
         leaving: Vec::new(),
-        position: None,
     };
     file.save(&checkpoint).unwrap();
     checkpoint.retired = (0..5_000).map(retired).collect();

@@ -1,7 +1,7 @@
 //! A hole is said, never passed over in silence: as EXT-X-GAP segments that fill its time, or as a
 //! discontinuity; and always together with the segment that follows it.
 
-use super::{Entry, Publisher, Seen};
+use super::window::{Entry, Seen, Terms, Window};
 use crate::config::{self, HolePolicy};
 use crate::ids::Generation;
 use crate::loader::history::Lost;
@@ -87,12 +87,13 @@ impl Holes {
     }
 }
 
-impl Publisher {
+impl Window {
     /// Says what was lost before `next`. Where that takes a discontinuity before it, gives the lines
     /// that stood with what was lost.
     pub(super) fn say_holes(
         &mut self,
         stage: &mut Stage<'_>,
+        terms: Terms,
         next: &Finished,
         broken: bool,
         generation: Generation,
@@ -104,9 +105,9 @@ impl Publisher {
         // Before the first segment of all there is nothing to have a hole in. Where the timeline breaks
         // anyway the break says it, and at the head of a list a discontinuity does.
         let ever_listed = self.media_sequence.is_some();
-        let gaps = !self.window.is_empty()
+        let gaps = !self.entries.is_empty()
             && !broken
-            && holes.as_gaps(self.hole_policy, self.window_limit);
+            && holes.as_gaps(terms.hole_policy, terms.window_limit);
         let policy = if gaps {
             HolePolicy::Gap
         } else {
@@ -126,7 +127,7 @@ impl Publisher {
 
     fn push_gaps(
         &mut self,
-        stage: &mut Stage<'_>,
+        stage: &Stage<'_>,
         holes: Holes,
         next: &Finished,
         generation: Generation,
@@ -149,17 +150,16 @@ impl Publisher {
 
     fn push_gap(
         &mut self,
-        stage: &mut Stage<'_>,
+        stage: &Stage<'_>,
         mut segment: Segment,
         next: &Finished,
         generation: Generation,
     ) {
         segment.gap = true;
         if segment.date_time.is_none() {
-            let before = self.window.back().map(|entry| &entry.segment);
+            let before = self.entries.back().map(|entry| &entry.segment);
             segment.date_time = before.and_then(|it| Some(it.date_time? + it.duration));
         }
-        self.fit_target_duration(stage, segment.duration);
         self.push(
             stage,
             Entry {

@@ -1,11 +1,12 @@
 //! Going on from a checkpoint: the window before the restart, as far as it is still there or can be
 //! had again byte for byte (S-70).
 
-use super::{Entry, Publisher, Seen};
+use super::Publisher;
+use super::window::{Entry, Window};
 use crate::checkpoint::{Checkpoint, Identity};
 use crate::command::{Command, ObjectCheck};
 use crate::event::StoreError;
-use crate::ids::{ContentHash, Generation, ObjectName, RequestId};
+use crate::ids::{ContentHash, ObjectName, RequestId};
 use crate::notice::{Notice, StoreWork};
 use crate::planted::Mistake;
 use crate::stage::Stage;
@@ -36,25 +37,12 @@ impl Publisher {
     /// Takes over from an earlier process.
     pub(crate) fn restore(&mut self, now: Now, saved: &Checkpoint) {
         self.target_duration = Some(saved.target_duration);
-        self.media_sequence = Some(saved.media_sequence);
-        self.discontinuity_sequence = saved.discontinuity_sequence;
-        self.independent_segments = saved.independent_segments;
-        self.head.clone_from(&saved.head);
         self.ended = saved.ended;
-        self.begins_run = saved.ended;
-        self.window = saved
-            .window
-            .iter()
-            .map(|it| Entry {
-                segment: it.segment.clone(),
-                stored: it.stored.clone(),
-                identity: it.identity.clone(),
-                longest_playlist: it.longest_playlist,
-                appeared: now.monotonic,
-                generation: Generation::default(),
-                seen: Seen::Surely,
-            })
-            .collect();
+        if !saved.tracks.is_empty() {
+            let tracks = saved.tracks.iter();
+            let restored = tracks.map(|it| Window::restored(now.monotonic, it, saved.ended));
+            self.windows = restored.collect();
+        }
         self.retention = Retention::restored(now, &saved.retired);
         self.leaving.clone_from(&saved.leaving);
         self.restoring = Some(Restoring::Unasked {
@@ -151,7 +139,7 @@ impl Publisher {
             return Vec::new();
         };
         let (mut wanted, mut lost) = (Vec::new(), BTreeSet::new());
-        for entry in &self.window {
+        for entry in self.windows.iter().flat_map(|window| &window.entries) {
             let Some(stored) = entry
                 .stored
                 .as_ref()
@@ -225,37 +213,37 @@ impl Publisher {
                 .as_ref()
                 .is_some_and(|stored| lost.contains(&stored.object))
         };
-        let cut = self
-            .window
-            .iter()
-            .rposition(is_lost)
-            .map_or(0, |last| last + 1);
-        for entry in self.window.drain(..cut) {
-            self.media_sequence = self.media_sequence.map(|number| number + 1);
-            self.discontinuity_sequence += u64::from(entry.segment.discontinuity);
-            if let Some(stored) = entry.stored {
-                // What is lost may be there all the same: with other bytes, or not looked at.
-                let there = !lost.contains(&stored.object);
-                let keep_for = entry.segment.duration + entry.longest_playlist;
-                let keep_for = if there { keep_for } else { Span::ZERO };
-                self.retention
-                    .retire(stored.object, stage.now.monotonic + keep_for);
+        let (mut cuts, now) = (0, stage.now.monotonic);
+        for window in &mut self.windows {
+            let cut = window.entries.iter().rposition(is_lost);
+            let cut = cut.map_or(0, |last| last + 1);
+            cuts += cut;
+            for entry in window.entries.drain(..cut) {
+                window.media_sequence = window.media_sequence.map(|number| number + 1);
+                window.discontinuity_sequence += u64::from(entry.segment.discontinuity);
+                if let Some(stored) = entry.stored {
+                    // What is lost may be there all the same: with other bytes, or not looked at.
+                    let there = !lost.contains(&stored.object);
+                    let keep_for = entry.segment.duration + entry.longest_playlist;
+                    let keep_for = if there { keep_for } else { Span::ZERO };
+                    self.retention.retire(stored.object, now + keep_for);
+                }
             }
         }
         self.restoring = None;
-        if self.window.is_empty() {
+        let listed = self.windows.iter().map(|window| window.entries.len()).sum();
+        if listed == 0 {
             // No version of ours will show that these are gone.
-            self.let_go(stage.now.monotonic);
+            self.let_go(now);
         }
-        if self.window.is_empty() && cut == 0 {
+        if listed == 0 && cuts == 0 {
             return;
         }
-        self.catching_up = true;
-        // The list is served again at once, as it was.
-        self.dirty = !self.window.is_empty();
-        stage.notify(Notice::Restored {
-            listed: self.window.len(),
-            lost: cut,
-        });
+        for window in &mut self.windows {
+            window.catching_up = true;
+            // The list is served again at once, as it was.
+            window.dirty = !window.entries.is_empty();
+        }
+        stage.notify(Notice::Restored { listed, lost: cuts });
     }
 }

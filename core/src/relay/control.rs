@@ -61,9 +61,8 @@ impl Relay {
                 let same = |it: &Source| without_secrets(&it.url) == without_secrets(url);
                 spec.sources.iter().position(same)
             };
-            let position = saved
-                .position
-                .and_then(|it| Some((known(&it.source_url)?, it)));
+            let position = saved.tracks.first().and_then(|it| it.position.clone());
+            let position = position.and_then(|it| Some((known(&it.source_url)?, it)));
             match position {
                 Some((source, position)) => {
                     lane = self.lane(stage, source, Role::Relaying);
@@ -185,7 +184,7 @@ impl Relay {
             return;
         }
         let position = self.position();
-        self.shutdown = Some(match self.publisher.saved(stage, position) {
+        self.shutdown = Some(match self.publisher.saved(stage, &[position]) {
             // A window that is still being restored is saved as it was found.
             Some(checkpoint) if self.publisher.restoring.is_none() => {
                 let request = stage.request();

@@ -5,7 +5,6 @@ use crate::checks::{Held, broken};
 use crate::plan::{Change, ChannelPlan, EndKind, Moment, Plan, Trouble, When};
 use crate::process::Process;
 use crate::store::{Store, StoreKind};
-use hls_relay_core::checkpoint::Checkpoint;
 use hls_relay_core::config::Spec;
 use hls_relay_core::event::{Configure, Desired, Event};
 use hls_relay_core::time::{Span, Timestamp};
@@ -274,13 +273,10 @@ impl World {
             .list
             .last()
             .map(|seen| (seen.number, seen.next_number()));
-        let saved = self.store.checkpoint.as_ref().map(|saved| {
-            let Checkpoint {
-                media_sequence,
-                window,
-                ..
-            } = &*saved.checkpoint;
-            (saved.version, media_sequence + window.len() as u64)
+        let saved = self.store.checkpoint.as_ref().and_then(|saved| {
+            let track = saved.checkpoint.tracks.first()?;
+            let next_number = track.media_sequence + track.window.len() as u64;
+            Some((saved.version, next_number))
         });
         let (seen, saved) = (seen.unwrap_or_default(), saved.unwrap_or_default());
         (saved.0 < seen.0, saved.1 > seen.1)

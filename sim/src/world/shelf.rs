@@ -291,10 +291,17 @@ fn answer(fault: Option<StoreFaultKind>) -> Result<(), StoreError> {
 /// A successor must find just what viewers see.
 fn checkpoint_agrees(publish: &Publish, version: &Version) -> Held {
     let checkpoint = &publish.checkpoint;
+    let Some(track) = checkpoint.tracks.first() else {
+        return broken(
+            "S-70 the checkpoint says what viewers see",
+            "a track".to_owned(),
+            "none".to_owned(),
+        );
+    };
     let saved = (
-        checkpoint.media_sequence,
-        checkpoint.discontinuity_sequence,
-        checkpoint.window.len(),
+        track.media_sequence,
+        track.discontinuity_sequence,
+        track.window.len(),
         checkpoint.ended,
         checkpoint.target_duration.as_micros(),
     );

@@ -1,0 +1,235 @@
+//! One version of the playlists at a time: when it is due, what it holds, and when it is visible.
+
+use super::Publisher;
+use super::window::{Seen, Window};
+use crate::checkpoint::{LeavingObject, SavedPosition};
+use crate::command::{Command, Publish, PublishedPlaylist};
+use crate::config;
+use crate::event::StoreError;
+use crate::ids::{ObjectName, RequestId};
+use crate::notice::{Notice, StoreWork};
+use crate::planted::Mistake;
+use crate::playlist;
+use crate::stage::Stage;
+use crate::time::{Span, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// A version under way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Version {
+    request: RequestId,
+    lists: Vec<Listed>,
+    ended: bool,
+}
+
+/// What a version lists of a track.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Listed {
+    track: usize,
+    /// How many entries.
+    length: usize,
+    /// How many of them, at its end, no version before it listed.
+    fresh: usize,
+}
+
+impl Publisher {
+    /// Whether a version is to be published now.
+    pub(crate) fn is_due(&self, now: Timestamp) -> bool {
+        self.due().is_some_and(|at| at <= now)
+    }
+
+    /// Everything that should be visible is.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.in_flight.is_none() && self.due().is_none()
+    }
+
+    /// When the next version may be published; `None` where there is nothing to publish.
+    pub(crate) fn due(&self) -> Option<Timestamp> {
+        if self.in_flight.is_some() || self.restoring.is_some() || self.retention.is_withdrawing() {
+            return None;
+        }
+        let windows = self.windows.iter();
+        windows.filter_map(|window| self.due_of(window)).min()
+    }
+
+    /// When a track's list may change.
+    fn due_of(&self, window: &Window) -> Option<Timestamp> {
+        let begins = window.is_listed() || self.ended || window.can_begin();
+        if !window.dirty || !begins {
+            return None;
+        }
+        // A new version is not published before half a target duration has passed (S-12).
+        let free = window.catching_up || self.ended || self.retry_at.is_some();
+        let half = self.target_duration.unwrap_or_default().half();
+        let paced = window
+            .last_grown
+            .filter(|_| !free)
+            .map_or(Timestamp::default(), |at| at + half);
+        Some(paced.max(self.retry_at.unwrap_or_default()))
+    }
+
+    /// Publishes the next version. `positions` is where the source of each track goes on, `behind` the
+    /// tracks whose source has more than is appended.
+    pub(crate) fn publish_next(
+        &mut self,
+        stage: &mut Stage<'_>,
+        positions: &[Option<SavedPosition>],
+        behind: impl Fn(usize) -> bool,
+    ) {
+        let now = stage.now.monotonic;
+        let is_due = |window| self.due_of(window).is_some_and(|at| at <= now);
+        let due: Vec<bool> = self.windows.iter().map(is_due).collect();
+        let tracks: Vec<usize> = (0..due.len()).filter(|track| due[*track]).collect();
+        for track in &tracks {
+            self.trim(stage, *track);
+        }
+        self.publish(stage, &tracks, positions);
+        for track in tracks {
+            self.windows[track].catching_up &= behind(track);
+        }
+    }
+
+    fn publish(
+        &mut self,
+        stage: &mut Stage<'_>,
+        tracks: &[usize],
+        positions: &[Option<SavedPosition>],
+    ) {
+        let target_duration = self.target_duration;
+        let stated = target_duration.unwrap_or(Span::from_secs(1));
+        let (mut playlists, mut lists) = (Vec::new(), Vec::new());
+        let mut generation = None;
+        let mut segment_max_age = None;
+        for track in tracks {
+            let window = &mut self.windows[*track];
+            let text = playlist::render(&window.as_playlist(stated, self.ended));
+            playlists.push(PublishedPlaylist {
+                name: window.name.clone(),
+                text: text.into(),
+            });
+            let duration = window.duration();
+            lists.push(Listed {
+                track: *track,
+                length: window.entries.len(),
+                fresh: window.fresh(),
+            });
+            for entry in &mut window.entries {
+                entry.longest_playlist = entry.longest_playlist.max(duration);
+                entry.seen = entry.seen.max(Seen::Maybe);
+            }
+            window.dirty = false;
+            generation = generation.max(window.entries.back().map(|entry| entry.generation));
+            segment_max_age = Some(segment_max_age.map_or(duration, |it: Span| it.min(duration)));
+        }
+        let request = stage.request();
+        stage.commands.push(Command::Publish(Publish {
+            request,
+            generation: generation.unwrap_or(self.generation),
+            epoch: stage.epoch,
+            playlists,
+            max_age: target_duration.unwrap_or_default().half(),
+            segment_max_age: segment_max_age.unwrap_or_default(),
+            checkpoint: Arc::new(self.checkpoint(stage, positions)),
+        }));
+        self.in_flight = Some(Version {
+            request,
+            lists,
+            ended: self.ended,
+        });
+        self.retry_at = None;
+    }
+
+    /// Takes the completion of the version under way; `false` where the request is another's.
+    pub(crate) fn published(
+        &mut self,
+        stage: &mut Stage<'_>,
+        request: RequestId,
+        outcome: &Result<(), StoreError>,
+    ) -> bool {
+        let Some(version) = self.in_flight.take_if(|version| version.request == request) else {
+            return false;
+        };
+        match outcome {
+            Ok(()) => self.visible(stage, &version),
+            Err(error) => {
+                stage.counters.retries += 1;
+                if self.trouble.is_none() {
+                    let (what, error) = (StoreWork::Publish, error.clone());
+                    stage.notify(Notice::StoreFailed { what, error });
+                }
+                self.trouble = Some(error.clone());
+                let knows = *error != StoreError::Unknown;
+                let unseen = knows || stage.makes(Mistake::LostReplyTakenForFailure);
+                for list in version.lists {
+                    let window = &mut self.windows[list.track];
+                    window.dirty = true;
+                    // No entry leaves a window while a version is under way.
+                    let listed = window.entries.iter_mut().take(list.length);
+                    let fresh = listed.skip(list.length - list.fresh);
+                    fresh
+                        .filter(|_| unseen)
+                        .for_each(|it| it.seen = Seen::Never);
+                }
+                self.retry_at = Some(stage.now.monotonic + config::PUBLISH_RETRY);
+            }
+        }
+        true
+    }
+
+    fn visible(&mut self, stage: &mut Stage<'_>, version: &Version) {
+        let now = stage.now.monotonic;
+        self.trouble = None;
+        for list in &version.lists {
+            let window = &mut self.windows[list.track];
+            if list.fresh > 0 {
+                window.last_grown = Some(now);
+            }
+            for entry in window.entries.iter_mut().take(list.length) {
+                if entry.seen < Seen::Surely {
+                    entry.seen = Seen::Surely;
+                    stage.counters.segments += 1;
+                    self.listed_at = Some(now);
+                    self.delay = Some(now.since(entry.appeared));
+                    self.generation = entry.generation;
+                }
+            }
+        }
+        self.let_go(now);
+        if version.ended && self.ended {
+            self.keep_closed_list_from(now);
+        }
+    }
+
+    /// No visible version lists these any more: their time begins.
+    pub(super) fn let_go(&mut self, now: Timestamp) {
+        for LeavingObject { object, keep_for } in self.leaving.drain(..) {
+            self.retention.retire(object, now + keep_for);
+        }
+    }
+
+    /// A closed list stays for as long as a player that loads it now needs it (S-46); one that its
+    /// source has closed stays until its owner wants it stopped, and for that long from then on.
+    pub(crate) fn keep_closed_list_from(&mut self, now: Timestamp) {
+        let entries = self.windows.iter().flat_map(|window| &window.entries);
+        let longest = entries
+            .map(|it| it.segment.duration + it.longest_playlist)
+            .max();
+        self.retention.list_ended(now + longest.unwrap_or_default());
+    }
+
+    /// When a closed list may be taken down; `None` while something else must happen first.
+    pub(crate) fn take_down_due(&self) -> Option<Timestamp> {
+        let dirty = self.windows.iter().any(|window| window.dirty);
+        let possible = self.in_flight.is_none() && !dirty && self.ended;
+        self.retention.take_down_at().filter(|_| possible)
+    }
+
+    /// The time of a closed presentation has passed: takes everything down.
+    pub(crate) fn take_down(&mut self, stage: &mut Stage<'_>) {
+        let objects: Vec<ObjectName> = self.objects().map(|stored| stored.object.clone()).collect();
+        self.windows.iter_mut().for_each(Window::clear);
+        self.ended = false;
+        self.retention.withdraw(stage, objects);
+    }
+}

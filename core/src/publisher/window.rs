@@ -1,0 +1,301 @@
+//! One media playlist as viewers see it: its entries and their numbers.
+
+use super::holes::Holes;
+use crate::checkpoint::{Identity, SavedEntry, SavedObject, SavedPosition, SavedTrack};
+use crate::config::{self, HolePolicy};
+use crate::ids::{Generation, PlaylistName};
+use crate::loader::About;
+use crate::notice::{Break, HoleCause, Notice};
+use crate::planted::Mistake;
+use crate::playlist::{MediaPlaylist, Segment};
+use crate::processor::Finished;
+use crate::stage::Stage;
+use crate::time::{Span, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// The window of one track. What holds for all tracks of a channel is in [`Terms`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Window {
+    pub(super) name: PlaylistName,
+    /// Playlist-level lines of the source, kept as they stood.
+    head: Vec<Arc<str>>,
+    independent_segments: bool,
+    /// The number of the first entry; of the next one to come where there is none.
+    pub(super) media_sequence: Option<u64>,
+    pub(super) discontinuity_sequence: u64,
+    pub(super) entries: VecDeque<Entry>,
+    pub(super) holes: Holes,
+    /// The next segment begins a new run, after EXT-X-ENDLIST.
+    pub(super) begins_run: bool,
+    /// Something has changed since the last version was sent.
+    pub(super) dirty: bool,
+    /// The last version with a new segment became visible then.
+    pub(super) last_grown: Option<Timestamp>,
+    /// Behind the source after an outage, a hole or a break: the pace of versions is free until the
+    /// source's newest segment is listed.
+    pub(super) catching_up: bool,
+}
+
+/// What holds for all windows of a channel.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    pub(super) window_limit: usize,
+    pub(super) hole_policy: HolePolicy,
+    pub(super) target_duration: Option<Span>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Entry {
+    /// As published, but for its numbers, which follow from its place.
+    pub(super) segment: Segment,
+    pub(super) stored: Option<SavedObject>,
+    pub(super) identity: Option<Identity>,
+    pub(super) longest_playlist: Span,
+    pub(super) appeared: Timestamp,
+    pub(super) generation: Generation,
+    pub(super) seen: Seen,
+}
+
+/// Whether viewers can know an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) enum Seen {
+    /// In no version yet.
+    Never,
+    /// In a version that may or may not have become visible.
+    Maybe,
+    /// In a visible version.
+    Surely,
+}
+
+impl Window {
+    pub(super) fn new(name: PlaylistName) -> Self {
+        Self {
+            name,
+            head: Vec::new(),
+            independent_segments: false,
+            media_sequence: None,
+            discontinuity_sequence: 0,
+            entries: VecDeque::new(),
+            holes: Holes::default(),
+            begins_run: false,
+            dirty: false,
+            last_grown: None,
+            catching_up: false,
+        }
+    }
+
+    /// As an earlier process has left it.
+    pub(super) fn restored(now: Timestamp, saved: &SavedTrack, ended: bool) -> Self {
+        let entry = |it: &SavedEntry| Entry {
+            segment: it.segment.clone(),
+            stored: it.stored.clone(),
+            identity: it.identity.clone(),
+            longest_playlist: it.longest_playlist,
+            appeared: now,
+            generation: Generation::default(),
+            seen: Seen::Surely,
+        };
+        Self {
+            head: saved.head.clone(),
+            independent_segments: saved.independent_segments,
+            media_sequence: Some(saved.media_sequence),
+            discontinuity_sequence: saved.discontinuity_sequence,
+            entries: saved.window.iter().map(entry).collect(),
+            begins_run: ended,
+            ..Self::new(saved.name.clone())
+        }
+    }
+
+    /// For the next process; `position` is where its source goes on.
+    pub(super) fn saved(&self, position: Option<SavedPosition>) -> SavedTrack {
+        let entries = self.entries.iter().zip(self.numbered());
+        SavedTrack {
+            name: self.name.clone(),
+            media_sequence: self.media_sequence.unwrap_or_default(),
+            discontinuity_sequence: self.discontinuity_sequence,
+            independent_segments: self.independent_segments,
+            head: self.head.clone(),
+            window: entries
+                .map(|(entry, segment)| SavedEntry {
+                    segment,
+                    stored: entry.stored.clone(),
+                    longest_playlist: entry.longest_playlist,
+                    identity: entry.identity.clone(),
+                })
+                .collect(),
+            position,
+        }
+    }
+
+    /// What the source says of its playlist as a whole.
+    pub(super) fn describe(&mut self, about: &About) {
+        self.head.clone_from(&about.head);
+        // A promise about every segment in the list: it can be withdrawn, and not be given again
+        // while older segments are listed.
+        self.independent_segments =
+            about.independent_segments && (self.entries.is_empty() || self.independent_segments);
+    }
+
+    /// Appends a segment, after saying what was lost before it. Whether it begins a new run.
+    pub(super) fn append(
+        &mut self,
+        stage: &mut Stage<'_>,
+        terms: Terms,
+        done: Finished,
+        generation: Generation,
+    ) -> bool {
+        if let Some(lost) = done.lost {
+            self.holes.never_listed(lost, terms.window_limit);
+        }
+        let new_run = std::mem::take(&mut self.begins_run)
+            && self.media_sequence.is_some()
+            && !stage.makes(Mistake::NewRunInClosedList);
+        let before = self.holes.broken.or(done.broken);
+        let broken = before.or(new_run.then_some(Break::NewRun));
+        if let Some(why) = broken {
+            stage.notify(Notice::Broken { why });
+        }
+        let late = self.last_grown.is_some_and(|at| {
+            let target_duration = terms.target_duration.unwrap_or_default();
+            stage.now.monotonic.since(at) > config::stale_after(target_duration)
+        });
+        self.catching_up |= late || broken.is_some() || !self.holes.is_empty();
+        let said = self.say_holes(stage, terms, &done, broken.is_some(), generation);
+        let mut segment = done.segment;
+        segment.discontinuity |= broken.is_some() || said.is_some();
+        segment.tags.splice(..0, said.into_iter().flatten());
+        self.push(
+            stage,
+            Entry {
+                segment,
+                stored: done.stored,
+                identity: Some(done.identity),
+                longest_playlist: Span::ZERO,
+                appeared: done.appeared,
+                generation,
+                seen: Seen::Never,
+            },
+        );
+        new_run
+    }
+
+    pub(super) fn push(&mut self, stage: &Stage<'_>, mut entry: Entry) {
+        // A channel without a past counts from the wall clock, so that a process that has lost its
+        // checkpoint still goes on above everything it ever listed (S-70).
+        let secs = stage.now.wall.as_micros().max(0) as u64 / 1_000_000;
+        let first = *self.media_sequence.get_or_insert(secs);
+        if entry.stored.is_none() {
+            // A gap has a name of ours as well: the source's own may hold a token (S-65).
+            let number = first + self.entries.len() as u64;
+            entry.segment.uri = format!("gap-{number}.ts").into();
+        }
+        self.entries.push_back(entry);
+        self.dirty = true;
+    }
+
+    /// Takes the first entry out of the list, counted.
+    pub(super) fn pop_first(&mut self, stage: &mut Stage<'_>, policy: HolePolicy) -> Option<Entry> {
+        let entry = self.entries.pop_front()?;
+        let uncounted = stage.makes(Mistake::MediaSequenceSkipsGaps) && entry.segment.gap;
+        self.media_sequence = self
+            .media_sequence
+            .map(|number| number + u64::from(!uncounted));
+        if !stage.makes(Mistake::DiscontinuityLeavesUncounted) {
+            self.discontinuity_sequence += u64::from(entry.segment.discontinuity);
+        }
+        if entry.seen == Seen::Never && entry.stored.is_some() {
+            stage.counters.holes += 1;
+            stage.notify(Notice::Hole {
+                segments: 1,
+                duration: entry.segment.duration,
+                policy,
+                cause: HoleCause::NotPublished,
+            });
+        }
+        Some(entry)
+    }
+
+    /// Takes everything out; the numbers go on behind it.
+    pub(super) fn clear(&mut self) {
+        let discontinuities = self.entries.iter().filter(|it| it.segment.discontinuity);
+        self.discontinuity_sequence += discontinuities.count() as u64;
+        let left = self.entries.len() as u64;
+        self.media_sequence = self.media_sequence.map(|number| number + left);
+        self.entries.clear();
+    }
+
+    /// The entries as they are published: with their numbers.
+    fn numbered(&self) -> impl Iterator<Item = Segment> {
+        let first = self.media_sequence.unwrap_or_default();
+        let mut discontinuities = self.discontinuity_sequence;
+        self.entries
+            .iter()
+            .zip(first..)
+            .map(move |(entry, number)| {
+                discontinuities += u64::from(entry.segment.discontinuity);
+                Segment {
+                    media_sequence: number,
+                    discontinuity_sequence: discontinuities,
+                    ..entry.segment.clone()
+                }
+            })
+    }
+
+    pub(super) fn as_playlist(&self, target_duration: Span, ended: bool) -> MediaPlaylist {
+        MediaPlaylist {
+            target_duration,
+            media_sequence: self.media_sequence.unwrap_or_default(),
+            discontinuity_sequence: self.discontinuity_sequence,
+            end_list: ended,
+            independent_segments: self.independent_segments,
+            head: self.head.clone(),
+            segments: self.numbered().collect(),
+            ..MediaPlaylist::default()
+        }
+    }
+
+    pub(super) fn duration(&self) -> Span {
+        self.entries.iter().map(|it| it.segment.duration).sum()
+    }
+
+    /// How many entries no version has listed.
+    pub(super) fn fresh(&self) -> usize {
+        let fresh = self.entries.iter().filter(|it| it.seen == Seen::Never);
+        fresh.count()
+    }
+
+    /// Something of it is in a version.
+    pub(super) fn is_listed(&self) -> bool {
+        self.entries.iter().any(|it| it.seen > Seen::Never)
+    }
+
+    /// Enough is stored for a list that begins.
+    pub(super) fn can_begin(&self) -> bool {
+        let stored = self.entries.iter().filter(|it| it.stored.is_some());
+        stored.count() >= config::START_SEGMENTS
+    }
+
+    /// Everything that viewers may know, and what it must hold.
+    pub(super) fn objects(&self) -> impl Iterator<Item = &SavedObject> {
+        self.entries.iter().filter_map(|it| it.stored.as_ref())
+    }
+
+    /// Bits per second of what is listed.
+    pub(super) fn bit_rate(&self) -> u64 {
+        let stored = self
+            .entries
+            .iter()
+            .filter_map(|entry| Some((entry, entry.stored.as_ref()?)));
+        let (bytes, micros) = stored.fold((0, 0), |(bytes, micros), (entry, stored)| {
+            (
+                bytes + stored.length,
+                micros + entry.segment.duration.as_micros(),
+            )
+        });
+        (u128::from(bytes) * 8_000_000)
+            .checked_div(u128::from(micros))
+            .unwrap_or(0) as u64
+    }
+}
