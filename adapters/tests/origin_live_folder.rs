@@ -1,0 +1,175 @@
+//! The live origin of the tests with real media: what it lists, and how it answers.
+
+#[allow(dead_code, unreachable_pub)]
+#[path = "stage/live_folder/mod.rs"]
+mod live_folder;
+
+use hls_relay_core::playlist::{MediaPlaylist, Playlist, parse};
+use hls_relay_core::time::{Span, WallTime};
+use live_folder::{LiveFolder, Shown, Ways, live, media};
+use reqwest::{Client, Response};
+
+const SHOWN: Shown = Shown {
+    window: 6,
+    behind: 0,
+    date_time: None,
+};
+
+fn vod(kind: &str) -> MediaPlaylist {
+    let text = std::fs::read(media(kind).join("index.m3u8")).unwrap();
+    media_playlist(&text)
+}
+
+fn media_playlist(text: &[u8]) -> MediaPlaylist {
+    match parse(text).unwrap() {
+        Playlist::Media(playlist) => playlist,
+        Playlist::Multivariant(_) => panic!("a multivariant playlist"),
+    }
+}
+
+fn at(vod: &MediaPlaylist, shown: &Shown, seconds: u64) -> MediaPlaylist {
+    media_playlist(live(vod, shown, Span::from_secs(seconds)).as_bytes())
+}
+
+#[test]
+fn the_window_slides_over_the_loop_and_begins_again_behind_a_discontinuity() {
+    let vod = vod("fmp4");
+    for seconds in 0..60 {
+        let list = at(&vod, &SHOWN, seconds);
+        assert_eq!(list.media_sequence, seconds / 2, "at {seconds} s");
+        assert_eq!(list.segments.len(), 6);
+        assert!(!list.end_list && list.playlist_type.is_none());
+        for segment in &list.segments {
+            let number = segment.media_sequence;
+            assert_eq!(&*segment.uri, format!("{}.m4s", number % 8));
+            assert_eq!(
+                segment.discontinuity_sequence,
+                number / 8,
+                "segment {number}"
+            );
+            assert_eq!(segment.discontinuity, number > 0 && number % 8 == 0);
+            assert!(segment.map.is_some() && segment.date_time.is_none());
+        }
+    }
+}
+
+#[test]
+fn date_times_go_on_over_the_loops_border() {
+    let vod = vod("audio");
+    let first = WallTime::from_micros(1_700_000_000_000_000);
+    let shown = Shown {
+        date_time: Some(first),
+        ..SHOWN
+    };
+    let mut expected = first;
+    for number in 0..40 {
+        let list = at(&vod, &shown, number * 2 + 1);
+        let segment = list
+            .segments
+            .iter()
+            .find(|it| it.media_sequence == number)
+            .unwrap();
+        assert_eq!(segment.date_time, Some(expected), "segment {number}");
+        let duration = segment.duration.as_micros().cast_signed();
+        expected = WallTime::from_micros(expected.as_micros() + duration);
+    }
+}
+
+/// The IV of the first key follows from the number that a segment was encrypted under.
+#[test]
+fn ivs_by_number_are_said_once_the_number_is_another() {
+    let vod = vod("aes128");
+    for seconds in (0..60).step_by(2) {
+        for segment in at(&vod, &SHOWN, seconds).segments {
+            let (round, place) = (segment.media_sequence / 8, segment.media_sequence % 8);
+            let key = &segment.keys[0];
+            assert_eq!(
+                key.uri(),
+                Some(["key/0.key", "key/1.key"][usize::from(place >= 4)])
+            );
+            let iv = key
+                .iv()
+                .map(|iv| u128::from_str_radix(&iv[2..], 16).unwrap());
+            match (place, round) {
+                (0..4, 0) => assert_eq!(iv, None),
+                (0..4, _) => assert_eq!(iv, Some(place.into())),
+                _ => assert_eq!(iv, Some(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef)),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_list_may_be_behind_the_others() {
+    let vod = vod("fmp4");
+    let behind = Shown { behind: 3, ..SHOWN };
+    for seconds in 6..60 {
+        let (list, late) = (at(&vod, &SHOWN, seconds), at(&vod, &behind, seconds));
+        assert_eq!(late.end_media_sequence() + 3, list.end_media_sequence());
+    }
+}
+
+async fn get(origin: &LiveFolder, path: &str, headers: &[(&str, &str)]) -> Response {
+    let client = Client::builder().no_proxy().build().unwrap();
+    let request = client.get(format!("http://{}/{path}", origin.address));
+    let request = headers.iter().fold(request, |request, (name, value)| {
+        request.header(*name, *value)
+    });
+    request.send().await.unwrap()
+}
+
+#[tokio::test]
+async fn ranges_are_answered_with_206_and_416_or_not_at_all() {
+    let origin = LiveFolder::of("byterange", Ways::default()).await;
+    let whole = std::fs::read(media("byterange").join("0.ts")).unwrap();
+    let part = get(&origin, "0.ts", &[("range", "bytes=188-375")]).await;
+    assert_eq!(part.status(), 206);
+    let said = part.headers()["content-range"].to_str().unwrap().to_owned();
+    assert_eq!(said, format!("bytes 188-375/{}", whole.len()));
+    assert_eq!(part.bytes().await.unwrap(), whole[188..376]);
+    let beyond = get(&origin, "0.ts", &[("range", "bytes=99999999-")]).await;
+    assert_eq!(beyond.status(), 416);
+    origin.change(|ways| ways.ignores_range = true);
+    let ignored = get(&origin, "0.ts", &[("range", "bytes=188-375")]).await;
+    assert_eq!(ignored.status(), 200);
+    assert_eq!(ignored.bytes().await.unwrap(), whole);
+    let answered: Vec<_> = origin.answered().iter().map(|it| it.status).collect();
+    assert_eq!(answered, [206, 416, 200]);
+}
+
+#[tokio::test]
+async fn keys_may_want_a_header_or_be_down() {
+    let origin = LiveFolder::of("aes128", Ways::default()).await;
+    assert_eq!(get(&origin, "key/0.key", &[]).await.status(), 200);
+    origin.change(|ways| ways.key_header = Some(("x-token", "open")));
+    assert_eq!(get(&origin, "key/0.key", &[]).await.status(), 403);
+    assert_eq!(
+        get(&origin, "key/0.key", &[("x-token", "open")])
+            .await
+            .status(),
+        200
+    );
+    assert_eq!(get(&origin, "0.ts", &[]).await.status(), 200);
+    origin.change(|ways| ways.keys_are_down = true);
+    assert_eq!(
+        get(&origin, "key/0.key", &[("x-token", "open")])
+            .await
+            .status(),
+        503
+    );
+}
+
+#[tokio::test]
+async fn a_variant_dies_and_comes_back() {
+    let origin = LiveFolder::of("multi", Ways::default()).await;
+    for (dead, expected) in [(vec!["video-108"], 503), (vec![], 200)] {
+        origin.change(|ways| ways.dead = dead);
+        for path in ["video-108/index.m3u8", "video-108/0.m4s"] {
+            assert_eq!(get(&origin, path, &[]).await.status(), expected, "{path}");
+        }
+        for path in ["index.m3u8", "video-180/index.m3u8", "audio-de/init.mp4"] {
+            assert_eq!(get(&origin, path, &[]).await.status(), 200, "{path}");
+        }
+    }
+    assert_eq!(get(&origin, "../fmp4/index.m3u8", &[]).await.status(), 404);
+}
