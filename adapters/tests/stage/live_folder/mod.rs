@@ -153,7 +153,7 @@ fn refused(ways: &Ways, path: &str, headers: &HeaderMap) -> Option<StatusCode> {
         path.strip_prefix(*folder)
             .is_some_and(|rest| rest.starts_with('/'))
     };
-    if ways.dead.iter().any(|folder| inside(folder)) {
+    if ways.dead.iter().any(inside) {
         return Some(StatusCode::SERVICE_UNAVAILABLE);
     }
     if !path.ends_with(".key") {
