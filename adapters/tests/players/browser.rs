@@ -30,6 +30,20 @@ pub(crate) struct Report {
     pub(crate) errors: Vec<serde_json::Value>,
     pub(crate) events: Vec<ElementEvent>,
     pub(crate) samples: Vec<Sample>,
+    /// The heights of the pictures that may be chosen.
+    pub(crate) heights: Vec<Option<u32>>,
+    /// The languages of the sound that may be chosen.
+    pub(crate) audio: Vec<String>,
+    /// And of the subtitles.
+    pub(crate) subtitles: Vec<String>,
+    /// The subtitles that were shown.
+    pub(crate) cues: Vec<String>,
+    /// Fragments that were buffered.
+    pub(crate) fragments: u32,
+    /// How many of them were under AES-128.
+    pub(crate) decrypted: u32,
+    /// How many of them had an init section.
+    pub(crate) initialized: u32,
 }
 
 #[derive(Debug, Deserialize)]

@@ -56,6 +56,41 @@ pub(crate) fn pull(url: &str, length: Duration) -> Pulled {
     }
 }
 
+/// What came of decoding a channel.
+#[derive(Debug)]
+pub(crate) struct Decoded {
+    pub(crate) status: ExitStatus,
+    /// Errors.
+    pub(crate) said: String,
+    /// The pictures of all its video together.
+    pub(crate) frames: u64,
+    pub(crate) length: Duration,
+}
+
+/// Plays so much of a channel into nothing, every track of it.
+pub(crate) fn decode(url: &str, length: Duration) -> Decoded {
+    let output = tool("ffmpeg")
+        .args(["-nostdin", "-loglevel", "error", "-progress", "pipe:1"])
+        // It calls it an error where a connection can't be kept, because an init section is elsewhere.
+        .args(["-http_persistent", "0"])
+        .args(["-i", url, "-t", &length.as_secs().to_string()])
+        .args(["-map", "0", "-f", "null", "-"])
+        .output()
+        .expect("ffmpeg, which ./test setup installs");
+    let progress = String::from_utf8_lossy(&output.stdout);
+    let last = |name: &str| {
+        let fields = progress.lines().filter_map(|line| line.split_once('='));
+        let mut values = fields.filter(|(field, _)| *field == name);
+        values.next_back().and_then(|(_, value)| value.parse().ok())
+    };
+    Decoded {
+        status: output.status,
+        said: String::from_utf8_lossy(&output.stderr).into_owned(),
+        frames: last("frame").unwrap_or_default(),
+        length: Duration::from_micros(last("out_time_us").unwrap_or_default()),
+    }
+}
+
 /// All packets of a file.
 pub(crate) fn probe(file: &Path) -> Probed {
     let output = tool("ffprobe")

@@ -7,6 +7,8 @@ mod stage;
 
 mod browser;
 mod ffmpeg;
+mod gstreamer;
+mod kinds;
 mod ts;
 
 use browser::Report;

@@ -5,6 +5,7 @@
 #![allow(dead_code, unreachable_pub)]
 
 pub mod channel;
+pub mod live_folder;
 pub mod published;
 pub mod relay;
 pub mod reloads;

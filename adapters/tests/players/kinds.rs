@@ -1,0 +1,191 @@
+//! Every kind of media, relayed by the real binary from a live origin, in three players at once for half
+//! a minute. It is a loop of sixteen seconds: each of them comes over a discontinuity.
+
+use crate::browser::{self, Report};
+use crate::ffmpeg::{self, Decoded};
+use crate::gstreamer::{self, Played};
+use crate::stage::live_folder::{LiveFolder, Ways};
+use crate::stage::relay::{Relay, any_address};
+use std::time::{Duration, Instant};
+
+/// How long each player watches.
+const WATCH: Duration = Duration::from_secs(30);
+/// A channel that has not begun after this never will.
+const BEGIN: Duration = Duration::from_secs(20);
+/// Pictures a second of every loop.
+const FRAME_RATE: u64 = 25;
+
+/// What came of it.
+struct Shown {
+    report: Report,
+    decoded: Decoded,
+    played: Played,
+}
+
+/// Relays an origin and lets all three watch.
+async fn watch(origin: &LiveFolder) -> Shown {
+    let relay = Relay::start(&origin.url(), any_address(), &[], Instant::now());
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let asked = Instant::now();
+    loop {
+        if let Ok(answer) = client.get(&relay.url).send().await
+            && answer.status() == 200
+        {
+            break;
+        }
+        assert!(asked.elapsed() < BEGIN, "not live: {:#?}", relay.log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let url = relay.url.clone();
+    let decoding = tokio::task::spawn_blocking(move || ffmpeg::decode(&url, WATCH));
+    let url = relay.url.clone();
+    let playing = tokio::task::spawn_blocking(move || gstreamer::play(&url, WATCH));
+    let report = browser::play(&relay.url, WATCH).await;
+    let (decoded, played) = (decoding.await.unwrap(), playing.await.unwrap());
+    tokio::task::spawn_blocking(move || drop(relay))
+        .await
+        .unwrap();
+    Shown {
+        report,
+        decoded,
+        played,
+    }
+}
+
+impl Shown {
+    /// No player had an error, none waited, and time went on in all of them. There is one track to play.
+    fn check_played(&self) {
+        self.check_browser();
+        self.check_ffmpeg();
+        self.check_gstreamer();
+    }
+
+    fn check_browser(&self) {
+        let report = &self.report;
+        assert!(report.errors.is_empty(), "hls.js: {:#?}", report.errors);
+        let began = report.began.unwrap_or_else(|| panic!("hls.js never began"));
+        let later: Vec<_> = report.events.iter().filter(|it| it.at > began).collect();
+        assert!(later.is_empty(), "hls.js stalled: {later:#?}");
+        let [first, .., last] = &report.samples[..] else {
+            panic!("{report:#?}");
+        };
+        let played = last.current_time - first.current_time;
+        assert!(played >= 28.0, "hls.js played {played} s");
+        assert!(last.audio_bytes > first.audio_bytes, "hls.js: no sound");
+        assert_eq!(report.heights.len(), 1, "{report:?}");
+        let others = [&report.audio, &report.subtitles, &report.cues];
+        assert!(others.iter().all(|it| it.is_empty()), "{others:?}");
+    }
+
+    fn check_ffmpeg(&self) {
+        let decoded = &self.decoded;
+        assert!(decoded.status.success(), "{decoded:?}");
+        assert_eq!(decoded.said, "", "ffmpeg has something to say");
+        assert!(decoded.length >= Duration::from_secs(29), "{decoded:?}");
+    }
+
+    fn check_gstreamer(&self) {
+        let gstreamer = &self.played;
+        assert!(gstreamer.wrong.is_empty(), "GStreamer: {gstreamer:#?}");
+        assert!(
+            gstreamer.position >= Duration::from_secs(26),
+            "{gstreamer:?}"
+        );
+    }
+
+    /// Those that show pictures have shown all of them.
+    fn check_pictures(&self) {
+        let last = self.report.samples.last().unwrap();
+        assert!(last.frames >= FRAME_RATE * 28, "hls.js: {last:?}");
+        assert!(self.decoded.frames >= FRAME_RATE * 29, "{:?}", self.decoded);
+    }
+}
+
+/// Where the times of fragmented MP4 begin again GStreamer 1.22 waits for ever, and ffmpeg 5.1 may leave out two
+/// seconds; at the origin as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn fragmented_mp4_is_played() {
+    let origin = LiveFolder::of("fmp4", Ways::default()).await;
+    let shown = watch(&origin).await;
+    shown.check_browser();
+    shown.check_ffmpeg();
+    let report = &shown.report;
+    let last = report.samples.last().unwrap();
+    assert!(last.frames >= FRAME_RATE * 28, "{last:?}");
+    assert!(report.fragments >= 12, "{report:#?}");
+    assert_eq!(report.initialized, report.fragments);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c_27_byte_ranges_are_played_as_segments_of_their_own() {
+    let origin = LiveFolder::of("byterange", Ways::default()).await;
+    let shown = watch(&origin).await;
+    shown.check_played();
+    shown.check_pictures();
+    let answered = origin.answered();
+    let media: Vec<_> = answered
+        .iter()
+        .filter(|it| it.path.ends_with(".ts"))
+        .collect();
+    assert!(
+        media
+            .iter()
+            .all(|it| it.range.is_some() && it.status == 206),
+        "{media:#?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c_27_an_origin_that_ignores_ranges_gives_the_same() {
+    let ways = Ways {
+        ignores_range: true,
+        ..Ways::default()
+    };
+    let origin = LiveFolder::of("byterange", ways).await;
+    let shown = watch(&origin).await;
+    shown.check_played();
+    shown.check_pictures();
+    let answered = origin.answered();
+    let media: Vec<_> = answered
+        .iter()
+        .filter(|it| it.path.ends_with(".ts"))
+        .collect();
+    assert!(
+        media
+            .iter()
+            .all(|it| it.range.is_some() && it.status == 200),
+        "{media:#?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_31_aes_128_with_rotating_keys_is_played() {
+    let origin = LiveFolder::of("aes128", Ways::default()).await;
+    let shown = watch(&origin).await;
+    shown.check_played();
+    shown.check_pictures();
+    let report = &shown.report;
+    assert!(report.fragments >= 12, "{report:#?}");
+    assert_eq!(report.decrypted, report.fragments);
+    for key in ["/key/0.key", "/key/1.key"] {
+        let answered = origin.answered();
+        assert!(
+            answered.iter().any(|it| it.path == key),
+            "{key} was never asked for"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn packed_audio_is_played() {
+    let origin = LiveFolder::of("audio", Ways::default()).await;
+    let shown = watch(&origin).await;
+    shown.check_played();
+    assert_eq!(
+        (
+            shown.decoded.frames,
+            shown.report.samples.last().unwrap().frames
+        ),
+        (0, 0)
+    );
+}
