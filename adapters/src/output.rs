@@ -1,11 +1,14 @@
 //! What viewers of the channels see at this moment.
 //!
-//! A version of a playlist is made once, with its compressed twin and its tags, and shown by swapping
-//! one pointer: a viewer gets a whole version, the one before or the one after (S-01).
+//! A playlist is made once, with its compressed twin and its tags. A version is all playlists of a
+//! channel, shown by swapping one pointer: a viewer gets whole playlists, all of the version before or
+//! all of the one after (S-01).
 
 use crate::store::Store;
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
+use hls_relay_core::command::PublishedPlaylist;
+use hls_relay_core::ids::PlaylistName;
 use hls_relay_core::time::Span;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -25,7 +28,7 @@ pub struct Output {
     shown: RwLock<Shown>,
 }
 
-/// The playlist that is shown.
+/// The version that is shown.
 #[derive(Clone, Debug)]
 pub enum Shown {
     /// None yet: viewers are asked to wait.
@@ -36,9 +39,19 @@ pub enum Shown {
     Withdrawn,
 }
 
-/// One version of a playlist, ready to be sent.
+/// One version of a channel: all its playlists.
 #[derive(Debug)]
 pub struct Version {
+    playlists: BTreeMap<PlaylistName, Arc<Playlist>>,
+    /// How long a playlist of this version may be reused.
+    pub max_age: Span,
+    /// How long a segment may be reused.
+    pub segment_max_age: Span,
+}
+
+/// A playlist, ready to be sent.
+#[derive(Debug)]
+pub struct Playlist {
     /// The text.
     pub plain: Bytes,
     /// The same as gzip.
@@ -47,23 +60,24 @@ pub struct Version {
     pub etag: String,
     /// The entity tag of the compressed text: other bytes, so another tag.
     pub gzip_etag: String,
-    /// How long this version may be reused.
-    pub max_age: Span,
-    /// How long a segment may be reused.
-    pub segment_max_age: Span,
 }
 
 impl Version {
-    /// Prepares a version. The work grows with the text: 10 µs for a usual window.
-    pub fn new(text: &str, max_age: Span, segment_max_age: Span) -> Self {
+    /// The playlist of that name.
+    pub fn playlist(&self, name: &str) -> Option<&Arc<Playlist>> {
+        self.playlists.get(&PlaylistName(name.into()))
+    }
+}
+
+impl Playlist {
+    /// Prepares a playlist. The work grows with the text: 10 µs for a usual window.
+    fn new(text: &str) -> Self {
         let tag = short_hex(&Sha256::digest(text));
         Self {
             plain: Bytes::copy_from_slice(text.as_bytes()),
             gzip: gzip(text.as_bytes()).into(),
             etag: format!("\"{tag}\""),
             gzip_etag: format!("\"{tag}-gz\""),
-            max_age,
-            segment_max_age,
         }
     }
 }
@@ -90,8 +104,29 @@ impl Output {
             .clone()
     }
 
-    /// Shows something else from now on.
-    pub fn show(&self, shown: Shown) {
+    /// Shows a version from now on: these playlists, and those of the version before that did not
+    /// change.
+    pub fn publish(&self, changed: &[PublishedPlaylist], max_age: Span, segment_max_age: Span) {
+        let mut playlists = match self.shown() {
+            Shown::Version(before) => before.playlists.clone(),
+            Shown::Nothing | Shown::Withdrawn => BTreeMap::new(),
+        };
+        for PublishedPlaylist { name, text } in changed {
+            playlists.insert(name.clone(), Arc::new(Playlist::new(text)));
+        }
+        self.show(Shown::Version(Arc::new(Version {
+            playlists,
+            max_age,
+            segment_max_age,
+        })));
+    }
+
+    /// Shows nothing any more.
+    pub fn withdraw(&self) {
+        self.show(Shown::Withdrawn);
+    }
+
+    fn show(&self, shown: Shown) {
         *self.shown.write().unwrap_or_else(PoisonError::into_inner) = shown;
     }
 }
@@ -133,7 +168,8 @@ pub(crate) fn short_hex(hash: &[u8]) -> String {
         .collect()
 }
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
+/// The bytes as gzip.
+pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     // Writing to memory does not fail; an empty answer would be seen at once.
     let _ = encoder.write_all(bytes);

@@ -6,7 +6,7 @@ use crate::clock;
 use crate::fetch::{Fetcher, SourceAccess};
 use crate::mask::mask_url;
 use crate::notices::{self, Speaker};
-use crate::output::{Output, Shown, Version};
+use crate::output::Output;
 use futures_util::FutureExt;
 use hls_relay_core::checkpoint::Checkpoint;
 use hls_relay_core::command::{Command, Download, LoadPlaylist, Publish};
@@ -380,17 +380,19 @@ impl Channel {
     /// before successors, so a checkpoint that fails is only told.
     async fn publish(self: Arc<Self>, publish: Publish) -> Result<(), StoreError> {
         self.tell_checkpoint(self.save(publish.checkpoint.clone()).await);
-        let playlists = publish.playlists.clone();
-        self.output.store().publish(playlists).await?;
-        if let Some(text) = publish.entry() {
-            let version = Version::new(text, publish.max_age, publish.segment_max_age);
-            self.output.show(Shown::Version(Arc::new(version)));
-        }
+        let Publish {
+            playlists,
+            max_age,
+            segment_max_age,
+            ..
+        } = publish;
+        self.output.store().publish(playlists.clone()).await?;
+        self.output.publish(&playlists, max_age, segment_max_age);
         Ok(())
     }
 
     async fn withdraw(self: Arc<Self>) -> Result<(), StoreError> {
-        self.output.show(Shown::Withdrawn);
+        self.output.withdraw();
         self.output.store().withdraw().await
     }
 

@@ -197,8 +197,10 @@ impl Shelf {
                 };
                 return self.work(look).await;
             }
-            StoreAct::Publish(number, text) => return self.publish(*number, text).await,
-            StoreAct::Shown => return self.shown(),
+            StoreAct::Publish(number, playlists) => {
+                return self.publish(*number, playlists).await;
+            }
+            StoreAct::Shown(name) => return self.shown(name),
             StoreAct::Withdraw => {
                 return self
                     .work(|request| Command::Withdraw {
@@ -234,14 +236,19 @@ impl Shelf {
         Ok(())
     }
 
-    async fn publish(&mut self, number: u64, text: &str) -> String {
-        let (playlist, checkpoint) = (PublishedPlaylist::entry(text), Arc::new(checkpoint(number)));
+    async fn publish(&mut self, number: u64, playlists: &[(String, String)]) -> String {
+        let checkpoint = Arc::new(checkpoint(number));
+        let playlist = |(name, text): &(String, String)| PublishedPlaylist {
+            name: PlaylistName(name.as_str().into()),
+            text: text.as_str().into(),
+        };
+        let playlists = playlists.iter().map(playlist).collect();
         let publish = |request| {
             Command::Publish(Publish {
                 request,
                 generation: Generation(1),
                 epoch: EPOCH,
-                playlists: vec![playlist],
+                playlists,
                 max_age: Span::from_secs(1),
                 segment_max_age: Span::from_secs(60),
                 checkpoint,
@@ -251,13 +258,16 @@ impl Shelf {
     }
 
     /// What viewers get; of a directory: whoever reads its files.
-    fn shown(&mut self) -> String {
+    fn shown(&mut self, name: &str) -> String {
         if self.on_disk {
-            let file = self.objects().join("index.m3u8");
+            let file = self.objects().join(name);
             return std::fs::read_to_string(file).unwrap_or_else(|_| "nothing".to_owned());
         }
         match self.process().output.shown() {
-            Shown::Version(version) => String::from_utf8(version.plain.to_vec()).unwrap(),
+            Shown::Version(version) => version.playlist(name).map_or_else(
+                || "nothing".to_owned(),
+                |playlist| String::from_utf8(playlist.plain.to_vec()).unwrap(),
+            ),
             Shown::Nothing | Shown::Withdrawn => "nothing".to_owned(),
         }
     }

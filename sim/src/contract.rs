@@ -9,6 +9,7 @@ use crate::origin::{FaultKind, OriginSpec, SegmentDurations, Tokens};
 use crate::scenario::{Words, fault};
 use hls_relay_core::command::FetchLimits;
 use hls_relay_core::event::{FetchError, LoadedPlaylist, StoreError};
+use hls_relay_core::ids::PlaylistName;
 use hls_relay_core::time::Span;
 
 /// Segments so long that none is added while a case runs, even where time is real.
@@ -80,11 +81,11 @@ pub enum StoreAct {
         /// Names.
         keep: Vec<String>,
     },
-    /// A playlist is published with the checkpoint of this number.
-    Publish(u64, String),
-    /// A viewer asks for the playlist.
-    Shown,
-    /// The playlist is taken down.
+    /// Playlists are published with the checkpoint of this number: names and contents.
+    Publish(u64, Vec<(String, String)>),
+    /// A viewer asks for the playlist of that name.
+    Shown(String),
+    /// The playlists are taken down.
     Withdraw,
     /// A checkpoint is saved alone.
     Save(u64),
@@ -148,15 +149,20 @@ pub fn store_cases(text: &str) -> Result<Vec<Case<StoreAct>>, String> {
                     Some(at) => (&words[..at], words[at + 1..].to_vec()),
                     None => (&words[..], Vec::new()),
                 };
-                let pair = |word: &String| {
-                    let (name, content) = word.split_once('=').ok_or("name=content")?;
-                    Ok::<_, String>((name.to_owned(), content.to_owned()))
-                };
+                let pair = |word: &String| pair(word).ok_or("name=content".to_owned());
                 let asked = asked.iter().map(pair).collect::<Result<_, _>>()?;
                 StoreAct::Check { asked, keep }
             }
-            "publish" => StoreAct::Publish(words.number()?, words.word()?.to_owned()),
-            "shown" => StoreAct::Shown,
+            "publish" => {
+                let number = words.number()?;
+                // A content without a name is the entry's.
+                let entry = |word: String| (PlaylistName::ENTRY.to_owned(), word);
+                let playlists = rest(words)
+                    .into_iter()
+                    .map(|word| pair(&word).unwrap_or_else(|| entry(word)));
+                StoreAct::Publish(number, playlists.collect())
+            }
+            "shown" => StoreAct::Shown(words.next().unwrap_or(PlaylistName::ENTRY).to_owned()),
             "withdraw" => StoreAct::Withdraw,
             "save" => StoreAct::Save(words.number()?),
             "saved" => StoreAct::Saved,
@@ -172,6 +178,12 @@ fn rest(words: &mut Words<'_>) -> Vec<String> {
     std::iter::from_fn(|| words.next())
         .map(str::to_owned)
         .collect()
+}
+
+/// `name=content`
+fn pair(word: &str) -> Option<(String, String)> {
+    let (name, content) = word.split_once('=')?;
+    Some((name.to_owned(), content.to_owned()))
 }
 
 fn cases<Act>(

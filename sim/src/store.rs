@@ -1,4 +1,4 @@
-//! Where segments, the playlist and the checkpoint are kept: a directory, or the memory of a process.
+//! Where segments, the playlists and the checkpoint are kept: a directory, or the memory of a process.
 //!
 //! The store does each thing at one instant; what is slow, fails, or happens without anybody being
 //! told is decided by the plan and carried out by the world.
@@ -7,7 +7,7 @@ use crate::published::Version;
 use hls_relay_core::checkpoint::Checkpoint;
 use hls_relay_core::command::ObjectCheck;
 use hls_relay_core::event::{StoreError, StoredSegment};
-use hls_relay_core::ids::{ContentHash, ObjectName};
+use hls_relay_core::ids::{ContentHash, ObjectName, PlaylistName};
 use hls_relay_core::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -120,7 +120,7 @@ pub struct Store {
     /// Segments by name.
     pub objects: BTreeMap<ObjectName, Object>,
     /// What viewers see.
-    pub playlist: Option<Arc<Version>>,
+    pub playlists: BTreeMap<PlaylistName, Arc<Version>>,
     /// What a successor would find.
     pub checkpoint: Option<Saved>,
 }
@@ -144,6 +144,12 @@ impl Store {
                 length: segment.length,
             },
         );
+    }
+
+    /// What viewers open.
+    pub fn entry(&self) -> Option<&Arc<Version>> {
+        self.playlists
+            .get(&PlaylistName(PlaylistName::ENTRY.into()))
     }
 
     /// Which of the asked are there as asked; every other object but those to keep is deleted.
@@ -172,7 +178,7 @@ impl Store {
             StoreKind::Directory => {}
             StoreKind::Memory => {
                 self.objects.clear();
-                self.playlist = None;
+                self.playlists.clear();
             }
         }
     }

@@ -199,20 +199,24 @@ impl Shelf {
                 let keep: Vec<ObjectName> = keep.iter().map(|name| object(name)).collect();
                 return names(&self.store.check(&asked, &keep));
             }
-            StoreAct::Publish(number, text) => {
+            StoreAct::Publish(number, playlists) => {
                 return self.work(StoreWork::Publish, |store| {
                     store.checkpoint = Some(saved(*number));
-                    store.playlist = Some(Arc::new(version(text)));
+                    for (name, text) in playlists {
+                        let name = PlaylistName(name.as_str().into());
+                        store.playlists.insert(name, Arc::new(version(text)));
+                    }
                 });
             }
-            StoreAct::Shown => {
-                let shown = self.store.playlist.as_ref();
+            StoreAct::Shown(name) => {
+                let name = PlaylistName(name.as_str().into());
+                let shown = self.store.playlists.get(&name);
                 return shown
                     .map_or("nothing", |version| &*version.segments[0].uri)
                     .to_owned();
             }
             StoreAct::Withdraw => {
-                return self.work(StoreWork::Delete, |store| store.playlist = None);
+                return self.work(StoreWork::Delete, |store| store.playlists.clear());
             }
             StoreAct::Save(number) => {
                 return self.work(StoreWork::Save, |store| {

@@ -1,9 +1,17 @@
 //! What requests say of what they would like.
 
-use axum::http::{HeaderMap, HeaderName, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 
 /// S-43: of the two registered types, the one that every player knows.
 pub(super) const PLAYLIST_TYPE: &str = "application/vnd.apple.mpegurl";
+
+/// The answer to another Accept-Encoding is another one (S-44).
+pub(super) const BY_CODING: HeaderValue = HeaderValue::from_static("accept-encoding");
+
+/// Whether an object is text, which gzip makes smaller: of all that a channel stores, WebVTT (S-44).
+pub(super) fn is_text(name: &str) -> bool {
+    name.ends_with(".vtt")
+}
 
 /// The media type of an object, by the ending of its name (S-43).
 pub(super) fn media_type(name: &str) -> &'static str {
@@ -190,6 +198,7 @@ mod tests {
             ("a.ac3", "audio/ac3"),
             ("a.ec3", "audio/eac3"),
             ("a.vtt", "text/vtt; charset=utf-8"),
+            ("a.key", "application/octet-stream"),
         ] {
             assert_eq!(media_type(name), expected);
         }

@@ -8,13 +8,14 @@ mod headers;
 mod segment;
 
 use crate::output::{Output, Outputs, Shown, Version};
-use crate::store::PLAYLIST;
+use crate::store::PLAYLIST_ENDING;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use hls_relay_core::ids::PlaylistName;
 use hls_relay_core::time::Span;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -71,7 +72,7 @@ async fn front_page(State(outputs): State<Outputs>, head: HeaderMap) -> Response
     let lines = outputs.names();
     let lines = lines
         .iter()
-        .map(|name| format!("http://{host}/{name}/{PLAYLIST}\n"));
+        .map(|name| format!("http://{host}/{name}/{}\n", PlaylistName::ENTRY));
     let text = format!(
         "hls-relay {}\n\n{}",
         env!("CARGO_PKG_VERSION"),
@@ -93,34 +94,37 @@ async fn file(
     let Some(output) = outputs.get(&channel) else {
         return not_found("no-store");
     };
-    if file == PLAYLIST {
-        playlist(&output, &head)
+    if file.ends_with(PLAYLIST_ENDING) {
+        playlist(&output, &file, &head)
     } else {
         object(&output, &file, &method, &head).await
     }
 }
 
-fn playlist(output: &Output, head: &HeaderMap) -> Response {
+fn playlist(output: &Output, file: &str, head: &HeaderMap) -> Response {
     let version = match output.shown() {
         Shown::Version(version) => version,
         Shown::Nothing => return not_yet(),
         Shown::Withdrawn => return not_found("no-store"),
     };
+    let Some(playlist) = version.playlist(file) else {
+        return not_found(&error_age(&version));
+    };
     let zipped = headers::offers_gzip(head);
     let (etag, body) = if zipped {
-        (&version.gzip_etag, &version.gzip)
+        (&playlist.gzip_etag, &playlist.gzip)
     } else {
-        (&version.etag, &version.plain)
+        (&playlist.etag, &playlist.plain)
     };
     let mut answer = Response::new(Body::empty());
     let fields = answer.headers_mut();
     fields.insert(header::ETAG, value(etag));
-    fields.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    fields.insert(header::VARY, headers::BY_CODING);
     fields.insert(
         header::CACHE_CONTROL,
         value(&format!("max-age={}", seconds(version.max_age))),
     );
-    if headers::is_known(head, &[&version.etag, &version.gzip_etag]) {
+    if headers::is_known(head, &[&playlist.etag, &playlist.gzip_etag]) {
         *answer.status_mut() = StatusCode::NOT_MODIFIED;
         return answer;
     }
@@ -190,5 +194,5 @@ pub fn address_of(listen: SocketAddr, channel: &str) -> String {
     } else {
         listen.to_string()
     };
-    format!("http://{host}/{channel}/{PLAYLIST}")
+    format!("http://{host}/{channel}/{}", PlaylistName::ENTRY)
 }

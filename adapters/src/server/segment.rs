@@ -2,7 +2,7 @@
 
 use super::headers::{self, Wanted};
 use super::{not_found, value};
-use crate::output::short_hex;
+use crate::output::{gzip, short_hex};
 use crate::store::{Content, Object};
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -16,6 +16,9 @@ use tokio_util::io::ReaderStream;
 /// Read from a file at once: each read is a hop to another thread and back.
 const READ: usize = 128 << 10;
 
+/// Text is packed up to this length; a segment of WebVTT has a hundredth of it.
+const MOST_PACKED: u64 = 1 << 20;
+
 /// Answers a GET or HEAD. An object never changes, so it may be kept for all of `max_age` seconds.
 pub(super) async fn answer(
     name: &str,
@@ -24,14 +27,22 @@ pub(super) async fn answer(
     method: &Method,
     head: &HeaderMap,
 ) -> Response {
-    let etag = format!("\"{}\"", short_hex(&object.hash.0));
+    let tag = short_hex(&object.hash.0);
+    let (plain_etag, gzip_etag) = (format!("\"{tag}\""), format!("\"{tag}-gz\""));
+    let text = headers::is_text(name) && object.length <= MOST_PACKED;
+    // A range is one of the bytes as they are.
+    let zipped = text && headers::offers_gzip(head) && !head.contains_key(header::RANGE);
+    let etag = if zipped { &gzip_etag } else { &plain_etag };
     let cache = format!("public, max-age={max_age}, immutable");
     let mut answer = Response::new(Body::empty());
     let fields = answer.headers_mut();
-    fields.insert(header::ETAG, value(&etag));
+    fields.insert(header::ETAG, value(etag));
     fields.insert(header::CACHE_CONTROL, value(&cache));
     fields.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    if headers::is_known(head, &[&etag]) {
+    if text {
+        fields.insert(header::VARY, headers::BY_CODING);
+    }
+    if headers::is_known(head, &[&plain_etag, &gzip_etag]) {
         *answer.status_mut() = StatusCode::NOT_MODIFIED;
         return answer;
     }
@@ -39,11 +50,14 @@ pub(super) async fn answer(
         header::CONTENT_TYPE,
         HeaderValue::from_static(headers::media_type(name)),
     );
+    if zipped {
+        return packed(name, object, answer).await;
+    }
     let length = object.length;
     // RFC 9110 14.2: only a GET has a range.
     let wanted = match *method {
         Method::HEAD => Wanted::Whole,
-        _ => headers::wanted_range(head, &etag, length),
+        _ => headers::wanted_range(head, etag, length),
     };
     let (status, first, count) = match wanted {
         Wanted::Whole => (StatusCode::OK, 0, length),
@@ -70,12 +84,31 @@ pub(super) async fn answer(
             *answer.body_mut() = body;
             answer
         }
-        Err(error) => {
-            // Somebody has taken it out of our folder.
-            tracing::warn!(object = name, %error, "a stored segment cannot be read");
-            not_found("no-store")
-        }
+        Err(error) => unreadable(name, &error),
     }
+}
+
+/// The whole object as gzip.
+async fn packed(name: &str, object: Object, mut answer: Response) -> Response {
+    let bytes = match object.content {
+        Content::Memory(bytes) => bytes,
+        Content::File(path) => match tokio::fs::read(path).await {
+            Ok(bytes) => bytes.into(),
+            Err(error) => return unreadable(name, &error),
+        },
+    };
+    let zipped = gzip(&bytes);
+    let fields = answer.headers_mut();
+    fields.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    fields.insert(header::CONTENT_LENGTH, HeaderValue::from(zipped.len()));
+    *answer.body_mut() = Body::from(zipped);
+    answer
+}
+
+/// Somebody has taken it out of our folder.
+fn unreadable(name: &str, error: &std::io::Error) -> Response {
+    tracing::warn!(object = name, %error, "a stored segment cannot be read");
+    not_found("no-store")
 }
 
 async fn body(object: Object, first: u64, count: u64) -> std::io::Result<Body> {

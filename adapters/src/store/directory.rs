@@ -1,14 +1,15 @@
-//! A folder of plain files, `ROOT/CHANNEL/`: the playlist and its segments, as nginx serves them.
+//! A folder of plain files, `ROOT/CHANNEL/`: the playlists and their segments, as nginx serves them.
 //!
 //! Every file is written under a temporary name in the same folder and renamed, so that a reader sees
 //! all of it or nothing. Nothing is synced to disk: a crash of the machine can only spoil what
 //! [`Directory::look`] then finds spoilt, and a sync for each segment would cost the disk more than
 //! the segments do. What has to survive a crash is the checkpoint, and that one is synced.
 
-use super::{Content, Object, PLAYLIST, failure};
+use super::{Content, Object, PLAYLIST_ENDING, failure};
 use crate::file_lock;
+use hls_relay_core::command::PublishedPlaylist;
 use hls_relay_core::event::StoreError;
-use hls_relay_core::ids::{ContentHash, ObjectName};
+use hls_relay_core::ids::{ContentHash, ObjectName, PlaylistName};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fs::{self, File, Permissions};
@@ -20,7 +21,9 @@ use tempfile::NamedTempFile;
 /// Begins with a dot, so that web servers pass it over, and names its maker.
 const TEMP_PREFIX: &str = ".hls-relay-";
 /// The endings that objects have.
-const MEDIA: [&str; 9] = ["ts", "aac", "mp3", "ac3", "ec3", "mp4", "m4s", "m4a", "vtt"];
+const MEDIA: [&str; 13] = [
+    "ts", "aac", "mp3", "ac3", "ec3", "mp4", "m4s", "m4a", "m4v", "cmfa", "cmfv", "vtt", "key",
+];
 /// Read at once when a file's hash is checked.
 const READ: usize = 128 << 10;
 
@@ -78,11 +81,28 @@ impl Directory {
             .map_err(|error| failure("begin a file", &error))
     }
 
-    /// Writes a small file in one step.
-    pub(super) fn put(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
-        let mut temp = self.temp_file()?;
-        temp.append(bytes)?;
-        temp.rename_to(&self.path.join(name))
+    /// Writes all of them before it shows the first, so that a full disk shows none. The entry is shown
+    /// last: it may name the others.
+    pub(super) fn publish(&self, playlists: &[PublishedPlaylist]) -> Result<(), StoreError> {
+        let mut written = Vec::with_capacity(playlists.len());
+        for PublishedPlaylist { name, text } in playlists {
+            let mut temp = self.temp_file()?;
+            temp.append(text.as_bytes())?;
+            written.push((&*name.0, temp));
+        }
+        written.sort_by_key(|(name, _)| *name == PlaylistName::ENTRY);
+        for (shown, (name, temp)) in written.into_iter().enumerate() {
+            let renamed = temp.rename_to(&self.path.join(name));
+            // Some are new and some are old then.
+            renamed.map_err(|error| {
+                if shown == 0 {
+                    error
+                } else {
+                    StoreError::Unknown
+                }
+            })?;
+        }
+        Ok(())
     }
 
     pub(super) fn delete(&self, objects: &[ObjectName]) -> Result<(), StoreError> {
@@ -90,7 +110,9 @@ impl Directory {
     }
 
     pub(super) fn withdraw(&self) -> Result<(), StoreError> {
-        self.remove(PLAYLIST)
+        self.remove(PlaylistName::ENTRY)?;
+        self.remove_where(is_playlist)
+            .map_err(|error| failure("delete", &error))
     }
 
     /// Reads those of `asked` that are there; deletes the objects that are not `kept`.
@@ -183,6 +205,14 @@ impl TempFile {
             .map(drop)
             .map_err(|error| failure("rename", &error.error))
     }
+}
+
+/// The shape of the names of playlists beside the entry: a letter, a number and the ending.
+fn is_playlist(name: &str) -> bool {
+    let number = name
+        .strip_suffix(PLAYLIST_ENDING)
+        .and_then(|stem| stem.strip_prefix(|letter: char| letter.is_ascii_lowercase()));
+    number.is_some_and(|it| !it.is_empty() && it.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// The shape of the core's names, eight hexadecimal digits, a dash, a number and an ending: whatever

@@ -14,15 +14,15 @@ use bytes::Bytes;
 use directory::Directory;
 use hls_relay_core::command::{ObjectCheck, PublishedPlaylist};
 use hls_relay_core::event::StoreError;
-use hls_relay_core::ids::{ContentHash, ObjectName};
+use hls_relay_core::ids::{ContentHash, ObjectName, PlaylistName};
 use room::{Lease, Room};
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-/// The name of the playlist, in URLs and in the folder: no object can take it.
-pub const PLAYLIST: &str = "index.m3u8";
+/// The names of playlists end so, in URLs and in the folder: no object can take one.
+pub const PLAYLIST_ENDING: &str = ".m3u8";
 /// No file system takes longer names.
 const MAX_NAME: usize = 200;
 
@@ -150,16 +150,18 @@ impl Store {
         Ok(wanted.into_iter().filter(found).collect())
     }
 
-    /// Puts the playlist beside the objects, replacing the one before in one step.
+    /// Puts playlists beside the objects, each replacing the one before in one step; the multivariant
+    /// playlist comes last, when all that it names is there.
     pub async fn publish(&self, playlists: Vec<PublishedPlaylist>) -> Result<(), StoreError> {
-        let publish = move |directory: &Directory| {
-            let mut playlists = playlists.iter();
-            playlists.try_for_each(|it| directory.put(&it.name.0, it.text.as_bytes()))
-        };
-        self.in_directory(publish).await.unwrap_or(Ok(()))
+        playlists
+            .iter()
+            .try_for_each(|it| check_playlist_name(&it.name))?;
+        self.in_directory(move |directory| directory.publish(&playlists))
+            .await
+            .unwrap_or(Ok(()))
     }
 
-    /// Takes the playlist away; the objects stay.
+    /// Takes all playlists away, also those that an earlier process has left; the objects stay.
     pub async fn withdraw(&self) -> Result<(), StoreError> {
         self.in_directory(Directory::withdraw)
             .await
@@ -202,18 +204,30 @@ fn is_there(check: &ObjectCheck, name: &ObjectName, object: &Object) -> bool {
 /// The names come from our own core, and a mistake there must still not write outside the folder.
 fn check_name(object: &ObjectName) -> Result<(), StoreError> {
     let name = &*object.0;
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    let well_formed = (1..=MAX_NAME).contains(&name.len())
-        && !name.starts_with('.')
-        && name != PLAYLIST
-        && name.bytes().all(plain);
-    if well_formed {
+    if is_plain(name) && !name.ends_with(PLAYLIST_ENDING) {
         Ok(())
     } else {
         Err(StoreError::Failed(
             format!("{name:?} is no name for an object").into(),
         ))
     }
+}
+
+fn check_playlist_name(playlist: &PlaylistName) -> Result<(), StoreError> {
+    let name = &*playlist.0;
+    if is_plain(name) && name.ends_with(PLAYLIST_ENDING) {
+        Ok(())
+    } else {
+        Err(StoreError::Failed(
+            format!("{name:?} is no name for a playlist").into(),
+        ))
+    }
+}
+
+/// Below the folder, not hidden, and the same in a URL.
+fn is_plain(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    (1..=MAX_NAME).contains(&name.len()) && !name.starts_with('.') && name.bytes().all(plain)
 }
 
 /// A failure of the file system as the core tells them apart. A limit on the size of files is a quota

@@ -1,10 +1,11 @@
 //! What viewers and caches are answered.
 
 use flate2::read::GzDecoder;
-use hls_relay::output::{Output, Outputs, Shown, Version};
+use hls_relay::output::{Output, Outputs, Shown};
 use hls_relay::server;
 use hls_relay::store::Store;
-use hls_relay_core::ids::ObjectName;
+use hls_relay_core::command::PublishedPlaylist;
+use hls_relay_core::ids::{ObjectName, PlaylistName};
 use hls_relay_core::time::Span;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use std::collections::HashSet;
@@ -52,8 +53,12 @@ impl Served {
     }
 
     fn show(&self, text: &str) {
-        let version = Version::new(text, Span::from_millis(2_900), Span::from_secs(77));
-        self.output.show(Shown::Version(Arc::new(version)));
+        self.publish(&[PublishedPlaylist::entry(text)]);
+    }
+
+    fn publish(&self, playlists: &[PublishedPlaylist]) {
+        self.output
+            .publish(playlists, Span::from_millis(2_900), Span::from_secs(77));
     }
 
     fn ask(&self, method: Method, path: &str) -> RequestBuilder {
@@ -162,7 +167,7 @@ async fn before_the_first_playlist_players_are_asked_to_wait() {
 async fn s_46_a_presentation_that_was_withdrawn_is_not_found() {
     let served = Served::memory().await;
     served.show(TEXT);
-    served.output.show(Shown::Withdrawn);
+    served.output.withdraw();
     assert_eq!(
         served.get("/live/index.m3u8", &[]).await.status(),
         StatusCode::NOT_FOUND
@@ -172,6 +177,106 @@ async fn s_46_a_presentation_that_was_withdrawn_is_not_found() {
         served.get("/live/index.m3u8", &[]).await.status(),
         StatusCode::OK
     );
+}
+
+#[tokio::test]
+async fn s_01_all_playlists_of_a_version_are_shown_in_one_step() {
+    let served = Served::memory().await;
+    let playlist = |name: &str, text: &str| PublishedPlaylist {
+        name: PlaylistName(name.into()),
+        text: text.into(),
+    };
+    let names = ["index.m3u8", "v0.m3u8", "a0.m3u8"];
+    let path = |name: &str| format!("/live/{name}");
+    let first = served.get(&path("v0.m3u8"), &[]).await;
+    assert_eq!(first.status(), StatusCode::SERVICE_UNAVAILABLE);
+    served.publish(&names.map(|name| playlist(name, &format!("#EXTM3U\n#first {name}\n"))));
+    let shown = served.output.shown();
+    served.publish(&[playlist("v0.m3u8", "#EXTM3U\n#second v0.m3u8\n")]);
+
+    for (name, round) in [
+        ("index.m3u8", "first"),
+        ("v0.m3u8", "second"),
+        ("a0.m3u8", "first"),
+    ] {
+        let text = format!("#EXTM3U\n#{round} {name}\n");
+        let plain = served.get(&path(name), &[]).await;
+        assert_eq!(
+            field(&plain, "content-type"),
+            "application/vnd.apple.mpegurl"
+        );
+        assert_eq!(field(&plain, "cache-control"), "max-age=2");
+        let etag = field(&plain, "etag").to_owned();
+        assert_eq!(plain.text().await.unwrap(), text);
+        let again = served.get(&path(name), &[("if-none-match", &etag)]).await;
+        assert_eq!(again.status(), StatusCode::NOT_MODIFIED);
+        let zipped = served
+            .get(&path(name), &[("accept-encoding", "gzip")])
+            .await;
+        assert_eq!(field(&zipped, "content-encoding"), "gzip");
+        let head = served.ask(Method::HEAD, &path(name)).send().await.unwrap();
+        assert_eq!(field(&head, "content-length"), text.len().to_string());
+        assert!(head.bytes().await.unwrap().is_empty());
+    }
+    let unknown = served.get(&path("v1.m3u8"), &[]).await;
+    assert_eq!(
+        (unknown.status(), field(&unknown, "cache-control")),
+        (StatusCode::NOT_FOUND, "max-age=5")
+    );
+    // Whoever holds the version before still has all of it.
+    let Shown::Version(before) = shown else {
+        panic!("{shown:?}")
+    };
+    let v0 = before.playlist("v0.m3u8").unwrap();
+    assert_eq!(&*v0.plain, b"#EXTM3U\n#first v0.m3u8\n");
+
+    served.output.withdraw();
+    for name in names {
+        let answer = served.get(&path(name), &[]).await;
+        assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{name}");
+    }
+    served.publish(&[playlist("index.m3u8", TEXT)]);
+    let left = served.get(&path("v0.m3u8"), &[]).await;
+    assert_eq!(left.status(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn s_44_webvtt_is_packed_for_who_takes_it() {
+    const CUES: &[u8] = b"WEBVTT\n\n00:00.000 --> 00:02.000\nHello\n";
+    let gzip = ("accept-encoding", "gzip");
+    for served in [Served::memory().await, Served::directory().await] {
+        put(served.output.store(), "s.vtt", CUES).await;
+        served.show(TEXT);
+        let plain = served.get("/live/s.vtt", &[]).await;
+        assert_eq!(field(&plain, "content-encoding"), "(none)");
+        assert_eq!(field(&plain, "vary"), "accept-encoding");
+        assert_eq!(field(&plain, "content-type"), "text/vtt; charset=utf-8");
+        let plain_etag = field(&plain, "etag").to_owned();
+        assert_eq!(plain.bytes().await.unwrap(), CUES);
+
+        let zipped = served.get("/live/s.vtt", &[gzip]).await;
+        assert_eq!(field(&zipped, "content-encoding"), "gzip");
+        assert_eq!(field(&zipped, "vary"), "accept-encoding");
+        let etag = field(&zipped, "etag").to_owned();
+        assert_ne!(etag, plain_etag);
+        let length = field(&zipped, "content-length").to_owned();
+        let body = zipped.bytes().await.unwrap();
+        assert_eq!(length, body.len().to_string());
+        let mut text = Vec::new();
+        GzDecoder::new(&*body).read_to_end(&mut text).unwrap();
+        assert_eq!(text, CUES);
+
+        let head = served.ask(Method::HEAD, "/live/s.vtt");
+        let head = head.header(gzip.0, gzip.1).send().await.unwrap();
+        assert_eq!(field(&head, "content-length"), length);
+        let fields = [gzip, ("if-none-match", etag.as_str())];
+        let known = served.get("/live/s.vtt", &fields).await;
+        assert_eq!(known.status(), StatusCode::NOT_MODIFIED);
+        let fields = [gzip, ("range", "bytes=0-5")];
+        let part = served.get("/live/s.vtt", &fields).await;
+        assert_eq!(field(&part, "content-encoding"), "(none)");
+        assert_eq!(part.bytes().await.unwrap(), &b"WEBVTT"[..]);
+    }
 }
 
 #[tokio::test]

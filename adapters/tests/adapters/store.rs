@@ -3,7 +3,7 @@
 use hls_relay::store::{Content, Store};
 use hls_relay_core::command::{ObjectCheck, PublishedPlaylist};
 use hls_relay_core::event::{StoreError, StoredSegment};
-use hls_relay_core::ids::{ContentHash, ObjectName};
+use hls_relay_core::ids::{ContentHash, ObjectName, PlaylistName};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::fs;
@@ -115,6 +115,7 @@ async fn contract(store: Store) {
         ".x.ts",
         "a\0.ts",
         "index.m3u8",
+        "v0.m3u8",
     ] {
         let refused = store.create(&name(bad)).err();
         assert!(matches!(refused, Some(StoreError::Failed(_))), "{bad:?}");
@@ -174,6 +175,84 @@ async fn a_directory_is_plain_files_that_others_may_read() {
     }
     store.withdraw().await.unwrap();
     assert_eq!(files(&folder), ["0a0b0c0d-1.ts"]);
+}
+
+fn playlist(name: &str, text: impl Into<std::sync::Arc<str>>) -> PublishedPlaylist {
+    PublishedPlaylist {
+        name: PlaylistName(name.into()),
+        text: text.into(),
+    }
+}
+
+#[tokio::test]
+async fn a_playlist_has_a_name_of_its_own_in_the_folder() {
+    let root = tempfile::tempdir().unwrap();
+    let store = Store::directory(root.path(), "news").unwrap();
+    for bad in ["", "../v0.m3u8", "a/v0.m3u8", ".m3u8", ".v0.m3u8", "v0.ts"] {
+        let playlists = vec![playlist("index.m3u8", "x"), playlist(bad, "x")];
+        let refused = store.publish(playlists).await;
+        assert!(matches!(refused, Err(StoreError::Failed(_))), "{bad:?}");
+    }
+    assert_eq!(files(&root.path().join("news")), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn s_46_what_an_earlier_process_left_is_taken_away_with_the_presentation() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("news");
+    let store = Store::directory(root.path(), "news").unwrap();
+    let names = ["index.m3u8", "v0.m3u8", "v12.m3u8", "a0.m3u8"];
+    let playlists = names.map(|name| playlist(name, "#EXTM3U\n"));
+    store.publish(playlists.to_vec()).await.unwrap();
+    drop(store);
+    let own = ["extra.m3u8", "v.m3u8", "v0x.m3u8", "V0.m3u8", "v0.txt"];
+    for name in own {
+        fs::write(folder.join(name), b"the operator's own").unwrap();
+    }
+
+    let store = Store::directory(root.path(), "news").unwrap();
+    store
+        .publish(vec![playlist("v0.m3u8", "#EXTM3U\n")])
+        .await
+        .unwrap();
+    assert_eq!(files(&folder).len(), names.len() + own.len());
+    store.withdraw().await.unwrap();
+    let mut left = own.map(str::to_owned);
+    left.sort();
+    assert_eq!(files(&folder), left);
+}
+
+/// Whoever reads the multivariant playlist and then what it names finds nothing older there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s_01_the_multivariant_playlist_comes_after_what_it_names() {
+    let root = tempfile::tempdir().unwrap();
+    let store = Store::directory(root.path(), "news").unwrap();
+    let names = ["index.m3u8", "a0.m3u8", "v0.m3u8"];
+    let version = |number: u64| {
+        names
+            .map(|name| playlist(name, number.to_string()))
+            .to_vec()
+    };
+    store.publish(version(0)).await.unwrap();
+    let folder = root.path().join("news");
+    let reader = tokio::task::spawn_blocking(move || {
+        let read = |name| -> u64 {
+            let text = fs::read_to_string(folder.join(name)).unwrap();
+            text.parse().unwrap()
+        };
+        let mut seen = BTreeSet::new();
+        while seen.len() < 50 {
+            let entry = read("index.m3u8");
+            assert!(read("v0.m3u8") >= entry && read("a0.m3u8") >= entry);
+            seen.insert(entry);
+        }
+    });
+    let mut number = 0;
+    while !reader.is_finished() {
+        number += 1;
+        store.publish(version(number)).await.unwrap();
+    }
+    reader.await.unwrap();
 }
 
 #[tokio::test]

@@ -73,6 +73,15 @@ async fn fills_the_folder() {
         store.publish(vec![PublishedPlaylist::entry(text)]).await,
         Err(StoreError::Full)
     );
+    let small = PublishedPlaylist::entry("#EXTM3U\n#NEW\n");
+    let large = PublishedPlaylist {
+        name: PlaylistName("v0.m3u8".into()),
+        text: "#x\n".repeat(100_000).into(),
+    };
+    for version in [vec![small.clone(), large.clone()], vec![large, small]] {
+        let refused = store.publish(version).await;
+        assert_eq!(refused, Err(StoreError::Full), "all of it or nothing");
+    }
     let playlist = std::fs::read_to_string(folder.join("news/index.m3u8")).unwrap();
     assert_eq!(playlist, "#EXTM3U\n", "the last good one stays");
     let left = std::fs::read_dir(folder.join("news")).unwrap().count();

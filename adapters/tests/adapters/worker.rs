@@ -12,7 +12,7 @@ use hls_relay_core::command::{
     Command, Content, Download, LoadPlaylist, Publish, PublishedPlaylist,
 };
 use hls_relay_core::event::{Event, FetchError};
-use hls_relay_core::ids::{Epoch, Generation, ObjectName, RequestId};
+use hls_relay_core::ids::{Epoch, Generation, ObjectName, PlaylistName, RequestId};
 use hls_relay_core::notice::Notice;
 use hls_relay_core::time::Span;
 use std::sync::Arc;
@@ -78,7 +78,10 @@ fn configured() -> Command {
 
 fn shown(output: &Output) -> String {
     match output.shown() {
-        Shown::Version(version) => String::from_utf8(version.plain.to_vec()).unwrap(),
+        Shown::Version(version) => {
+            let entry = version.playlist(PlaylistName::ENTRY).unwrap();
+            String::from_utf8(entry.plain.to_vec()).unwrap()
+        }
         Shown::Nothing | Shown::Withdrawn => String::new(),
     }
 }

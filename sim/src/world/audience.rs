@@ -20,7 +20,7 @@ impl World {
     pub(super) fn player(&mut self, number: usize) -> Held {
         let now = self.now;
         let next = match self.players[number].wish() {
-            Wish::Playlist => self.players[number].playlist(now, self.store.playlist.as_ref()),
+            Wish::Playlist => self.players[number].playlist(now, self.store.entry()),
             Wish::Segment(listed) if listed.gap => self.players[number].segment(now, &listed).0,
             Wish::Segment(listed) => {
                 let object = self.store.objects.get(&ObjectName(Arc::clone(&listed.uri)));
@@ -51,7 +51,7 @@ impl World {
                 }
             }
         };
-        let lost = next == now + Span::from_secs(1) && self.store.playlist.is_none();
+        let lost = next == now + Span::from_secs(1) && self.store.entry().is_none();
         let next = if lost { now + Span::from_secs(1) } else { next };
         self.queue
             .push(next.max(now + Span::from_millis(1)), Due::Player(number));
@@ -204,7 +204,7 @@ impl World {
     /// A channel stopped for good leaves nothing behind.
     fn freed(&mut self) -> Held {
         let left = self.store.objects.len();
-        let playlist = self.store.playlist.is_some();
+        let playlist = !self.store.playlists.is_empty();
         let process = self.process.as_ref();
         let works = process.map_or(0, |process| process.works.len());
         let waits = process.and_then(|process| process.machine.next_wakeup());

@@ -162,11 +162,7 @@ impl World {
             }
             Desired::Stop if self.wish.desired == Desired::Stop => {}
             Desired::Stop => {
-                let ended = self
-                    .store
-                    .playlist
-                    .as_ref()
-                    .is_some_and(|version| version.ended);
+                let ended = self.store.entry().is_some_and(|version| version.ended);
                 self.keep.stop_wanted(self.now, ended);
             }
         }
@@ -320,7 +316,7 @@ impl World {
 
     /// The faults are over: from here on the channel must get well.
     pub(super) fn heal(&mut self) -> Held {
-        if let Some(version) = self.store.playlist.as_ref().filter(|_| self.options.story) {
+        if let Some(version) = self.store.entry().filter(|_| self.options.story) {
             self.playlist = self.ledger.in_full(version);
         }
         self.fate

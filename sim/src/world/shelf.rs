@@ -10,7 +10,7 @@ use crate::published::{self, Version};
 use crate::store::{Saved, StoreFaultKind, StoreWork};
 use hls_relay_core::command::Publish;
 use hls_relay_core::event::{Desired, Event, FetchError, StoreError};
-use hls_relay_core::ids::{ObjectName, RequestId};
+use hls_relay_core::ids::{ObjectName, PlaylistName, RequestId};
 use hls_relay_core::time::Span;
 use std::sync::Arc;
 
@@ -132,7 +132,7 @@ impl World {
             Work::Withdraw => {
                 let fault = self.plan.store.fault(self.now, StoreWork::Delete);
                 if self.applies(fault) {
-                    self.store.playlist = None;
+                    self.store.playlists.clear();
                 }
                 self.step(Event::Withdrawn {
                     request,
@@ -228,7 +228,8 @@ impl World {
             let line = self.ledger.story(&version);
             self.tell_line(&line);
         }
-        self.store.playlist = Some(version);
+        let entry = PlaylistName(PlaylistName::ENTRY.into());
+        self.store.playlists.insert(entry, version);
         Ok(())
     }
 
