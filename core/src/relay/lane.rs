@@ -91,6 +91,9 @@ impl Lane {
                 latest.retain(|it| self.watched_from.is_some_and(|from| number(it) >= from));
                 let skip = latest.len().saturating_sub(config::START_SEGMENTS);
                 self.latest = latest.split_off(skip);
+                // Listed before, or new: since the run began, all are of it.
+                let run = self.loader.run;
+                self.latest.iter_mut().for_each(|it| it.run = run);
                 None
             }
         }
