@@ -41,7 +41,13 @@ fn the_window_slides_over_the_loop_and_begins_again_behind_a_discontinuity() {
         assert!(!list.end_list && list.playlist_type.is_none());
         for segment in &list.segments {
             let number = segment.media_sequence;
-            assert_eq!(&*segment.uri, format!("{}.m4s", number % 8));
+            let (round, place) = (number / 8, number % 8);
+            let query = if round > 0 {
+                format!("?round={round}")
+            } else {
+                String::new()
+            };
+            assert_eq!(&*segment.uri, format!("{place}.m4s{query}"));
             assert_eq!(
                 segment.discontinuity_sequence,
                 number / 8,
@@ -116,6 +122,32 @@ async fn get(origin: &LiveFolder, path: &str, headers: &[(&str, &str)]) -> Respo
         request.header(*name, *value)
     });
     request.send().await.unwrap()
+}
+
+/// The second round of sixteen seconds begins where the first one ended.
+#[tokio::test]
+async fn times_of_fragmented_mp4_and_subtitles_go_on() {
+    let origin = LiveFolder::of("multi", Ways::default()).await;
+    for (folder, rate) in [("video-180", 12_800), ("audio-en", 48_000)] {
+        let first = get(&origin, &format!("{folder}/0.m4s"), &[]).await;
+        let later = get(&origin, &format!("{folder}/0.m4s?round=1"), &[]).await;
+        let (first, later) = (first.bytes().await.unwrap(), later.bytes().await.unwrap());
+        assert_eq!(first.len(), later.len());
+        let time = |bytes: &[u8], name: &[u8], skip: usize| {
+            let at = bytes.windows(4).position(|four| four == name).unwrap() + 8 + skip;
+            u64::from_be_bytes(*bytes[at..].first_chunk().unwrap())
+        };
+        for (name, skip) in [(b"tfdt", 0), (b"sidx", 8)] {
+            let moved = time(&later, name, skip) - time(&first, name, skip);
+            assert_eq!(moved, 16 * rate, "{folder}");
+        }
+    }
+    let cues = get(&origin, "text-de/0.vtt?round=2", &[])
+        .await
+        .text()
+        .await
+        .unwrap();
+    assert!(cues.contains("MPEGTS:2880000,LOCAL:00:00:00.000"), "{cues}");
 }
 
 #[tokio::test]

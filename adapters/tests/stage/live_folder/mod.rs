@@ -1,6 +1,7 @@
 //! A folder of VOD playlists and media (`testdata/media/KIND`) as a live channel over real HTTP, with
 //! the faults of origins that matter to keys, byte ranges and variants.
 
+mod later;
 mod window;
 
 pub use window::{Shown, live};
@@ -13,6 +14,7 @@ use axum::response::IntoResponse;
 use hls_relay_core::playlist::{Playlist, parse};
 use hls_relay_core::time::{Span, WallTime};
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Component, Path, PathBuf};
@@ -131,7 +133,7 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     let path = request.uri().path().trim_start_matches('/').to_owned();
     let mut response = match refused(&ways, &path, request.headers()) {
         Some(status) => status.into_response(),
-        None => shared.file(&ways, &path, request.headers()),
+        None => shared.file(&ways, &path, request.uri().query(), request.headers()),
     };
     // So that a player in a browser can be pointed at the origin itself.
     let all = header::HeaderValue::from_static("*");
@@ -168,7 +170,13 @@ fn refused(ways: &Ways, path: &str, headers: &HeaderMap) -> Option<StatusCode> {
 }
 
 impl Shared {
-    fn file(&self, ways: &Ways, path: &str, headers: &HeaderMap) -> Response<Body> {
+    fn file(
+        &self,
+        ways: &Ways,
+        path: &str,
+        query: Option<&str>,
+        headers: &HeaderMap,
+    ) -> Response<Body> {
         let relative = Path::new(path);
         let plain = relative
             .components()
@@ -183,6 +191,11 @@ impl Shared {
         if path.ends_with(".m3u8") {
             return (content_type, self.playlist(ways, relative, bytes)).into_response();
         }
+        let round = query.and_then(|query| query.strip_prefix("round=")?.parse().ok());
+        let bytes = match round {
+            Some(round) => self.later(relative, bytes, round),
+            None => bytes,
+        };
         let range = headers
             .get(header::RANGE)
             .and_then(|range| range.to_str().ok());
@@ -207,6 +220,27 @@ impl Shared {
         }
     }
 
+    /// A file as it is in a round after the first. MPEG-TS and packed audio begin again.
+    fn later(&self, path: &Path, bytes: Vec<u8>, round: u64) -> Vec<u8> {
+        let folder = self.folder.join(path.parent().unwrap());
+        let list = std::fs::read(folder.join("index.m3u8")).unwrap();
+        let Playlist::Media(vod) = parse(&list).unwrap() else {
+            panic!("media beside a multivariant playlist");
+        };
+        let by = Span::from_micros(round * vod.duration().as_micros());
+        match (
+            path.extension().and_then(OsStr::to_str),
+            &vod.segments[0].map,
+        ) {
+            (Some("vtt"), _) => later::subtitles(str::from_utf8(&bytes).unwrap(), by).into_bytes(),
+            (_, Some(map)) => {
+                let init = std::fs::read(folder.join(&*map.uri)).unwrap();
+                later::fragments(bytes, &init, by)
+            }
+            _ => bytes,
+        }
+    }
+
     fn playlist(&self, ways: &Ways, path: &Path, bytes: Vec<u8>) -> Vec<u8> {
         let Playlist::Media(vod) = parse(&bytes).unwrap() else {
             return bytes;
@@ -222,7 +256,7 @@ impl Shared {
 }
 
 fn content_type(path: &Path) -> &'static str {
-    match path.extension().and_then(|extension| extension.to_str()) {
+    match path.extension().and_then(OsStr::to_str) {
         Some("m3u8") => "application/vnd.apple.mpegurl",
         Some("ts") => "video/mp2t",
         Some("m4s" | "mp4") => "video/mp4",

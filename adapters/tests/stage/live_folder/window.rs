@@ -77,6 +77,10 @@ fn segment(vod: &MediaPlaylist, shown: &Shown, number: u64) -> Segment {
         false => key.clone(),
     });
     Segment {
+        uri: match again {
+            true => format!("{}?round={round}", original.uri).into(),
+            false => original.uri.clone(),
+        },
         media_sequence: vod.media_sequence + number,
         discontinuity: again && number.is_multiple_of(count),
         discontinuity_sequence: round,
