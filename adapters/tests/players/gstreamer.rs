@@ -1,48 +1,72 @@
 //! GStreamer's own player, into sinks that keep the time and show nothing.
 
+use std::io::{BufReader, Read};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// What GStreamer may take to start on a busy machine.
+const BEGIN: Duration = Duration::from_secs(60);
 
 /// What came of playing a channel.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Played {
     /// Lines that tell of an error or a warning, or of waiting for data after the start.
     pub(crate) wrong: Vec<String>,
-    /// How far it came.
-    pub(crate) position: Duration,
+    /// How far it came from the first place that it told, and in which time.
+    pub(crate) advanced: Duration,
+    pub(crate) watched: Duration,
 }
 
-/// Plays a channel for so long.
+/// Plays a channel for so long after it has begun.
 pub(crate) fn play(url: &str, length: Duration) -> Played {
-    let output = Command::new("timeout")
-        .args(["--signal=INT", &length.as_secs().to_string()])
-        .args(["gst-play-1.0", "--no-interactive"])
+    let mut child = Command::new("gst-play-1.0")
+        .arg("--no-interactive")
         .args(["--videosink=fakesink sync=true"])
         .args(["--audiosink=fakesink sync=true", url])
         .env_remove("http_proxy")
         .stdin(Stdio::null())
-        .output()
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
         .expect("gst-play-1.0, which ./test setup installs");
-    let (said, complained) = (
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    );
-    let mut played = Played {
-        wrong: Vec::new(),
-        position: Duration::ZERO,
-    };
-    for line in said.split(['\r', '\n']).chain(complained.lines()) {
-        let line = line.trim();
-        if let Some(position) = position(line) {
-            played.position = position;
-        } else if line.contains("ERROR")
-            || line.contains("WARN")
-            || line.contains("Reached end")
-            || (line.starts_with("Buffering") && !played.position.is_zero())
+    // It tells its place ten times a second, each over the last: lines end in either way.
+    let (send, lines) = std::sync::mpsc::channel();
+    let stdout = BufReader::new(child.stdout.take().unwrap());
+    std::thread::spawn(move || {
+        let mut line = Vec::new();
+        for byte in stdout.bytes().map_while(Result::ok) {
+            if matches!(byte, b'\r' | b'\n') {
+                let text = String::from_utf8_lossy(&line).trim().to_owned();
+                if send.send((Instant::now(), text)).is_err() {
+                    return;
+                }
+                line.clear();
+            } else {
+                line.push(byte);
+            }
+        }
+    });
+    let mut played = Played::default();
+    let mut first = None;
+    let mut until = Instant::now() + BEGIN;
+    while let Ok((at, line)) = lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
+        if let Some(place) = position(&line) {
+            let (began, from) = *first.get_or_insert_with(|| {
+                until = at + length;
+                (at, place)
+            });
+            played.advanced = place.saturating_sub(from);
+            played.watched = at - began;
+        } else if ["ERROR", "WARN", "Reached end"]
+            .iter()
+            .any(|it| line.contains(it))
+            || (line.starts_with("Buffering") && first.is_some())
         {
-            played.wrong.push(line.to_owned());
+            played.wrong.push(line);
         }
     }
+    let _ = child.kill();
+    let _ = child.wait();
     played
 }
 
