@@ -24,6 +24,9 @@ pub const ATTRIBUTES: usize = 128;
 /// refers to the whole set.
 pub const KEYS_IN_FORCE: usize = 16;
 
+/// The most variables of a list. Those who use any have a handful: a host, a token.
+pub const VARIABLES: usize = 256;
+
 /// The longest segment and target duration in seconds: one day. It is longer than any single
 /// programme, and [`LINES`] such durations still add up without overflow.
 pub const DURATION_SECS: u64 = 86_400;

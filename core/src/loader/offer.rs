@@ -5,7 +5,7 @@ use crate::checkpoint::Identity;
 use crate::event::FetchError;
 use crate::limits;
 use crate::notice::{Break, Refusal};
-use crate::playlist::{self, MediaPlaylist, Playlist, Segment};
+use crate::playlist::{self, Context, MediaPlaylist, Playlist, Segment};
 use crate::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -55,7 +55,12 @@ pub(crate) struct About {
 
 /// Reads a media playlist; one of another kind, or from nowhere, is refused.
 pub(super) fn understand(url: &str, body: &[u8]) -> Result<(Url, MediaPlaylist), Refusal> {
-    let list = match playlist::parse(body).map_err(Refusal::Playlist)? {
+    let base = Url::parse(url).map_err(|_| Refusal::BadBase(url.into()))?;
+    let context = Context {
+        url: Some(&base),
+        variables: None,
+    };
+    let list = match playlist::parse_with(body, &context).map_err(Refusal::Playlist)? {
         Playlist::Media(list) => list,
         Playlist::Multivariant(list) => {
             let uris = list.variants.iter().map(|variant| &*variant.uri);
@@ -66,7 +71,6 @@ pub(super) fn understand(url: &str, body: &[u8]) -> Result<(Url, MediaPlaylist),
             return Err(Refusal::Multivariant(uris.into()));
         }
     };
-    let base = Url::parse(url).map_err(|_| Refusal::BadBase(url.into()))?;
     Ok((base, list))
 }
 

@@ -182,6 +182,15 @@ pub enum PlaylistError {
         /// What is wrong with it.
         fault: AttributeFault,
     },
+    /// A variable is not defined as it should be, or cannot be put where a reference asks for it
+    /// (draft bis 4.3, rules C-37 and C-38).
+    #[error("{at}: {fault}")]
+    BadVariable {
+        /// The definition, or the line with the reference.
+        at: Place,
+        /// What is wrong with it.
+        fault: VariableFault,
+    },
     /// More `EXT-X-KEY` tags are in force at once than [`limits::KEYS_IN_FORCE`].
     #[error("{at}: more than {} keys are in force at once", limits::KEYS_IN_FORCE)]
     TooManyKeys {
@@ -239,6 +248,40 @@ pub enum AttributeFault {
     /// The value of an attribute is not of its type.
     #[error("the attribute {0} has a value of the wrong form")]
     BadValue(String),
+}
+
+/// What is wrong with a variable (draft bis 4.3 and 4.4.2.3).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum VariableFault {
+    /// `EXT-X-DEFINE` has none of its three forms, or more than one.
+    #[error(
+        "a variable is defined by NAME with VALUE, by IMPORT, or by QUERYPARAM, and by one of them"
+    )]
+    NoForm,
+    /// A name is not made of letters, digits, `-` and `_`.
+    #[error("{0:?} is no name of a variable")]
+    BadName(String),
+    /// The multivariant playlist, or the query of the URL, has no such value.
+    #[error("the variable {0} has no value where it should be taken from")]
+    Missing(String),
+    /// The value has characters that would end the string or the line it is put into.
+    #[error("the value of {0} has characters that cannot stand there")]
+    BadValue(String),
+    /// One name is defined twice with different values.
+    #[error("the variable {0} is defined twice with different values")]
+    Twice(String),
+    /// There are more variables than [`limits::VARIABLES`].
+    #[error("there are more than {} variables", limits::VARIABLES)]
+    TooMany,
+    /// A reference stands before the definition of its variable, or there is none.
+    #[error("the variable {0} is not defined before this line")]
+    Undefined(String),
+    /// Nothing is left of a URI once its variables are replaced.
+    #[error("no URI is left once the variables are replaced")]
+    NoUri,
+    /// The line, or all of them, would pass [`limits::LINE_BYTES`] or [`limits::BODY_BYTES`].
+    #[error("the text would be too long once the variables are replaced")]
+    TooLong,
 }
 
 /// What a body that is no playlist looks like, judged by its first bytes.

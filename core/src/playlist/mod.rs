@@ -8,6 +8,7 @@
 //! Reading order:
 //! - [`limits`](crate::limits): what a playlist may cost
 //! - `guard`: bytes to lines; `line`: which tag a line is
+//! - `variables`: `{$name}` replaced, before anything else is read
 //! - `head`: what holds for the whole list; `reader`: m3u8-rs, and why it is shown so little
 //! - `segments`: lines to segments, with `keys`, `attributes`, `date_time` and `number`
 //! - `multivariant`: variants and renditions
@@ -19,8 +20,7 @@
 //! [`Flaw`]; what is ambiguous is refused with a [`PlaylistError`], and the last good playlist
 //! stays.
 //!
-//! What is absent on purpose: variables (`{$name}`) are not replaced, delta updates are refused, the
-//! attributes of DATERANGE and of the low-latency tags are passed on and not interpreted, and text is
+//! What is absent on purpose: delta updates are refused, the attributes of DATERANGE and of the low-latency tags are passed on and not interpreted, and text is
 //! not brought to Unicode NFC.
 
 mod attributes;
@@ -38,6 +38,7 @@ mod reader;
 mod render;
 mod render_multivariant;
 mod segments;
+mod variables;
 mod version;
 
 #[cfg(test)]
@@ -45,13 +46,14 @@ mod tests;
 
 pub use attributes::AttributeList;
 pub use bandwidth::{MeasuredBandwidth, measured_bandwidth};
-pub use error::{AttributeFault, LooksLike, Place, PlaylistError};
+pub use error::{AttributeFault, LooksLike, Place, PlaylistError, VariableFault};
 pub use flaw::{Flaw, FlawKind};
 pub use multivariant::{
     IFrameVariant, MultivariantPlaylist, Rendition, Resolution, SessionTag, Variant,
 };
 pub use render::render;
 pub use render_multivariant::{Changes, Edit, MultivariantEdits, render_multivariant};
+pub use variables::{Context, Variables};
 pub use version::required_version;
 
 use crate::time::{Span, WallTime};
@@ -66,13 +68,25 @@ use std::sync::Arc;
 /// Where the body is no playlist, breaks a rule so that its meaning is a guess, or passes one of
 /// the [`limits`](crate::limits). It never panics, and uses under 64 MB whatever the body is.
 pub fn parse(body: &[u8]) -> Result<Playlist, PlaylistError> {
+    parse_with(body, &Context::default())
+}
+
+/// Reads a playlist that may take variables from its URL and from the multivariant playlist that
+/// named it (draft bis 4.4.2.3).
+///
+/// # Errors
+/// Those of [`parse`].
+pub fn parse_with(body: &[u8], context: &Context<'_>) -> Result<Playlist, PlaylistError> {
     let mut flaws = Flaws::default();
     let guarded = guard::guard(body, &mut flaws)?;
+    let expansion = variables::expand(&guarded.lines, context, &mut flaws)?;
+    let guarded = expansion.apply(guarded);
     let head = Head::read(&guarded.lines, &mut flaws)?;
     if head.is_media {
         segments::read(&guarded, &head, flaws).map(Playlist::Media)
     } else {
-        multivariant::read(&guarded, &head, flaws).map(Playlist::Multivariant)
+        let variables = expansion.variables.clone();
+        multivariant::read(&guarded, &head, variables, flaws).map(Playlist::Multivariant)
     }
 }
 
@@ -116,7 +130,7 @@ pub struct MediaPlaylist {
     /// `EXT-X-INDEPENDENT-SEGMENTS` (RFC 8216 4.3.5.1).
     pub independent_segments: bool,
     /// Every other line about the list as a whole, as it came, in order: `EXT-X-START`,
-    /// `EXT-X-DEFINE`, `EXT-X-SERVER-CONTROL` and the like wherever they stood, and unknown lines
+    /// `EXT-X-SERVER-CONTROL` and the like wherever they stood, and unknown lines
     /// that stood before the last playlist-level tag.
     pub head: Vec<Arc<str>>,
     /// The segments in order.

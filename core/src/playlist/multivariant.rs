@@ -11,7 +11,7 @@ use super::guard::Guarded;
 use super::head::Head;
 use super::line::{Line, MultivariantTag, Tag};
 use super::number::integer;
-use super::{AttributeList, reader};
+use super::{AttributeList, Variables, reader};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -71,6 +71,8 @@ pub struct MultivariantPlaylist {
     pub version: Option<u64>,
     /// `EXT-X-INDEPENDENT-SEGMENTS`: holds for all media playlists (RFC 8216 4.3.5.1).
     pub independent_segments: bool,
+    /// What it has defined, for media playlists to import (draft bis 4.4.2.3).
+    pub variables: Variables,
     /// The variants that can be used, in order.
     pub variants: Vec<Variant>,
     /// The renditions that can be used, in order.
@@ -81,7 +83,7 @@ pub struct MultivariantPlaylist {
     pub session_data: Vec<SessionTag>,
     /// The `EXT-X-SESSION-KEY` that can be used, in order.
     pub session_keys: Vec<SessionTag>,
-    /// Every line but blank ones and the typed tags above (header, version, independent segments),
+    /// Every line but blank ones and the typed tags above (header, version, independent segments, definitions),
     /// as it came, in order.
     pub lines: Vec<Arc<str>>,
     /// What was accepted although it should not be, one entry per kind.
@@ -179,11 +181,13 @@ pub struct Rendition {
 pub(super) fn read(
     guarded: &Guarded<'_>,
     head: &Head,
+    variables: Variables,
     mut flaws: Flaws,
 ) -> Result<MultivariantPlaylist, PlaylistError> {
     let mut playlist = MultivariantPlaylist {
         version: head.version,
         independent_segments: head.independent_segments,
+        variables,
         ..MultivariantPlaylist::default()
     };
     let mut lines = Vec::new();

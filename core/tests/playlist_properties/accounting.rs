@@ -77,6 +77,8 @@ impl Found {
         let value = line.get(end + 1..).unwrap_or("").trim_matches([' ', '\t']);
         let segment = playlist.segments.get(self.segments);
         match (&line[1..end], segment) {
+            // What it defines stands where it is referred to.
+            ("EXT-X-DEFINE", _) => true,
             ("EXTM3U", _) => has(FlawKind::RepeatedHeader),
             ("EXT-X-VERSION", _) => number(value) == playlist.version,
             ("EXT-X-TARGETDURATION", _) => true,

@@ -127,7 +127,7 @@ fn the_low_latency_list_keeps_its_live_edge() {
 #[test]
 fn the_vendor_list_loses_no_line() {
     let list = file("vendor");
-    assert_eq!(list.head.len(), 4);
+    assert_eq!(list.head.len(), 3);
     let tags = list.segments.iter().map(|segment| segment.tags.len());
     assert_eq!(tags.collect::<Vec<_>>(), [3, 6, 3]);
     assert_eq!(list.tail.len(), 2);
@@ -192,5 +192,6 @@ fn c_06_the_multivariant_list_keeps_its_pairs() {
     assert_eq!(pairs.collect::<Vec<_>>(), expected);
     assert_eq!(list.renditions.len(), 3);
     assert_eq!(list.flaws.len(), 1);
-    assert_eq!(list.lines.len(), 13);
+    assert_eq!(list.lines.len(), 12);
+    assert_eq!(list.variables.get("cdn"), Some("a"));
 }

@@ -7,11 +7,12 @@ mod date_time;
 mod guard;
 mod head;
 mod keys;
-mod multivariant;
+pub(super) mod multivariant;
 mod render;
 mod render_multivariant;
 mod segments;
 mod stored;
+mod variables;
 
 use super::*;
 
