@@ -4,7 +4,7 @@ use hls_relay_core::time::Span;
 use hls_relay_sim::origin::media::IDR_TICKS;
 use hls_relay_sim::origin::ts::{PACKET, TIMESTAMP_RANGE};
 use hls_relay_sim::origin::{
-    Body, MediaLoop, MediaRef, Origin, OriginRequest, OriginSpec, SegmentDurations,
+    Body, MediaKind, MediaLoop, MediaRef, Origin, OriginRequest, OriginSpec, SegmentDurations,
 };
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -189,6 +189,8 @@ fn the_manifest_says_what_is_built_in() {
         let start_tick = nth * 180_000;
         assert_eq!(segment["first_pts"], first_pts + start_tick);
         let media = MediaRef {
+            kind: MediaKind::TransportStream,
+            track: 0,
             run: 0,
             number: nth,
             start_tick,

@@ -2,8 +2,8 @@
 //! the sweep is.
 
 use crate::origin::{
-    ConnectionFault, EncoderFault, FaultKind, Names, PlaylistFault, SegmentFault, TextFault,
-    ViewFault,
+    ConnectionFault, EncoderFault, FaultKind, Names, PlaylistFault, PresentationFault,
+    SegmentFault, TextFault, ViewFault,
 };
 use crate::plan::{Change, EndKind, NetworkFaultKind, Plan};
 use crate::store::StoreFaultKind;
@@ -182,7 +182,16 @@ macro_rules! names {
             ];
             // Every machine waits before it has heard a wish; none comes back to that. No simulated origin
             // lists what cannot be asked for.
-            all.retain(|name| !["state waiting", "notice segment refused"].contains(name));
+            // No plan is drawn with a presentation.
+            let absent = [
+                "state waiting",
+                "notice segment refused",
+                "fault fall behind",
+                "fault keys down",
+                "fault init sections change",
+                "fault tokens expire",
+            ];
+            all.retain(|name| !absent.contains(name));
             all
         }
     };
@@ -300,6 +309,7 @@ names! {
         FaultKind::Encoder(EncoderFault::EndList { .. }) => "fault endlist",
         FaultKind::View(ViewFault::Freeze) => "fault freeze",
         FaultKind::View(ViewFault::GoBackwards { .. }) => "fault go backwards",
+        FaultKind::View(ViewFault::FallBehind { .. }) => "fault fall behind",
         FaultKind::View(ViewFault::TwoEdges { .. }) => "fault two edges",
         FaultKind::Text(TextFault::RotatingTokens) => "fault rotating tokens",
         FaultKind::Text(TextFault::TargetDuration { .. }) => "fault false target duration",
@@ -326,6 +336,9 @@ names! {
         FaultKind::Connection(ConnectionFault::Reset { .. }) => "fault reset",
         FaultKind::Connection(ConnectionFault::Hang { .. }) => "fault hang",
         FaultKind::Connection(ConnectionFault::Slow { .. }) => "fault slow",
+        FaultKind::Presentation(PresentationFault::KeysDown { .. }) => "fault keys down",
+        FaultKind::Presentation(PresentationFault::InitSectionsChange) => "fault init sections change",
+        FaultKind::Presentation(PresentationFault::TokensExpire { .. }) => "fault tokens expire",
     }
     network_name(NetworkFaultKind) {
         NetworkFaultKind::Refused => "network refused",

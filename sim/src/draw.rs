@@ -476,6 +476,7 @@ fn origin_fault(plan: &mut Plan, dice: &mut Dice, kind: impl Into<FaultKind>) {
     plan.origins[number].faults.push(Fault {
         from,
         until,
+        track: None,
         kind: kind.into(),
     });
 }
@@ -496,6 +497,7 @@ fn encoder(plan: &mut Plan, dice: &mut Dice, fault: EncoderFault) {
         faults.push(Fault {
             from,
             until,
+            track: None,
             kind: fault.into(),
         });
     }

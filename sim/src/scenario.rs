@@ -204,7 +204,13 @@ fn at(plan: &mut Plan, words: &mut Words<'_>) -> Result<(), String> {
                 let kind = fault(words)?;
                 let spec = plan.origins.get_mut(origin).ok_or("no such origin")?;
                 let from = when.after;
-                spec.faults.push(Fault { from, until, kind });
+                let track = None;
+                spec.faults.push(Fault {
+                    from,
+                    until,
+                    track,
+                    kind,
+                });
                 return Ok(());
             }
             "refused" | "private" => {
@@ -362,6 +368,10 @@ pub(crate) fn fault(words: &mut Words<'_>) -> Result<FaultKind, String> {
         }
         "freeze" => ViewFault::Freeze.into(),
         "backwards" => ViewFault::GoBackwards {
+            by: words.number()?,
+        }
+        .into(),
+        "fall-behind" => ViewFault::FallBehind {
             by: words.number()?,
         }
         .into(),

@@ -41,6 +41,8 @@ pub(super) struct Piece {
     began: i64,
     /// How many segments it has, if it ever ends.
     count: u64,
+    /// Where the last of them is cut short, counted from the beginning.
+    cut: Option<u64>,
     durations: SegmentDurations,
     jitter: Stream,
     publish: Stream,
@@ -88,6 +90,35 @@ impl Encoder {
             .min()
             .unwrap_or(0);
         encoder.publish_jitter = spec.publish_jitter.as_micros().min(least / 2);
+        encoder
+    }
+
+    /// The encoder of another track than the first: it works on the same timeline, is cut where `lead`
+    /// is, and its segments are listed `behind` segments later.
+    pub(super) fn following(lead: &Self, spec: &OriginSpec, behind: u64) -> Self {
+        let late = spec.durations.mean() * behind;
+        let mut encoder = Self {
+            pieces: Vec::with_capacity(lead.pieces.len()),
+            window: spec.window.max(1),
+            publish_delay: lead.publish_delay + i64::try_from(late).unwrap_or(i64::MAX),
+            publish_jitter: lead.publish_jitter.min(spec.durations.least() / 2),
+            seed: spec.seed,
+        };
+        for piece in &lead.pieces {
+            let next = encoder.pieces.last().map(|last| {
+                let lead_last = &lead.pieces[encoder.pieces.len() - 1];
+                let jump = piece.first_number.wrapping_sub(lead_last.first_number);
+                match piece.run == lead_last.run {
+                    true => last.first_number + last.count,
+                    // A jump leaves out as many numbers everywhere, a restart begins anew.
+                    false if piece.names == lead_last.names && jump > lead_last.count => {
+                        last.first_number + last.count + (jump - lead_last.count)
+                    }
+                    false => piece.first_number,
+                }
+            });
+            encoder.pieces.push(piece.cut_otherwise(spec, next));
+        }
         encoder
     }
 
@@ -273,6 +304,7 @@ impl Encoder {
             ended_at: None,
             began: piece.began + made as i64,
             count: u64::MAX,
+            cut: None,
             jitter: Stream::new(seed, "duration").child(at.as_micros()),
             publish: Stream::new(seed, "publish").child(at.as_micros()),
             ..piece.clone()
@@ -305,6 +337,7 @@ impl Encoder {
             ended_at: None,
             began,
             count: u64::MAX,
+            cut: None,
             durations: spec.durations.clone(),
             jitter: Stream::new(self.seed, "duration").child(cause.as_micros()),
             publish: Stream::new(self.seed, "publish").child(cause.as_micros()),
@@ -320,7 +353,39 @@ impl Piece {
 
     /// When it ends.
     fn end(&self, index: u64) -> i64 {
-        self.start(index + 1)
+        match self.cut.filter(|_| index + 1 == self.count) {
+            Some(cut) => self.began + cut as i64,
+            None => self.start(index + 1),
+        }
+    }
+
+    /// The presentation time at which it ends, in ticks not cut to 33 bits.
+    pub(super) fn end_tick(&self, index: u64) -> u64 {
+        match self.cut.filter(|_| index + 1 == self.count) {
+            Some(cut) => self.first_tick + ticks(cut),
+            None => self.tick(index + 1),
+        }
+    }
+
+    /// The same stretch of time in the segments of another track.
+    fn cut_otherwise(&self, spec: &OriginSpec, first_number: Option<u64>) -> Self {
+        let mut piece = Self {
+            first_number: first_number.unwrap_or(spec.media_sequence),
+            // A change of the target duration makes all segments as long.
+            durations: match self.target_duration == spec.target_duration {
+                true => spec.durations.clone(),
+                false => self.durations.clone(),
+            },
+            ..self.clone()
+        };
+        if self.count < u64::MAX {
+            let length = self.durations.boundary(self.count, self.jitter);
+            let whole = piece.durations.count_ended(length, piece.jitter);
+            let rest = length > piece.durations.boundary(whole, piece.jitter);
+            piece.count = whole + u64::from(rest);
+            piece.cut = rest.then_some(length);
+        }
+        piece
     }
 
     /// How long it is.
@@ -420,6 +485,7 @@ fn first_piece(spec: &OriginSpec) -> Piece {
         ended_at: None,
         began,
         count: u64::MAX,
+        cut: None,
         durations: spec.durations.clone(),
         jitter,
         publish: Stream::new(spec.seed, "publish"),

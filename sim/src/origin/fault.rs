@@ -18,6 +18,9 @@ pub struct Fault {
     pub from: Span,
     /// When it is over.
     pub until: Span,
+    /// The only track of a presentation that it strikes, counted from 0. An encoder has no tracks.
+    #[serde(default)]
+    pub track: Option<u16>,
     /// What it is.
     pub kind: FaultKind,
 }
@@ -38,6 +41,8 @@ pub enum FaultKind {
     Segment(SegmentFault),
     /// In the connection.
     Connection(ConnectionFault),
+    /// In what only a presentation has.
+    Presentation(PresentationFault),
 }
 
 /// What may happen to the encoder. Only a change of target duration and an end have an end of their
@@ -97,6 +102,11 @@ pub enum ViewFault {
     Freeze,
     /// One that is so many segments old.
     GoBackwards {
+        /// How many.
+        by: u64,
+    },
+    /// One that ages until it is so many segments old, and stays so far behind.
+    FallBehind {
         /// How many.
         by: u64,
     },
@@ -248,6 +258,24 @@ pub enum ConnectionFault {
     },
 }
 
+/// What is wrong with keys, init sections and the tokens of a presentation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PresentationFault {
+    /// The key server answers with this status.
+    KeysDown {
+        /// Which one.
+        code: u16,
+    },
+    /// Every init section has other bytes from now on, under the name that it had. `from` alone counts.
+    InitSectionsChange,
+    /// Every token given out so far is refused with this status. `from` alone counts.
+    TokensExpire {
+        /// Which one.
+        code: u16,
+    },
+}
+
 /// The requests that a fault strikes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -274,6 +302,7 @@ impl FaultKind {
             Self::Connection(ConnectionFault::Hang { .. } | ConnectionFault::Slow { .. }) => {
                 Some(2)
             }
+            Self::Presentation(_) => None,
             Self::Segment(fault) if fault.which() != Which::All => None,
             // What has begun to drip goes on so.
             Self::Segment(SegmentFault::Late { .. } | SegmentFault::Drip { .. }) => None,
@@ -293,7 +322,17 @@ impl Fault {
         Self {
             from,
             until: from + length,
+            track: None,
             kind: kind.into(),
+        }
+    }
+
+    /// The same in one track only.
+    #[must_use]
+    pub fn of_track(self, track: u16) -> Self {
+        Self {
+            track: Some(track),
+            ..self
         }
     }
 
@@ -361,11 +400,16 @@ into_kind! {
     Playlist => PlaylistFault,
     Segment => SegmentFault,
     Connection => ConnectionFault,
+    Presentation => PresentationFault,
 }
 
 impl fmt::Display for Fault {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{} to {}: {}", self.from, self.until, self.kind)
+        write!(out, "{} to {}: ", self.from, self.until)?;
+        if let Some(track) = self.track {
+            write!(out, "track {track}: ")?;
+        }
+        write!(out, "{}", self.kind)
     }
 }
 
@@ -378,6 +422,7 @@ impl fmt::Display for FaultKind {
             Self::Playlist(fault) => fault.fmt(out),
             Self::Segment(fault) => fault.fmt(out),
             Self::Connection(fault) => fault.fmt(out),
+            Self::Presentation(fault) => fault.fmt(out),
         }
     }
 }
@@ -434,6 +479,7 @@ impl fmt::Display for ViewFault {
         match self {
             Self::Freeze => write!(out, "playlist frozen"),
             Self::GoBackwards { by } => write!(out, "playlist {by} segments old"),
+            Self::FallBehind { by } => write!(out, "playlist falls {by} segments behind"),
             Self::TwoEdges { lag } => write!(out, "two edges, one {lag} segments behind"),
         }
     }
@@ -489,6 +535,16 @@ impl fmt::Display for SegmentFault {
             } => {
                 write!(out, "{which} drip at {bytes_per_second} bytes a second")
             }
+        }
+    }
+}
+
+impl fmt::Display for PresentationFault {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::KeysDown { code } => write!(out, "keys answer {code}"),
+            Self::InitSectionsChange => write!(out, "init sections change"),
+            Self::TokensExpire { code } => write!(out, "tokens expire, then answer {code}"),
         }
     }
 }

@@ -35,9 +35,30 @@ const PMT_PID: u16 = 0x1000;
 const VIDEO_PID: u16 = 0x100;
 const AUDIO_PID: u16 = 0x101;
 
+/// What the bytes of a piece of media are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MediaKind {
+    /// A segment of MPEG-TS.
+    #[default]
+    TransportStream,
+    /// A segment of fragmented MP4.
+    Fragment,
+    /// A segment of WebVTT.
+    Text,
+    /// What EXT-X-MAP names.
+    InitSection,
+    /// What EXT-X-KEY names.
+    Key,
+}
+
 /// A piece of media: what the body of a segment is, without its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MediaRef {
+    /// What its bytes are.
+    pub kind: MediaKind,
+    /// Of which track of a presentation; 0 where there is only one.
+    pub track: u16,
     /// Which run of the encoder made it.
     pub run: u32,
     /// Its media sequence number at the origin.
@@ -111,8 +132,20 @@ impl MediaLoop {
         (packets + 2) * PACKET as u64
     }
 
-    /// The MPEG-TS that is meant by `media`, `media.len` bytes long.
+    /// The bytes that are meant by `media`, `media.len` of them. Only MPEG-TS and WebVTT can be played:
+    /// the others are told apart by their bytes, and that is all.
     pub fn bytes(&self, media: &MediaRef) -> Vec<u8> {
+        match media.kind {
+            MediaKind::TransportStream => self.transport_stream(media),
+            MediaKind::Text => text(media),
+            MediaKind::Fragment | MediaKind::InitSection | MediaKind::Key => {
+                let words = media.hash.to_le_bytes().into_iter().cycle();
+                words.take(media.len as usize).collect()
+            }
+        }
+    }
+
+    fn transport_stream(&self, media: &MediaRef) -> Vec<u8> {
         let (first, end) = frame_range(media.start_tick, media.ticks);
         let mut bytes = Vec::with_capacity(media.len as usize);
         let mut continuity = self.continuity(media.number, first);
@@ -186,6 +219,25 @@ impl MediaLoop {
     }
 }
 
+/// How many bytes a segment of WebVTT has.
+pub(super) const TEXT_LEN: u64 = 96;
+
+/// One cue for the whole of a segment, in its own time (RFC 8216 3.5).
+fn text(media: &MediaRef) -> Vec<u8> {
+    let end = media.duration.as_millis();
+    let cue = format!(
+        "WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:{},LOCAL:00:00.000\n\n00:00.000 --> {:02}:{:02}.{:03}\n{}",
+        media.start_tick % TIMESTAMP_RANGE,
+        end / 60_000,
+        end / 1_000 % 60,
+        end % 1_000,
+        media.number
+    );
+    let mut bytes = cue.into_bytes();
+    bytes.resize(media.len as usize, b' ');
+    bytes
+}
+
 fn push(bytes: &mut Vec<u8>, packet: &[u8; PACKET], shift: u64, continuity: &mut Continuity) {
     let mut packet = *packet;
     ts::restamp_packet(&mut packet, shift, continuity);
@@ -215,6 +267,8 @@ mod tests {
     fn piece(number: u64, start_tick: u64, ticks: u64) -> MediaRef {
         let len = MediaLoop::embedded().natural_len(start_tick, ticks);
         MediaRef {
+            kind: MediaKind::TransportStream,
+            track: 0,
             run: 0,
             number,
             start_tick,

@@ -13,14 +13,19 @@
 //! Nothing is remembered between two requests. A random number is drawn by name and index
 //! ([`crate::rng`]), so that removing one fault from a plan moves nothing else.
 //!
-//! Absent on purpose: variants (a multivariant playlist would stand in front and name several
-//! playlist paths), keys, fMP4, low latency.
+//! With a [`PresentationSpec`] it stands behind a multivariant playlist, and each track is an origin of
+//! its own: a request goes to the one in whose folder its path lies.
+//!
+//! Absent on purpose: low latency, files sent whole to who asks for a range of them, and media that is
+//! really encrypted.
 
 mod encoder;
 mod fault;
+mod form;
 pub mod media;
 mod names;
 mod playlist;
+mod presentation;
 mod reply;
 mod respond;
 mod spec;
@@ -28,36 +33,52 @@ mod truth;
 pub mod ts;
 
 pub use fault::{
-    ConnectionFault, EncoderFault, Fault, FaultKind, Names, PlaylistFault, Requests, SegmentFault,
-    TextFault, ViewFault, Which,
+    ConnectionFault, EncoderFault, Fault, FaultKind, Names, PlaylistFault, PresentationFault,
+    Requests, SegmentFault, TextFault, ViewFault, Which,
 };
-pub use media::{MediaLoop, MediaRef};
+pub use form::Container;
+pub use media::{MediaKind, MediaLoop, MediaRef};
 pub(crate) use names::without_tokens;
+pub use presentation::{PresentationSpec, TrackKind, TrackSpec};
 pub use reply::{Body, Delivery, Headers, Listed, OriginReply, OriginRequest, RequestCounter};
 pub use spec::{Naming, OriginSpec, SegmentDurations, Tokens, UriForm};
 pub use truth::Offered;
 
 use crate::rng::Stream;
 use encoder::{Encoder, Place};
+use form::Form;
 use hls_relay_core::time::Span;
+use std::sync::Arc;
 
 /// A simulated origin.
 #[derive(Clone, Debug)]
 pub struct Origin {
     spec: OriginSpec,
     encoder: Encoder,
-    media_loop: MediaLoop,
+    form: Form,
+    media_loop: Arc<MediaLoop>,
+    /// Of a presentation.
+    tracks: Vec<Origin>,
 }
 
 impl Origin {
     /// An origin that does what `spec` says, from time zero on.
     pub fn new(spec: OriginSpec) -> Self {
         let encoder = Encoder::new(&spec, &spec.faults);
+        let media_loop = Arc::new(MediaLoop::embedded());
+        let tracks = tracks(&spec, &encoder, &media_loop);
         Self {
             spec,
             encoder,
-            media_loop: MediaLoop::embedded(),
+            form: Form::default(),
+            media_loop,
+            tracks,
         }
+    }
+
+    /// What a track is served by; the origin itself where there is only one.
+    pub fn track(&self, track: u16) -> &Self {
+        self.tracks.get(usize::from(track)).unwrap_or(self)
     }
 
     /// What it was told.
@@ -70,6 +91,7 @@ impl Origin {
     pub fn set_faults(&mut self, faults: Vec<Fault>) {
         self.encoder = Encoder::new(&self.spec, &faults);
         self.spec.faults = faults;
+        self.tracks = tracks(&self.spec, &self.encoder, &self.media_loop);
     }
 
     /// Adds a fault that begins at `at`, which is now, and lasts for `length`.
@@ -88,15 +110,35 @@ impl Origin {
         let piece = self.encoder.piece(place);
         let number = piece.first_number + place.index;
         let start_tick = piece.tick(place.index);
-        let ticks = piece.tick(place.index + 1) - start_tick;
+        let whole = piece.end_tick(place.index) - start_tick;
+        let ticks = match self.form.first_frame {
+            true => whole.min(media::FRAME_TICKS),
+            false => whole,
+        };
         let duration = piece.duration(place.index);
-        let len = self.padded(self.media_loop.natural_len(start_tick, ticks), duration);
+        let len = match self.form.kind() {
+            MediaKind::Text => media::TEXT_LEN,
+            MediaKind::TransportStream
+            | MediaKind::Fragment
+            | MediaKind::InitSection
+            | MediaKind::Key => {
+                self.padded(self.media_loop.natural_len(start_tick, ticks), duration)
+            }
+        };
         let hash = Stream::new(self.spec.seed, "media")
             .child(u64::from(piece.run))
             .child(start_tick)
             .child(ticks)
             .draw(len);
+        let track = self.form.track;
+        // That of the first track is what it is where there is only one.
+        let hash = match track {
+            0 => hash,
+            _ => Stream::new(hash, "track").draw(u64::from(track)),
+        };
         MediaRef {
+            kind: self.form.kind(),
+            track,
             run: piece.run,
             number,
             start_tick,
@@ -116,6 +158,23 @@ impl Origin {
             .map_or(0, |rate| duration.scaled(rate, 8_000_000).as_micros());
         natural.max(wanted / packet * packet)
     }
+}
+
+/// The tracks of a presentation, each with what goes wrong with it. The first one's encoder is the
+/// origin's own.
+fn tracks(spec: &OriginSpec, lead: &Encoder, media_loop: &Arc<MediaLoop>) -> Vec<Origin> {
+    let Some(presentation) = &spec.presentation else {
+        return Vec::new();
+    };
+    let specs = presentation::track_specs(spec, presentation).into_iter();
+    let track = |(number, spec): (usize, OriginSpec)| Origin {
+        encoder: Encoder::following(lead, &spec, presentation.tracks[number].behind),
+        form: presentation::form_of(presentation, number),
+        media_loop: Arc::clone(media_loop),
+        tracks: Vec::new(),
+        spec,
+    };
+    specs.enumerate().map(track).collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The URIs of segments: from a segment to its path and back.
 
 use super::encoder::{Encoder, Place};
+use super::form::Form;
 use super::spec::{Naming, OriginSpec, Tokens, UriForm};
 use hls_relay_core::time::{Span, WallTime};
 use std::fmt::Write;
@@ -15,17 +16,28 @@ pub(super) fn folder(playlist_path: &str) -> &str {
 }
 
 /// Writes the path of a segment below the folder of the playlist.
-pub(super) fn write_name(out: &mut String, spec: &OriginSpec, encoder: &Encoder, place: Place) {
+pub(super) fn write_name(
+    out: &mut String,
+    spec: &OriginSpec,
+    form: &Form,
+    encoder: &Encoder,
+    place: Place,
+) {
     let piece = encoder.piece(place);
     let number = piece.first_number + place.index;
+    let ending = form.ending();
+    if let Some((file, _)) = form.file_of(place) {
+        let _ = write!(out, "piece{}-file{file}{ending}", place.piece);
+        return;
+    }
     // Writing to a String cannot fail.
     let _ = match (spec.naming, piece.names) {
-        (Naming::Numbered, 0) => write!(out, "seg{number}.ts"),
-        (Naming::Numbered, names) => write!(out, "r{names}-seg{number}.ts"),
-        (Naming::RunFolder, names) => write!(out, "run{names}/seg{number}.ts"),
+        (Naming::Numbered, 0) => write!(out, "seg{number}{ending}"),
+        (Naming::Numbered, names) => write!(out, "r{names}-seg{number}{ending}"),
+        (Naming::RunFolder, names) => write!(out, "run{names}/seg{number}{ending}"),
         (Naming::Dated, _) => {
             write_utc(out, wall(spec, piece.start(place.index)), DateForm::Basic);
-            write!(out, "-{number}.ts")
+            write!(out, "-{number}{ending}")
         }
     };
 }
@@ -35,7 +47,7 @@ pub(super) fn write_name(out: &mut String, spec: &OriginSpec, encoder: &Encoder,
 pub(super) fn write_uri(
     out: &mut String,
     spec: &OriginSpec,
-    encoder: &Encoder,
+    (form, encoder): (&Form, &Encoder),
     place: Place,
     (host, prefix): (&str, &str),
     (tokens, token): (Tokens, u64),
@@ -58,7 +70,7 @@ pub(super) fn write_uri(
         Tokens::None | Tokens::Query | Tokens::Parameter => Ok(()),
         Tokens::Folder => write!(out, "{TOKEN}{token:016x}/"),
     };
-    write_name(out, spec, encoder, place);
+    write_name(out, spec, form, encoder, place);
     let _ = match tokens {
         Tokens::None | Tokens::Folder => Ok(()),
         Tokens::Query => write!(out, "?token={token:016x}"),
@@ -77,10 +89,16 @@ pub(crate) fn without_tokens(path: &str) -> String {
 }
 
 /// The segment that stands under a path at `at`: of several with the same name the newest one.
-pub(super) fn find(spec: &OriginSpec, encoder: &Encoder, path: &str, at: Span) -> Option<Place> {
+pub(super) fn find(
+    spec: &OriginSpec,
+    form: &Form,
+    encoder: &Encoder,
+    path: &str,
+    at: Span,
+) -> Option<Place> {
     let path = without_tokens(path);
     let name = path.strip_prefix(folder(&spec.playlist_path))?;
-    let stem = name.strip_suffix(".ts")?;
+    let stem = name.strip_suffix(form.ending())?;
     let digits = stem
         .trim_end_matches(|letter: char| letter.is_ascii_digit())
         .len();
@@ -93,9 +111,27 @@ pub(super) fn find(spec: &OriginSpec, encoder: &Encoder, path: &str, at: Span) -
             return None;
         }
         rendered.clear();
-        write_name(&mut rendered, spec, encoder, place);
+        write_name(&mut rendered, spec, form, encoder, place);
         (rendered == name).then_some(place)
     })
+}
+
+/// The first segment of the file under a path, where files hold several: `piece0-file12.ts`.
+pub(super) fn find_file(
+    spec: &OriginSpec,
+    form: &Form,
+    encoder: &Encoder,
+    path: &str,
+    at: Span,
+) -> Option<Place> {
+    let path = without_tokens(path);
+    let name = path.strip_prefix(folder(&spec.playlist_path))?;
+    let stem = name.strip_suffix(form.ending())?.strip_prefix("piece")?;
+    let (piece, file) = stem.split_once("-file")?;
+    let (piece, file): (usize, u64) = (piece.parse().ok()?, file.parse().ok()?);
+    let index = file.checked_mul(form.segments_per_file?)?;
+    let listed = piece < encoder.pieces().len() && index < encoder.count_listed(piece, at);
+    listed.then_some(Place { piece, index })
 }
 
 /// What the encoder's wall clock shows at a time of the origin.

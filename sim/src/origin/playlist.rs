@@ -2,8 +2,10 @@
 //!
 //! It shares no code with the relay's own writer, so that a mistake is not made on both sides.
 
-use super::encoder::{Encoder, Window};
+use super::encoder::{Encoder, Place, Window};
 use super::fault::TextFault;
+use super::form::Form;
+use super::media::MediaRef;
 use super::names::{self, DateForm};
 use super::spec::{OriginSpec, Tokens};
 use crate::rng::Stream;
@@ -18,18 +20,39 @@ pub(super) struct Reader<'a> {
     pub(super) prefix: &'a str,
     /// How many reloads came before.
     pub(super) sequence: u64,
+    /// What stands behind each URI, that says when it was given out.
+    pub(super) issued: &'a str,
+}
+
+/// What a playlist is written of.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'a> {
+    pub(super) spec: &'a OriginSpec,
+    pub(super) form: &'a Form,
+    pub(super) encoder: &'a Encoder,
+    /// The byte range of a segment in its file, where files hold several.
+    pub(super) range: &'a dyn Fn(Place) -> Option<(u64, MediaRef)>,
 }
 
 /// Writes the playlist of a window.
 pub(super) fn render(
-    spec: &OriginSpec,
-    encoder: &Encoder,
+    source: Source<'_>,
     window: &Window,
     reader: Reader<'_>,
     faults: &[TextFault],
 ) -> String {
+    let Source {
+        spec,
+        form,
+        encoder,
+        range,
+    } = source;
     let mut out = String::with_capacity(128 + 96 * window.places.len());
     write_head(&mut out, spec, encoder, window, faults);
+    if form.first_frame {
+        out.push_str("#EXT-X-I-FRAMES-ONLY\n");
+    }
+    let (mut init, mut key) = (None, None);
     let token = Stream::new(spec.seed, "token").draw(reader.sequence);
     let tokens = if faults.contains(&TextFault::RotatingTokens) {
         Tokens::Query
@@ -40,6 +63,29 @@ pub(super) fn render(
         let piece = encoder.piece(place);
         if piece.discontinuity && place.index == 0 {
             out.push_str("#EXT-X-DISCONTINUITY\n");
+        }
+        let number = piece.first_number + place.index;
+        // The init section is clear: it stands before the key.
+        if init != form.init_of(encoder, place) {
+            init = form.init_of(encoder, place);
+            if let Some((names, discontinuity)) = init {
+                let issued = reader.issued;
+                let _ = writeln!(
+                    out,
+                    "#EXT-X-MAP:URI=\"init{names}-{discontinuity}.mp4{issued}\""
+                );
+            }
+        }
+        if key != form.key_of(number) {
+            key = form.key_of(number);
+            if let Some(key) = key {
+                let issued = reader.issued;
+                let _ = writeln!(
+                    out,
+                    "#EXT-X-KEY:METHOD=AES-128,URI=\"r{}-{key}.key{issued}\"",
+                    piece.names
+                );
+            }
         }
         if let Some(lines) = spec.tags.get(&(piece.first_number + place.index)) {
             for line in lines {
@@ -57,14 +103,18 @@ pub(super) fn render(
         if nth == 0 && faults.contains(&TextFault::NulByte) {
             out.push_str("#EXT-X-BROKEN:\0\n");
         }
+        if let Some((offset, media)) = range(place) {
+            let _ = writeln!(out, "#EXT-X-BYTERANGE:{}@{offset}", media.len);
+        }
         names::write_uri(
             &mut out,
             spec,
-            encoder,
+            (form, encoder),
             place,
             (reader.host, reader.prefix),
             (tokens, token),
         );
+        out.push_str(reader.issued);
         out.push('\n');
     }
     if window.ended {

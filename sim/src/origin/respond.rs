@@ -1,19 +1,18 @@
 //! From a request to its reply.
 
-use super::Origin;
 use super::encoder::{Place, Window};
 use super::fault::{
     ConnectionFault, Fault, FaultKind, PlaylistFault, SegmentFault, TextFault, ViewFault, Which,
 };
-use super::names;
-use super::playlist::{self, Reader};
+use super::media::MediaKind;
+use super::playlist::{self, Reader, Source};
 use super::reply::{Body, Delivery, Headers, Listed, OriginReply, OriginRequest};
+use super::{Origin, form, names, presentation};
 use crate::rng::{Stream, hash_bytes};
 use hls_relay_core::time::Span;
 
 /// What a playlist is, by RFC 8216 4.
 const PLAYLIST_TYPE: &str = "application/vnd.apple.mpegurl";
-const SEGMENT_TYPE: &str = "video/mp2t";
 const HTML_TYPE: &str = "text/html; charset=utf-8";
 const HTML: &str = "<!DOCTYPE html>\n<html><body><h1>Welcome</h1><p>Sign in.</p></body></html>\n";
 
@@ -25,6 +24,14 @@ impl Origin {
     pub fn respond(&self, at: Span, request: &OriginRequest) -> OriginReply {
         let (host, prefix) = self.host_of(request);
         let path = request.path().strip_prefix(prefix).unwrap_or_default();
+        if let Some(track) = presentation::track_of(&self.spec, path)
+            && let Some(track) = self.tracks.get(track)
+        {
+            return match presentation::refused(&self.spec, at, &request.path_and_query) {
+                Some(code) => status(code),
+                None => track.respond(at, request),
+            };
+        }
         let is_playlist = path == self.spec.playlist_path;
 
         let connection = self.connection(at, is_playlist);
@@ -38,6 +45,7 @@ impl Origin {
                     host,
                     prefix,
                     sequence: request.sequence,
+                    issued: presentation::token_of(&request.path_and_query),
                 };
                 self.playlist_reply(at, request, reader)
             }
@@ -74,10 +82,10 @@ impl Origin {
     }
 
     fn active(&self, at: Span) -> impl Iterator<Item = &Fault> {
-        self.spec
-            .faults
-            .iter()
-            .filter(move |fault| fault.active(at))
+        // What strikes one track does not strike the list of them.
+        let of_list = |fault: &&Fault| self.tracks.is_empty() || fault.track.is_none();
+        let faults = self.spec.faults.iter().filter(of_list);
+        faults.filter(move |fault| fault.active(at))
     }
 
     // -- the connection ---------------------------------------------------------------------------
@@ -128,6 +136,12 @@ impl Origin {
                 PlaylistFault::UnaskedGzip => gzip = true,
             }
         }
+        if let Some(tracks) = &self.spec.presentation {
+            let text = presentation::render(tracks, at);
+            let mut reply = typed(content_type, Body::Text(text));
+            reply.headers.gzip = gzip;
+            return reply;
+        }
         let Some(window) = self.encoder.window(self.view(at, reader.sequence)) else {
             return status(404);
         };
@@ -155,6 +169,9 @@ impl Origin {
             view = match kind {
                 ViewFault::Freeze => view.min(fault.from),
                 ViewFault::GoBackwards { by } => view.saturating_sub(segment * by),
+                ViewFault::FallBehind { by } => {
+                    view.min(view.saturating_sub(segment * by).max(fault.from))
+                }
                 ViewFault::TwoEdges { lag } if sequence % 2 == 1 => {
                     view.saturating_sub(segment * lag)
                 }
@@ -171,7 +188,13 @@ impl Origin {
                 faults.push(kind);
             }
         }
-        let text = playlist::render(&self.spec, &self.encoder, window, reader, &faults);
+        let source = Source {
+            spec: &self.spec,
+            form: &self.form,
+            encoder: &self.encoder,
+            range: &|place| self.range_of(place),
+        };
+        let text = playlist::render(source, window, reader, &faults);
         for fault in faults {
             match fault {
                 TextFault::NotUtf8 => {
@@ -243,7 +266,10 @@ impl Origin {
     // -- segments ---------------------------------------------------------------------------------
 
     fn segment_reply(&self, at: Span, request: &OriginRequest, path: &str) -> OriginReply {
-        let Some(place) = names::find(&self.spec, &self.encoder, path, at) else {
+        if let Some(reply) = self.resource_reply(at, path) {
+            return reply;
+        }
+        let Some(place) = self.find(at, request, path) else {
             return status(404);
         };
         let gone_at = self.encoder.gone_at(place, self.spec.retention);
@@ -251,7 +277,10 @@ impl Origin {
             return status(404);
         }
         let media = self.media(place);
-        let mut reply = whole_or_range(request, media);
+        let mut reply = match self.range_of(place) {
+            None => whole_or_range(self.form.content_type(), request, media),
+            Some((offset, _)) => part_of_file(self.form.content_type(), offset, media),
+        };
         let half = media.len / 2;
         for fault in self.spec.faults.iter() {
             let FaultKind::Segment(kind) = fault.kind else {
@@ -284,6 +313,53 @@ impl Origin {
             }
         }
         reply
+    }
+
+    /// A key or an init section, under any name that a playlist may have given it.
+    fn resource_reply(&self, at: Span, path: &str) -> Option<OriginReply> {
+        let path = names::without_tokens(path);
+        let name = path.strip_prefix(names::folder(&self.spec.playlist_path))?;
+        let (seed, faults) = (self.spec.seed, &self.spec.faults);
+        let (media, content_type) = if name.ends_with(".key") {
+            if let Some(code) = form::keys_refused(faults, at) {
+                return Some(status(code));
+            }
+            let key = self.form.resource(seed, (MediaKind::Key, 16), name, 0);
+            (key, "application/octet-stream")
+        } else if name.starts_with("init") && name.ends_with(".mp4") {
+            let edition = form::init_edition(faults, at);
+            let kind = (MediaKind::InitSection, 800);
+            (self.form.resource(seed, kind, name, edition), "video/mp4")
+        } else {
+            return None;
+        };
+        let (first, len) = (0, media.len);
+        Some(typed(content_type, Body::Media { media, first, len }))
+    }
+
+    /// The segment that a request asks for. Of a file that holds several it is the one that the range
+    /// begins with.
+    fn find(&self, at: Span, request: &OriginRequest, path: &str) -> Option<Place> {
+        let (spec, form, encoder) = (&self.spec, &self.form, &self.encoder);
+        let Some(each) = form.segments_per_file else {
+            return names::find(spec, form, encoder, path, at);
+        };
+        let first = names::find_file(spec, form, encoder, path, at)?;
+        let (from, to) = request.range?;
+        let listed = encoder.count_listed(first.piece, at);
+        let places =
+            (first.index..listed.min(first.index + each)).map(|index| Place { index, ..first });
+        places.into_iter().find(|place| {
+            self.range_of(*place)
+                .is_some_and(|(offset, media)| offset == from && to == Some(from + media.len - 1))
+        })
+    }
+
+    /// Where a segment stands in its file, where files hold several.
+    fn range_of(&self, place: Place) -> Option<(u64, super::MediaRef)> {
+        let (_, before) = self.form.file_of(place)?;
+        let before = before.map(|index| self.media(Place { index, ..place }).len);
+        Some((before.sum(), self.media(place)))
     }
 
     fn strikes(&self, fault: &Fault, which: Which, place: Place, at: Span) -> bool {
@@ -375,10 +451,24 @@ fn add_etag(reply: &mut OriginReply, request: &OriginRequest) {
     reply.headers.etag = Some(etag);
 }
 
-fn whole_or_range(request: &OriginRequest, media: super::MediaRef) -> OriginReply {
+/// A segment as the range of a file that goes on as long as the encoder does.
+fn part_of_file(content_type: &'static str, offset: u64, media: super::MediaRef) -> OriginReply {
+    let (first, len) = (0, media.len);
+    let mut reply = typed(content_type, Body::Media { media, first, len });
+    reply.status = 206;
+    let end = offset + len;
+    reply.headers.content_range = Some((offset, end - 1, end));
+    reply
+}
+
+fn whole_or_range(
+    content_type: &'static str,
+    request: &OriginRequest,
+    media: super::MediaRef,
+) -> OriginReply {
     let Some((first, last)) = request.range else {
         return typed(
-            SEGMENT_TYPE,
+            content_type,
             Body::Media {
                 media,
                 first: 0,
@@ -394,7 +484,7 @@ fn whole_or_range(request: &OriginRequest, media: super::MediaRef) -> OriginRepl
         return status(416);
     }
     let mut reply = typed(
-        SEGMENT_TYPE,
+        content_type,
         Body::Media {
             media,
             first,

@@ -1,6 +1,7 @@
 //! What an origin is told before it starts: the encoder, the playlist it writes, the network.
 
 use super::fault::Fault;
+use super::presentation::PresentationSpec;
 use hls_relay_core::time::{Span, WallTime};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -11,8 +12,10 @@ use std::collections::BTreeMap;
 pub struct OriginSpec {
     /// Of every random draw.
     pub seed: u64,
-    /// Where the media playlist is; segments stand beside it.
+    /// Where the media playlist is, or the multivariant one; segments and tracks stand beside it.
     pub playlist_path: String,
+    /// The tracks behind a multivariant playlist; a single media playlist where there are none.
+    pub presentation: Option<PresentationSpec>,
     /// The authorities of this origin. The first is the usual one; the second is where
     /// [`PlaylistFault::RedirectToOtherHost`](super::PlaylistFault::RedirectToOtherHost) leads.
     pub hosts: Vec<String>,
@@ -133,6 +136,7 @@ impl Default for OriginSpec {
         Self {
             seed: 0,
             playlist_path: "/live/index.m3u8".to_owned(),
+            presentation: None,
             hosts: vec!["origin.test".to_owned(), "edge.test".to_owned()],
             durations: SegmentDurations::Constant(Span::from_secs(2)),
             target_duration: 2,

@@ -71,7 +71,7 @@ impl Origin {
     fn offered(&self, place: Place) -> Offered {
         let piece = self.encoder.piece(place);
         let mut path = names::folder(&self.spec.playlist_path).to_owned();
-        names::write_name(&mut path, &self.spec, &self.encoder, place);
+        names::write_name(&mut path, &self.spec, &self.form, &self.encoder, place);
         Offered {
             media: self.media(place),
             path,

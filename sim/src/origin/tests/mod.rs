@@ -3,6 +3,7 @@
 mod encoder_faults;
 mod live;
 mod playlist_faults;
+mod presentation;
 mod segment_faults;
 
 use super::*;

@@ -1,0 +1,124 @@
+//! The form in which an origin writes its media: containers, files, keys and init sections.
+
+use super::encoder::{Encoder, Place};
+use super::fault::{Fault, FaultKind, PresentationFault};
+use super::media::{MediaKind, MediaRef};
+use crate::rng::{Stream, hash_bytes};
+use hls_relay_core::time::Span;
+use serde::{Deserialize, Serialize};
+
+/// What the segments of a track are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Container {
+    /// MPEG-TS.
+    #[default]
+    TransportStream,
+    /// Fragmented MP4 behind an EXT-X-MAP.
+    Fragments,
+    /// Text with cues.
+    WebVtt,
+}
+
+/// How one list of segments is written. That of a single media playlist is the default.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Form {
+    pub(super) track: u16,
+    pub(super) container: Container,
+    /// A segment is its first frame alone, and the list says EXT-X-I-FRAMES-ONLY.
+    pub(super) first_frame: bool,
+    pub(super) segments_per_file: Option<u64>,
+    pub(super) segments_per_key: Option<u64>,
+}
+
+impl Form {
+    /// The ending of a segment's name, with its dot.
+    pub(super) fn ending(&self) -> &'static str {
+        match self.container {
+            Container::TransportStream => ".ts",
+            Container::Fragments => ".m4s",
+            Container::WebVtt => ".vtt",
+        }
+    }
+
+    /// RFC 8216 4 and S-43.
+    pub(super) fn content_type(&self) -> &'static str {
+        match self.container {
+            Container::TransportStream => "video/mp2t",
+            Container::Fragments => "video/iso.segment",
+            Container::WebVtt => "text/vtt",
+        }
+    }
+
+    pub(super) fn kind(&self) -> MediaKind {
+        match self.container {
+            Container::TransportStream => MediaKind::TransportStream,
+            Container::Fragments => MediaKind::Fragment,
+            Container::WebVtt => MediaKind::Text,
+        }
+    }
+
+    /// The file of a segment and the segments before it there, where files hold several.
+    pub(super) fn file_of(&self, place: Place) -> Option<(u64, std::ops::Range<u64>)> {
+        let each = self.segments_per_file?;
+        let file = place.index / each.max(1);
+        Some((file, file * each..place.index))
+    }
+
+    /// The number of the key of a segment.
+    pub(super) fn key_of(&self, number: u64) -> Option<u64> {
+        self.segments_per_key.map(|each| number / each.max(1))
+    }
+
+    /// The init section of a segment: another one for each run and behind each discontinuity.
+    pub(super) fn init_of(&self, encoder: &Encoder, place: Place) -> Option<(u32, u64)> {
+        let piece = encoder.piece(place);
+        let has = self.container == Container::Fragments;
+        has.then_some((piece.names, piece.discontinuity_sequence))
+    }
+
+    /// A key or an init section: small, and known by its name. `edition` counts how often the bytes under
+    /// that name have changed.
+    pub(super) fn resource(
+        &self,
+        seed: u64,
+        (kind, len): (MediaKind, u64),
+        name: &str,
+        edition: u64,
+    ) -> MediaRef {
+        let hash = Stream::new(seed, "resource")
+            .child(u64::from(self.track))
+            .child(hash_bytes(name.as_bytes()))
+            .draw(edition);
+        MediaRef {
+            kind,
+            track: self.track,
+            run: 0,
+            number: edition,
+            start_tick: 0,
+            ticks: 0,
+            duration: Span::ZERO,
+            len,
+            hash,
+        }
+    }
+}
+
+/// How often init sections have changed by `at` under the names that they have.
+pub(super) fn init_edition(faults: &[Fault], at: Span) -> u64 {
+    let changes = |fault: &&Fault| {
+        fault.from <= at
+            && fault.kind == FaultKind::Presentation(PresentationFault::InitSectionsChange)
+    };
+    faults.iter().filter(changes).count() as u64
+}
+
+/// What the key server answers instead of a key.
+pub(super) fn keys_refused(faults: &[Fault], at: Span) -> Option<u16> {
+    faults.iter().find_map(|fault| {
+        let FaultKind::Presentation(PresentationFault::KeysDown { code }) = fault.kind else {
+            return None;
+        };
+        fault.active(at).then_some(code)
+    })
+}

@@ -1,0 +1,241 @@
+//! A presentation of several tracks: one encoder, and a media playlist for each of its outputs, behind a
+//! multivariant playlist.
+//!
+//! A track is an origin of its own, with a folder of its own. All tracks share the encoder's timeline and
+//! its breaks: those of the first one cut the segments of the others. So every fault of an ordinary origin
+//! strikes a track as well, all of them or one ([`Fault`](super::Fault) with a track).
+
+use super::fault::{Fault, FaultKind, PresentationFault};
+use super::form::{Container, Form};
+use super::names::folder;
+use super::spec::{Naming, OriginSpec, SegmentDurations};
+use hls_relay_core::time::Span;
+use serde::{Deserialize, Serialize};
+use std::fmt::Write;
+
+/// The parameter in which a URI says when it was given out.
+const ISSUED: &str = "issued=";
+
+/// The tracks of an origin, and what they have in common.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PresentationSpec {
+    /// The first is a variant: its segments say where the others are cut.
+    pub tracks: Vec<TrackSpec>,
+    /// What segments of variants and audio are.
+    pub container: Container,
+    /// So many segments stand in one file, each a byte range of it.
+    pub segments_per_file: Option<u64>,
+    /// Segments are under AES-128 with another key after so many.
+    pub segments_per_key: Option<u64>,
+    /// URIs say when they were given out, so that they can expire.
+    pub expiring_tokens: bool,
+}
+
+/// One media playlist of a presentation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrackSpec {
+    /// What it is, as the multivariant playlist says.
+    pub kind: TrackKind,
+    /// Its playlist is so many segments behind the encoder.
+    pub behind: u64,
+    /// Its first media sequence number, where that is another one than the others'.
+    pub media_sequence: Option<u64>,
+    /// How long its segments are, where they are cut otherwise than the first track's.
+    pub durations: Option<SegmentDurations>,
+    /// What its segments are padded to, in bits per second.
+    pub bit_rate: Option<u64>,
+}
+
+/// What a track is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TrackKind {
+    /// EXT-X-STREAM-INF; with the audio and the subtitles of the presentation where it has any.
+    Variant {
+        /// As stated.
+        bandwidth: u64,
+        /// Lines of the picture.
+        height: u64,
+    },
+    /// EXT-X-MEDIA of TYPE=AUDIO.
+    Audio {
+        /// RFC 5646.
+        language: String,
+    },
+    /// EXT-X-MEDIA of TYPE=SUBTITLES.
+    Subtitles {
+        /// RFC 5646.
+        language: String,
+    },
+    /// EXT-X-I-FRAME-STREAM-INF: the first frame of each segment.
+    IFrames {
+        /// As stated.
+        bandwidth: u64,
+        /// Lines of the picture.
+        height: u64,
+    },
+}
+
+impl TrackSpec {
+    /// A track in step with the encoder.
+    pub fn new(kind: TrackKind) -> Self {
+        Self {
+            kind,
+            behind: 0,
+            media_sequence: None,
+            durations: None,
+            bit_rate: None,
+        }
+    }
+}
+
+/// Where a track is, below the folder of the multivariant playlist: `t0/index.m3u8`.
+fn track_path(track: usize) -> String {
+    format!("t{track}/index.m3u8")
+}
+
+/// The number of the track that a path belongs to.
+pub(super) fn track_of(spec: &OriginSpec, path: &str) -> Option<usize> {
+    let below = path.strip_prefix(folder(&spec.playlist_path))?;
+    let (name, _) = below.strip_prefix('t')?.split_once('/')?;
+    name.parse().ok()
+}
+
+/// An ordinary origin for each track.
+pub(super) fn track_specs(spec: &OriginSpec, presentation: &PresentationSpec) -> Vec<OriginSpec> {
+    let track = |(number, track): (usize, &TrackSpec)| OriginSpec {
+        playlist_path: format!("{}{}", folder(&spec.playlist_path), track_path(number)),
+        media_sequence: track.media_sequence.unwrap_or(spec.media_sequence),
+        durations: track.durations.clone().unwrap_or(spec.durations.clone()),
+        bit_rate: track.bit_rate.or(spec.bit_rate),
+        version: spec.version.max(6),
+        naming: match presentation.segments_per_file {
+            // Files are named by their place in the run.
+            Some(_) => Naming::Numbered,
+            None => spec.naming,
+        },
+        faults: faults_of(spec, number),
+        presentation: None,
+        ..spec.clone()
+    };
+    presentation.tracks.iter().enumerate().map(track).collect()
+}
+
+/// What goes wrong with one track: its own, and what strikes all.
+pub(super) fn faults_of(spec: &OriginSpec, track: usize) -> Vec<Fault> {
+    let own = |fault: &&Fault| fault.track.is_none_or(|it| usize::from(it) == track);
+    spec.faults.iter().filter(own).cloned().collect()
+}
+
+/// How a track writes its media.
+pub(super) fn form_of(presentation: &PresentationSpec, number: usize) -> Form {
+    let track = &presentation.tracks[number];
+    let (container, first_frame) = match track.kind {
+        TrackKind::Variant { .. } | TrackKind::Audio { .. } => (presentation.container, false),
+        TrackKind::Subtitles { .. } => (Container::WebVtt, false),
+        TrackKind::IFrames { .. } => (presentation.container, true),
+    };
+    let is_text = container == Container::WebVtt;
+    Form {
+        track: u16::try_from(number).unwrap_or(u16::MAX),
+        container,
+        first_frame,
+        segments_per_file: presentation.segments_per_file.filter(|_| !is_text),
+        segments_per_key: presentation.segments_per_key.filter(|_| !is_text),
+    }
+}
+
+/// Writes the multivariant playlist as it is given out at `at`.
+pub(super) fn render(presentation: &PresentationSpec, at: Span) -> String {
+    let mut out = "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-INDEPENDENT-SEGMENTS\n".to_owned();
+    let has =
+        |wanted: fn(&TrackKind) -> bool| presentation.tracks.iter().any(|it| wanted(&it.kind));
+    let mut groups = String::new();
+    if has(|kind| matches!(kind, TrackKind::Audio { .. })) {
+        groups.push_str(",AUDIO=\"sound\"");
+    }
+    if has(|kind| matches!(kind, TrackKind::Subtitles { .. })) {
+        groups.push_str(",SUBTITLES=\"text\"");
+    }
+    let token = match presentation.expiring_tokens {
+        true => format!("?{ISSUED}{}", at.as_micros()),
+        false => String::new(),
+    };
+    let mut defaults = [true; 2];
+    for (number, track) in presentation.tracks.iter().enumerate() {
+        let uri = format!("{}{token}", track_path(number));
+        // Writing to a String cannot fail.
+        let _ = match &track.kind {
+            TrackKind::Variant { bandwidth, height } => writeln!(
+                out,
+                "#EXT-X-STREAM-INF:BANDWIDTH={bandwidth},CODECS=\"avc1.4d401f,mp4a.40.2\",\
+                 RESOLUTION={}x{height},FRAME-RATE=25.000{groups}\n{uri}",
+                height * 16 / 9
+            ),
+            TrackKind::Audio { language } => write_rendition(
+                &mut out,
+                ("AUDIO", "sound"),
+                language,
+                &mut defaults[0],
+                &uri,
+            ),
+            TrackKind::Subtitles { language } => write_rendition(
+                &mut out,
+                ("SUBTITLES", "text"),
+                language,
+                &mut defaults[1],
+                &uri,
+            ),
+            TrackKind::IFrames { bandwidth, height } => writeln!(
+                out,
+                "#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH={bandwidth},CODECS=\"avc1.4d401f\",\
+                 RESOLUTION={}x{height},URI=\"{uri}\"",
+                height * 16 / 9
+            ),
+        };
+    }
+    out
+}
+
+/// The first of its group is the one that is chosen where the user has no wish.
+fn write_rendition(
+    out: &mut String,
+    (kind, group): (&str, &str),
+    language: &str,
+    default: &mut bool,
+    uri: &str,
+) -> std::fmt::Result {
+    let is_default = if std::mem::take(default) { "YES" } else { "NO" };
+    writeln!(
+        out,
+        "#EXT-X-MEDIA:TYPE={kind},GROUP-ID=\"{group}\",NAME=\"{language}\",\
+         LANGUAGE=\"{language}\",DEFAULT={is_default},AUTOSELECT=YES,URI=\"{uri}\""
+    )
+}
+
+/// What the tokens of a request carry on, with its question mark: to be put behind every URI of its
+/// reply.
+pub(super) fn token_of(path_and_query: &str) -> &str {
+    let query = path_and_query
+        .find('?')
+        .map_or("", |at| &path_and_query[at..]);
+    if query.contains(ISSUED) { query } else { "" }
+}
+
+/// The status that a request is refused with: its token is from before they all expired, or is missing.
+pub(super) fn refused(spec: &OriginSpec, at: Span, path_and_query: &str) -> Option<u16> {
+    let tokens = spec
+        .presentation
+        .as_ref()
+        .is_some_and(|it| it.expiring_tokens);
+    let issued = path_and_query.split_once(ISSUED);
+    let issued = issued.and_then(|(_, micros)| micros.parse().ok().map(Span::from_micros));
+    spec.faults.iter().filter(|_| tokens).find_map(|fault| {
+        let FaultKind::Presentation(PresentationFault::TokensExpire { code }) = fault.kind else {
+            return None;
+        };
+        let expired = issued.is_none_or(|issued| issued < fault.from);
+        (fault.from <= at && expired).then_some(code)
+    })
+}
