@@ -3,8 +3,9 @@
 use hls_relay::origin_server::{LoggedRequest, OriginServer};
 use hls_relay_core::time::Span;
 use hls_relay_sim::origin::{
-    ConnectionFault, EncoderFault, FaultKind, Names, OriginSpec, PlaylistFault, Requests,
-    SegmentDurations, SegmentFault, TextFault, Which,
+    ConnectionFault, EncoderFault, FaultKind, Names, OriginSpec, PlaylistFault, PresentationFault,
+    PresentationSpec, Requests, SegmentDurations, SegmentFault, TextFault, TrackKind, TrackSpec,
+    Which,
 };
 use reqwest::{Client, Response};
 use std::error::Error;
@@ -411,4 +412,44 @@ async fn an_address_in_use_is_an_error_and_a_dropped_server_frees_it() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     panic!("{address} is still taken");
+}
+
+/// A presentation over real sockets: its lists, a segment as a range of a file, and keys that are down.
+#[tokio::test]
+async fn the_tracks_of_a_presentation_can_be_fetched() {
+    let (bandwidth, height) = (2_000_000, 720);
+    let presentation = PresentationSpec {
+        tracks: vec![TrackSpec::new(TrackKind::Variant { bandwidth, height })],
+        segments_per_file: Some(4),
+        segments_per_key: Some(2),
+        ..PresentationSpec::default()
+    };
+    let server = start(OriginSpec {
+        presentation: Some(presentation),
+        ..OriginSpec::default()
+    })
+    .await;
+    let entry = get(server.url()).await.text().await.unwrap();
+    let track = entry.lines().last().unwrap();
+    let below = |path: &str| server.url().replace("index.m3u8", path);
+    let list = get(below(track)).await.text().await.unwrap();
+    let range = list
+        .lines()
+        .find_map(|line| line.strip_prefix("#EXT-X-BYTERANGE:"));
+    let (len, offset) = range.unwrap().split_once('@').unwrap();
+    let (len, offset): (u64, u64) = (len.parse().unwrap(), offset.parse().unwrap());
+    let file = list.lines().find(|line| !line.starts_with('#')).unwrap();
+    let asked = client()
+        .get(below(&track.replace("index.m3u8", file)))
+        .header("range", format!("bytes={offset}-{}", offset + len - 1));
+    let part = asked.send().await.unwrap();
+    assert_eq!(part.status(), 206);
+    let bytes = part.bytes().await.unwrap();
+    assert_eq!((bytes.len() as u64, bytes[0]), (len, 0x47), "MPEG-TS");
+
+    let key = list.split_once("AES-128,URI=\"").unwrap().1;
+    let key = below(&track.replace("index.m3u8", key.split_once('"').unwrap().0));
+    assert_eq!(get(key.clone()).await.bytes().await.unwrap().len(), 16);
+    server.inject(PresentationFault::KeysDown { code: 503 }, LONG);
+    assert_eq!(get(key).await.status(), 503);
 }

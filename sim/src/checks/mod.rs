@@ -2,12 +2,13 @@
 //!
 //! `list`: one version of the playlist after the other · `keep`: segments for their time ·
 //! `pace`: how often sources are asked · `work`: requests, generations, bounds ·
-//! `ledger`: every segment of the source accounted for.
+//! `ledger`: every segment of the source accounted for · `tracks`: the playlists of a presentation.
 
 pub mod keep;
 pub mod ledger;
 pub mod list;
 pub mod pace;
+pub mod tracks;
 mod untold;
 pub mod work;
 

@@ -3,7 +3,7 @@
 use super::{Due, World};
 use crate::checks::ledger::MediaKey;
 use crate::checks::list::Excuses;
-use crate::checks::{Held, broken};
+use crate::checks::{Held, broken, tracks};
 use crate::plan::Moment;
 use crate::process::{Fetch, Work, content};
 use crate::published::{self, Version};
@@ -230,7 +230,9 @@ impl World {
         }
         let entry = PlaylistName(PlaylistName::ENTRY.into());
         self.store.playlists.insert(entry, version);
-        Ok(())
+        let playlists = self.store.playlists.iter();
+        let visible: Vec<_> = playlists.map(|(name, it)| (&*name.0, &**it)).collect();
+        tracks::together(&visible)
     }
 
     /// Whether the segment that stood right before this version's first is not there any more.

@@ -1,0 +1,204 @@
+//! The playlists of a presentation side by side: what is visible at one time belongs together.
+
+use super::{Held, broken};
+use crate::published::{Listed, Version};
+use hls_relay_core::time::{Span, WallTime};
+
+/// Two date-times that are less apart are the same moment: a frame at 24 a second.
+const FRAME: Span = Span::from_micros(41_667);
+
+/// The media playlists that are visible at one time, by name.
+pub fn together(tracks: &[(&str, &Version)]) -> Held {
+    for (at, one) in tracks.iter().enumerate() {
+        for other in &tracks[at + 1..] {
+            pair(*one, *other)?;
+        }
+    }
+    Ok(())
+}
+
+fn pair((one_name, one): (&str, &Version), (other_name, other): (&str, &Version)) -> Held {
+    let both = format!("{one_name} and {other_name}");
+    if one.target_duration != other.target_duration {
+        return broken(
+            "S-25 one target duration",
+            format!("the same in {both}"),
+            format!("{} s and {} s", one.target_duration, other.target_duration),
+        );
+    }
+    let dated = |version: &Version| version.segments.iter().any(|it| it.date_time.is_some());
+    if one.segments.is_empty() || other.segments.is_empty() {
+        return Ok(());
+    }
+    if dated(one) != dated(other) {
+        return broken(
+            "S-22 if one playlist has date-times all have",
+            format!("the same in {both}"),
+            format!("{} and {}", dated(one), dated(other)),
+        );
+    }
+    if !dated(one) {
+        return Ok(());
+    }
+    edges(&both, one, other)?;
+    breaks(&both, one, other)
+}
+
+/// S-26: what only one of them covers is at its head or tail, and not longer than a target duration.
+fn edges(both: &str, one: &Version, other: &Version) -> Held {
+    let target = one.target();
+    let heads = (first_moment(one), first_moment(other));
+    let tails = (last_moment(one), last_moment(other));
+    for (what, moments) in [("begin", heads), ("end", tails)] {
+        let (Some(one), Some(other)) = moments else {
+            continue;
+        };
+        let apart = one.abs_diff(other);
+        if apart > target + FRAME {
+            return broken(
+                "S-26 all playlists cover the same time",
+                format!("{both} {what} within {} ms", target.as_millis()),
+                format!("{} ms apart", apart.as_millis()),
+            );
+        }
+    }
+    Ok(())
+}
+
+/// S-25 and S-27: each discontinuity that both list is at one moment, under one number; a moment that both
+/// cover has one discontinuity sequence number.
+fn breaks(both: &str, one: &Version, other: &Version) -> Held {
+    for broken_at in one.segments.iter().filter(|it| it.discontinuity) {
+        let number = broken_at.discontinuity_sequence;
+        let begins =
+            |it: &&std::sync::Arc<Listed>| it.discontinuity && it.discontinuity_sequence == number;
+        let there = other.segments.iter().find(begins);
+        let moments = (broken_at.date_time, there.and_then(|it| it.date_time));
+        if let (Some(here), Some(there)) = moments
+            && here.abs_diff(there) > FRAME
+        {
+            return broken(
+                "S-27 discontinuities are at the same time in all playlists",
+                format!("discontinuity {number} of {both} at one moment"),
+                format!("{} ms apart", here.abs_diff(there).as_millis()),
+            );
+        }
+    }
+    for segment in &one.segments {
+        let Some(middle) = segment.date_time.map(|it| it + segment.duration.half()) else {
+            continue;
+        };
+        let Some(same) = other.segments.iter().find(|it| covers(it, middle)) else {
+            continue;
+        };
+        if same.discontinuity_sequence != segment.discontinuity_sequence {
+            return broken(
+                "S-25 one discontinuity sequence number at one moment",
+                format!(
+                    "{} in {both} at segment {}",
+                    segment.discontinuity_sequence, segment.number
+                ),
+                format!("{}", same.discontinuity_sequence),
+            );
+        }
+    }
+    Ok(())
+}
+
+fn covers(listed: &Listed, moment: WallTime) -> bool {
+    listed
+        .date_time
+        .is_some_and(|it| it <= moment && moment < it + listed.duration)
+}
+
+fn first_moment(version: &Version) -> Option<WallTime> {
+    version.segments.first()?.date_time
+}
+
+fn last_moment(version: &Version) -> Option<WallTime> {
+    let last = version.segments.last()?;
+    Some(last.date_time? + last.duration)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::published;
+    use hls_relay_core::time::Timestamp;
+
+    /// Two-second segments that begin at these seconds of a minute; behind `break_at` in the next
+    /// discontinuity.
+    fn list(target: u64, starts: &[u64], break_at: Option<u64>) -> Version {
+        let mut text = format!(
+            "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:{target}\n\
+             #EXT-X-MEDIA-SEQUENCE:{}\n#EXT-X-DISCONTINUITY-SEQUENCE:0\n",
+            starts[0]
+        );
+        for start in starts {
+            if Some(*start) == break_at {
+                text.push_str("#EXT-X-DISCONTINUITY\n");
+            }
+            text.push_str(&format!(
+                "#EXT-X-PROGRAM-DATE-TIME:2026-01-01T00:00:{start:02}.000Z\n#EXTINF:2.0,\n{start}.ts\n"
+            ));
+        }
+        published::parse(1, Timestamp::default(), &text.into(), None).unwrap()
+    }
+
+    fn fault(one: &Version, other: &Version) -> String {
+        let held = together(&[("v0", one), ("v1", other)]);
+        let mirrored = together(&[("v1", other), ("v0", one)]);
+        assert_eq!(held.is_err(), mirrored.is_err());
+        held.err()
+            .map_or_else(String::new, |it| it.invariant[..4].to_owned())
+    }
+
+    #[test]
+    fn what_belongs_together_is_taken_for_it() {
+        let one = list(2, &[0, 2, 4, 6], Some(4));
+        assert_eq!(fault(&one, &one), "");
+        // A segment less at each end.
+        assert_eq!(fault(&one, &list(2, &[2, 4], Some(4))), "");
+    }
+
+    #[test]
+    fn s_25_another_target_duration_is_seen() {
+        assert_eq!(
+            fault(&list(2, &[0, 2], None), &list(3, &[0, 2], None)),
+            "S-25"
+        );
+    }
+
+    #[test]
+    fn s_25_another_discontinuity_sequence_is_seen() {
+        let (with, without) = (list(2, &[0, 2, 4], Some(4)), list(2, &[0, 2, 4], None));
+        assert_eq!(fault(&with, &without), "S-25");
+    }
+
+    #[test]
+    fn s_26_a_playlist_that_lags_is_seen() {
+        assert_eq!(
+            fault(&list(2, &[0, 2, 4], None), &list(2, &[0], None)),
+            "S-26"
+        );
+        assert_eq!(
+            fault(&list(2, &[0, 2, 4], None), &list(2, &[4], None)),
+            "S-26"
+        );
+    }
+
+    #[test]
+    fn s_27_a_discontinuity_at_another_time_is_seen() {
+        let (early, late) = (list(2, &[0, 2, 4], Some(2)), list(2, &[0, 2, 4], Some(4)));
+        assert_eq!(fault(&early, &late), "S-27");
+    }
+
+    #[test]
+    fn s_22_date_times_in_one_playlist_only_are_seen() {
+        let dated = list(2, &[0, 2], None);
+        let plain = "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:0\n\
+                     #EXT-X-DISCONTINUITY-SEQUENCE:0\n#EXTINF:2.0,\na.ts\n";
+        let plain = published::parse(1, Timestamp::default(), &plain.into(), None).unwrap();
+        assert_eq!(fault(&dated, &plain), "S-22");
+    }
+}
