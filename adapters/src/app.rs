@@ -215,6 +215,7 @@ fn configuration(args: &RelayArgs) -> Result<(Spec, Vec<Arc<SourceAccess>>), Fai
             true => ReloadPolicy::TargetDuration,
             false => ReloadPolicy::LastSegment,
         },
+        keys: args.keys,
     };
     Ok((spec, accesses))
 }

@@ -3,7 +3,7 @@
 use crate::journal;
 use crate::logging::{LogFormat, LogLevel};
 use clap::{Args, Parser, Subcommand};
-use hls_relay_core::config::{DEFAULT_WINDOW, HolePolicy, MIN_WINDOW};
+use hls_relay_core::config::{DEFAULT_WINDOW, HolePolicy, KeyPolicy, MIN_WINDOW};
 use hls_relay_core::limits::{MAX_URL_BYTES, MAX_WINDOW};
 use hls_relay_sim::replay::ReplayArgs;
 use reqwest::header::{self, HeaderName, HeaderValue};
@@ -195,6 +195,13 @@ pub struct RelayArgs {
     /// EXT-X-DISCONTINUITY, for players that don't know gaps.
     #[arg(long, value_name = "gap|discontinuity", default_value = "gap", value_parser = hole)]
     pub hole: HolePolicy,
+
+    /// What becomes of segments under AES-128: 'origin' leaves the key where the source says it is, and
+    /// so leaves it to its server who gets it; 'rehost' fetches it once, with the headers of the source,
+    /// and serves it beside the segments to everybody; 'decrypt' publishes segments in the clear. What
+    /// DRM systems and SAMPLE-AES encrypt passes as it is.
+    #[arg(long, value_name = "origin|rehost|decrypt", default_value = "origin", value_parser = keys)]
+    pub keys: KeyPolicy,
     /// Never reload sooner than one target duration after a change (RFC 8216 6.3.4 to the letter)
     ///
     /// Without it the wait is the last segment's duration, and half a target duration at the least,
@@ -248,6 +255,7 @@ impl RelayArgs {
             state: None,
             window: DEFAULT_WINDOW,
             hole: HolePolicy::default(),
+            keys: KeyPolicy::default(),
             strict_reload: false,
             record,
         }
@@ -364,6 +372,15 @@ fn journal_size(text: &str) -> Result<u64, String> {
         ));
     }
     Ok(bytes)
+}
+
+fn keys(text: &str) -> Result<KeyPolicy, String> {
+    match text {
+        "origin" => Ok(KeyPolicy::Origin),
+        "rehost" => Ok(KeyPolicy::Rehost),
+        "decrypt" => Ok(KeyPolicy::Decrypt),
+        _ => Err("it is 'origin', 'rehost' or 'decrypt'".to_owned()),
+    }
 }
 
 fn hole(text: &str) -> Result<HolePolicy, String> {

@@ -60,6 +60,7 @@ fn level(notice: &Notice) -> Level {
         | Notice::PlaylistFlaw { .. }
         | Notice::StaleEdge { .. }
         | Notice::SegmentRetry { .. }
+        | Notice::NeedRetry { .. }
         | Notice::SegmentRefused { .. }
         | Notice::Hole { .. }
         | Notice::Broken { .. }
@@ -81,6 +82,7 @@ fn kind(notice: &Notice) -> &'static str {
         Notice::PlaylistRecovered { .. } => "playlist_recovered",
         Notice::StaleEdge { .. } => "stale_edge",
         Notice::SegmentRetry { .. } => "segment_retry",
+        Notice::NeedRetry { .. } => "need_retry",
         Notice::SegmentRefused { .. } => "segment_refused",
         Notice::Hole { .. } => "hole",
         Notice::Broken { .. } => "broken",

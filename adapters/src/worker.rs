@@ -3,7 +3,7 @@
 
 use crate::checkpoint_file::CheckpointFile;
 use crate::clock;
-use crate::fetch::{Fetcher, SourceAccess};
+use crate::fetch::{Fetcher, Keys, SourceAccess};
 use crate::mask::mask_url;
 use crate::notices::{self, Speaker};
 use crate::output::Output;
@@ -36,6 +36,8 @@ pub struct Channel {
     pub name: Arc<str>,
     /// The connections, shared by all channels of the process.
     pub fetcher: Fetcher,
+    /// Those of its sources, where segments are decrypted.
+    keys: Keys,
     /// What its viewers see.
     pub output: Arc<Output>,
     /// Where its checkpoint is kept, if anywhere.
@@ -73,6 +75,7 @@ impl Channel {
         Self {
             name,
             fetcher,
+            keys: Keys::default(),
             output,
             checkpoint_file,
             checkpoint_failing,
@@ -359,15 +362,9 @@ impl Channel {
             .store()
             .create(&download.object)
             .map_err(FetchError::Store)?;
-        let Download {
-            url,
-            byte_range,
-            limits,
-            ..
-        } = download;
         let fetch = self
             .fetcher
-            .segment(access, url, *byte_range, limits, &mut object);
+            .segment(access, download, &self.keys, &mut object);
         match cancelled.run_until_cancelled(fetch).await {
             None => return Err(FetchError::Cancelled),
             Some(outcome) => outcome?,

@@ -2,13 +2,13 @@
 //! worker, keep the contracts in `testdata/contracts`, as the simulated ones do (`sim/tests/contracts.rs`).
 
 use hls_relay::checkpoint_file::{CheckpointFile, Found};
-use hls_relay::fetch::{Fetcher, SourceAccess};
+use hls_relay::fetch::{Fetcher, Keys, SourceAccess};
 use hls_relay::origin_server::OriginServer;
 use hls_relay::output::{Output, Shown};
 use hls_relay::store::{Content, Store};
 use hls_relay::worker::{Channel, Worker};
 use hls_relay_core::checkpoint::{CHECKPOINT_FORMAT, Checkpoint, SavedTrack};
-use hls_relay_core::command::{Command, ObjectCheck, Publish, PublishedPlaylist};
+use hls_relay_core::command::{self, Command, Download, ObjectCheck, Publish, PublishedPlaylist};
 use hls_relay_core::event::{Event, LoadedPlaylist, StoreError};
 use hls_relay_core::ids::{ContentHash, Epoch, Generation, ObjectName, PlaylistName, RequestId};
 use hls_relay_core::time::{Span, WallTime};
@@ -98,10 +98,11 @@ impl Client {
             listed.unwrap_or(&name)
         );
         let store = Store::memory();
-        let mut object = store.create(&ObjectName("it".into())).unwrap();
+        let mut object = store.create(&object("it")).unwrap();
+        let (download, keys) = (download(&url), Keys::default());
         let get = self
             .fetcher
-            .segment(&self.access, &url, None, &LIMITS, &mut object);
+            .segment(&self.access, &download, &keys, &mut object);
         match get.await {
             Ok(()) => {
                 let stored = object.commit().await.unwrap();
@@ -346,6 +347,21 @@ fn words(outcome: Result<(), StoreError>) -> String {
     match outcome {
         Ok(()) => "done".to_owned(),
         Err(error) => store_words(&error).to_owned(),
+    }
+}
+
+fn download(url: &str) -> Download {
+    Download {
+        request: RequestId(1),
+        generation: Generation(1),
+        epoch: EPOCH,
+        source: 0,
+        url: url.into(),
+        content: command::Content::Segment,
+        byte_range: None,
+        decrypt: None,
+        object: object("it"),
+        limits: LIMITS,
     }
 }
 

@@ -58,6 +58,9 @@ pub struct SavedEntry {
     pub stored: Option<SavedObject>,
     /// The longest playlist that has listed it so far (RFC 8216 6.2.2).
     pub longest_playlist: Span,
+    /// What it needs beside itself, in the order of its tags: init sections, keys.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resources: Vec<SavedObject>,
     /// What it was called at its source, so that it can be had again.
     pub identity: Option<Identity>,
 }

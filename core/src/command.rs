@@ -104,10 +104,21 @@ pub struct Download {
     pub content: Content,
     /// Only these bytes of the resource (RFC 8216 4.3.2.2).
     pub byte_range: Option<ByteSpan>,
+    /// Undo this encryption on the way: what is stored, its length and its hash are the plain bytes'.
+    pub decrypt: Option<Decrypt>,
     /// Where to store it.
     pub object: ObjectName,
     /// What the adapter enforces.
     pub limits: FetchLimits,
+}
+
+/// AES-128 in CBC mode with PKCS7 padding (RFC 8216 4.3.2.4, 5.2). The key itself never enters the core.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decrypt {
+    /// Absolute URL of the key; asked for once, however many segments it is for.
+    pub key_url: Arc<str>,
+    /// Initialization vector.
+    pub iv: [u8; 16],
 }
 
 /// See [`Command::Publish`].

@@ -2,7 +2,8 @@
 
 use crate::command::FetchLimits;
 use crate::limits::{
-    BODY_BYTES, LEAST_BYTES_PER_SECOND, MAX_REDIRECTS, MAX_SEGMENT_BYTES, MAX_URL_BYTES, MAX_WINDOW,
+    BODY_BYTES, LEAST_BYTES_PER_SECOND, MAX_REDIRECTS, MAX_RESOURCE_BYTES, MAX_SEGMENT_BYTES,
+    MAX_URL_BYTES, MAX_WINDOW,
 };
 use crate::time::Span;
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,9 @@ pub struct Spec {
     pub hole: HolePolicy,
     /// Which rule times the reload after a change.
     pub reload: ReloadPolicy,
+    /// What becomes of segments under AES-128.
+    #[serde(default)]
+    pub keys: KeyPolicy,
 }
 
 /// One place a channel can be had from.
@@ -76,6 +80,20 @@ pub enum HolePolicy {
     Gap,
     /// The next segment follows an EXT-X-DISCONTINUITY.
     Discontinuity,
+}
+
+/// What becomes of segments under AES-128 with a key that is just bytes. Other encryption passes as it
+/// is: SAMPLE-AES, AES-256-GCM, and whatever a DRM system understands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyPolicy {
+    /// Viewers get the key where the source says it is: who may have it is decided there.
+    #[default]
+    Origin,
+    /// The key is fetched once and served beside the segments, to whoever can fetch those.
+    Rehost,
+    /// Segments are published in the clear.
+    Decrypt,
 }
 
 /// The least wait after a playlist that has changed.
@@ -169,6 +187,14 @@ pub fn playlist_limits(target_duration: Span) -> FetchLimits {
         rate_window: Span::from_secs(1),
         max_bytes: BODY_BYTES as u64,
         max_redirects: MAX_REDIRECTS,
+    }
+}
+
+/// What a download of an init section or a key may take: it is small, and segments wait for it.
+pub fn resource_limits(target_duration: Span) -> FetchLimits {
+    FetchLimits {
+        max_bytes: MAX_RESOURCE_BYTES,
+        ..playlist_limits(target_duration)
     }
 }
 

@@ -2,72 +2,52 @@
 //!
 //! Jobs stand in the order of the media. Several are under way at once, so that a segment in trouble
 //! does not hold up its successors; what is done leaves from the front only, so that viewers get it
-//! in order. A segment that cannot be had leaves as a hole.
+//! in order. A segment that cannot be had leaves as a hole. [`job`] is one segment, [`resources`] what
+//! segments need beside themselves.
 
-use crate::command::{ByteSpan, Command, Content, Download};
-use crate::config;
+mod job;
+mod resources;
+
+use crate::checkpoint::SavedObject;
+use crate::config::{self, KeyPolicy};
 use crate::event::{FetchError, StoredSegment};
-use crate::ids::{ContentHash, Generation, ObjectName, RequestId};
+use crate::ids::{Generation, ObjectName, RequestId};
 use crate::limits;
 use crate::loader::{Listing, Offered};
 use crate::notice::{HoleCause, Notice};
 use crate::stage::Stage;
 use crate::time::{Span, Timestamp};
+use job::{Job, JobState, Room};
+use resources::{Need, Resources, needs_of};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
-use std::sync::Arc;
+
+pub(crate) use job::Again;
+pub(crate) use resources::is_plain_aes;
 
 /// The segments of one source that are wanted and not yet handed on.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Downloader {
     jobs: VecDeque<Job>,
+    resources: Resources,
+    /// What the newest segment needs that was listed: the next one is likely to need the same.
+    newest_needs: Vec<Need>,
+    /// What becomes of encryption.
+    pub(crate) keys: KeyPolicy,
     target_duration: Span,
     /// Why downloads fail, while none succeeds.
     pub(crate) trouble: Option<FetchError>,
-    /// A segment was last stored then.
+    /// A segment was last complete then.
     pub(crate) stored_at: Option<Timestamp>,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Job {
-    offered: Offered,
-    /// Of the list that was first to list it: what it is waited for by.
-    target_duration: Span,
-    /// The run of the encoder has ended or the list has moved on: it cannot be asked for anew.
-    listed: bool,
-    /// A segment that was listed before a restart of ours: its object and what it must hold.
-    again: Option<(ObjectName, ContentHash)>,
-    attempts: u32,
-    /// The last failure.
-    error: Option<FetchError>,
-    state: JobState,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-enum JobState {
-    Waiting {
-        retry_at: Timestamp,
-    },
-    InFlight {
-        request: RequestId,
-        object: ObjectName,
-    },
-    Stored {
-        at: Timestamp,
-        object: ObjectName,
-        stored: StoredSegment,
-    },
-    /// Nothing is to be downloaded: the source says EXT-X-GAP (C-24).
-    Gap,
-    /// There is no URL to ask for.
-    Failed,
-}
-
-/// How many downloads may be begun, and how many of them may be retries.
+/// In whose name something is asked for.
 #[derive(Clone, Copy)]
-struct Room {
-    all: usize,
-    retries: usize,
+pub(crate) struct Asker {
+    pub(crate) source: usize,
+    pub(crate) generation: Generation,
+    /// Names the objects of this process.
+    pub(crate) tag: u32,
 }
 
 /// What leaves the front of the queue.
@@ -77,6 +57,9 @@ pub(crate) enum Done {
     Segment {
         offered: Offered,
         stored: Option<(ObjectName, StoredSegment)>,
+        /// What it needs, in the order of its tags.
+        resources: Vec<SavedObject>,
+        keys: KeyPolicy,
     },
     /// Given up.
     Hole { offered: Offered, cause: HoleCause },
@@ -91,11 +74,24 @@ pub(crate) struct Leftovers {
     pub(crate) objects: Vec<ObjectName>,
 }
 
+impl Leftovers {
+    fn append(&mut self, mut other: Self) {
+        self.requests.append(&mut other.requests);
+        self.objects.append(&mut other.objects);
+    }
+}
+
 impl Downloader {
     /// Takes what a load has brought: new jobs at the end, and for the others whether they are still
     /// listed and under which URL now (a token in its query may have changed).
-    /// `take` says how many of the new ones at most, counted from the newest.
-    pub(crate) fn listed(&mut self, stage: &mut Stage<'_>, listing: &Listing, take: usize) {
+    /// `take` says how many of the new ones at most, counted from the newest. Gives what is left of what
+    /// nobody needs any more.
+    pub(crate) fn listed(
+        &mut self,
+        stage: &mut Stage<'_>,
+        listing: &Listing,
+        take: usize,
+    ) -> Leftovers {
         self.target_duration = listing.target_duration;
         for job in &mut self.jobs {
             let number = job.offered.identity.media_sequence;
@@ -107,6 +103,14 @@ impl Downloader {
             job.listed = now.is_some();
             if let Some(now) = now {
                 job.offered.url.clone_from(&now.url);
+                // As a token of the segment's URL, so may one of what it needs have changed.
+                if job.again.is_none() && self.resources.trouble(&job.needs).is_some() {
+                    let now = Offered {
+                        run: job.offered.run,
+                        ..now.clone()
+                    };
+                    job.needs = needs_of(&now, self.keys).unwrap_or(std::mem::take(&mut job.needs));
+                }
             }
         }
         let fresh = &listing.listed[listing.first_new..];
@@ -117,16 +121,55 @@ impl Downloader {
                 // What broke before the first new one is broken before the first one taken, too.
                 offered.broken = fresh[0].broken;
             }
-            let job = Job::new(offered, None, listing.target_duration);
+            let job = Job::new(offered, None, self.keys, listing.target_duration);
             self.note_refused(stage, &job);
+            self.newest_needs.clone_from(&job.needs);
             self.jobs.push_back(job);
         }
+        let now = stage.now.monotonic;
+        for job in &self.jobs {
+            let again = job.again.as_ref().map_or(&[][..], |it| &it.resources);
+            self.resources.want(&job.needs, again, now);
+        }
+        self.settle(now);
+        self.drop_unneeded()
+    }
+
+    /// Segments whose needs are all stored now are complete.
+    fn settle(&mut self, now: Timestamp) {
+        for job in &mut self.jobs {
+            if job.provided.is_none() {
+                let provided = self.resources.provide(&job.needs);
+                job.provided = provided.map(|provided| (now, provided));
+                if matches!(job.state, JobState::Stored { .. }) && job.provided.is_some() {
+                    self.trouble = None;
+                    self.stored_at = Some(now);
+                }
+            }
+        }
+    }
+
+    fn drop_unneeded(&mut self) -> Leftovers {
+        let (jobs, newest) = (&self.jobs, &self.newest_needs);
+        let wanted = |need: &Need| jobs.iter().any(|job| job.needs.contains(need));
+        let is_needed = |need: &Need| newest.contains(need) || wanted(need);
+        self.resources.keep_only(is_needed)
+    }
+
+    /// What is stored beside segments, and must stay.
+    pub(crate) fn held(&self) -> impl Iterator<Item = &ObjectName> {
+        self.resources.stored().map(|it| &it.object)
     }
 
     /// A segment that cannot even be asked for: said for the first, and why nothing comes until one is
     /// stored.
     fn note_refused(&mut self, stage: &mut Stage<'_>, job: &Job) {
-        let Some(error) = job.error.as_ref().filter(|_| job.state == JobState::Failed) else {
+        let Some(error) = job
+            .attempts
+            .error
+            .as_ref()
+            .filter(|_| job.state == JobState::Failed)
+        else {
             return;
         };
         if !matches!(self.trouble, Some(FetchError::BadUrl(_))) {
@@ -139,25 +182,24 @@ impl Downloader {
     }
 
     /// Asks for a segment that was listed before a restart of ours.
-    pub(crate) fn again(
-        &mut self,
-        offered: Offered,
-        target_duration: Span,
-        (object, hash): (ObjectName, ContentHash),
-    ) {
-        let again = Some((object, hash));
-        self.jobs
-            .push_back(Job::new(offered, again, target_duration));
+    pub(crate) fn again(&mut self, offered: Offered, target_duration: Span, again: Again) {
+        let job = Job::new(offered, Some(again), self.keys, target_duration);
+        self.jobs.push_back(job);
     }
 
     /// Starts what may be started, oldest first.
-    pub(crate) fn advance(&mut self, stage: &mut Stage<'_>, from: (usize, Generation), tag: u32) {
+    pub(crate) fn advance(&mut self, stage: &mut Stage<'_>, asker: Asker) {
         let now = stage.now.monotonic;
         let mut room = self.room();
+        // What many wait for comes first.
+        let target_duration = self.target_duration;
+        self.resources
+            .advance(stage, asker, target_duration, &mut room);
         for job in &mut self.jobs {
-            if job.startable_at(room).is_some_and(|at| at <= now) {
-                let again = job.attempts > 0;
-                job.start(stage, from, tag, self.target_duration);
+            let startable = Self::startable_at(job, room, &self.resources);
+            if startable.is_some_and(|at| at <= now) {
+                let again = job.attempts.count > 0;
+                job.start(stage, asker, target_duration);
                 let started = usize::from(job.request().is_some());
                 room.all -= started;
                 room.retries -= if again { started } else { 0 };
@@ -165,10 +207,17 @@ impl Downloader {
         }
     }
 
+    /// A segment is not stored while what it needs cannot be had: nobody could play it, and an outage
+    /// of a key server would fill the store.
+    fn startable_at(job: &Job, room: Room, resources: &Resources) -> Option<Timestamp> {
+        let at = job.startable_at(room)?;
+        (!resources.is_failing(&job.needs)).then_some(at)
+    }
+
     /// How many downloads may be begun. Retries leave one place free: segments that hang one after the
     /// other must not keep a new one from its first attempt.
     fn room(&self) -> Room {
-        let again = |job: &&Job| job.request().is_some() && job.attempts > 1;
+        let again = |job: &&Job| job.request().is_some() && job.attempts.count > 1;
         let retries = self.jobs.iter().filter(again).count();
         Room {
             all: limits::MAX_DOWNLOADS.saturating_sub(self.in_flight()),
@@ -184,14 +233,25 @@ impl Downloader {
         outcome: &Result<StoredSegment, FetchError>,
     ) -> Option<Leftovers> {
         let now = stage.now.monotonic;
+        let target_duration = self.target_duration;
+        let resources = &mut self.resources;
+        if let Some(left) = resources.completed(stage, request, outcome, target_duration) {
+            if let Err(error) = outcome {
+                self.trouble = Some(error.clone());
+            }
+            self.settle(now);
+            return Some(left);
+        }
         let mut left = Leftovers::default();
         let mut jobs = self.jobs.iter_mut();
         let job = jobs.find(|job| job.request() == Some(request))?;
         match outcome {
             Ok(stored) => {
                 job.store(now, stored.clone());
-                self.trouble = None;
-                self.stored_at = Some(now);
+                if job.provided.is_some() {
+                    self.trouble = None;
+                    self.stored_at = Some(now);
+                }
                 // The origin serves again: what waits for a retry need not wait longer.
                 for job in &mut self.jobs {
                     if let JobState::Waiting { retry_at } = &mut job.state {
@@ -214,42 +274,50 @@ impl Downloader {
     pub(crate) fn next_done(&mut self, now: Timestamp, last: bool) -> Option<(Done, Leftovers)> {
         let mut left = Leftovers::default();
         let front = self.jobs.front()?;
-        match front.state {
-            JobState::Stored { .. } | JobState::Gap => {}
-            JobState::Waiting { .. } | JobState::InFlight { .. } | JobState::Failed => {
-                if self.give_up_at(front, last).is_none_or(|at| at > now) {
-                    return None;
-                }
-            }
+        if front.complete_at().is_none() && self.give_up_at(front, last).is_none_or(|at| at > now) {
+            return None;
         }
         let job = self.jobs.pop_front()?;
-        let done = match (job.state, job.again) {
-            (JobState::Stored { object, stored, .. }, Some((_, hash))) => {
-                let restored = stored.hash == hash;
+        let keys = self.keys;
+        let trouble = self.resources.trouble(&job.needs).cloned();
+        let done = match (job.state, job.again, job.provided) {
+            (JobState::Stored { object, stored, .. }, Some(again), Some((_, resources))) => {
+                let restored = stored.hash == again.hash && resources == again.resources;
                 if !restored {
                     left.objects.push(object.clone());
                 }
                 Done::Again { object, restored }
             }
-            (JobState::Stored { object, stored, .. }, None) => Done::Segment {
-                offered: job.offered,
-                stored: Some((object, stored)),
-            },
-            (JobState::Gap, None) => Done::Segment {
+            (JobState::Stored { object, stored, .. }, None, Some((_, resources))) => {
+                Done::Segment {
+                    offered: job.offered,
+                    stored: Some((object, stored)),
+                    resources,
+                    keys,
+                }
+            }
+            (JobState::Gap, None, Some((_, resources))) => Done::Segment {
                 offered: job.offered,
                 stored: None,
+                resources,
+                keys,
             },
-            (state, again) => {
-                if let JobState::InFlight { request, object } = state {
-                    left.requests.push((request, object));
+            (state, again, _) => {
+                match state {
+                    JobState::InFlight { request, object } => {
+                        left.requests.push((request, object));
+                    }
+                    JobState::Stored { object, .. } => left.objects.push(object),
+                    JobState::Waiting { .. } | JobState::Gap | JobState::Failed => {}
                 }
                 match again {
-                    Some((object, _)) => Done::Again {
-                        object,
+                    Some(again) => Done::Again {
+                        object: again.object,
                         restored: false,
                     },
                     None => {
-                        let cause = job.error.map_or(HoleCause::NeverListed, HoleCause::Failed);
+                        let error = trouble.or(job.attempts.error);
+                        let cause = error.map_or(HoleCause::NeverListed, HoleCause::Failed);
                         Done::Hole {
                             offered: job.offered,
                             cause,
@@ -258,19 +326,25 @@ impl Downloader {
                 }
             }
         };
+        left.append(self.drop_unneeded());
         Some((done, left))
     }
 
     /// Drops everything: another source has taken over, or nothing is wanted any more.
     pub(crate) fn clear(&mut self) -> Leftovers {
-        self.drop_from(0)
+        let mut left = self.drop_from(0);
+        self.newest_needs.clear();
+        left.append(self.drop_unneeded());
+        left
     }
 
     /// Keeps what is under way or stored, as far as nothing is missing in between: the next process
     /// goes on behind what was listed last. For a shutdown.
     pub(crate) fn only_in_flight(&mut self) -> Leftovers {
-        let is_missing =
-            |job: &Job| matches!(job.state, JobState::Waiting { .. } | JobState::Failed);
+        let is_missing = |job: &Job| {
+            let waits = matches!(job.state, JobState::Waiting { .. } | JobState::Failed);
+            waits || self.resources.trouble(&job.needs).is_some()
+        };
         let missing = self.jobs.iter().position(is_missing);
         self.drop_from(missing.unwrap_or(self.jobs.len()))
     }
@@ -292,17 +366,15 @@ impl Downloader {
     }
 
     pub(crate) fn in_flight(&self) -> usize {
-        self.jobs
-            .iter()
-            .filter(|job| job.request().is_some())
-            .count()
+        let busy = self.jobs.iter().filter(|job| job.request().is_some());
+        busy.count() + self.resources.in_flight()
     }
 
-    /// The first segment is stored.
+    /// The first segment is complete.
     pub(crate) fn is_ready(&self) -> bool {
-        self.jobs
-            .front()
-            .is_some_and(|job| matches!(job.state, JobState::Stored { .. }))
+        let is_stored = |job: &Job| matches!(job.state, JobState::Stored { .. });
+        let is_complete = |job: &&Job| is_stored(job) && job.complete_at().is_some();
+        self.jobs.front().filter(is_complete).is_some()
     }
 
     /// Drops from the front what cannot be had, before anything was handed on: nobody waits for it.
@@ -314,12 +386,12 @@ impl Downloader {
             if !lost {
                 break;
             }
-            if let Some(Job {
-                state: JobState::InFlight { request, object },
-                ..
-            }) = self.jobs.pop_front()
-            {
-                left.requests.push((request, object));
+            match self.jobs.pop_front().map(|job| job.state) {
+                Some(JobState::InFlight { request, object }) => {
+                    left.requests.push((request, object));
+                }
+                Some(JobState::Stored { object, .. }) => left.objects.push(object),
+                Some(JobState::Waiting { .. } | JobState::Gap | JobState::Failed) | None => {}
             }
         }
         left
@@ -328,10 +400,10 @@ impl Downloader {
     /// When a failed segment is to be tried again.
     pub(crate) fn next_retry(&self) -> Option<Timestamp> {
         let room = self.room();
-        self.jobs
-            .iter()
-            .filter_map(|job| job.startable_at(room))
-            .min()
+        let jobs = self.jobs.iter();
+        let segments = jobs.filter_map(|job| Self::startable_at(job, room, &self.resources));
+        let resources = self.resources.next_retry().filter(|_| room.all > 0);
+        segments.chain(resources).min()
     }
 
     /// When the first segment is given up, as far as is known now.
@@ -339,7 +411,7 @@ impl Downloader {
         let front = self
             .jobs
             .front()
-            .filter(|front| front.stored_at().is_none())?;
+            .filter(|front| front.complete_at().is_none())?;
         self.give_up_at(front, last)
     }
 
@@ -349,154 +421,13 @@ impl Downloader {
     fn give_up_at(&self, front: &Job, last: bool) -> Option<Timestamp> {
         let patience = front.target_duration * config::SEGMENT_WAIT_TARGETS;
         let waited = front.offered.first_listed + patience;
-        let lost = match front.state {
-            JobState::Failed => true,
-            JobState::Waiting { .. } => !front.listed,
-            JobState::InFlight { .. } | JobState::Stored { .. } | JobState::Gap => false,
-        };
-        if lost {
+        if front.is_lost() {
             return Some(front.offered.first_listed);
         }
-        match self.jobs.iter().skip(1).filter_map(Job::stored_at).min() {
+        match self.jobs.iter().skip(1).filter_map(Job::complete_at).min() {
             Some(at) => Some(waited.max(at + front.target_duration.half())),
             None => last.then_some(waited),
         }
-    }
-}
-
-impl Job {
-    fn new(
-        offered: Offered,
-        again: Option<(ObjectName, ContentHash)>,
-        target_duration: Span,
-    ) -> Self {
-        let retry_at = offered.first_listed;
-        let error = offered.url.as_ref().err().cloned();
-        let state = if offered.segment.gap && again.is_none() {
-            JobState::Gap
-        } else if error.is_some() {
-            JobState::Failed
-        } else {
-            JobState::Waiting { retry_at }
-        };
-        Self {
-            offered,
-            target_duration,
-            listed: true,
-            again,
-            attempts: 0,
-            error,
-            state,
-        }
-    }
-
-    /// When it may be begun, with so much room.
-    fn startable_at(&self, room: Room) -> Option<Timestamp> {
-        let has_room = room.all > 0 && (self.attempts == 0 || room.retries > 0);
-        match self.state {
-            JobState::Waiting { retry_at } if self.listed && has_room => Some(retry_at),
-            JobState::Waiting { .. }
-            | JobState::InFlight { .. }
-            | JobState::Stored { .. }
-            | JobState::Gap
-            | JobState::Failed => None,
-        }
-    }
-
-    fn request(&self) -> Option<RequestId> {
-        match self.state {
-            JobState::InFlight { request, .. } => Some(request),
-            JobState::Waiting { .. }
-            | JobState::Stored { .. }
-            | JobState::Gap
-            | JobState::Failed => None,
-        }
-    }
-
-    fn stored_at(&self) -> Option<Timestamp> {
-        match self.state {
-            JobState::Stored { at, .. } => Some(at),
-            JobState::Gap => Some(self.offered.first_listed),
-            JobState::Waiting { .. } | JobState::InFlight { .. } | JobState::Failed => None,
-        }
-    }
-
-    fn start(
-        &mut self,
-        stage: &mut Stage<'_>,
-        (source, generation): (usize, Generation),
-        tag: u32,
-        target_duration: Span,
-    ) {
-        let Ok(url) = &self.offered.url else {
-            self.state = JobState::Failed;
-            return;
-        };
-        let request = stage.request();
-        let object = match &self.again {
-            Some((object, _)) => object.clone(),
-            None => object_name(tag, request, &self.offered.identity.path),
-        };
-        self.attempts += 1;
-        stage.commands.push(Command::Download(Download {
-            request,
-            generation,
-            epoch: stage.epoch,
-            source,
-            url: Arc::clone(url),
-            content: Content::Segment,
-            byte_range: self.offered.segment.byte_range.map(|range| ByteSpan {
-                offset: range.offset,
-                length: range.length,
-            }),
-            object: object.clone(),
-            limits: config::segment_limits(target_duration),
-        }));
-        self.state = JobState::InFlight { request, object };
-    }
-
-    fn store(&mut self, at: Timestamp, stored: StoredSegment) {
-        if let JobState::InFlight { object, .. } = &self.state {
-            self.state = JobState::Stored {
-                at,
-                object: object.clone(),
-                stored,
-            };
-        }
-    }
-
-    /// What a failure may have stored all the same. The next attempt has a name of its own, but for
-    /// a segment that is to have its old one again.
-    fn maybe_stored(&self, error: &FetchError) -> Option<ObjectName> {
-        match (&self.state, error) {
-            (JobState::InFlight { object, .. }, FetchError::Store(_)) if self.again.is_none() => {
-                Some(object.clone())
-            }
-            _ => None,
-        }
-    }
-
-    fn fail(&mut self, stage: &mut Stage<'_>, error: &FetchError, target_duration: Span) {
-        self.error = Some(error.clone());
-        if self.attempts == 1 {
-            stage.notify(Notice::SegmentRetry {
-                media_sequence: self.offered.identity.media_sequence,
-                attempt: self.attempts,
-                error: error.clone(),
-            });
-        }
-        let wait = config::SEGMENT_RETRY * (1 << self.attempts.saturating_sub(1).min(16));
-        // What was too large once is worth few attempts.
-        let large = matches!(error, FetchError::TooLarge { .. });
-        let wait = if large {
-            target_duration
-        } else {
-            wait.min(target_duration.half())
-        };
-        let wait = stage.rng.jittered(wait);
-        self.state = JobState::Waiting {
-            retry_at: stage.now.monotonic + wait,
-        };
     }
 }
 
@@ -505,16 +436,4 @@ fn find(listing: &Listing, number: u64) -> Option<&Offered> {
     listing
         .listed
         .get(usize::try_from(number.checked_sub(first)?).ok()?)
-}
-
-/// A name that no other content ever has: the tag is the process's, the number the request's. The
-/// extension is the source's where it is one of the field's, since servers choose the type by it.
-fn object_name(tag: u32, request: RequestId, path: &str) -> ObjectName {
-    const KNOWN: [&str; 9] = ["ts", "aac", "mp3", "ac3", "ec3", "mp4", "m4s", "m4a", "vtt"];
-    let extension = path.rsplit_once('.').map_or("", |(_, extension)| extension);
-    let extension = KNOWN
-        .iter()
-        .find(|known| **known == extension)
-        .unwrap_or(&"ts");
-    ObjectName(format!("{tag:08x}-{}.{extension}", request.0).into())
 }

@@ -155,6 +155,9 @@ pub enum FetchError {
     /// Any other break of HTTP, in words.
     #[error("broken HTTP: {0}")]
     Protocol(Arc<str>),
+    /// The key to it could not be had, or does not fit; the cause in words.
+    #[error("the key: {0}")]
+    Key(Arc<str>),
     /// The segment came but could not be stored.
     #[error("cannot store it: {0}")]
     Store(StoreError),

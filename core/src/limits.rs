@@ -56,6 +56,12 @@ pub const MAX_SEGMENT_BYTES: u64 = 256 << 20;
 /// under half of the leanest audio in use (32 kbit/s).
 pub const LEAST_BYTES_PER_SECOND: u64 = 2 << 10;
 
+/// The length of an AES-128 key (RFC 8216 4.3.2.4).
+pub const KEY_BYTES: u64 = 16;
+
+/// Init sections and keys larger than this are refused: an init section is a few KB of tables.
+pub const MAX_RESOURCE_BYTES: u64 = 1 << 20;
+
 /// Downloads under way at once in a channel. One is enough while all is well; the others let the
 /// successors of a segment in trouble pass, and let a start catch up.
 pub const MAX_DOWNLOADS: usize = 4;

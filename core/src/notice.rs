@@ -1,5 +1,6 @@
 //! What the operator is told: every change with its reason, in words.
 
+use crate::command::Content;
 use crate::config::{HolePolicy, SpecError};
 use crate::event::{FetchError, StoreError};
 use crate::playlist::{Flaw, PlaylistError};
@@ -146,6 +147,9 @@ pub enum Notice {
         attempt: u32,
         error: FetchError,
     },
+    /// What segments need beside themselves cannot be had and is tried again; said for the first of a
+    /// row.
+    NeedRetry { content: Content, error: FetchError },
     /// A segment cannot be asked for; said for the first of a row.
     SegmentRefused {
         media_sequence: u64,
@@ -346,6 +350,17 @@ impl fmt::Display for Notice {
                 out,
                 "segment {media_sequence} of the source: attempt {attempt} failed: {error}; trying again"
             ),
+            Self::NeedRetry { content, error } => {
+                let what = match content {
+                    Content::Segment => "segment",
+                    Content::InitSection => "init section",
+                    Content::Key => "key",
+                };
+                write!(
+                    out,
+                    "a {what} cannot be had: {error}; trying again, and no segment that needs it is listed"
+                )
+            }
             Self::SegmentRefused {
                 media_sequence,
                 error,

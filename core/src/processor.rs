@@ -2,10 +2,11 @@
 //!
 //! Every segment passes here. The rungs of a ladder and the preload of edges will start here and be
 //! joined here, with a deadline; a channel without them has one rendition, the source's own, which
-//! only changes its address: its object's name, and keys and init sections under absolute URLs.
+//! only changes its address: its object's name, and those of what it needs.
 
 use crate::checkpoint::{Identity, SavedObject};
-use crate::downloader::Done;
+use crate::config::KeyPolicy;
+use crate::downloader::{Done, is_plain_aes};
 use crate::ids::ObjectName;
 use crate::loader::history::Lost;
 use crate::loader::resolve;
@@ -33,6 +34,8 @@ pub(crate) struct Finished {
     pub(crate) segment: Segment,
     /// `None` for a gap.
     pub(crate) stored: Option<SavedObject>,
+    /// What it needs, in the order of its tags.
+    pub(crate) resources: Vec<SavedObject>,
     pub(crate) identity: Identity,
     /// The run of the encoder, counted by its loader.
     pub(crate) run: u64,
@@ -47,7 +50,12 @@ pub(crate) struct Finished {
 /// Brings a segment into the form in which it is published.
 pub(crate) fn process(done: Done) -> Processed {
     match done {
-        Done::Segment { offered, stored } => {
+        Done::Segment {
+            offered,
+            stored,
+            resources,
+            keys,
+        } => {
             let mut segment = offered.segment;
             let stored = stored.map(|(object, stored)| {
                 segment.uri = Arc::clone(&object.0);
@@ -59,8 +67,9 @@ pub(crate) fn process(done: Done) -> Processed {
             });
             segment.gap = stored.is_none();
             Processed::Segment(Finished {
-                segment: readdressed(segment, &offered.base),
+                segment: readdressed(segment, &offered.base, keys, &resources),
                 stored,
+                resources,
                 identity: offered.identity,
                 run: offered.run,
                 broken: offered.broken,
@@ -72,9 +81,10 @@ pub(crate) fn process(done: Done) -> Processed {
             lost: Finished {
                 segment: Segment {
                     gap: true,
-                    ..readdressed(offered.segment, &offered.base)
+                    ..readdressed(offered.segment, &offered.base, KeyPolicy::Origin, &[])
                 },
                 stored: None,
+                resources: Vec::new(),
                 identity: offered.identity,
                 run: offered.run,
                 broken: offered.broken,
@@ -87,9 +97,14 @@ pub(crate) fn process(done: Done) -> Processed {
     }
 }
 
-/// Each segment is an object of its own, so its byte range goes; keys and init sections stay at their
-/// origin, under absolute URLs.
-fn readdressed(mut segment: Segment, base: &str) -> Segment {
+/// Each segment and each init section is an object of its own, so byte ranges go; keys are re-hosted, go
+/// with the encryption, or stay at their origin under absolute URLs.
+fn readdressed(
+    mut segment: Segment,
+    base: &str,
+    keys: KeyPolicy,
+    resources: &[SavedObject],
+) -> Segment {
     segment.byte_range = None;
     if segment.keys.is_empty() && segment.map.is_none() {
         return segment;
@@ -98,31 +113,47 @@ fn readdressed(mut segment: Segment, base: &str) -> Segment {
         return segment;
     };
     let number = segment.media_sequence;
-    segment.keys = segment
-        .keys
-        .iter()
-        .map(|key| absolute_key(key, &base, number))
-        .collect();
+    // In the order in which the downloader has asked for them.
+    let mut resources = resources.iter();
+    let map_object = segment.map.as_ref().and_then(|_| resources.next());
+    let mut readdress = |in_force: &[Key]| -> Arc<[Key]> {
+        let mut readdressed = Vec::new();
+        for key in in_force {
+            match (keys, is_plain_aes(key)) {
+                (KeyPolicy::Decrypt, true) => {}
+                (KeyPolicy::Rehost, true) => {
+                    let object = resources.next().map(|it| Arc::clone(&it.object.0));
+                    readdressed.push(moved_key(key, &base, number, object));
+                }
+                (KeyPolicy::Origin, true) | (_, false) => {
+                    readdressed.push(moved_key(key, &base, number, None));
+                }
+            }
+        }
+        readdressed.into()
+    };
     segment.map = segment.map.map(|map| {
         Arc::new(Map {
-            uri: absolute(&base, &map.uri),
-            keys: map
-                .keys
-                .iter()
-                .map(|key| absolute_key(key, &base, number))
-                .collect(),
+            uri: map_object.map_or_else(
+                || absolute(&base, &map.uri),
+                |object| Arc::clone(&object.object.0),
+            ),
+            byte_range: map.byte_range.filter(|_| map_object.is_none()),
+            keys: readdress(&map.keys),
             ..Map::clone(&map)
         })
     });
+    segment.keys = readdress(&segment.keys);
     segment
 }
 
 /// A segment without an IV attribute is decrypted by its media sequence number; ours is another
 /// one, so the source's is written down (RFC 8216 5.2, S-33).
-fn absolute_key(key: &Key, base: &Url, media_sequence: u64) -> Key {
+fn moved_key(key: &Key, base: &Url, media_sequence: u64, object: Option<Arc<str>>) -> Key {
     let mut attributes = key.attributes.clone();
     if let Some(uri) = key.uri() {
-        attributes = attributes.with_quoted("URI", &absolute(base, uri));
+        let uri = object.unwrap_or_else(|| absolute(base, uri));
+        attributes = attributes.with_quoted("URI", &uri);
     }
     let by_number =
         key.iv().is_none() && key.keyformat() == "identity" && key.method() == "AES-128";

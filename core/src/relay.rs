@@ -241,6 +241,9 @@ impl Relay {
             let behind = lane.is_some_and(|lane| !lane.downloader.is_empty());
             self.publisher.publish_next(stage, &[position], |_| behind);
         }
+        let lanes = [&self.active, &self.next].into_iter().flatten();
+        let held = lanes.flat_map(|lane| lane.downloader.held());
+        self.publisher.retention.hold(held);
         self.publisher.retention.advance(stage);
         self.finish_shutdown(stage);
         self.advance_state(stage);
@@ -288,11 +291,10 @@ impl Relay {
         outcome: &Result<StoredSegment, FetchError>,
     ) {
         if let Some(object) = self.abandoned.remove(&request) {
-            let listed = |name: &ObjectName| self.publisher.objects().any(|it| it.object == *name);
             let stored = matches!(outcome, Ok(_) | Err(FetchError::Store(_)))
                 && !stage.makes(Mistake::OrphanLeft);
-            if let Some(object) = object.filter(|name| stored && !listed(name)) {
-                self.publisher.retention.retire(object, stage.now.monotonic);
+            if let Some(object) = object.filter(|_| stored) {
+                self.publisher.release(object, stage.now.monotonic);
             }
             return;
         }

@@ -131,6 +131,7 @@ impl Census {
             | Notice::PlaylistRecovered { .. }
             | Notice::StaleEdge { .. }
             | Notice::SegmentRetry { .. }
+            | Notice::NeedRetry { .. }
             | Notice::SegmentRefused { .. }
             | Notice::Switched { .. }
             | Notice::TargetDurationRaised { .. }
@@ -181,8 +182,7 @@ macro_rules! names {
                 "hole never listed", "hole failed", "hole not published",
             ];
             // Every machine waits before it has heard a wish; none comes back to that. No simulated origin
-            // lists what cannot be asked for.
-            // No plan is drawn with a presentation.
+            // lists what cannot be asked for. No plan is drawn with a presentation, an init section or a key.
             let absent = [
                 "state waiting",
                 "notice segment refused",
@@ -190,6 +190,8 @@ macro_rules! names {
                 "fault keys down",
                 "fault init sections change",
                 "fault tokens expire",
+                "notice need retry",
+                "fetch key",
             ];
             all.retain(|name| !absent.contains(name));
             all
@@ -236,6 +238,7 @@ names! {
         FetchError::BadUrl(_) => "fetch bad url",
         FetchError::WrongRange => "fetch wrong range",
         FetchError::BadEncoding(_) => "fetch bad encoding",
+        FetchError::Key(_) => "fetch key",
         FetchError::Protocol(_) => "fetch protocol",
         FetchError::Store(_) => "fetch store",
         FetchError::Cancelled => "fetch cancelled",
@@ -250,6 +253,7 @@ names! {
         Notice::PlaylistRecovered { .. } => "notice playlist recovered",
         Notice::StaleEdge { .. } => "notice stale edge",
         Notice::SegmentRetry { .. } => "notice segment retry",
+        Notice::NeedRetry { .. } => "notice need retry",
         Notice::SegmentRefused { .. } => "notice segment refused",
         Notice::Hole { .. } => "notice hole",
         Notice::Broken { .. } => "notice broken",

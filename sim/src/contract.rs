@@ -254,6 +254,7 @@ pub fn fetch_words(error: &FetchError) -> String {
         FetchError::BadUrl(_) => "no address",
         FetchError::WrongRange => "another range",
         FetchError::BadEncoding(_) => "cannot be unpacked",
+        FetchError::Key(_) => "no key",
         FetchError::Protocol(_) => "no HTTP",
         FetchError::Cancelled => "cancelled",
     }

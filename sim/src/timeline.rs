@@ -300,7 +300,9 @@ impl Timeline {
             | Notice::SegmentRefused { .. }
             | Notice::PreparationFailed { .. }
             | Notice::StoreFailed { .. } => (Row::Notices, Look::Bad),
-            Notice::StaleEdge { .. } | Notice::SegmentRetry { .. } => (Row::Notices, Look::Warning),
+            Notice::StaleEdge { .. } | Notice::SegmentRetry { .. } | Notice::NeedRetry { .. } => {
+                (Row::Notices, Look::Warning)
+            }
             Notice::PlaylistFlaw { .. }
             | Notice::PlaylistRecovered { .. }
             | Notice::TargetDurationRaised { .. }

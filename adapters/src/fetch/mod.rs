@@ -8,18 +8,22 @@
 mod access;
 mod body;
 mod decode;
+mod decrypt;
 mod failure;
+mod keys;
 mod range;
 mod zone;
 
 pub use access::SourceAccess;
+pub use keys::Keys;
 pub use zone::Zone;
 
 use crate::mask::mask_url;
 use crate::store::ObjectWriter;
 use body::{BodyReader, Deadlines};
 use decode::Decoder;
-use hls_relay_core::command::{ByteSpan, FetchLimits};
+use decrypt::{Decryption, Key};
+use hls_relay_core::command::{Download, FetchLimits};
 use hls_relay_core::event::{FetchError, LoadedPlaylist, PlaylistBody};
 use range::Cut;
 use reqwest::header::{self, HeaderMap, HeaderValue};
@@ -127,16 +131,62 @@ impl Fetcher {
         })
     }
 
-    /// GETs a segment, or a range of a resource, into a store. What was written counts only once the
-    /// writer is committed, which is left to the caller.
-    pub async fn segment(
+    /// GETs the key of AES-128.
+    async fn key(
         &self,
         access: &SourceAccess,
         url: &str,
-        byte_range: Option<ByteSpan>,
         limits: &FetchLimits,
+    ) -> Result<Key, FetchError> {
+        let deadlines = Deadlines::from_now(limits);
+        let headers = HeaderMap::new();
+        let ask = Ask {
+            access,
+            url,
+            limits,
+            headers,
+        };
+        let (response, _) = self.answer(ask, deadlines).await?;
+        Cut::of_answer(response.status(), response.headers(), None)?;
+        let mut reader = BodyReader::new(response, limits, deadlines.whole);
+        let mut body = Vec::new();
+        while let Some(bytes) = reader.next().await? {
+            body.extend_from_slice(&bytes);
+            if body.len() > Key::BYTES {
+                break;
+            }
+        }
+        let wrong = |body: Vec<u8>| match body.len() {
+            length if length > Key::BYTES => FetchError::Protocol("longer than 16 bytes".into()),
+            length => FetchError::Protocol(format!("{length} bytes in place of 16").into()),
+        };
+        body.try_into().map(Key).map_err(wrong)
+    }
+
+    /// GETs a segment, or a range of a resource, into a store. What was written counts only once the
+    /// writer is committed, which is left to the caller. With `keys`, what is encrypted is stored in
+    /// the clear.
+    pub async fn segment(
+        &self,
+        access: &SourceAccess,
+        download: &Download,
+        keys: &Keys,
         object: &mut ObjectWriter,
     ) -> Result<(), FetchError> {
+        let Download {
+            url,
+            byte_range,
+            limits,
+            ..
+        } = download;
+        let byte_range = *byte_range;
+        let mut decryption = match &download.decrypt {
+            Some(decrypt) => {
+                let key = keys.get(self, access, download, &decrypt.key_url).await?;
+                Some(Decryption::new(key, decrypt.iv))
+            }
+            None => None,
+        };
         let deadlines = Deadlines::from_now(limits);
         let mut headers = HeaderMap::new();
         headers.insert(
@@ -172,7 +222,7 @@ impl Fetcher {
             }
             object.expect(expected);
         }
-        let mut decoded = Vec::new();
+        let (mut decoded, mut plain) = (Vec::new(), Vec::new());
         loop {
             let next = reader.next().await?;
             match &next {
@@ -182,10 +232,16 @@ impl Fetcher {
             if page && object.is_empty() && decoded.trim_ascii_start().starts_with(b"<") {
                 return Err(FetchError::Protocol("a page in place of a segment".into()));
             }
-            object
-                .write(cut.apply(&decoded))
-                .await
-                .map_err(FetchError::Store)?;
+            let wanted = cut.apply(&decoded);
+            let plain = match &mut decryption {
+                Some(decryption) => {
+                    plain.clear();
+                    decryption.push(wanted, &mut plain);
+                    &plain
+                }
+                None => wanted,
+            };
+            object.write(plain).await.map_err(FetchError::Store)?;
             decoded.clear();
             // The rest of a whole answer is of no use; the end of a part is, to keep its connection.
             if next.is_none() || (cut.is_complete() && !partial) {
@@ -193,6 +249,11 @@ impl Fetcher {
             }
         }
         cut.finish()?;
+        if let Some(decryption) = decryption {
+            plain.clear();
+            decryption.finish(&mut plain)?;
+            object.write(&plain).await.map_err(FetchError::Store)?;
+        }
         if object.is_empty() {
             Err(FetchError::Empty)
         } else {

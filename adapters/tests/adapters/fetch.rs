@@ -2,11 +2,11 @@
 
 use crate::support::raw_server::{Act, RawServer, answer, head, ok, redirect};
 use flate2::{Compression, write::GzEncoder};
-use hls_relay::fetch::{Fetcher, SourceAccess};
+use hls_relay::fetch::{Fetcher, Keys, SourceAccess};
 use hls_relay::store::Store;
-use hls_relay_core::command::{ByteSpan, FetchLimits};
+use hls_relay_core::command::{ByteSpan, Content, Decrypt, Download, FetchLimits};
 use hls_relay_core::event::{FetchError, LoadedPlaylist, StoredSegment};
-use hls_relay_core::ids::ObjectName;
+use hls_relay_core::ids::{Epoch, Generation, ObjectName, RequestId};
 use hls_relay_core::time::Span;
 use reqwest::header::HeaderMap;
 use std::io::Write;
@@ -36,6 +36,22 @@ pub(crate) async fn load(
         .await
 }
 
+/// A whole segment, or a part of a resource.
+pub(crate) fn wanted(url: &str, byte_range: Option<ByteSpan>, limits: &FetchLimits) -> Download {
+    Download {
+        request: RequestId(1),
+        generation: Generation(1),
+        epoch: Epoch(1),
+        source: 0,
+        url: url.into(),
+        content: Content::Segment,
+        byte_range,
+        decrypt: None,
+        object: ObjectName("a.ts".into()),
+        limits: *limits,
+    }
+}
+
 /// Downloads into a store and gives what is then in it.
 pub(crate) async fn download(
     server: &RawServer,
@@ -45,8 +61,9 @@ pub(crate) async fn download(
     let url = server.url("/1.ts");
     let store = Store::memory();
     let mut object = store.create(&ObjectName("a.ts".into())).unwrap();
+    let wanted = wanted(&url, byte_range, limits);
     Fetcher::new()
-        .segment(&access(&url), &url, byte_range, limits, &mut object)
+        .segment(&access(&url), &wanted, &Keys::default(), &mut object)
         .await?;
     let stored = object.commit().await.unwrap();
     let hls_relay::store::Content::Memory(bytes) = store.get("a.ts").unwrap().content else {
@@ -144,7 +161,12 @@ async fn c_36_the_url_of_a_segment_is_checked_like_any_other() {
     ] {
         let mut object = store.create(&ObjectName("a.ts".into())).unwrap();
         let outcome = fetcher
-            .segment(&access, url, None, &LIMITS, &mut object)
+            .segment(
+                &access,
+                &wanted(url, None, &LIMITS),
+                &Keys::default(),
+                &mut object,
+            )
             .await;
         assert!(
             matches!(outcome, Err(FetchError::BadUrl(_))),
@@ -414,5 +436,65 @@ async fn a_stored_segment_has_the_length_and_hash_of_its_bytes() {
     assert_eq!(
         (stored.length, stored.hash.0),
         (300_000, Sha256::digest(&media).into())
+    );
+}
+
+/// What `openssl enc -aes-128-cbc -K 00..0f -iv 00..02` makes of sixteen times "G".
+const ENCRYPTED: [u8; 32] = [
+    0xc7, 0x7c, 0x00, 0x6c, 0xfc, 0xa1, 0x49, 0xc9, 0x39, 0xfc, 0x7d, 0xe5, 0x9e, 0x24, 0xcf, 0xbc,
+    0xc9, 0x0b, 0x84, 0x12, 0x73, 0xd3, 0xfa, 0x21, 0x70, 0x70, 0x16, 0x6e, 0xf1, 0x09, 0x54, 0xda,
+];
+
+#[tokio::test]
+async fn segments_are_decrypted_with_a_key_that_is_fetched_once() {
+    let key: Vec<u8> = (0..16).collect();
+    let server = RawServer::start(move |asked| match &*asked.path {
+        "/1.key" => ok(&key),
+        "/short.key" => ok(b"short"),
+        "/none.key" => vec![answer("404 Not Found", "", b"")],
+        _ => ok(&ENCRYPTED),
+    })
+    .await;
+    let (fetcher, store, keys) = (Fetcher::new(), Store::memory(), Keys::default());
+    let (url, mut iv) = (server.url("/1.ts"), [0; 16]);
+    iv[15] = 2;
+    for (number, key) in [
+        (1, "/1.key"),
+        (2, "/1.key"),
+        (3, "/short.key"),
+        (4, "/none.key"),
+    ] {
+        let decrypt = Some(Decrypt {
+            key_url: server.url(key).into(),
+            iv,
+        });
+        let wanted = Download {
+            decrypt,
+            ..wanted(&url, None, &LIMITS)
+        };
+        let name = format!("{number}.ts");
+        let mut object = store.create(&ObjectName(name.as_str().into())).unwrap();
+        let outcome = fetcher
+            .segment(&access(&url), &wanted, &keys, &mut object)
+            .await;
+        if number > 2 {
+            assert!(
+                matches!(outcome, Err(FetchError::Key(_))),
+                "{key}: {outcome:?}"
+            );
+            continue;
+        }
+        outcome.unwrap();
+        object.commit().await.unwrap();
+        let hls_relay::store::Content::Memory(bytes) = store.get(&name).unwrap().content else {
+            panic!("a file in a store in memory");
+        };
+        assert_eq!(&bytes[..], [b'G'; 16]);
+    }
+    let asked = server.asked();
+    assert_eq!(
+        asked.iter().filter(|it| it.path == "/1.key").count(),
+        1,
+        "{asked:?}"
     );
 }

@@ -2,7 +2,7 @@
 
 use crate::journal::{quiet, run, simulated};
 use hls_relay_core::command::Command;
-use hls_relay_core::config::{HolePolicy, ReloadPolicy, Source, Spec};
+use hls_relay_core::config::{HolePolicy, KeyPolicy, ReloadPolicy, Source, Spec};
 use hls_relay_core::event::{
     Configure, Desired, Event, FetchError, LoadedPlaylist, PlaylistBody, StoredSegment,
 };
@@ -76,6 +76,7 @@ fn recorded(reloads: u64, piece: u64) -> Vec<String> {
         window: 6,
         hole: HolePolicy::Gap,
         reload: ReloadPolicy::LastSegment,
+        keys: KeyPolicy::default(),
     };
     let mut events = VecDeque::from([Event::Configure(Configure {
         revision: 1,

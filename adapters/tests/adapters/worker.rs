@@ -51,6 +51,7 @@ fn download(server: &RawServer, request: u64, object: &str) -> Command {
         url: server.url("/1.ts").into(),
         content: Content::Segment,
         byte_range: None,
+        decrypt: None,
         object: ObjectName(object.into()),
         limits: LIMITS,
     })

@@ -156,6 +156,9 @@ impl Window {
         generation: Generation,
     ) {
         segment.gap = true;
+        // It needs none, and is under what follows, so that nothing changes at it.
+        segment.keys = Arc::clone(&next.segment.keys);
+        segment.map.clone_from(&next.segment.map);
         if segment.date_time.is_none() {
             let before = self.entries.back().map(|entry| &entry.segment);
             segment.date_time = before.and_then(|it| Some(it.date_time? + it.duration));
@@ -165,6 +168,7 @@ impl Window {
             Entry {
                 segment,
                 stored: None,
+                resources: next.resources.clone(),
                 identity: None,
                 longest_playlist: Span::ZERO,
                 appeared: next.appeared,
@@ -174,8 +178,7 @@ impl Window {
         );
     }
 
-    /// A gap that nothing is known of but its length: under the keys of what follows, so that
-    /// nothing changes at it.
+    /// A gap that nothing is known of but its length.
     fn gap_after(&self, duration: Span, next: &Finished) -> Segment {
         Segment {
             duration,

@@ -13,7 +13,7 @@ mod window;
 use crate::checkpoint::{CHECKPOINT_FORMAT, Checkpoint, LeavingObject, SavedObject, SavedPosition};
 use crate::config::{self, HolePolicy};
 use crate::event::StoreError;
-use crate::ids::{Generation, PlaylistName};
+use crate::ids::{Generation, ObjectName, PlaylistName};
 use crate::limits;
 use crate::loader::About;
 use crate::notice::{HoleCause, Notice};
@@ -27,7 +27,7 @@ use retention::Retention;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use version::Version;
-use window::{Seen, Terms, Window};
+use window::{Entry, Seen, Terms, Window};
 
 /// The published playlists and everything they list.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -114,6 +114,11 @@ impl Publisher {
             self.ended = false;
         }
         let added = self.windows[track].entries.iter().skip(before);
+        for it in added.clone().flat_map(|entry| &entry.resources) {
+            // What was about to go is named again.
+            self.leaving.retain(|leaving| leaving.object != it.object);
+            self.retention.keep(&it.object);
+        }
         let durations: Vec<Span> = added.map(|entry| entry.segment.duration).collect();
         for duration in durations {
             self.fit_target_duration(stage, duration);
@@ -256,22 +261,45 @@ impl Publisher {
         let Some(entry) = self.windows[track].pop_first(stage, self.hole_policy) else {
             return;
         };
-        let Some(stored) = entry.stored else { return };
-        let object = stored.object;
-        match entry.seen {
-            // No viewer can know it: nothing has to wait for a version without it.
-            Seen::Never => self.retention.retire(object, stage.now.monotonic),
-            Seen::Maybe | Seen::Surely => {
-                let mut keep_for = entry.segment.duration + entry.longest_playlist;
-                if stage.makes(Mistake::DeletedTooEarly) {
-                    keep_for = entry.segment.duration;
+        for object in self.last_named_by(&entry) {
+            match entry.seen {
+                // No viewer can know it: nothing has to wait for a version without it.
+                Seen::Never => self.retention.retire(object, stage.now.monotonic),
+                Seen::Maybe | Seen::Surely => {
+                    let mut keep_for = entry.segment.duration + entry.longest_playlist;
+                    if stage.makes(Mistake::DeletedTooEarly) {
+                        keep_for = entry.segment.duration;
+                    }
+                    self.leaving.push(LeavingObject { object, keep_for });
                 }
-                self.leaving.push(LeavingObject { object, keep_for });
             }
         }
     }
 
-    /// Every object that viewers may know, and what it must hold.
+    /// The objects of an entry that has left its window, but for those that others name.
+    fn last_named_by(&self, entry: &Entry) -> Vec<ObjectName> {
+        let segment = entry.stored.iter().map(|it| it.object.clone());
+        let mut last: Vec<ObjectName> = segment.collect();
+        // Each segment has an object of its own: only what may be shared is looked for.
+        for it in &entry.resources {
+            let is_named = self.objects().any(|other| other.object == it.object);
+            if !is_named && !last.contains(&it.object) {
+                last.push(it.object.clone());
+            }
+        }
+        last
+    }
+
+    /// An object that nobody needs for what is to come: it goes, but for one that is listed or was.
+    pub(crate) fn release(&mut self, object: ObjectName, now: Timestamp) {
+        let is_named = self.objects().any(|it| it.object == object);
+        let is_leaving = self.leaving.iter().any(|it| it.object == object);
+        if !is_named && !is_leaving && !self.retention.is_waiting(&object) {
+            self.retention.retire(object, now);
+        }
+    }
+
+    /// Every object that viewers may know, and what it must hold; some stand there more than once.
     pub(crate) fn objects(&self) -> impl Iterator<Item = &SavedObject> {
         self.windows.iter().flat_map(Window::objects)
     }

@@ -3,10 +3,11 @@
 
 use super::Publisher;
 use super::window::{Entry, Window};
-use crate::checkpoint::{Checkpoint, Identity};
+use crate::checkpoint::{Checkpoint, Identity, SavedObject};
 use crate::command::{Command, ObjectCheck};
+use crate::downloader::Again;
 use crate::event::StoreError;
-use crate::ids::{ContentHash, ObjectName, RequestId};
+use crate::ids::{ObjectName, RequestId};
 use crate::notice::{Notice, StoreWork};
 use crate::planted::Mistake;
 use crate::stage::Stage;
@@ -59,12 +60,15 @@ impl Publisher {
             return;
         }
         let request = stage.request();
-        let listed = self.objects().map(|it| ObjectCheck {
+        let mut asked = BTreeSet::new();
+        // An init section, or a key, is named by many.
+        let listed = self.objects().filter(|it| asked.insert(&it.object));
+        let check = |it: &SavedObject| ObjectCheck {
             object: it.object.clone(),
             length: it.length,
             hash: it.hash,
-        });
-        let objects = listed.collect();
+        };
+        let objects = listed.map(check).collect();
         let mut keep = self.retention.waiting_objects();
         keep.extend(self.leaving.iter().map(|it| it.object.clone()));
         self.restoring = Some(Restoring::Asked(request));
@@ -105,12 +109,15 @@ impl Publisher {
         }
         match outcome {
             Ok(present) => {
-                let missing = self.objects().filter(|it| {
-                    !present
-                        .iter()
-                        .any(|is| is.object == it.object && is.hash == it.hash)
-                });
-                let mut missing: BTreeSet<_> = missing.map(|it| it.object.clone()).collect();
+                let is_there = |it: &SavedObject| {
+                    let same = |is: &ObjectCheck| is.object == it.object && is.hash == it.hash;
+                    present.iter().any(same)
+                };
+                // A segment is there where all that it needs is there as well.
+                let entries = self.windows.iter().flat_map(|window| &window.entries);
+                let entries = entries.filter(|it| !it.objects().all(is_there));
+                let segments = entries.filter_map(|it| it.stored.as_ref());
+                let mut missing: BTreeSet<_> = segments.map(|it| it.object.clone()).collect();
                 if stage.makes(Mistake::StoreNotLookedAt) {
                     missing.clear();
                 }
@@ -134,7 +141,7 @@ impl Publisher {
     pub(crate) fn wanted_again(
         &mut self,
         is_offered: impl Fn(&Identity) -> bool,
-    ) -> Vec<(Identity, ObjectName, ContentHash)> {
+    ) -> Vec<(Identity, Again)> {
         let Some(Restoring::Missing(missing)) = &self.restoring else {
             return Vec::new();
         };
@@ -153,7 +160,12 @@ impl Publisher {
                 .filter(|identity| is_offered(identity))
             {
                 Some(identity) => {
-                    wanted.push((identity.clone(), stored.object.clone(), stored.hash));
+                    let again = Again {
+                        object: stored.object.clone(),
+                        hash: stored.hash,
+                        resources: entry.resources.clone(),
+                    };
+                    wanted.push((identity.clone(), again));
                 }
                 None => {
                     wanted.clear();
@@ -161,7 +173,10 @@ impl Publisher {
                 }
             }
         }
-        let awaited = wanted.iter().map(|(_, object, _)| object.clone()).collect();
+        let awaited = wanted
+            .iter()
+            .map(|(_, again)| again.object.clone())
+            .collect();
         self.restoring = Some(Restoring::Fetching { awaited, lost });
         wanted
     }
@@ -191,7 +206,9 @@ impl Publisher {
         match self.restoring.take() {
             None => {}
             Some(Restoring::Unasked { .. } | Restoring::Asked(_)) => {
-                let all = self.objects().map(|stored| stored.object.clone()).collect();
+                let entries = self.windows.iter().flat_map(|window| &window.entries);
+                let segments = entries.filter_map(|it| it.stored.as_ref());
+                let all = segments.map(|stored| stored.object.clone()).collect();
                 self.restored(stage, &all);
             }
             Some(Restoring::Missing(lost)) => self.restored(stage, &lost),
@@ -213,20 +230,24 @@ impl Publisher {
                 .as_ref()
                 .is_some_and(|stored| lost.contains(&stored.object))
         };
-        let (mut cuts, now) = (0, stage.now.monotonic);
+        let (mut cut, now) = (Vec::new(), stage.now.monotonic);
         for window in &mut self.windows {
-            let cut = window.entries.iter().rposition(is_lost);
-            let cut = cut.map_or(0, |last| last + 1);
-            cuts += cut;
-            for entry in window.entries.drain(..cut) {
+            let last = window.entries.iter().rposition(is_lost);
+            for entry in window.entries.drain(..last.map_or(0, |last| last + 1)) {
                 window.media_sequence = window.media_sequence.map(|number| number + 1);
                 window.discontinuity_sequence += u64::from(entry.segment.discontinuity);
-                if let Some(stored) = entry.stored {
-                    // What is lost may be there all the same: with other bytes, or not looked at.
-                    let there = !lost.contains(&stored.object);
-                    let keep_for = entry.segment.duration + entry.longest_playlist;
-                    let keep_for = if there { keep_for } else { Span::ZERO };
-                    self.retention.retire(stored.object, now + keep_for);
+                cut.push(entry);
+            }
+        }
+        let cuts = cut.len();
+        for entry in cut {
+            for object in self.last_named_by(&entry) {
+                // What is lost may be there all the same: with other bytes, or not looked at.
+                let there = !lost.contains(&object);
+                let keep_for = entry.segment.duration + entry.longest_playlist;
+                let keep_for = if there { keep_for } else { Span::ZERO };
+                if !self.retention.is_waiting(&object) {
+                    self.retention.retire(object, now + keep_for);
                 }
             }
         }

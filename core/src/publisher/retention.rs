@@ -16,6 +16,8 @@ use std::collections::VecDeque;
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Retention {
     waiting: VecDeque<Retired>,
+    /// Not deleted for now, as what is to come will name it.
+    held: Vec<ObjectName>,
     deleting: Option<(RequestId, Vec<ObjectName>)>,
     /// The list ends with EXT-X-ENDLIST and may be taken down then.
     take_down_at: Option<Timestamp>,
@@ -34,6 +36,26 @@ impl Retention {
         self.waiting.push_back(Retired { object, delete_at });
     }
 
+    /// It is listed again.
+    pub(super) fn keep(&mut self, object: &ObjectName) {
+        self.waiting.retain(|it| it.object != *object);
+    }
+
+    pub(super) fn is_waiting(&self, object: &ObjectName) -> bool {
+        self.waiting.iter().any(|it| it.object == *object)
+    }
+
+    /// Nothing of this is deleted, and of nothing else, until told anew.
+    pub(crate) fn hold<'a>(&mut self, objects: impl Iterator<Item = &'a ObjectName>) {
+        self.held.clear();
+        self.held.extend(objects.cloned());
+    }
+
+    /// When it may be deleted; `None` while it is held.
+    fn due(&self, it: &Retired) -> Option<Timestamp> {
+        (!self.held.contains(&it.object)).then_some(it.delete_at)
+    }
+
     /// A closed list is visible; what it lists stays until `until`.
     pub(super) fn list_ended(&mut self, until: Timestamp) {
         self.take_down_at = Some(until);
@@ -48,7 +70,11 @@ impl Retention {
     }
 
     /// Takes the list down, and after it what it listed.
-    pub(super) fn withdraw(&mut self, stage: &mut Stage<'_>, objects: Vec<ObjectName>) {
+    pub(super) fn withdraw(
+        &mut self,
+        stage: &mut Stage<'_>,
+        objects: impl IntoIterator<Item = ObjectName>,
+    ) {
         self.take_down_at = None;
         for object in objects {
             self.retire(object, stage.now.monotonic);
@@ -72,14 +98,14 @@ impl Retention {
         if self.withdraw_again_at.is_some_and(|at| at <= now) {
             self.send_withdraw(stage);
         }
-        let due = self.waiting.iter().any(|it| it.delete_at <= now);
+        let is_due = |it: &Retired| self.due(it).is_some_and(|at| at <= now);
+        let due = self.waiting.iter().any(is_due);
         if !due || self.deleting.is_some() || self.is_withdrawing() {
             return;
         }
-        let (due, waiting) = self
-            .waiting
-            .drain(..)
-            .partition(|it: &Retired| it.delete_at <= now);
+        let (due, waiting) = std::mem::take(&mut self.waiting)
+            .into_iter()
+            .partition(|it: &Retired| self.due(it).is_some_and(|at| at <= now));
         self.waiting = waiting;
         let objects: Vec<ObjectName> = VecDeque::into_iter(due).map(|it| it.object).collect();
         let request = stage.request();
@@ -99,7 +125,7 @@ impl Retention {
         if self.deleting.is_some() || self.withdrawing.is_some() {
             return None;
         }
-        self.waiting.iter().map(|it| it.delete_at).min()
+        self.waiting.iter().filter_map(|it| self.due(it)).min()
     }
 
     /// Takes a completion; `false` where the request is another's.

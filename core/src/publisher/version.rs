@@ -13,6 +13,7 @@ use crate::playlist;
 use crate::stage::Stage;
 use crate::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// A version under way.
@@ -227,7 +228,7 @@ impl Publisher {
 
     /// The time of a closed presentation has passed: takes everything down.
     pub(crate) fn take_down(&mut self, stage: &mut Stage<'_>) {
-        let objects: Vec<ObjectName> = self.objects().map(|stored| stored.object.clone()).collect();
+        let objects: BTreeSet<ObjectName> = self.objects().map(|it| it.object.clone()).collect();
         self.windows.iter_mut().for_each(Window::clear);
         self.ended = false;
         self.retention.withdraw(stage, objects);

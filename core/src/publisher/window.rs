@@ -51,11 +51,19 @@ pub(super) struct Entry {
     /// As published, but for its numbers, which follow from its place.
     pub(super) segment: Segment,
     pub(super) stored: Option<SavedObject>,
+    /// What its lines name beside it, in their order: init sections, keys.
+    pub(super) resources: Vec<SavedObject>,
     pub(super) identity: Option<Identity>,
     pub(super) longest_playlist: Span,
     pub(super) appeared: Timestamp,
     pub(super) generation: Generation,
     pub(super) seen: Seen,
+}
+
+impl Entry {
+    pub(super) fn objects(&self) -> impl Iterator<Item = &SavedObject> {
+        self.stored.iter().chain(&self.resources)
+    }
 }
 
 /// Whether viewers can know an entry.
@@ -91,6 +99,7 @@ impl Window {
         let entry = |it: &SavedEntry| Entry {
             segment: it.segment.clone(),
             stored: it.stored.clone(),
+            resources: it.resources.clone(),
             identity: it.identity.clone(),
             longest_playlist: it.longest_playlist,
             appeared: now,
@@ -121,6 +130,7 @@ impl Window {
                 .map(|(entry, segment)| SavedEntry {
                     segment,
                     stored: entry.stored.clone(),
+                    resources: entry.resources.clone(),
                     longest_playlist: entry.longest_playlist,
                     identity: entry.identity.clone(),
                 })
@@ -171,6 +181,7 @@ impl Window {
             Entry {
                 segment,
                 stored: done.stored,
+                resources: done.resources,
                 identity: Some(done.identity),
                 longest_playlist: Span::ZERO,
                 appeared: done.appeared,
@@ -279,7 +290,7 @@ impl Window {
 
     /// Everything that viewers may know, and what it must hold.
     pub(super) fn objects(&self) -> impl Iterator<Item = &SavedObject> {
-        self.entries.iter().filter_map(|it| it.stored.as_ref())
+        self.entries.iter().flat_map(Entry::objects)
     }
 
     /// Bits per second of what is listed.

@@ -93,6 +93,7 @@ impl Relay {
         let index = |url: &Arc<str>| spec.sources.iter().position(|it| it.url == *url);
         for lane in [&mut self.active, &mut self.next].into_iter().flatten() {
             lane.loader.reload = spec.reload;
+            lane.downloader.keys = spec.keys;
         }
         if same_sources || stage.makes(Mistake::UpdateLosesItsSources) {
             // A lane that still comes from an older configuration belongs to that one for as long as
@@ -233,7 +234,7 @@ impl Relay {
             stage.commands.push(Command::Cancel { request });
         }
         for object in left.objects {
-            self.publisher.retention.retire(object, stage.now.monotonic);
+            self.publisher.release(object, stage.now.monotonic);
         }
     }
 }

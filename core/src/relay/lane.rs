@@ -2,7 +2,7 @@
 //! another.
 
 use crate::config::{self, ReloadPolicy, Source};
-use crate::downloader::{Downloader, Leftovers};
+use crate::downloader::{Asker, Downloader, Leftovers};
 use crate::event::{FetchError, LoadedPlaylist};
 use crate::ids::Generation;
 use crate::loader::{Listing, Loader, Offered};
@@ -65,8 +65,12 @@ impl Lane {
     pub(super) fn advance(&mut self, stage: &mut Stage<'_>) {
         self.loader.advance(stage);
         if self.role != Role::Watching {
-            let from = (self.loader.source, self.loader.generation);
-            self.downloader.advance(stage, from, self.tag);
+            let asker = Asker {
+                source: self.loader.source,
+                generation: self.loader.generation,
+                tag: self.tag,
+            };
+            self.downloader.advance(stage, asker);
         }
     }
 
@@ -99,7 +103,8 @@ impl Lane {
         }
     }
 
-    /// A lane that watched prepares to take over, from the newest segments it has seen.
+    /// A lane that watched prepares to take over, from the newest segments it has seen. It had nothing
+    /// stored that could be left.
     pub(super) fn promote(&mut self, stage: &mut Stage<'_>, why: SwitchReason) {
         let since = stage.now.monotonic;
         self.role = Role::Preparing { why, since };
@@ -115,7 +120,7 @@ impl Lane {
             restarted: false,
             target_duration: self.loader.target_duration(),
         };
-        self.downloader.listed(stage, &listing, count);
+        let _ = self.downloader.listed(stage, &listing, count);
     }
 
     /// When a segment last came, or the lane began: the measure of its health.

@@ -21,12 +21,13 @@ impl Relay {
         let spec = self
             .spec
             .as_ref()
-            .map(|spec| (spec.sources.get(source), spec.reload));
-        let (Some(config), reload) = spec.unwrap_or_default() else {
+            .map(|spec| (spec.sources.get(source), (spec.reload, spec.keys)));
+        let (Some(config), (reload, keys)) = spec.unwrap_or_default() else {
             unreachable!("a lane is made for a source of the spec in force");
         };
         let source = (source, config);
         let mut lane = Lane::new(now, role, source, self.generation, reload, self.tag);
+        lane.downloader.keys = keys;
         if let Some(left) = self.left.get(&lane.loader.url) {
             lane.loader.keep_pace(left.pace);
             if let Some(left) = left.position.clone() {
@@ -268,7 +269,8 @@ impl Relay {
         if lane.role == Role::Relaying {
             self.fetch_again(lane, &listing);
         }
-        lane.downloader.listed(stage, &listing, take);
+        let left = lane.downloader.listed(stage, &listing, take);
+        self.abandon(stage, left);
     }
 
     /// Asks the source for what was listed before our restart and is not in the store.
@@ -279,10 +281,9 @@ impl Relay {
             let mut listed = listing.listed.iter();
             listed.find(|it| it.identity.is_same(&identity))
         };
-        for (identity, object, hash) in self.publisher.wanted_again(|id| find(id).is_some()) {
+        for (identity, again) in self.publisher.wanted_again(|id| find(id).is_some()) {
             if let Some(offered) = find(&identity) {
                 let target_duration = listing.target_duration;
-                let again = (object, hash);
                 lane.downloader
                     .again(offered.clone(), target_duration, again);
             }

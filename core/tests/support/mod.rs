@@ -13,9 +13,9 @@ pub(crate) mod origin;
 
 use checker::Checker;
 use hls_relay_core::checkpoint::Checkpoint;
-use hls_relay_core::command::{Command, Publish};
+use hls_relay_core::command::{Command, Content, Decrypt, Publish};
 pub(crate) use hls_relay_core::config::Spec;
-use hls_relay_core::config::{HolePolicy, ReloadPolicy, Source};
+use hls_relay_core::config::{HolePolicy, KeyPolicy, ReloadPolicy, Source};
 use hls_relay_core::event::{
     Configure, Desired, Event, FetchError, LoadedPlaylist, PlaylistBody, StoreError, StoredSegment,
 };
@@ -47,6 +47,7 @@ pub(crate) struct Asked {
     pub(crate) url: String,
     pub(crate) generation: Generation,
     pub(crate) source: usize,
+    pub(crate) decrypt: Option<Decrypt>,
 }
 
 pub(crate) struct Bench {
@@ -102,6 +103,7 @@ pub(crate) fn spec(urls: &[&str]) -> Spec {
         window: 6,
         hole: HolePolicy::Gap,
         reload: ReloadPolicy::LastSegment,
+        keys: KeyPolicy::default(),
     }
 }
 
@@ -242,6 +244,7 @@ impl Bench {
                     url: load.url.to_string(),
                     generation: load.generation,
                     source: load.source,
+                    decrypt: None,
                 });
                 let raw = (self.raw)(now, &load.url).map(Ok);
                 let body = raw.unwrap_or_else(|| (self.source)(now, &load.url).map(String::into));
@@ -275,6 +278,7 @@ impl Bench {
                     url: get.url.to_string(),
                     generation: get.generation,
                     source: get.source,
+                    decrypt: get.decrypt.clone(),
                 });
                 let whole = get.limits.whole;
                 let in_time = |taken| match taken > whole.as_micros() {
@@ -287,8 +291,12 @@ impl Bench {
                     _ => 20_000,
                 };
                 let at = now + taken.as_ref().copied().unwrap_or(waited);
+                let length = match get.content {
+                    Content::Key => 16,
+                    Content::Segment | Content::InitSection => 1_000,
+                };
                 let outcome = taken.map(|_| StoredSegment {
-                    length: 1_000,
+                    length,
                     hash: hash(&(self.content)(now, &get.url)),
                 });
                 if outcome.is_ok() {

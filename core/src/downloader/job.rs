@@ -1,0 +1,257 @@
+//! One segment that is wanted, from its first attempt to its last.
+
+use super::Asker;
+use super::resources::{Need, decryption_of, needs_of};
+use crate::checkpoint::SavedObject;
+use crate::command::{ByteSpan, Command, Content, Decrypt, Download};
+use crate::config::{self, KeyPolicy};
+use crate::event::{FetchError, StoredSegment};
+use crate::ids::{ContentHash, ObjectName, RequestId};
+use crate::loader::Offered;
+use crate::notice::Notice;
+use crate::stage::Stage;
+use crate::time::{Span, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Job {
+    pub(super) offered: Offered,
+    /// Of the list that was first to list it: what it is waited for by.
+    pub(super) target_duration: Span,
+    /// The run of the encoder has ended or the list has moved on: it cannot be asked for anew.
+    pub(super) listed: bool,
+    /// A segment that was listed before a restart of ours.
+    pub(super) again: Option<Again>,
+    /// What it needs beside itself, and what that is stored as, once all of it is.
+    pub(super) needs: Vec<Need>,
+    pub(super) provided: Option<(Timestamp, Vec<SavedObject>)>,
+    decrypt: Option<Decrypt>,
+    pub(super) attempts: Attempts,
+    pub(super) state: JobState,
+}
+
+/// What a segment was stored as before a restart of ours.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Again {
+    pub(crate) object: ObjectName,
+    pub(crate) hash: ContentHash,
+    pub(crate) resources: Vec<SavedObject>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum JobState {
+    Waiting {
+        retry_at: Timestamp,
+    },
+    InFlight {
+        request: RequestId,
+        object: ObjectName,
+    },
+    Stored {
+        at: Timestamp,
+        object: ObjectName,
+        stored: StoredSegment,
+    },
+    /// Nothing is to be downloaded: the source says EXT-X-GAP (C-24).
+    Gap,
+    /// There is no URL to ask for.
+    Failed,
+}
+
+/// How many downloads may be begun, and how many of them may be retries.
+#[derive(Clone, Copy)]
+pub(super) struct Room {
+    pub(super) all: usize,
+    pub(super) retries: usize,
+}
+
+/// How often something was asked for, and why that was in vain.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Attempts {
+    pub(super) count: u32,
+    /// The last failure.
+    pub(super) error: Option<FetchError>,
+}
+
+impl Attempts {
+    /// Takes a failure; when to try again.
+    pub(super) fn failed(
+        &mut self,
+        stage: &mut Stage<'_>,
+        error: FetchError,
+        target_duration: Span,
+    ) -> Timestamp {
+        let wait = config::SEGMENT_RETRY * (1 << self.count.saturating_sub(1).min(16));
+        // What was too large once is worth few attempts.
+        let wait = if matches!(error, FetchError::TooLarge { .. }) {
+            target_duration
+        } else {
+            wait.min(target_duration.half())
+        };
+        self.error = Some(error);
+        stage.now.monotonic + stage.rng.jittered(wait)
+    }
+}
+
+impl Job {
+    pub(super) fn new(
+        offered: Offered,
+        again: Option<Again>,
+        keys: KeyPolicy,
+        target_duration: Span,
+    ) -> Self {
+        let retry_at = offered.first_listed;
+        let planned = match &offered.url {
+            Ok(_) => {
+                needs_of(&offered, keys).and_then(|it| Ok((it, decryption_of(&offered, keys)?)))
+            }
+            Err(error) => Err(error.clone()),
+        };
+        let error = planned.as_ref().err().cloned();
+        let (needs, decrypt) = planned.unwrap_or_default();
+        let state = if offered.segment.gap && again.is_none() {
+            JobState::Gap
+        } else if error.is_some() {
+            JobState::Failed
+        } else {
+            JobState::Waiting { retry_at }
+        };
+        Self {
+            offered,
+            target_duration,
+            listed: true,
+            again,
+            provided: needs.is_empty().then(Default::default),
+            needs,
+            decrypt,
+            attempts: Attempts { count: 0, error },
+            state,
+        }
+    }
+
+    /// When it may be begun, with so much room.
+    pub(super) fn startable_at(&self, room: Room) -> Option<Timestamp> {
+        let has_room = room.all > 0 && (self.attempts.count == 0 || room.retries > 0);
+        match self.state {
+            JobState::Waiting { retry_at } if self.listed && has_room => Some(retry_at),
+            JobState::Waiting { .. }
+            | JobState::InFlight { .. }
+            | JobState::Stored { .. }
+            | JobState::Gap
+            | JobState::Failed => None,
+        }
+    }
+
+    pub(super) fn request(&self) -> Option<RequestId> {
+        match self.state {
+            JobState::InFlight { request, .. } => Some(request),
+            JobState::Waiting { .. }
+            | JobState::Stored { .. }
+            | JobState::Gap
+            | JobState::Failed => None,
+        }
+    }
+
+    /// When it was complete: stored, and all that it needs, too.
+    pub(super) fn complete_at(&self) -> Option<Timestamp> {
+        let (provided_at, _) = self.provided.as_ref()?;
+        match self.state {
+            JobState::Stored { at, .. } => Some(at.max(*provided_at)),
+            JobState::Gap => Some(self.offered.first_listed.max(*provided_at)),
+            JobState::Waiting { .. } | JobState::InFlight { .. } | JobState::Failed => None,
+        }
+    }
+
+    /// It cannot be had any more.
+    pub(super) fn is_lost(&self) -> bool {
+        match self.state {
+            JobState::Failed => true,
+            JobState::Waiting { .. } => !self.listed,
+            JobState::Stored { .. } | JobState::Gap => !self.listed && self.provided.is_none(),
+            JobState::InFlight { .. } => false,
+        }
+    }
+
+    pub(super) fn start(&mut self, stage: &mut Stage<'_>, asker: Asker, target_duration: Span) {
+        let Ok(url) = &self.offered.url else {
+            self.state = JobState::Failed;
+            return;
+        };
+        let request = stage.request();
+        let object = match &self.again {
+            Some(again) => again.object.clone(),
+            None => object_name(asker.tag, request, extension(&self.offered.identity.path)),
+        };
+        self.attempts.count += 1;
+        stage.commands.push(Command::Download(Download {
+            request,
+            generation: asker.generation,
+            epoch: stage.epoch,
+            source: asker.source,
+            url: Arc::clone(url),
+            content: Content::Segment,
+            byte_range: self.offered.segment.byte_range.map(|range| ByteSpan {
+                offset: range.offset,
+                length: range.length,
+            }),
+            decrypt: self.decrypt.clone(),
+            object: object.clone(),
+            limits: config::segment_limits(target_duration),
+        }));
+        self.state = JobState::InFlight { request, object };
+    }
+
+    pub(super) fn store(&mut self, at: Timestamp, stored: StoredSegment) {
+        if let JobState::InFlight { object, .. } = &self.state {
+            self.state = JobState::Stored {
+                at,
+                object: object.clone(),
+                stored,
+            };
+        }
+    }
+
+    /// What a failure may have stored all the same. The next attempt has a name of its own, but for
+    /// a segment that is to have its old one again.
+    pub(super) fn maybe_stored(&self, error: &FetchError) -> Option<ObjectName> {
+        match (&self.state, error) {
+            (JobState::InFlight { object, .. }, FetchError::Store(_)) if self.again.is_none() => {
+                Some(object.clone())
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn fail(
+        &mut self,
+        stage: &mut Stage<'_>,
+        error: &FetchError,
+        target_duration: Span,
+    ) {
+        if self.attempts.count == 1 {
+            stage.notify(Notice::SegmentRetry {
+                media_sequence: self.offered.identity.media_sequence,
+                attempt: self.attempts.count,
+                error: error.clone(),
+            });
+        }
+        let retry_at = self.attempts.failed(stage, error.clone(), target_duration);
+        self.state = JobState::Waiting { retry_at };
+    }
+}
+
+/// A name that no other content ever has: the tag is the process's, the number the request's.
+pub(super) fn object_name(tag: u32, request: RequestId, extension: &str) -> ObjectName {
+    ObjectName(format!("{tag:08x}-{}.{extension}", request.0).into())
+}
+
+/// The source's where it is one of the field's, since servers choose the type by it.
+fn extension(path: &str) -> &'static str {
+    const KNOWN: [&str; 10] = [
+        "ts", "aac", "mp3", "ac3", "ec3", "mp4", "m4s", "m4a", "m4v", "vtt",
+    ];
+    let extension = path.rsplit_once('.').map_or("", |(_, extension)| extension);
+    let mut known = KNOWN.into_iter();
+    known.find(|known| *known == extension).unwrap_or("ts")
+}

@@ -1,0 +1,377 @@
+//! What segments need beside their own bytes: init sections and keys.
+//!
+//! Each is asked for once, and kept for as long as a segment that is wanted, or the newest one listed,
+//! needs it. A segment is complete only when all that it needs is stored.
+
+use super::job::{Attempts, Room, object_name};
+use super::{Asker, Leftovers};
+use crate::checkpoint::SavedObject;
+use crate::command::{ByteSpan, Command, Content, Decrypt, Download};
+use crate::config::{self, KeyPolicy};
+use crate::event::{FetchError, StoredSegment};
+use crate::ids::{ContentHash, ObjectName, RequestId};
+use crate::limits;
+use crate::loader::{Offered, resolve};
+use crate::notice::Notice;
+use crate::playlist::{Key, Segment};
+use crate::stage::Stage;
+use crate::time::{Span, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use url::Url;
+
+/// An init section or a key, as its source calls it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Need {
+    content: Content,
+    url: Arc<str>,
+    byte_range: Option<ByteSpan>,
+    decrypt: Option<Decrypt>,
+    /// Where the same URL may lead to other bytes: a new run of the encoder, and for an init section
+    /// a discontinuity.
+    era: (u64, u64),
+}
+
+/// What a segment needs: an init section with what that needs, then the keys, in the order of its tags.
+///
+/// # Errors
+/// A URL that cannot be asked for, or an encryption that cannot be undone.
+pub(crate) fn needs_of(offered: &Offered, keys: KeyPolicy) -> Result<Vec<Need>, FetchError> {
+    let segment = &offered.segment;
+    if segment.keys.is_empty() && segment.map.is_none() {
+        return Ok(Vec::new());
+    }
+    let base = base_of(offered)?;
+    let (run, discontinuity) = (offered.run, offered.identity.discontinuity_sequence);
+    let mut needs = Vec::new();
+    let key = |key: &&Key| keys == KeyPolicy::Rehost && is_plain_aes(key);
+    let key_need = |key: &Key| {
+        Ok::<Need, FetchError>(Need {
+            content: Content::Key,
+            url: absolute(&base, key.uri().unwrap_or_default())?,
+            byte_range: None,
+            decrypt: None,
+            era: (run, 0),
+        })
+    };
+    if let Some(map) = &segment.map {
+        needs.push(Need {
+            content: Content::InitSection,
+            url: absolute(&base, &map.uri)?,
+            byte_range: map.byte_range.map(|range| ByteSpan {
+                offset: range.offset,
+                length: range.length,
+            }),
+            decrypt: decrypt_of(&map.keys, &base, None, keys)?,
+            era: (run, discontinuity),
+        });
+        for key in map.keys.iter().filter(key) {
+            needs.push(key_need(key)?);
+        }
+    }
+    for key in segment.keys.iter().filter(key) {
+        needs.push(key_need(key)?);
+    }
+    Ok(needs)
+}
+
+/// How a segment is decrypted on its way, where that is wanted.
+///
+/// # Errors
+/// As [`needs_of`].
+pub(crate) fn decryption_of(
+    offered: &Offered,
+    keys: KeyPolicy,
+) -> Result<Option<Decrypt>, FetchError> {
+    let Segment {
+        keys: in_force,
+        media_sequence,
+        ..
+    } = &offered.segment;
+    if in_force.is_empty() {
+        return Ok(None);
+    }
+    decrypt_of(in_force, &base_of(offered)?, Some(*media_sequence), keys)
+}
+
+/// Whole segments under AES-128 with a key that is just bytes: all that can be re-hosted or undone.
+/// What DRM systems and sample encryption do stays between the origin and the player.
+pub(crate) fn is_plain_aes(key: &Key) -> bool {
+    key.method() == "AES-128" && key.keyformat() == "identity" && key.uri().is_some()
+}
+
+fn decrypt_of(
+    in_force: &[Key],
+    base: &Url,
+    media_sequence: Option<u64>,
+    keys: KeyPolicy,
+) -> Result<Option<Decrypt>, FetchError> {
+    let wanted = |key: &&Key| keys == KeyPolicy::Decrypt && is_plain_aes(key);
+    let Some(key) = in_force.iter().find(wanted) else {
+        return Ok(None);
+    };
+    // Without an attribute it is the number (RFC 8216 5.2); an init section has none (C-32).
+    let iv = match (key.iv(), media_sequence) {
+        (Some(text), _) => u128::from_str_radix(text.get(2..).unwrap_or_default(), 16).ok(),
+        (None, number) => number.map(u128::from),
+    };
+    let iv = iv.ok_or_else(|| FetchError::Key("EXT-X-KEY gives no IV for an EXT-X-MAP".into()))?;
+    Ok(Some(Decrypt {
+        key_url: absolute(base, key.uri().unwrap_or_default())?,
+        iv: iv.to_be_bytes(),
+    }))
+}
+
+fn base_of(offered: &Offered) -> Result<Url, FetchError> {
+    Url::parse(&offered.base).map_err(|_| FetchError::BadUrl(Arc::clone(&offered.base)))
+}
+
+fn absolute(base: &Url, uri: &str) -> Result<Arc<str>, FetchError> {
+    resolve(base, uri).map(|url| String::from(url).into())
+}
+
+/// All that is needed now.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Resources {
+    all: Vec<Resource>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Resource {
+    need: Need,
+    /// It was listed before a restart of ours: its object and what it must hold.
+    again: Option<(ObjectName, ContentHash)>,
+    attempts: Attempts,
+    state: State,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum State {
+    Waiting {
+        retry_at: Timestamp,
+    },
+    InFlight {
+        request: RequestId,
+        object: ObjectName,
+    },
+    Stored(SavedObject),
+}
+
+impl Resources {
+    /// Wants these from now on, under the names they had before a restart of ours where there are any.
+    pub(super) fn want(&mut self, needs: &[Need], again: &[SavedObject], now: Timestamp) {
+        for (index, need) in needs.iter().enumerate() {
+            if self.find(need).is_none() {
+                let before = again.get(index).map(|it| (it.object.clone(), it.hash));
+                self.all.push(Resource {
+                    need: need.clone(),
+                    again: before,
+                    attempts: Attempts::default(),
+                    state: State::Waiting { retry_at: now },
+                });
+            }
+        }
+    }
+
+    /// Lets go of what nobody needs; not while another of its kind is on its way, which may turn out to
+    /// be the same.
+    pub(super) fn keep_only(&mut self, is_needed: impl Fn(&Need) -> bool) -> Leftovers {
+        let mut left = Leftovers::default();
+        let is_on_its_way = |it: &Resource| !matches!(it.state, State::Stored(_));
+        let awaited = self
+            .all
+            .iter()
+            .filter(|it| is_on_its_way(it) && is_needed(&it.need));
+        let awaited: Vec<Content> = awaited.map(|it| it.need.content).collect();
+        let is_needed = |it: &Resource| {
+            is_needed(&it.need) || (!is_on_its_way(it) && awaited.contains(&it.need.content))
+        };
+        let (kept, gone): (Vec<_>, Vec<_>) = self.all.drain(..).partition(is_needed);
+        self.all = kept;
+        for it in gone {
+            match it.state {
+                State::Waiting { .. } => {}
+                State::InFlight { request, object } => left.requests.push((request, object)),
+                State::Stored(stored) => {
+                    if !self.stored().any(|other| other.object == stored.object) {
+                        left.objects.push(stored.object);
+                    }
+                }
+            }
+        }
+        left
+    }
+
+    /// The objects of these needs, once all are stored.
+    pub(super) fn provide(&self, needs: &[Need]) -> Option<Vec<SavedObject>> {
+        let stored = |need| match &self.find(need)?.state {
+            State::Stored(stored) => Some(stored.clone()),
+            State::Waiting { .. } | State::InFlight { .. } => None,
+        };
+        needs.iter().map(stored).collect()
+    }
+
+    /// One of these could not be had so far, and is not being asked for: why.
+    pub(super) fn trouble(&self, needs: &[Need]) -> Option<&FetchError> {
+        let waiting = |it: &&Resource| matches!(it.state, State::Waiting { .. });
+        let found = needs.iter().filter_map(|need| self.find(need));
+        found
+            .filter(waiting)
+            .find_map(|it| it.attempts.error.as_ref())
+    }
+
+    /// One of these could not be had so far, whether it is being asked for again or not.
+    pub(super) fn is_failing(&self, needs: &[Need]) -> bool {
+        let failing =
+            |it: &Resource| it.attempts.error.is_some() && !matches!(it.state, State::Stored(_));
+        needs.iter().filter_map(|need| self.find(need)).any(failing)
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        let busy = |it: &&Resource| matches!(it.state, State::InFlight { .. });
+        self.all.iter().filter(busy).count()
+    }
+
+    /// What is stored here, whether it is listed or not.
+    pub(super) fn stored(&self) -> impl Iterator<Item = &SavedObject> {
+        self.all.iter().filter_map(|it| match &it.state {
+            State::Stored(stored) => Some(stored),
+            State::Waiting { .. } | State::InFlight { .. } => None,
+        })
+    }
+
+    /// When the next one is to be asked for.
+    pub(super) fn next_retry(&self) -> Option<Timestamp> {
+        let waiting = self.all.iter().filter_map(|it| match it.state {
+            State::Waiting { retry_at } => Some(retry_at),
+            State::InFlight { .. } | State::Stored(_) => None,
+        });
+        waiting.min()
+    }
+
+    /// Asks for what is due, as far as there is room.
+    pub(super) fn advance(
+        &mut self,
+        stage: &mut Stage<'_>,
+        asker: Asker,
+        target_duration: Span,
+        room: &mut Room,
+    ) {
+        let now = stage.now.monotonic;
+        for it in &mut self.all {
+            let due = matches!(it.state, State::Waiting { retry_at } if retry_at <= now);
+            if !due || room.all == 0 {
+                continue;
+            }
+            room.all -= 1;
+            let request = stage.request();
+            let object = match &it.again {
+                Some((object, _)) => object.clone(),
+                None => object_name(asker.tag, request, extension(&it.need)),
+            };
+            it.attempts.count += 1;
+            stage.commands.push(Command::Download(Download {
+                request,
+                generation: asker.generation,
+                epoch: stage.epoch,
+                source: asker.source,
+                url: Arc::clone(&it.need.url),
+                content: it.need.content,
+                byte_range: it.need.byte_range,
+                decrypt: it.need.decrypt.clone(),
+                object: object.clone(),
+                limits: config::resource_limits(target_duration),
+            }));
+            it.state = State::InFlight { request, object };
+        }
+    }
+
+    /// Takes a completion; gives what it leaves behind, `None` where the request is not one of ours.
+    pub(super) fn completed(
+        &mut self,
+        stage: &mut Stage<'_>,
+        request: RequestId,
+        outcome: &Result<StoredSegment, FetchError>,
+        target_duration: Span,
+    ) -> Option<Leftovers> {
+        let is_it = |it: &Resource| matches!(it.state, State::InFlight { request: own, .. } if own == request);
+        let index = self.all.iter().position(is_it)?;
+        let content = self.all[index].need.content;
+        let outcome = match outcome {
+            Ok(stored) if content == Content::Key && stored.length != limits::KEY_BYTES => {
+                let why = format!("a key of {} bytes", stored.length);
+                Err(FetchError::Key(why.into()))
+            }
+            Ok(stored) => Ok(stored.clone()),
+            Err(error) => Err(error.clone()),
+        };
+        let twin = outcome.as_ref().ok().and_then(|is| self.twin(content, is));
+        let it = &mut self.all[index];
+        let State::InFlight { object, .. } = &it.state else {
+            return None;
+        };
+        let (object, mut left) = (object.clone(), Leftovers::default());
+        match outcome {
+            Ok(stored)
+                if it
+                    .again
+                    .as_ref()
+                    .is_some_and(|(_, hash)| *hash != stored.hash) =>
+            {
+                // What was listed is gone for good; what is listed from now on gets a name of its own.
+                left.objects.push(object);
+                it.again = None;
+                let retry_at = stage.now.monotonic;
+                it.state = State::Waiting { retry_at };
+            }
+            Ok(stored) => {
+                // The same bytes under another URL, as a new token makes it, are the same object.
+                let twin = twin.filter(|_| it.again.is_none());
+                if twin.is_some() {
+                    left.objects.push(object.clone());
+                }
+                it.state = State::Stored(twin.unwrap_or(SavedObject {
+                    object,
+                    length: stored.length,
+                    hash: stored.hash,
+                }));
+            }
+            Err(error) => {
+                stage.counters.retries += 1;
+                if it.attempts.count == 1 {
+                    let error = error.clone();
+                    stage.notify(Notice::NeedRetry { content, error });
+                }
+                let stored = matches!(error, FetchError::Store(_) | FetchError::Key(_));
+                if stored && it.again.is_none() {
+                    left.objects.push(object);
+                }
+                let retry_at = it.attempts.failed(stage, error, target_duration);
+                it.state = State::Waiting { retry_at };
+            }
+        }
+        Some(left)
+    }
+
+    fn find(&self, need: &Need) -> Option<&Resource> {
+        self.all.iter().find(|it| it.need == *need)
+    }
+
+    fn twin(&self, content: Content, stored: &StoredSegment) -> Option<SavedObject> {
+        let alike = self.all.iter().filter(|it| it.need.content == content);
+        let mut alike = alike.filter_map(|it| match &it.state {
+            State::Stored(other) => Some(other),
+            State::Waiting { .. } | State::InFlight { .. } => None,
+        });
+        let same = |it: &&SavedObject| it.hash == stored.hash && it.length == stored.length;
+        alike.find(same).cloned()
+    }
+}
+
+/// Servers choose the type by it.
+fn extension(need: &Need) -> &'static str {
+    match need.content {
+        Content::Key => "key",
+        Content::Segment | Content::InitSection => "mp4",
+    }
+}

@@ -1,0 +1,323 @@
+//! Init sections and keys: fetched once, listed only when they are there, kept for as long as anybody may
+//! need them, had again after a restart.
+
+mod support;
+
+use hls_relay_core::command::Content;
+use hls_relay_core::config::KeyPolicy;
+use hls_relay_core::event::FetchError;
+use hls_relay_core::notice::{Notice, State};
+use support::origin::Run;
+use support::{Bench, SEC, Spec, URL, spec};
+
+const MAP: &str = "#EXT-X-MAP:URI=\"init.mp4\"\n";
+
+fn with_keys(keys: KeyPolicy) -> Spec {
+    Spec {
+        keys,
+        ..spec(&[URL])
+    }
+}
+
+/// Relays what `list` gives from 20 s on, until 60 s.
+fn relayed(keys: KeyPolicy, list: impl Fn(u64) -> String + 'static) -> Bench {
+    let mut bench = Bench::new(Box::new(move |now, _| Ok(list(now))));
+    bench.now = 20 * SEC;
+    bench.run(with_keys(keys));
+    bench
+}
+
+/// A list in which these lines stand before its first segment.
+fn headed(head: &'static str) -> impl Fn(u64) -> String + 'static {
+    let mut run = Run::new(2 * SEC);
+    run.head = head.to_owned();
+    move |now| run.at(now)
+}
+
+fn asked(bench: &Bench, word: &str) -> Vec<String> {
+    let urls = bench.downloads.iter().map(|(_, url, _)| url.clone());
+    urls.filter(|url| url.contains(word)).collect()
+}
+
+#[test]
+fn c_28_an_init_section_is_fetched_once_and_before_what_needs_it_is_listed() {
+    let mut bench = relayed(KeyPolicy::Origin, headed(MAP));
+    bench.segment = Box::new(|_, url| {
+        Ok(if url.contains("init") {
+            3 * SEC
+        } else {
+            50_000
+        })
+    });
+    bench.pass(60 * SEC);
+    assert_eq!(
+        asked(&bench, "init.mp4"),
+        ["http://origin.example/live/init.mp4"]
+    );
+    assert!(bench.published[0].0 >= 23 * SEC, "it takes three seconds");
+    let list = bench.last();
+    assert_eq!(bench.status().state, State::Live);
+    for segment in &list.segments {
+        let map = segment.map.as_ref().expect("under an EXT-X-MAP");
+        assert!(bench.objects.contains_key(&*map.uri), "{}", map.uri);
+        assert_eq!(map.byte_range, None);
+    }
+}
+
+#[test]
+fn c_28_byte_ranges_of_one_resource_are_init_sections_of_their_own() {
+    let run = Run::new(2 * SEC);
+    let mut bench = relayed(KeyPolicy::Origin, move |now| {
+        let (text, mut number) = (run.at(now), 100 + run.made(now).saturating_sub(6));
+        let mut lines = Vec::new();
+        for line in text.lines() {
+            if line.starts_with("#EXTINF") {
+                let first = !lines.iter().any(|it: &String| it.starts_with("#EXTINF"));
+                if number == 115 || first {
+                    let range = if number < 115 { "100@0" } else { "120@100" };
+                    lines.push(format!("#EXT-X-MAP:URI=\"all.mp4\",BYTERANGE=\"{range}\""));
+                }
+                number += 1;
+            }
+            lines.push(line.to_owned());
+        }
+        lines.join("\n") + "\n"
+    });
+    // What the two ranges hold differs, though their resource is one.
+    bench.content =
+        Box::new(|now, url| format!("{url} {}", u8::from(url.contains("all") && now > 30 * SEC)));
+    bench.pass(60 * SEC);
+    assert_eq!(asked(&bench, "all.mp4").len(), 2);
+    let maps: std::collections::BTreeSet<_> = bench
+        .published
+        .iter()
+        .enumerate()
+        .flat_map(|(index, _)| bench.media_of(index).segments)
+        .filter_map(|segment| segment.map.map(|map| map.uri.clone()))
+        .collect();
+    assert_eq!(maps.len(), 2, "{maps:?}");
+}
+
+#[test]
+fn an_init_section_goes_once_its_last_segment_has_left_for_its_time() {
+    let mut run = Run::new(2 * SEC);
+    run.ends = true;
+    let first = run.clone().between(0, 40 * SEC);
+    let second = Run::new(2 * SEC)
+        .named("b", 500)
+        .between(40 * SEC, u64::MAX);
+    let mut bench = relayed(KeyPolicy::Origin, move |now| {
+        let (run, map) = match now {
+            now if now < 44 * SEC => (&first, MAP),
+            _ => (&second, "#EXT-X-MAP:URI=\"other.mp4\"\n"),
+        };
+        run.at(now).replacen("#EXTINF", &format!("{map}#EXTINF"), 1)
+    });
+    bench.pass(150 * SEC);
+    let object = |word: &str| {
+        let mut found = bench
+            .downloads
+            .iter()
+            .filter(|(_, url, _)| url.contains(word));
+        found
+            .next()
+            .map(|(_, _, object)| object.clone())
+            .expect("it was asked for")
+    };
+    let (old, new) = (object("init.mp4"), object("other.mp4"));
+    let gone = bench
+        .deleted
+        .iter()
+        .find(|(_, it)| *it == old)
+        .expect("it has gone");
+    let last = bench
+        .published
+        .iter()
+        .filter(|(_, it)| it.entry().unwrap().contains(&old));
+    let last = last.map(|(at, _)| *at).max().unwrap();
+    assert!(
+        gone.0 > last + 12 * SEC,
+        "listed until {last}, deleted at {}",
+        gone.0
+    );
+    assert!(!bench.deleted.iter().any(|(_, it)| *it == new));
+    assert!(bench.objects.contains_key(&new));
+}
+
+#[test]
+fn an_init_section_that_cannot_be_had_is_said_and_holds_back_what_needs_it() {
+    let mut bench = relayed(KeyPolicy::Origin, headed(MAP));
+    // What was lost before the first version is caught up after, and no viewer can tell.
+    bench.checker.free_pace = true;
+    bench.segment = Box::new(|now, url| match url.contains("init") && now < 30 * SEC {
+        true => Err(FetchError::Status(503)),
+        false => Ok(50_000),
+    });
+    bench.pass(29 * SEC);
+    assert!(bench.published.is_empty());
+    let told = bench.notices.iter().filter(|(_, it)| {
+        matches!(
+            it,
+            Notice::NeedRetry {
+                content: Content::InitSection,
+                ..
+            }
+        )
+    });
+    assert_eq!(told.count(), 1);
+    // Nothing is stored that nobody could play.
+    assert!(
+        asked(&bench, "seg").len() <= 4,
+        "{:?}",
+        asked(&bench, "seg")
+    );
+    bench.pass(60 * SEC);
+    assert_eq!(bench.status().state, State::Live);
+}
+
+#[test]
+fn s_31_a_key_is_left_at_its_origin_or_hosted_here_or_needed_no_more() {
+    let key = "#EXT-X-KEY:METHOD=AES-128,URI=\"k/1.key?id=7\"\n";
+    for (keys, wanted) in [
+        (KeyPolicy::Origin, 0),
+        (KeyPolicy::Rehost, 1),
+        (KeyPolicy::Decrypt, 0),
+    ] {
+        let mut bench = relayed(keys, headed(key));
+        bench.pass(60 * SEC);
+        assert_eq!(asked(&bench, "1.key").len(), wanted, "{keys:?}");
+        for segment in &bench.last().segments {
+            let uri = segment.keys.first().and_then(|key| key.uri());
+            match keys {
+                KeyPolicy::Origin => {
+                    assert_eq!(uri, Some("http://origin.example/live/k/1.key?id=7"));
+                }
+                KeyPolicy::Rehost => {
+                    let uri = uri.expect("still encrypted");
+                    assert!(
+                        uri.ends_with(".key") && bench.objects.contains_key(uri),
+                        "{uri}"
+                    );
+                }
+                KeyPolicy::Decrypt => assert_eq!(uri, None),
+            }
+            // Its own number is another one than ours (S-33).
+            let iv = segment.keys.first().and_then(|key| key.iv());
+            assert_eq!(iv.is_some(), keys != KeyPolicy::Decrypt);
+        }
+    }
+}
+
+#[test]
+fn c_30_what_a_drm_system_encrypts_passes_untouched() {
+    let tags = "#EXT-X-KEY:METHOD=SAMPLE-AES,URI=\"skd://x\",KEYFORMAT=\"com.apple.streamingkeydelivery\"\n\
+                #EXT-X-KEY:METHOD=SAMPLE-AES-CTR,URI=\"data:text/plain;base64,AAAA\",\
+                KEYFORMAT=\"urn:uuid:edef8ba9-79d6-4ace-a3c8-27dcd51d21ed\"\n";
+    for keys in [KeyPolicy::Origin, KeyPolicy::Rehost, KeyPolicy::Decrypt] {
+        let mut bench = relayed(keys, headed(tags));
+        bench.pass(40 * SEC);
+        for segment in &bench.last().segments {
+            let uris: Vec<_> = segment.keys.iter().filter_map(|key| key.uri()).collect();
+            assert_eq!(uris, ["skd://x", "data:text/plain;base64,AAAA"], "{keys:?}");
+            assert!(segment.keys.iter().all(|key| key.iv().is_none()));
+        }
+    }
+}
+
+#[test]
+fn keys_that_only_change_their_token_stay_one_object() {
+    let mut run = Run::new(2 * SEC);
+    run.tokens = true;
+    let mut bench = relayed(KeyPolicy::Rehost, move |now| {
+        let key = format!(
+            "#EXT-X-KEY:METHOD=AES-128,URI=\"1.key?token={}\"\n#EXTINF",
+            now / SEC
+        );
+        run.at(now).replacen("#EXTINF", &key, 1)
+    });
+    bench.pass(60 * SEC);
+    let list = bench.last();
+    let uris: std::collections::BTreeSet<_> = list
+        .segments
+        .iter()
+        .flat_map(|it| it.keys.iter())
+        .filter_map(|key| key.uri())
+        .collect();
+    assert_eq!(uris.len(), 1, "{uris:?}");
+}
+
+#[test]
+fn a_key_of_another_length_is_none() {
+    let mut bench = relayed(
+        KeyPolicy::Rehost,
+        headed("#EXT-X-KEY:METHOD=AES-128,URI=\"1.key\"\n#EXT-X-MAP:URI=\"1.key\"\n"),
+    );
+    bench.pass(40 * SEC);
+    // Asked for as both, and each is what it is.
+    assert_eq!(asked(&bench, "1.key").len(), 2);
+    assert_eq!(bench.status().state, State::Live);
+}
+
+#[test]
+fn s_70_after_a_restart_with_an_empty_store_init_section_and_key_are_had_again() {
+    let head = "#EXT-X-KEY:METHOD=AES-128,URI=\"1.key\"\n#EXT-X-MAP:URI=\"init.mp4\"\n";
+    let mut bench = relayed(KeyPolicy::Rehost, headed(head));
+    bench.pass(40 * SEC);
+    let (before, versions) = (bench.last(), bench.published.len());
+    let downloads = bench.downloads.len();
+    bench.kill(8, false);
+    bench.now = 41 * SEC;
+    bench.run(with_keys(KeyPolicy::Rehost));
+    bench.pass(60 * SEC);
+    let first = bench.media_of(versions);
+    let same = |it: &&hls_relay_core::playlist::Segment| {
+        let mut before = before.segments.iter();
+        before.any(|was| (&was.uri, &was.map, &was.keys) == (&it.uri, &it.map, &it.keys))
+    };
+    assert!(first.segments.iter().filter(same).count() >= 4, "{first:?}");
+    let again = bench.downloads.split_off(downloads);
+    for word in ["init.mp4", "1.key"] {
+        let asked = again.iter().filter(|(_, url, _)| url.contains(word));
+        assert_eq!(asked.count(), 1, "{word}");
+    }
+}
+
+#[test]
+fn c_31_without_an_iv_the_number_at_the_source_is_it() {
+    for (iv, expected) in [("", None), (",IV=0x0A", Some(10))] {
+        let key = format!("#EXT-X-KEY:METHOD=AES-128,URI=\"1.key\"{iv}\n");
+        let mut run = Run::new(2 * SEC).named("seg", (1 << 32) + 5);
+        run.head = key;
+        let mut bench = relayed(KeyPolicy::Decrypt, move |now| run.at(now));
+        bench.pass(40 * SEC);
+        let segments = bench.requests.iter().filter(|it| it.url.contains("seg"));
+        let mut count = 0;
+        for it in segments {
+            let decrypt = it.decrypt.as_ref().expect("it is decrypted on its way");
+            assert_eq!(&*decrypt.key_url, "http://origin.example/live/1.key");
+            let number = it.url.rsplit("seg").next().unwrap().trim_end_matches(".ts");
+            let number: u128 = number.parse().unwrap();
+            assert_eq!(u128::from_be_bytes(decrypt.iv), expected.unwrap_or(number));
+            count += 1;
+        }
+        assert!(count >= 10, "{count}");
+    }
+}
+
+#[test]
+fn s_33_an_implied_iv_is_written_down_as_our_numbers_are_others() {
+    let mut bench = relayed(
+        KeyPolicy::Rehost,
+        headed("#EXT-X-KEY:METHOD=AES-128,URI=\"1.key\"\n"),
+    );
+    bench.pass(40 * SEC);
+    let list = bench.last();
+    let checkpoint = bench.checkpoint();
+    let saved = &checkpoint.tracks[0].window;
+    assert_eq!(saved.len(), list.segments.len());
+    for (segment, saved) in list.segments.iter().zip(saved) {
+        let number = saved.identity.as_ref().unwrap().media_sequence;
+        assert_ne!(segment.media_sequence, number);
+        assert_eq!(segment.keys[0].iv(), Some(&*format!("0x{number:032X}")));
+    }
+}
