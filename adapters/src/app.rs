@@ -15,7 +15,7 @@ use crate::store::{OpenError, Store};
 use crate::worker::{Channel, Worker};
 use crate::{clock, mask, server, status_line};
 use hls_relay_core::checkpoint::Checkpoint;
-use hls_relay_core::config::{ReloadPolicy, Source, Spec};
+use hls_relay_core::config::{ReloadPolicy, Selection, Source, Spec};
 use hls_relay_core::event::{Configure, Desired};
 use hls_relay_core::ids::Epoch;
 use hls_relay_sim::origin::OriginSpec;
@@ -211,6 +211,7 @@ fn configuration(args: &RelayArgs) -> Result<(Spec, Vec<Arc<SourceAccess>>), Fai
             .collect(),
         window: args.window,
         hole: args.hole,
+        selection: Selection::default(),
         reload: match args.strict_reload {
             true => ReloadPolicy::TargetDuration,
             false => ReloadPolicy::LastSegment,

@@ -54,6 +54,8 @@ fn level(notice: &Notice) -> Level {
         | Notice::PlaylistRecovered { .. }
         | Notice::Preparing { .. }
         | Notice::Switched { .. }
+        | Notice::Presented { .. }
+        | Notice::CaughtUp { .. }
         | Notice::Restored { .. } => Level::Info,
         Notice::PlaylistFailed { .. }
         | Notice::PlaylistRefused { .. }
@@ -65,6 +67,9 @@ fn level(notice: &Notice) -> Level {
         | Notice::Hole { .. }
         | Notice::Broken { .. }
         | Notice::PreparationFailed { .. }
+        | Notice::LeftBehind { .. }
+        | Notice::Redundant { .. }
+        | Notice::Renewing { .. }
         | Notice::TargetDurationRaised { .. } => Level::Warn,
         Notice::ConfigureRefused { .. } | Notice::StoreFailed { .. } => Level::Error,
     }
@@ -92,6 +97,11 @@ fn kind(notice: &Notice) -> &'static str {
         Notice::TargetDurationRaised { .. } => "target_duration_raised",
         Notice::StoreFailed { .. } => "store_failed",
         Notice::Restored { .. } => "restored",
+        Notice::Presented { .. } => "presented",
+        Notice::LeftBehind { .. } => "left_behind",
+        Notice::CaughtUp { .. } => "caught_up",
+        Notice::Redundant { .. } => "redundant",
+        Notice::Renewing { .. } => "renewing",
     }
 }
 

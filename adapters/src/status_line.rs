@@ -57,6 +57,8 @@ mod tests {
             revision: 1,
             generation: Generation(1),
             source: 0,
+            tracks: 1,
+            left_behind: 0,
             newest_segment_age: Some(Span::from_millis(1_240)),
             delay: Some(Span::from_millis(150)),
             bit_rate: 1_234_567,

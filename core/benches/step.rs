@@ -13,7 +13,7 @@
 )]
 
 use hls_relay_core::command::Command;
-use hls_relay_core::config::{HolePolicy, KeyPolicy, ReloadPolicy, Source, Spec};
+use hls_relay_core::config::{HolePolicy, KeyPolicy, ReloadPolicy, Selection, Source, Spec};
 use hls_relay_core::event::{
     Configure, Desired, Event, LoadedPlaylist, PlaylistBody, StoredSegment,
 };
@@ -64,6 +64,7 @@ fn drive(seed: u64, segments: u64, costs: &mut Costs) {
         hole: HolePolicy::Gap,
         reload: ReloadPolicy::LastSegment,
         keys: KeyPolicy::default(),
+        selection: Selection::default(),
     };
     let wanted = Configure {
         revision: 1,

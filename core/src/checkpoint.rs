@@ -2,7 +2,8 @@
 
 use crate::ids::{ContentHash, ObjectName, PlaylistName};
 use crate::playlist::Segment;
-use crate::time::{Span, WallTime};
+use crate::time::{Place, Span, WallTime};
+use crate::track::Medium;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -18,6 +19,8 @@ pub struct Checkpoint {
     pub target_duration: Span,
     /// The published playlists end with EXT-X-ENDLIST.
     pub ended: bool,
+    /// The multivariant playlist as published, where there is one.
+    pub entry: Option<Arc<str>>,
     /// One for each media playlist that is published. That of a channel which relays a single media
     /// playlist is named [`PlaylistName::ENTRY`].
     pub tracks: Vec<SavedTrack>,
@@ -41,6 +44,10 @@ pub struct SavedTrack {
     pub discontinuity_sequence: u64,
     /// EXT-X-INDEPENDENT-SEGMENTS as published.
     pub independent_segments: bool,
+    /// EXT-X-I-FRAMES-ONLY as published.
+    pub i_frames_only: bool,
+    /// How its multivariant playlist describes it, where there is one.
+    pub medium: Option<Medium>,
     /// Other playlist-level lines as published.
     pub head: Vec<Arc<str>>,
     /// What viewers see, oldest first.
@@ -61,6 +68,8 @@ pub struct SavedEntry {
     /// What it needs beside itself, in the order of its tags: init sections, keys.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resources: Vec<SavedObject>,
+    /// Where it begins on the time axis of the channel's media.
+    pub place: Place,
     /// What it was called at its source, so that it can be had again.
     pub identity: Option<Identity>,
 }

@@ -5,6 +5,7 @@ use crate::limits::{
     BODY_BYTES, LEAST_BYTES_PER_SECOND, MAX_REDIRECTS, MAX_RESOURCE_BYTES, MAX_SEGMENT_BYTES,
     MAX_URL_BYTES, MAX_WINDOW,
 };
+use crate::playlist::Variant;
 use crate::time::Span;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -25,6 +26,70 @@ pub struct Spec {
     /// What becomes of segments under AES-128.
     #[serde(default)]
     pub keys: KeyPolicy,
+    /// What is relayed of a multivariant playlist.
+    #[serde(default)]
+    pub selection: Selection,
+}
+
+/// What is relayed of a multivariant playlist; all of it where nothing is said.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Selection {
+    /// Variants whose picture is at least so many pixels high.
+    pub min_height: Option<u64>,
+    /// Variants whose picture is at most so many pixels high.
+    pub max_height: Option<u64>,
+    /// Variants whose BANDWIDTH is at most so many bits per second.
+    pub max_bandwidth: Option<u64>,
+    /// Variants that have one of these formats, told by their beginnings: `avc1`, `hvc1.2` (RFC 6381).
+    pub codecs: Vec<Arc<str>>,
+    /// Renditions in one of these languages: `en` is also `en-GB` (RFC 5646). Those without a language
+    /// are always relayed.
+    pub languages: Vec<Arc<str>>,
+}
+
+impl Selection {
+    /// Whether a variant is relayed.
+    pub(crate) fn takes(&self, variant: &Variant) -> bool {
+        self.max_bandwidth
+            .is_none_or(|most| variant.bandwidth <= most)
+            && self.takes_height(variant.resolution.map(|it| it.height))
+            && self.takes_codecs(variant.codecs.as_deref())
+    }
+
+    /// A variant without a picture is not too high.
+    pub(crate) fn takes_height(&self, height: Option<u64>) -> bool {
+        let low = self
+            .min_height
+            .is_some_and(|least| height.unwrap_or(0) < least);
+        let high = self
+            .max_height
+            .is_some_and(|most| height.unwrap_or(0) > most);
+        !low && !high
+    }
+
+    /// What does not tell its formats may have them.
+    pub(crate) fn takes_codecs(&self, codecs: Option<&str>) -> bool {
+        let Some(codecs) = codecs.filter(|_| !self.codecs.is_empty()) else {
+            return true;
+        };
+        let mut codecs = codecs.split(',').map(str::trim);
+        codecs.any(|it| self.codecs.iter().any(|wanted| it.starts_with(&**wanted)))
+    }
+
+    /// Whether a rendition is relayed.
+    pub(crate) fn takes_language(&self, language: Option<&str>) -> bool {
+        let Some(language) = language.filter(|_| !self.languages.is_empty()) else {
+            return true;
+        };
+        let is = |wanted: &Arc<str>| {
+            let rest = language
+                .get(..wanted.len())
+                .filter(|start| start.eq_ignore_ascii_case(wanted))
+                .map(|_| &language[wanted.len()..]);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+        };
+        self.languages.iter().any(is)
+    }
 }
 
 /// One place a channel can be had from.
@@ -165,6 +230,12 @@ pub fn late_at_most(segment: Span) -> Span {
 /// A stated target duration as far as it is believed, for timing only.
 pub fn believed(target_duration: Span, longest_segment: Span) -> Span {
     target_duration.min((longest_segment * BELIEVED_SEGMENTS).max(LEAST_DOUBTED))
+}
+
+/// How long versions of several playlists wait for each other, so that one version, and one checkpoint,
+/// serves them all.
+pub fn gather_for(target_duration: Span) -> Span {
+    target_duration.scaled(1, 8)
 }
 
 /// `stale`: one and a half target durations without a new segment (draft 6.3.4).

@@ -32,6 +32,7 @@ pub(crate) struct Downloader {
     resources: Resources,
     /// What the newest segment needs that was listed: the next one is likely to need the same.
     newest_needs: Vec<Need>,
+    unneeded: Leftovers,
     /// What becomes of encryption.
     pub(crate) keys: KeyPolicy,
     target_duration: Span,
@@ -68,7 +69,7 @@ pub(crate) enum Done {
 }
 
 /// What to do with work and objects that nobody wants any more.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Leftovers {
     pub(crate) requests: Vec<(RequestId, ObjectName)>,
     pub(crate) objects: Vec<ObjectName>,
@@ -84,14 +85,8 @@ impl Leftovers {
 impl Downloader {
     /// Takes what a load has brought: new jobs at the end, and for the others whether they are still
     /// listed and under which URL now (a token in its query may have changed).
-    /// `take` says how many of the new ones at most, counted from the newest. Gives what is left of what
-    /// nobody needs any more.
-    pub(crate) fn listed(
-        &mut self,
-        stage: &mut Stage<'_>,
-        listing: &Listing,
-        take: usize,
-    ) -> Leftovers {
+    /// `take` says how many of the new ones at most, counted from the newest.
+    pub(crate) fn listed(&mut self, stage: &mut Stage<'_>, listing: &Listing, take: usize) {
         self.target_duration = listing.target_duration;
         for job in &mut self.jobs {
             let number = job.offered.identity.media_sequence;
@@ -132,7 +127,13 @@ impl Downloader {
             self.resources.want(&job.needs, again, now);
         }
         self.settle(now);
-        self.drop_unneeded()
+        let left = self.drop_unneeded();
+        self.unneeded.append(left);
+    }
+
+    /// What is left of what nobody needs any more.
+    pub(crate) fn take_unneeded(&mut self) -> Leftovers {
+        std::mem::take(&mut self.unneeded)
     }
 
     /// Segments whose needs are all stored now are complete.
@@ -335,6 +336,7 @@ impl Downloader {
         let mut left = self.drop_from(0);
         self.newest_needs.clear();
         left.append(self.drop_unneeded());
+        left.append(self.take_unneeded());
         left
     }
 
@@ -363,6 +365,19 @@ impl Downloader {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.jobs.is_empty()
+    }
+
+    /// The first segment that has not left, unless it is one that was listed before.
+    pub(crate) fn front(&self) -> Option<&Offered> {
+        let front = self.jobs.front().filter(|job| job.again.is_none())?;
+        Some(&front.offered)
+    }
+
+    /// The first one can leave.
+    pub(crate) fn is_done(&self) -> bool {
+        self.jobs
+            .front()
+            .is_some_and(|job| job.complete_at().is_some())
     }
 
     pub(crate) fn in_flight(&self) -> usize {

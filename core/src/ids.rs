@@ -48,6 +48,12 @@ impl fmt::Display for ObjectName {
     }
 }
 
+impl fmt::Display for PlaylistName {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
 impl fmt::Debug for ContentHash {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0[..4]

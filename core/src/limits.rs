@@ -38,9 +38,6 @@ pub const VERSION: u64 = 13;
 /// How much of a line an error or a flaw repeats, in characters.
 pub const EXCERPT_CHARS: usize = 80;
 
-/// The most variants that are named when a multivariant playlist is refused.
-pub const MOST_VARIANTS_TOLD: usize = 8;
-
 // -- requests --
 
 /// URLs longer than this are refused: no server takes them.
@@ -70,6 +67,10 @@ pub const MAX_DOWNLOADS: usize = 4;
 
 /// The largest: a DVR of more than a day of 10 s segments.
 pub const MAX_WINDOW: usize = 10_000;
+
+/// The most media playlists of one channel. Long ladders have 12 variants, and films 40 languages of
+/// sound and subtitles together.
+pub const MAX_TRACKS: usize = 64;
 
 /// How many segments' identities are remembered beyond the longest playlist seen: enough to tell a
 /// stale edge from a restart.

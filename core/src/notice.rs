@@ -3,6 +3,7 @@
 use crate::command::Content;
 use crate::config::{HolePolicy, SpecError};
 use crate::event::{FetchError, StoreError};
+use crate::ids::PlaylistName;
 use crate::playlist::{Flaw, PlaylistError};
 use crate::time::Span;
 use serde::{Deserialize, Serialize};
@@ -53,12 +54,16 @@ pub enum Refusal {
     /// It is no playlist, or breaks a rule so that its meaning is a guess.
     #[error("{0}")]
     Playlist(PlaylistError),
-    /// A multivariant playlist; the URIs of its variants.
-    #[error(
-        "it is a multivariant playlist, and one media playlist is relayed: give the URL of one of \
-         its variants: {0}"
-    )]
-    Multivariant(Arc<str>),
+    /// A multivariant playlist where one of its own media playlists should be, or where a media playlist
+    /// was before.
+    #[error("it is a multivariant playlist where a media playlist is expected")]
+    Multivariant,
+    /// A media playlist where a multivariant playlist was before.
+    #[error("it is a media playlist where a multivariant playlist is expected")]
+    NotMultivariant,
+    /// Of its variants none is wanted.
+    #[error("none of its variants can be used, or is one that the channel selects")]
+    NothingSelected,
     /// The URL that answered is none that segments could be found from.
     #[error("its URL cannot be a base for its segments: {0}")]
     BadBase(Arc<str>),
@@ -180,6 +185,27 @@ pub enum Notice {
     StoreFailed { what: StoreWork, error: StoreError },
     /// Work goes on from a checkpoint.
     Restored { listed: usize, lost: usize },
+    /// A source is a multivariant playlist: so much of it is relayed, of so much that it lists.
+    Presented {
+        source: usize,
+        variants: usize,
+        renditions: usize,
+        left_out: usize,
+    },
+    /// A track has nothing new while others do: it gets gaps, and no other waits for it.
+    LeftBehind {
+        track: PlaylistName,
+        trouble: Trouble,
+    },
+    /// A track that was left behind has segments again.
+    CaughtUp { track: PlaylistName },
+    /// The track is relayed from another place that the source names for it.
+    Redundant {
+        track: PlaylistName,
+        trouble: Trouble,
+    },
+    /// URLs are refused as if they had run out: the multivariant playlist is loaded again.
+    Renewing { source: usize, error: FetchError },
 }
 
 /// Why another source is wanted.
@@ -401,6 +427,29 @@ impl fmt::Display for Notice {
             Self::Restored { listed, lost } => write!(
                 out,
                 "going on from the checkpoint: {listed} listed segments had again, {lost} lost"
+            ),
+            Self::Presented {
+                source,
+                variants,
+                renditions,
+                left_out,
+            } => write!(
+                out,
+                "source {source} is a multivariant playlist: {variants} variants and {renditions} \
+                 renditions are relayed, {left_out} entries left out"
+            ),
+            Self::LeftBehind { track, trouble } => write!(
+                out,
+                "{track} is left behind and gets gaps, the others go on: {trouble}"
+            ),
+            Self::CaughtUp { track } => write!(out, "{track} has segments again"),
+            Self::Redundant { track, trouble } => write!(
+                out,
+                "{track} is loaded from the next place that the source names: {trouble}"
+            ),
+            Self::Renewing { source, error } => write!(
+                out,
+                "source {source}: {error}; the multivariant playlist is loaded again for new URLs"
             ),
         }
     }

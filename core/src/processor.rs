@@ -12,7 +12,7 @@ use crate::loader::history::Lost;
 use crate::loader::resolve;
 use crate::notice::{Break, HoleCause};
 use crate::playlist::{Key, Map, Segment};
-use crate::time::Timestamp;
+use crate::time::{Place, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use url::Url;
@@ -45,6 +45,8 @@ pub(crate) struct Finished {
     pub(crate) lost: Option<Lost>,
     /// When it appeared at its source, as far as is known.
     pub(crate) appeared: Timestamp,
+    /// Where it begins on the channel's axis, where that has several tracks.
+    pub(crate) place: Option<Place>,
 }
 
 /// Brings a segment into the form in which it is published.
@@ -75,6 +77,7 @@ pub(crate) fn process(done: Done) -> Processed {
                 broken: offered.broken,
                 lost: offered.lost,
                 appeared: offered.first_listed - offered.lag,
+                place: offered.place,
             })
         }
         Done::Hole { offered, cause } => Processed::Hole {
@@ -90,6 +93,7 @@ pub(crate) fn process(done: Done) -> Processed {
                 broken: offered.broken,
                 lost: offered.lost,
                 appeared: offered.first_listed - offered.lag,
+                place: offered.place,
             },
             cause,
         },

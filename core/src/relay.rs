@@ -11,7 +11,10 @@
 //! There is no table of timers to forget: every deadline is a field of the stage that waits for it,
 //! [`Relay::next_wakeup`] is the least of them, and each step does all that is due by then.
 
+mod axis;
 mod control;
+mod feed;
+mod hand_on;
 mod lane;
 mod sources;
 mod state;
@@ -19,16 +22,17 @@ mod state;
 use crate::checkpoint::{Checkpoint, SavedPosition};
 use crate::command::Command;
 use crate::config::Spec;
-use crate::event::{Desired, Event, FetchError, StoredSegment};
+use crate::downloader::Leftovers;
+use crate::event::{Desired, Event, FetchError, LoadedPlaylist, StoredSegment};
 use crate::ids::{Epoch, Generation, ObjectName, RequestId};
 use crate::loader::Pace;
-use crate::notice::{Break, Notice, Reason, State, StoreWork};
+use crate::notice::{Notice, Reason, State, StoreWork};
 use crate::planted::{Mistake, Planted};
-use crate::processor::{Processed, process};
-use crate::publisher::{ONLY, Publisher};
+use crate::publisher::Publisher;
 use crate::rng::Rng;
 use crate::stage::{Counters, Stage};
-use crate::time::{Now, Timestamp};
+use crate::time::{Now, Span, Timestamp};
+use feed::{Feed, News};
 use lane::Lane;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -60,11 +64,11 @@ pub struct Relay {
     last_switch: Option<Timestamp>,
     /// Sources that were let go, by URL.
     left: BTreeMap<Arc<str>, Left>,
-    /// The next segment that is appended follows a break of ours.
-    breaks: Option<Break>,
     publisher: Publisher,
-    /// The last segment that was appended: its run and its number at the source.
-    appended: Option<(u64, u64)>,
+    /// Where an earlier process has left the source of each of several tracks, and how long before this
+    /// one began.
+    left_over: BTreeMap<usize, SavedPosition>,
+    silence: Span,
     /// Work that was cancelled and has not been completed yet, with what it may still store.
     abandoned: BTreeMap<RequestId, Option<ObjectName>>,
     state: State,
@@ -83,6 +87,8 @@ struct Left {
     pace: Pace,
     /// Where it goes on when this run of the channel comes back to it: nothing is relayed twice.
     position: Option<LeftAt>,
+    /// The configured URL of its source.
+    of: Arc<str>,
 }
 
 /// Where a source was when it was relayed last.
@@ -127,9 +133,9 @@ impl Relay {
             next: None,
             last_switch: None,
             left: BTreeMap::new(),
-            breaks: None,
             publisher: Publisher::new(),
-            appended: None,
+            left_over: BTreeMap::new(),
+            silence: Span::ZERO,
             abandoned: BTreeMap::new(),
             state: State::Waiting,
             reason: None,
@@ -227,22 +233,33 @@ impl Relay {
             self.advance_sources(stage);
             // What leaves the queue makes room for the next download.
             self.hand_on(stage);
+            self.advance_tracks(stage);
+            let mut left = Vec::new();
             for lane in [&mut self.active, &mut self.next].into_iter().flatten() {
                 lane.advance(stage);
+                let feeds = lane.feeds.iter_mut();
+                let unneeded = feeds.map(|feed| feed.downloader.take_unneeded());
+                left.extend(unneeded.filter(|it| *it != Leftovers::default()));
             }
+            left.into_iter().for_each(|left| self.abandon(stage, left));
         }
         self.finish_stop(stage);
         if stage.makes(Mistake::VersionsTooFast) {
             self.publisher.hurry();
         }
         if self.publisher.is_due(stage.now.monotonic) {
-            let position = self.position();
-            let lane = self.active.as_ref();
-            let behind = lane.is_some_and(|lane| !lane.downloader.is_empty());
-            self.publisher.publish_next(stage, &[position], |_| behind);
+            let positions = self.positions();
+            let feeds = || self.active.iter().flat_map(|lane| &lane.feeds);
+            let behind = |track| {
+                let of = |feed: &&Feed| feed.track == Some(track);
+                feeds()
+                    .find(of)
+                    .is_some_and(|feed| !feed.downloader.is_empty())
+            };
+            self.publisher.publish_next(stage, &positions, behind);
         }
         let lanes = [&self.active, &self.next].into_iter().flatten();
-        let held = lanes.flat_map(|lane| lane.downloader.held());
+        let held = lanes.flat_map(|lane| lane.feeds.iter().flat_map(|feed| feed.downloader.held()));
         self.publisher.retention.hold(held);
         self.publisher.retention.advance(stage);
         self.finish_shutdown(stage);
@@ -253,33 +270,31 @@ impl Relay {
         &mut self,
         stage: &mut Stage<'_>,
         request: RequestId,
-        outcome: Result<crate::event::LoadedPlaylist, FetchError>,
+        outcome: Result<LoadedPlaylist, FetchError>,
     ) {
-        if self.active.as_ref().is_some_and(|lane| {
-            lane.loader.owns(request) || stage.makes(Mistake::StaleCompletionTaken)
-        }) {
-            let Some(mut lane) = self.active.take() else {
-                return;
-            };
-            let was_ended = lane.loader.ended;
-            if let Some(listing) = lane.loaded(stage, outcome) {
-                self.take_up(stage, &mut lane, listing);
-            }
-            if was_ended && !lane.loader.ended {
+        let owns = |lane: &Option<Lane>| lane.as_ref().is_some_and(|lane| lane.owns(request));
+        let active = owns(&self.active)
+            || (self.active.is_some() && stage.makes(Mistake::StaleCompletionTaken));
+        let slot = if active {
+            self.active.take()
+        } else if owns(&self.next) {
+            self.next.take()
+        } else {
+            None
+        };
+        let Some(mut lane) = slot else { return };
+        let was_ended = lane.ended();
+        match lane.loaded(stage, request, outcome) {
+            Some(News::Listing(feed, listing)) => self.take_up(stage, &mut lane, feed, listing),
+            Some(News::Presentation(base, list)) => self.present(stage, &mut lane, &base, *list),
+            None => {}
+        }
+        if active {
+            if was_ended && !lane.ended() {
                 self.run_since = stage.now.monotonic;
             }
             self.active = Some(lane);
-        } else if self
-            .next
-            .as_ref()
-            .is_some_and(|lane| lane.loader.owns(request))
-        {
-            let Some(mut lane) = self.next.take() else {
-                return;
-            };
-            if let Some(listing) = lane.loaded(stage, outcome) {
-                self.take_up(stage, &mut lane, listing);
-            }
+        } else {
             self.next = Some(lane);
         }
     }
@@ -301,56 +316,22 @@ impl Relay {
         let left = [&mut self.active, &mut self.next]
             .into_iter()
             .flatten()
-            .find_map(|lane| lane.downloader.completed(stage, request, outcome));
+            .flat_map(|lane| &mut lane.feeds)
+            .find_map(|feed| feed.downloader.completed(stage, request, outcome));
         self.abandon(stage, left.unwrap_or_default());
-    }
-
-    /// Lets finished segments leave the active lane, in order.
-    fn hand_on(&mut self, stage: &mut Stage<'_>) {
-        let Some(mut lane) = self.active.take() else {
-            return;
-        };
-        let (last, generation) = (lane.loader.ended, lane.loader.generation);
-        self.publisher.finish_restoring(stage);
-        while let Some((done, left)) = lane.downloader.next_done(stage.now.monotonic, last) {
-            self.abandon(stage, left);
-            match process(done) {
-                Processed::Segment(mut finished) => {
-                    self.publisher.describe(ONLY, &lane.loader.about);
-                    self.appended = Some((finished.run, finished.identity.media_sequence));
-                    finished.broken = self.breaks.take().or(finished.broken);
-                    self.publisher.append(stage, ONLY, finished, generation);
-                }
-                Processed::Hole { .. } if stage.makes(Mistake::HoleUnsaid) => {}
-                Processed::Hole { lost, cause } => self.publisher.lose(ONLY, lost, cause),
-                Processed::Again { object, restored } => {
-                    self.publisher.had_again(&object, restored);
-                }
-            }
-            self.publisher.finish_restoring(stage);
-        }
-        if last && lane.listed && lane.downloader.is_empty() && !self.publisher.is_ended() {
-            self.publisher.end(stage);
-        }
-        self.active = Some(lane);
-    }
-
-    /// Where the source in use goes on, for the next process too: after the last segment that was
-    /// appended.
-    fn position(&self) -> Option<SavedPosition> {
-        let (run, number) = self.appended?;
-        self.active.as_ref()?.loader.position(run, number)
     }
 
     /// What must hold after every step, in production too.
     fn assert_invariants(&self) {
         let lanes = || [&self.active, &self.next].into_iter().flatten();
         for lane in lanes() {
-            let in_flight = lane.downloader.in_flight();
-            assert!(
-                in_flight <= crate::limits::MAX_DOWNLOADS,
-                "{in_flight} downloads at once"
-            );
+            for feed in &lane.feeds {
+                let in_flight = feed.downloader.in_flight();
+                assert!(
+                    in_flight <= crate::limits::MAX_DOWNLOADS,
+                    "{in_flight} downloads at once"
+                );
+            }
         }
         let wakeup = self.next_wakeup();
         assert!(

@@ -25,6 +25,10 @@ pub struct Timestamp(u64);
 )]
 pub struct WallTime(i64);
 
+/// A place on the time axis of a channel's media, which all its tracks share. The source's date-times where
+/// it has any, else counted from when it was first seen; only the distance of two places means something.
+pub type Place = WallTime;
+
 /// Both clocks, read together by whoever drives a machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Now {

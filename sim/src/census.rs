@@ -136,6 +136,11 @@ impl Census {
             | Notice::Switched { .. }
             | Notice::TargetDurationRaised { .. }
             | Notice::StoreFailed { .. }
+            | Notice::Presented { .. }
+            | Notice::LeftBehind { .. }
+            | Notice::CaughtUp { .. }
+            | Notice::Redundant { .. }
+            | Notice::Renewing { .. }
             | Notice::Restored { .. } => {}
         }
     }
@@ -263,6 +268,11 @@ names! {
         Notice::TargetDurationRaised { .. } => "notice target duration raised",
         Notice::StoreFailed { .. } => "notice store failed",
         Notice::Restored { .. } => "notice restored",
+        Notice::Presented { .. } => "notice presented",
+        Notice::LeftBehind { .. } => "notice left behind",
+        Notice::CaughtUp { .. } => "notice caught up",
+        Notice::Redundant { .. } => "notice redundant",
+        Notice::Renewing { .. } => "notice renewing",
     }
     state_name(State) {
         State::Waiting => "state waiting",
@@ -297,6 +307,7 @@ names! {
         Wake::Reload => "wake reload",
         Wake::Retry => "wake retry",
         Wake::GiveUp => "wake give up",
+        Wake::Align => "wake align",
         Wake::Publish => "wake publish",
         Wake::StoreRetry => "wake store retry",
         Wake::Retire => "wake retire",

@@ -300,12 +300,17 @@ impl Timeline {
             | Notice::SegmentRefused { .. }
             | Notice::PreparationFailed { .. }
             | Notice::StoreFailed { .. } => (Row::Notices, Look::Bad),
-            Notice::StaleEdge { .. } | Notice::SegmentRetry { .. } | Notice::NeedRetry { .. } => {
-                (Row::Notices, Look::Warning)
-            }
+            Notice::StaleEdge { .. }
+            | Notice::SegmentRetry { .. }
+            | Notice::NeedRetry { .. }
+            | Notice::LeftBehind { .. }
+            | Notice::Redundant { .. }
+            | Notice::Renewing { .. } => (Row::Notices, Look::Warning),
             Notice::PlaylistFlaw { .. }
             | Notice::PlaylistRecovered { .. }
             | Notice::TargetDurationRaised { .. }
+            | Notice::Presented { .. }
+            | Notice::CaughtUp { .. }
             | Notice::Restored { .. } => (Row::Notices, Look::Told),
         };
         self.mark(row, 0, (now, now), look, notice.to_string());

@@ -22,7 +22,7 @@ use crate::queue::Queue;
 use crate::rng::Stream;
 use crate::store::Store;
 use hls_relay_core::command::Command;
-use hls_relay_core::config::{KeyPolicy, Source, Spec};
+use hls_relay_core::config::{KeyPolicy, Selection, Source, Spec};
 use hls_relay_core::digest::Digest;
 use hls_relay_core::event::{Configure, Desired, Event};
 use hls_relay_core::ids::RequestId;
@@ -491,5 +491,6 @@ pub(crate) fn spec_of(plan: &Plan, channel: &crate::plan::ChannelPlan) -> Spec {
         hole: channel.hole,
         reload: channel.reload,
         keys: KeyPolicy::default(),
+        selection: Selection::default(),
     }
 }

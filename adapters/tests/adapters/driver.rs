@@ -11,7 +11,9 @@ use hls_relay::output::Output;
 use hls_relay::store::Store;
 use hls_relay::worker::{Channel, Worker};
 use hls_relay_core::checkpoint::Checkpoint;
-use hls_relay_core::config::{DEFAULT_WINDOW, HolePolicy, KeyPolicy, ReloadPolicy, Source, Spec};
+use hls_relay_core::config::{
+    DEFAULT_WINDOW, HolePolicy, KeyPolicy, ReloadPolicy, Selection, Source, Spec,
+};
 use hls_relay_core::event::{Configure, Desired};
 use hls_relay_core::ids::Epoch;
 use hls_relay_core::notice::State;
@@ -41,6 +43,7 @@ fn drive(
         hole: HolePolicy::Gap,
         reload: ReloadPolicy::LastSegment,
         keys: KeyPolicy::default(),
+        selection: Selection::default(),
     };
     let configure = Configure {
         revision: 1,

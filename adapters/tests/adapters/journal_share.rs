@@ -2,7 +2,7 @@
 
 use crate::journal::{quiet, run, simulated};
 use hls_relay_core::command::Command;
-use hls_relay_core::config::{HolePolicy, KeyPolicy, ReloadPolicy, Source, Spec};
+use hls_relay_core::config::{HolePolicy, KeyPolicy, ReloadPolicy, Selection, Source, Spec};
 use hls_relay_core::event::{
     Configure, Desired, Event, FetchError, LoadedPlaylist, PlaylistBody, StoredSegment,
 };
@@ -77,6 +77,7 @@ fn recorded(reloads: u64, piece: u64) -> Vec<String> {
         hole: HolePolicy::Gap,
         reload: ReloadPolicy::LastSegment,
         keys: KeyPolicy::default(),
+        selection: Selection::default(),
     };
     let mut events = VecDeque::from([Event::Configure(Configure {
         revision: 1,

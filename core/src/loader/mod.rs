@@ -14,9 +14,9 @@ use crate::config::{self, ReloadPolicy, Source};
 use crate::event::{FetchError, LoadedPlaylist};
 use crate::ids::{Generation, RequestId};
 use crate::limits;
-use crate::notice::{Break, Notice, Trouble};
+use crate::notice::{Break, Notice, Refusal, Trouble};
 use crate::planted::Mistake;
-use crate::playlist::{Flaw, MediaPlaylist, PlaylistType, Segment};
+use crate::playlist::{Flaw, MediaPlaylist, MultivariantPlaylist, Playlist, PlaylistType, Segment};
 use crate::stage::Stage;
 use crate::time::{Span, Timestamp};
 use history::{History, Verdict};
@@ -75,7 +75,11 @@ impl Pacing {
 pub(crate) struct Loader {
     pub(crate) source: usize,
     pub(crate) generation: Generation,
+    /// The configured URL of the source.
+    pub(crate) source_url: Arc<str>,
+    /// That of the playlist that is loaded.
     pub(crate) url: Arc<str>,
+    pub(crate) expects: Expects,
     pub(crate) reload: ReloadPolicy,
     in_flight: Option<UnderWay>,
     next_load: Option<Timestamp>,
@@ -114,6 +118,22 @@ pub(crate) struct Loader {
     pub(crate) trouble: Option<Trouble>,
 }
 
+/// What a loader takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Expects {
+    /// The first load decides.
+    Either,
+    Media,
+    Multivariant,
+}
+
+/// What a load has brought.
+pub(crate) enum Loaded {
+    Listing(Listing),
+    /// From this URL.
+    Multivariant(Url, Box<MultivariantPlaylist>),
+}
+
 /// A load under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct UnderWay {
@@ -140,7 +160,9 @@ impl Loader {
         Self {
             source,
             generation,
+            source_url: Arc::clone(&config.url),
             url: Arc::clone(&config.url),
+            expects: Expects::Either,
             reload,
             in_flight: None,
             next_load: Some(now),
@@ -224,6 +246,11 @@ impl Loader {
         self.target_duration = self.target_duration.or(pace.target_duration);
     }
 
+    /// What its siblings have told, until it tells its own.
+    pub(crate) fn assume(&mut self, target_duration: Option<Span>) {
+        self.target_duration = self.target_duration.or(target_duration);
+    }
+
     /// Stops loading; the completion of what is under way will be nobody's.
     pub(crate) fn stop(&mut self) -> Option<RequestId> {
         self.next_load = None;
@@ -267,7 +294,7 @@ impl Loader {
         } else {
             return None;
         };
-        let source_url = without_secrets(&self.url);
+        let source_url = without_secrets(&self.source_url);
         Some(SavedPosition {
             source_url,
             known,
@@ -308,7 +335,7 @@ impl Loader {
         &mut self,
         stage: &mut Stage<'_>,
         outcome: Result<LoadedPlaylist, FetchError>,
-    ) -> Option<Listing> {
+    ) -> Option<Loaded> {
         let load = self.in_flight.take()?;
         let sent = load.sent;
         match outcome {
@@ -337,26 +364,85 @@ impl Loader {
                     self.unchanged(stage, sent);
                     return None;
                 }
-                match understand(&url, &body.0) {
+                let understood = understand(&url, &body.0);
+                match understood.and_then(|(base, list)| Ok((base, self.expected(list)?))) {
                     Ok((base, list)) => {
                         self.etag = etag;
                         self.last_body = Some(digest);
                         self.recovered(stage);
-                        self.changed(stage, load, &base, list)
+                        match list {
+                            Playlist::Media(list) => {
+                                self.expects = Expects::Media;
+                                let listing = self.changed(stage, load, &base, list);
+                                listing.map(Loaded::Listing)
+                            }
+                            Playlist::Multivariant(list) => {
+                                self.expects = Expects::Multivariant;
+                                self.say_flaws(stage, &list.flaws);
+                                self.rest(sent);
+                                Some(Loaded::Multivariant(base, Box::new(list)))
+                            }
+                        }
                     }
                     Err(error) => {
-                        if !self.refused {
-                            stage.notify(Notice::PlaylistRefused {
-                                source: self.source,
-                                error: error.clone(),
-                            });
-                        }
-                        self.refused = true;
-                        self.failed(stage, sent, Trouble::Refused(error));
+                        self.refuse(stage, sent, error);
                         None
                     }
                 }
             }
+        }
+    }
+
+    /// Whether it is of the kind that this loader follows.
+    fn expected(&self, list: Playlist) -> Result<Playlist, Refusal> {
+        match (&list, self.expects) {
+            (Playlist::Media(_), Expects::Multivariant) => Err(Refusal::NotMultivariant),
+            (Playlist::Multivariant(_), Expects::Media) => Err(Refusal::Multivariant),
+            (Playlist::Media(_) | Playlist::Multivariant(_), _) => Ok(list),
+        }
+    }
+
+    /// A playlist that came and cannot be used.
+    pub(crate) fn refuse(&mut self, stage: &mut Stage<'_>, sent: Timestamp, error: Refusal) {
+        if !self.refused {
+            stage.notify(Notice::PlaylistRefused {
+                source: self.source,
+                error: error.clone(),
+            });
+        }
+        self.refused = true;
+        self.failed(stage, sent, Trouble::Refused(error));
+    }
+
+    /// A multivariant playlist is loaded again when somebody needs it, and at the pace of one that
+    /// failed.
+    fn rest(&mut self, sent: Timestamp) {
+        self.earliest = sent + self.target_duration();
+        self.next_load = None;
+    }
+
+    /// What it led to does not work any more: it is loaded once more.
+    /// Whether that was not planned yet.
+    pub(crate) fn load_again(&mut self, now: Timestamp) -> bool {
+        let rests = self.in_flight.is_none() && self.next_load.is_none();
+        if rests {
+            self.next_load = Some(now.max(self.earliest));
+            (self.last_body, self.etag) = (None, None);
+        }
+        rests
+    }
+
+    /// The same playlist under another URL, at the next load.
+    pub(crate) fn move_to(&mut self, url: &Arc<str>) {
+        if self.url != *url {
+            self.url = Arc::clone(url);
+            self.etag = None;
+            // Why the old one failed says nothing of the new one.
+            self.trouble = self.trouble.take().map(|_| Trouble::Unchanged);
+            let waits = self.failing.is_some() && self.in_flight.is_none();
+            self.next_load = self
+                .next_load
+                .map(|at| if waits { self.earliest } else { at });
         }
     }
 
@@ -405,6 +491,10 @@ impl Loader {
         self.in_vain = true;
         if !self.older {
             self.trouble = Some(Trouble::Unchanged);
+        }
+        if self.expects == Expects::Multivariant {
+            self.rest(sent);
+            return;
         }
         if self.ended {
             self.look_after_the_end(stage, sent);
@@ -467,6 +557,7 @@ impl Loader {
                 .filter(|line| !is_low_latency(line))
                 .collect(),
             independent_segments: list.independent_segments,
+            i_frames_only: list.i_frames_only,
         };
         let now = stage.now.monotonic;
         let base_text: Arc<str> = base.as_str().into();

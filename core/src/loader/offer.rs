@@ -5,8 +5,8 @@ use crate::checkpoint::Identity;
 use crate::event::FetchError;
 use crate::limits;
 use crate::notice::{Break, Refusal};
-use crate::playlist::{self, Context, MediaPlaylist, Playlist, Segment};
-use crate::time::{Span, Timestamp};
+use crate::playlist::{self, Context, Playlist, Segment};
+use crate::time::{Place, Span, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use url::Url;
@@ -30,10 +30,12 @@ pub(crate) struct Offered {
     pub(crate) broken: Option<Break>,
     /// What was lost right before it.
     pub(crate) lost: Option<Lost>,
+    /// Where it begins on the time axis of its source, where that has several tracks.
+    pub(crate) place: Option<Place>,
 }
 
 /// What a load has brought.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Listing {
     /// All that is listed, oldest first.
     pub(crate) listed: Vec<Offered>,
@@ -51,26 +53,17 @@ pub(crate) struct About {
     pub(crate) target_duration: Span,
     pub(crate) head: Vec<Arc<str>>,
     pub(crate) independent_segments: bool,
+    pub(crate) i_frames_only: bool,
 }
 
-/// Reads a media playlist; one of another kind, or from nowhere, is refused.
-pub(super) fn understand(url: &str, body: &[u8]) -> Result<(Url, MediaPlaylist), Refusal> {
+/// Reads a playlist; one from nowhere is refused.
+pub(super) fn understand(url: &str, body: &[u8]) -> Result<(Url, Playlist), Refusal> {
     let base = Url::parse(url).map_err(|_| Refusal::BadBase(url.into()))?;
     let context = Context {
         url: Some(&base),
         variables: None,
     };
-    let list = match playlist::parse_with(body, &context).map_err(Refusal::Playlist)? {
-        Playlist::Media(list) => list,
-        Playlist::Multivariant(list) => {
-            let uris = list.variants.iter().map(|variant| &*variant.uri);
-            let uris = uris
-                .take(limits::MOST_VARIANTS_TOLD)
-                .collect::<Vec<_>>()
-                .join(" ");
-            return Err(Refusal::Multivariant(uris.into()));
-        }
-    };
+    let list = playlist::parse_with(body, &context).map_err(Refusal::Playlist)?;
     Ok((base, list))
 }
 
@@ -100,6 +93,7 @@ pub(super) fn offer(
         lag: Span::ZERO,
         broken: None,
         lost: None,
+        place: None,
     }
 }
 

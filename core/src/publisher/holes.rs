@@ -1,6 +1,7 @@
 //! A hole is said, never passed over in silence: as EXT-X-GAP segments that fill its time, or as a
 //! discontinuity; and always together with the segment that follows it.
 
+use super::discontinuities::Discontinuities;
 use super::window::{Entry, Seen, Terms, Window};
 use crate::config::{self, HolePolicy};
 use crate::ids::Generation;
@@ -36,6 +37,16 @@ enum Piece {
 impl Holes {
     pub(super) fn is_empty(&self) -> bool {
         self.segments == 0
+    }
+
+    /// The time that they fill.
+    pub(super) fn duration(&self) -> Span {
+        self.duration
+    }
+
+    /// They stand for nothing that is not said otherwise.
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
     }
 
     pub(super) fn never_listed(&mut self, lost: Lost, window: usize) {
@@ -93,7 +104,7 @@ impl Window {
     pub(super) fn say_holes(
         &mut self,
         stage: &mut Stage<'_>,
-        terms: Terms,
+        (terms, marks): (Terms, Option<&mut Discontinuities>),
         next: &Finished,
         broken: bool,
         generation: Generation,
@@ -105,9 +116,13 @@ impl Window {
         // Before the first segment of all there is nothing to have a hole in. Where the timeline breaks
         // anyway the break says it, and at the head of a list a discontinuity does.
         let ever_listed = self.media_sequence.is_some();
-        let gaps = !self.entries.is_empty()
-            && !broken
-            && holes.as_gaps(terms.hole_policy, terms.window_limit);
+        // Of several tracks one may have what another has lost: then the timeline goes on.
+        let wanted = if marks.is_some() {
+            HolePolicy::Gap
+        } else {
+            terms.hole_policy
+        };
+        let gaps = !self.entries.is_empty() && !broken && holes.as_gaps(wanted, terms.window_limit);
         let policy = if gaps {
             HolePolicy::Gap
         } else {
@@ -115,7 +130,7 @@ impl Window {
         };
         holes.tell(stage, policy);
         if gaps {
-            self.push_gaps(stage, holes, next, generation);
+            self.push_gaps(stage, (terms, marks), holes, next, generation);
             return None;
         }
         let lines = holes.pieces.into_iter().flat_map(|piece| match piece {
@@ -128,20 +143,26 @@ impl Window {
     fn push_gaps(
         &mut self,
         stage: &Stage<'_>,
+        (terms, mut marks): (Terms, Option<&mut Discontinuities>),
         holes: Holes,
         next: &Finished,
         generation: Generation,
     ) {
         for piece in holes.pieces {
             match piece {
-                Piece::Offered(segment) => self.push_gap(stage, segment, next, generation),
+                Piece::Offered(segment) => {
+                    let how = (terms, marks.as_deref_mut());
+                    self.push_gap(stage, how, segment, next, generation);
+                }
                 Piece::Unseen { segments, duration } => {
                     let each = duration.scaled(1, segments.max(1));
                     for n in 1..=segments {
                         // The last one takes what the division has left.
                         let left = duration.saturating_sub(each * (segments - 1));
                         let lasts = if n == segments { left } else { each };
-                        self.push_gap(stage, self.gap_after(lasts, next), next, generation);
+                        let (how, gap) =
+                            ((terms, marks.as_deref_mut()), self.gap_after(lasts, next));
+                        self.push_gap(stage, how, gap, next, generation);
                     }
                 }
             }
@@ -151,6 +172,7 @@ impl Window {
     fn push_gap(
         &mut self,
         stage: &Stage<'_>,
+        (terms, marks): (Terms, Option<&mut Discontinuities>),
         mut segment: Segment,
         next: &Finished,
         generation: Generation,
@@ -163,9 +185,13 @@ impl Window {
             let before = self.entries.back().map(|entry| &entry.segment);
             segment.date_time = before.and_then(|it| Some(it.date_time? + it.duration));
         }
+        let place = self.end().or(next.place).unwrap_or_default();
         self.push(
             stage,
+            terms,
+            marks,
             Entry {
+                place,
                 segment,
                 stored: None,
                 resources: next.resources.clone(),

@@ -4,9 +4,11 @@
 //! one [`version`] at a time; [`retention`] keeps what has left the lists fetchable for its time. Numbering belongs to the
 //! channel: it goes on over every change of source and over a restart (RFC 8216 6.2.1, 6.2.2).
 
+mod discontinuities;
 mod holes;
 mod restore;
 mod retention;
+mod tracks;
 mod version;
 mod window;
 
@@ -22,10 +24,12 @@ use crate::playlist::{self, Segment};
 use crate::processor::Finished;
 use crate::stage::Stage;
 use crate::time::{Span, Timestamp};
+use discontinuities::Discontinuities;
 use restore::Restoring;
 use retention::Retention;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use tracks::Front;
 use version::Version;
 use window::{Entry, Seen, Terms, Window};
 
@@ -38,6 +42,13 @@ pub(crate) struct Publisher {
     target_duration: Option<Span>,
     /// One for each track.
     windows: Vec<Window>,
+    discontinuities: Discontinuities,
+    /// Where the source is a multivariant playlist.
+    front: Option<Front>,
+    /// The multivariant playlist as of the last version.
+    entry: Option<Arc<str>>,
+    /// It has changed since, or viewers may not have it.
+    entry_dirty: bool,
     ended: bool,
     in_flight: Option<Version>,
     /// Left the list in a version that is not known to be visible.
@@ -63,6 +74,10 @@ impl Publisher {
             hole_policy: HolePolicy::default(),
             target_duration: None,
             windows: vec![Window::new(PlaylistName(PlaylistName::ENTRY.into()))],
+            discontinuities: Discontinuities::default(),
+            front: None,
+            entry: None,
+            entry_dirty: false,
             ended: false,
             in_flight: None,
             leaving: Vec::new(),
@@ -108,10 +123,18 @@ impl Publisher {
         generation: Generation,
     ) {
         let terms = self.terms();
+        let several = self.has_several();
+        if let Some(place) = done.place.filter(|_| several) {
+            self.fill_before(stage, track, place);
+        }
         let window = &mut self.windows[track];
         let before = window.entries.len();
-        if window.append(stage, terms, done, generation) {
+        let marks = Some(&mut self.discontinuities).filter(|_| several);
+        if window.append(stage, terms, marks, done, generation) {
             self.ended = false;
+            self.windows
+                .iter_mut()
+                .for_each(|it| it.dirty |= several && !it.entries.is_empty());
         }
         let added = self.windows[track].entries.iter().skip(before);
         for it in added.clone().flat_map(|entry| &entry.resources) {
@@ -120,8 +143,15 @@ impl Publisher {
             self.retention.keep(&it.object);
         }
         let durations: Vec<Span> = added.map(|entry| entry.segment.duration).collect();
+        let before = self.target_duration;
         for duration in durations {
             self.fit_target_duration(stage, duration);
+        }
+        if several && self.target_duration != before {
+            // One target duration for all, from one version on (S-25).
+            self.windows
+                .iter_mut()
+                .for_each(|it| it.dirty |= !it.entries.is_empty());
         }
         // Only where nothing of it could be listed for a long time.
         while self.windows[track].entries.len() > limits::MAX_WINDOW && self.in_flight.is_none() {
@@ -208,6 +238,7 @@ impl Publisher {
             saved_at: stage.now.wall,
             target_duration: self.target_duration.unwrap_or(Span::from_secs(1)),
             ended: self.ended,
+            entry: self.entry.clone(),
             tracks: tracks
                 .map(|(window, position)| window.saved(position))
                 .collect(),
@@ -240,12 +271,20 @@ impl Publisher {
             return;
         }
         let least = self.target_duration.unwrap_or_default() * 3;
+        let head = self.head_of_lead(track);
         let mut duration = window.duration();
-        while self.windows[track].entries.len() > self.window_limit {
+        loop {
             let window = &self.windows[track];
             let Some(first) = window.entries.front() else {
                 break;
             };
+            let holds = match head {
+                Some(head) => first.middle() >= head,
+                None => window.entries.len() <= self.window_limit,
+            };
+            if holds && window.entries.len() <= limits::MAX_WINDOW {
+                break;
+            }
             let rest = duration.saturating_sub(first.segment.duration);
             // What came in one go is listed in one go; where nothing can be listed, it is lost.
             let awaited = first.seen == Seen::Never && self.trouble.is_none();

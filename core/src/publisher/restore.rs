@@ -25,10 +25,10 @@ pub(crate) enum Restoring {
     Unasked { again_at: Timestamp },
     /// The store is looking.
     Asked(RequestId),
-    /// These are not there; the source is asked for them once its list is known.
-    Missing(BTreeSet<ObjectName>),
-    /// These are being downloaded again; those that were tried in vain are lost.
+    /// What is awaited is not there; it is downloaded again as far as its source lists it, and what is
+    /// tried in vain is lost. The source of each track in `unasked` is asked once its list is known.
     Fetching {
+        unasked: BTreeSet<usize>,
         awaited: BTreeSet<ObjectName>,
         lost: BTreeSet<ObjectName>,
     },
@@ -44,6 +44,9 @@ impl Publisher {
             let restored = tracks.map(|it| Window::restored(now.monotonic, it, saved.ended));
             self.windows = restored.collect();
         }
+        self.entry.clone_from(&saved.entry);
+        self.entry_dirty = saved.entry.is_some();
+        self.restore_discontinuities();
         self.retention = Retention::restored(now, &saved.retired);
         self.leaving.clone_from(&saved.leaving);
         self.restoring = Some(Restoring::Unasked {
@@ -92,8 +95,7 @@ impl Publisher {
     pub(crate) fn ask_again_at(&self) -> Option<Timestamp> {
         match self.restoring {
             Some(Restoring::Unasked { again_at }) => Some(again_at),
-            Some(Restoring::Asked(_) | Restoring::Missing(_) | Restoring::Fetching { .. })
-            | None => None,
+            Some(Restoring::Asked(_) | Restoring::Fetching { .. }) | None => None,
         }
     }
 
@@ -121,10 +123,18 @@ impl Publisher {
                 if stage.makes(Mistake::StoreNotLookedAt) {
                     missing.clear();
                 }
-                self.restoring = Some(Restoring::Missing(missing.clone()));
-                if missing.is_empty() {
-                    self.restored(stage, &missing);
-                }
+                let lacks = |window: &Window| {
+                    let mut objects = window.objects();
+                    objects.any(|it| missing.contains(&it.object))
+                };
+                let windows = self.windows.iter().enumerate();
+                let unasked = windows.filter(|(_, window)| lacks(window));
+                self.restoring = Some(Restoring::Fetching {
+                    unasked: unasked.map(|(track, _)| track).collect(),
+                    awaited: missing,
+                    lost: BTreeSet::new(),
+                });
+                self.finish_restoring(stage);
             }
             Err(error) => {
                 let (what, error) = (StoreWork::Check, error.clone());
@@ -136,21 +146,30 @@ impl Publisher {
         true
     }
 
-    /// Which of the missing segments are worth asking the source for: those after the last one that
+    /// Which of a track's missing segments are worth asking its source for: those after the last one that
     /// `is_offered` does not know, since the window begins behind that in any case.
     pub(crate) fn wanted_again(
         &mut self,
+        track: usize,
         is_offered: impl Fn(&Identity) -> bool,
     ) -> Vec<(Identity, Again)> {
-        let Some(Restoring::Missing(missing)) = &self.restoring else {
+        let Some(Restoring::Fetching {
+            unasked,
+            awaited,
+            lost,
+        }) = &mut self.restoring
+        else {
             return Vec::new();
         };
-        let (mut wanted, mut lost) = (Vec::new(), BTreeSet::new());
-        for entry in self.windows.iter().flat_map(|window| &window.entries) {
+        if !unasked.remove(&track) {
+            return Vec::new();
+        }
+        let mut wanted: Vec<(Identity, Again)> = Vec::new();
+        for entry in &self.windows[track].entries {
             let Some(stored) = entry
                 .stored
                 .as_ref()
-                .filter(|it| missing.contains(&it.object))
+                .filter(|it| awaited.contains(&it.object))
             else {
                 continue;
             };
@@ -168,22 +187,27 @@ impl Publisher {
                     wanted.push((identity.clone(), again));
                 }
                 None => {
-                    wanted.clear();
+                    for (_, again) in wanted.drain(..) {
+                        awaited.remove(&again.object);
+                    }
+                    awaited.remove(&stored.object);
                     lost.insert(stored.object.clone());
                 }
             }
         }
-        let awaited = wanted
-            .iter()
-            .map(|(_, again)| again.object.clone())
-            .collect();
-        self.restoring = Some(Restoring::Fetching { awaited, lost });
         wanted
+    }
+
+    /// Nothing is to be hoped for from the source of a track: what it lacks is lost.
+    pub(crate) fn give_up_restoring(&mut self, track: usize) {
+        for (_, Again { object, .. }) in self.wanted_again(track, |_| true) {
+            self.had_again(&object, false);
+        }
     }
 
     /// A segment is there again, or is lost.
     pub(crate) fn had_again(&mut self, object: &ObjectName, restored: bool) {
-        if let Some(Restoring::Fetching { awaited, lost }) = &mut self.restoring {
+        if let Some(Restoring::Fetching { awaited, lost, .. }) = &mut self.restoring {
             awaited.remove(object);
             if !restored {
                 lost.insert(object.clone());
@@ -193,8 +217,13 @@ impl Publisher {
 
     /// Goes on as soon as nothing is awaited.
     pub(crate) fn finish_restoring(&mut self, stage: &mut Stage<'_>) {
-        if let Some(Restoring::Fetching { awaited, lost }) = &self.restoring
+        if let Some(Restoring::Fetching {
+            unasked,
+            awaited,
+            lost,
+        }) = &self.restoring
             && awaited.is_empty()
+            && unasked.is_empty()
         {
             let lost = lost.clone();
             self.restored(stage, &lost);
@@ -211,10 +240,10 @@ impl Publisher {
                 let all = segments.map(|stored| stored.object.clone()).collect();
                 self.restored(stage, &all);
             }
-            Some(Restoring::Missing(lost)) => self.restored(stage, &lost),
             Some(Restoring::Fetching {
                 mut awaited,
                 mut lost,
+                ..
             }) => {
                 lost.append(&mut awaited);
                 self.restored(stage, &lost);

@@ -21,6 +21,8 @@ use std::sync::Arc;
 pub(super) struct Version {
     request: RequestId,
     lists: Vec<Listed>,
+    /// It holds the multivariant playlist.
+    entry: bool,
     ended: bool,
 }
 
@@ -50,8 +52,10 @@ impl Publisher {
         if self.in_flight.is_some() || self.restoring.is_some() || self.retention.is_withdrawing() {
             return None;
         }
+        let opens = self.opens_at()?.max(self.gathers_until());
         let windows = self.windows.iter();
-        windows.filter_map(|window| self.due_of(window)).min()
+        let due = windows.filter_map(|window| self.due_of(window)).min();
+        due.map(|at| at.max(opens))
     }
 
     /// When a track's list may change.
@@ -103,7 +107,11 @@ impl Publisher {
         let mut generation = None;
         let mut segment_max_age = None;
         for track in tracks {
+            let several = self.has_several();
             let window = &mut self.windows[*track];
+            if several {
+                window.measure(stated);
+            }
             let text = playlist::render(&window.as_playlist(stated, self.ended));
             playlists.push(PublishedPlaylist {
                 name: window.name.clone(),
@@ -123,6 +131,17 @@ impl Publisher {
             generation = generation.max(window.entries.back().map(|entry| entry.generation));
             segment_max_age = Some(segment_max_age.map_or(duration, |it: Span| it.min(duration)));
         }
+        if let Some(entry) = self
+            .render_entry()
+            .filter(|it| self.entry.as_ref() != Some(it))
+        {
+            self.entry = Some(entry);
+            self.entry_dirty = true;
+        }
+        if let Some(entry) = self.entry.clone().filter(|_| self.entry_dirty) {
+            playlists.push(PublishedPlaylist::entry(entry));
+        }
+        let entry = std::mem::take(&mut self.entry_dirty);
         let request = stage.request();
         stage.commands.push(Command::Publish(Publish {
             request,
@@ -136,6 +155,7 @@ impl Publisher {
         self.in_flight = Some(Version {
             request,
             lists,
+            entry,
             ended: self.ended,
         });
         self.retry_at = None;
@@ -162,6 +182,7 @@ impl Publisher {
                 self.trouble = Some(error.clone());
                 let knows = *error != StoreError::Unknown;
                 let unseen = knows || stage.makes(Mistake::LostReplyTakenForFailure);
+                self.entry_dirty |= version.entry;
                 for list in version.lists {
                     let window = &mut self.windows[list.track];
                     window.dirty = true;
@@ -230,6 +251,7 @@ impl Publisher {
     pub(crate) fn take_down(&mut self, stage: &mut Stage<'_>) {
         let objects: BTreeSet<ObjectName> = self.objects().map(|it| it.object.clone()).collect();
         self.windows.iter_mut().for_each(Window::clear);
+        self.entry = None;
         self.ended = false;
         self.retention.withdraw(stage, objects);
     }

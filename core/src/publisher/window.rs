@@ -1,5 +1,6 @@
 //! One media playlist as viewers see it: its entries and their numbers.
 
+use super::discontinuities::Discontinuities;
 use super::holes::Holes;
 use crate::checkpoint::{Identity, SavedEntry, SavedObject, SavedPosition, SavedTrack};
 use crate::config::{self, HolePolicy};
@@ -7,13 +8,17 @@ use crate::ids::{Generation, PlaylistName};
 use crate::loader::About;
 use crate::notice::{Break, HoleCause, Notice};
 use crate::planted::Mistake;
-use crate::playlist::{MediaPlaylist, Segment};
+use crate::playlist::{MeasuredBandwidth, MediaPlaylist, Segment, measured_bandwidth};
 use crate::processor::Finished;
 use crate::stage::Stage;
-use crate::time::{Span, Timestamp};
+use crate::time::{Place, Span, Timestamp};
+use crate::track::{Kind, Medium};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::sync::Arc;
+
+/// Bit rates are measured over so many segments.
+const MEASURED: usize = 32;
 
 /// The window of one track. What holds for all tracks of a channel is in [`Terms`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -22,6 +27,7 @@ pub(super) struct Window {
     /// Playlist-level lines of the source, kept as they stood.
     head: Vec<Arc<str>>,
     independent_segments: bool,
+    i_frames_only: bool,
     /// The number of the first entry; of the next one to come where there is none.
     pub(super) media_sequence: Option<u64>,
     pub(super) discontinuity_sequence: u64,
@@ -33,6 +39,16 @@ pub(super) struct Window {
     pub(super) dirty: bool,
     /// The last version with a new segment became visible then.
     pub(super) last_grown: Option<Timestamp>,
+    /// It was changed then, after the last version.
+    pub(super) dirty_since: Timestamp,
+    /// It had enough for a list that begins then.
+    pub(super) began_at: Option<Timestamp>,
+    /// Its source has new segments: a version waits for it.
+    pub(super) goes_on: bool,
+    /// How a multivariant playlist describes it.
+    pub(super) medium: Option<Medium>,
+    /// The highest bit rates so far.
+    pub(super) bandwidth: Option<MeasuredBandwidth>,
     /// Behind the source after an outage, a hole or a break: the pace of versions is free until the
     /// source's newest segment is listed.
     pub(super) catching_up: bool,
@@ -58,6 +74,8 @@ pub(super) struct Entry {
     pub(super) appeared: Timestamp,
     pub(super) generation: Generation,
     pub(super) seen: Seen,
+    /// Where it begins on the channel's axis.
+    pub(super) place: Place,
 }
 
 impl Entry {
@@ -83,6 +101,7 @@ impl Window {
             name,
             head: Vec::new(),
             independent_segments: false,
+            i_frames_only: false,
             media_sequence: None,
             discontinuity_sequence: 0,
             entries: VecDeque::new(),
@@ -90,6 +109,11 @@ impl Window {
             begins_run: false,
             dirty: false,
             last_grown: None,
+            dirty_since: Timestamp::default(),
+            began_at: None,
+            goes_on: false,
+            medium: None,
+            bandwidth: None,
             catching_up: false,
         }
     }
@@ -105,10 +129,13 @@ impl Window {
             appeared: now,
             generation: Generation::default(),
             seen: Seen::Surely,
+            place: it.place,
         };
         Self {
             head: saved.head.clone(),
             independent_segments: saved.independent_segments,
+            i_frames_only: saved.i_frames_only,
+            medium: saved.medium.clone(),
             media_sequence: Some(saved.media_sequence),
             discontinuity_sequence: saved.discontinuity_sequence,
             entries: saved.window.iter().map(entry).collect(),
@@ -125,7 +152,9 @@ impl Window {
             media_sequence: self.media_sequence.unwrap_or_default(),
             discontinuity_sequence: self.discontinuity_sequence,
             independent_segments: self.independent_segments,
+            i_frames_only: self.i_frames_only,
             head: self.head.clone(),
+            medium: self.medium.clone(),
             window: entries
                 .map(|(entry, segment)| SavedEntry {
                     segment,
@@ -133,6 +162,7 @@ impl Window {
                     resources: entry.resources.clone(),
                     longest_playlist: entry.longest_playlist,
                     identity: entry.identity.clone(),
+                    place: entry.place,
                 })
                 .collect(),
             position,
@@ -142,6 +172,7 @@ impl Window {
     /// What the source says of its playlist as a whole.
     pub(super) fn describe(&mut self, about: &About) {
         self.head.clone_from(&about.head);
+        self.i_frames_only = about.i_frames_only;
         // A promise about every segment in the list: it can be withdrawn, and not be given again
         // while older segments are listed.
         self.independent_segments =
@@ -153,6 +184,7 @@ impl Window {
         &mut self,
         stage: &mut Stage<'_>,
         terms: Terms,
+        mut marks: Option<&mut Discontinuities>,
         done: Finished,
         generation: Generation,
     ) -> bool {
@@ -172,14 +204,19 @@ impl Window {
             stage.now.monotonic.since(at) > config::stale_after(target_duration)
         });
         self.catching_up |= late || broken.is_some() || !self.holes.is_empty();
-        let said = self.say_holes(stage, terms, &done, broken.is_some(), generation);
+        let marked = marks.as_deref_mut();
+        let said = self.say_holes(stage, (terms, marked), &done, broken.is_some(), generation);
+        let place = done.place.or(self.end()).unwrap_or_default();
         let mut segment = done.segment;
         segment.discontinuity |= broken.is_some() || said.is_some();
         segment.tags.splice(..0, said.into_iter().flatten());
         self.push(
             stage,
+            terms,
+            marks,
             Entry {
                 segment,
+                place,
                 stored: done.stored,
                 resources: done.resources,
                 identity: Some(done.identity),
@@ -192,7 +229,28 @@ impl Window {
         new_run
     }
 
-    pub(super) fn push(&mut self, stage: &Stage<'_>, mut entry: Entry) {
+    pub(super) fn push(
+        &mut self,
+        stage: &Stage<'_>,
+        terms: Terms,
+        marks: Option<&mut Discontinuities>,
+        mut entry: Entry,
+    ) {
+        if let Some(marks) = marks {
+            self.number(
+                stage,
+                marks,
+                &mut entry,
+                terms.target_duration.unwrap_or_default(),
+            );
+        }
+        self.push_numbered(stage, entry);
+        if self.began_at.is_none() && self.can_begin() {
+            self.began_at = Some(stage.now.monotonic);
+        }
+    }
+
+    fn push_numbered(&mut self, stage: &Stage<'_>, mut entry: Entry) {
         // A channel without a past counts from the wall clock, so that a process that has lost its
         // checkpoint still goes on above everything it ever listed (S-70).
         let secs = stage.now.wall.as_micros().max(0) as u64 / 1_000_000;
@@ -203,7 +261,46 @@ impl Window {
             entry.segment.uri = format!("gap-{number}.ts").into();
         }
         self.entries.push_back(entry);
+        if !self.dirty {
+            self.dirty_since = stage.now.monotonic;
+        }
         self.dirty = true;
+    }
+
+    /// The channel's discontinuity sequence number for an entry, in place of the source's own mark.
+    fn number(
+        &mut self,
+        stage: &Stage<'_>,
+        marks: &mut Discontinuities,
+        entry: &mut Entry,
+        target_duration: Span,
+    ) {
+        let (own, place) = (entry.segment.discontinuity, entry.place);
+        let marked = self.entries.iter().filter(|it| it.segment.discontinuity);
+        let last = self.discontinuity_sequence + marked.count() as u64;
+        let number = marks.number(last, place, own, target_duration);
+        entry.segment.discontinuity = number > last;
+        if self.entries.is_empty() {
+            self.discontinuity_sequence = number - u64::from(number > last);
+            return;
+        }
+        // A track that has missed one wholly still counts it.
+        for _ in last + 1..number {
+            let segment = Segment {
+                duration: Span::from_millis(1),
+                gap: true,
+                tags: Vec::new(),
+                byte_range: None,
+                ..entry.segment.clone()
+            };
+            let missed = Entry {
+                segment,
+                stored: None,
+                identity: None,
+                ..entry.clone()
+            };
+            self.push_numbered(stage, missed);
+        }
     }
 
     /// Takes the first entry out of the list, counted.
@@ -261,6 +358,7 @@ impl Window {
             discontinuity_sequence: self.discontinuity_sequence,
             end_list: ended,
             independent_segments: self.independent_segments,
+            i_frames_only: self.i_frames_only,
             head: self.head.clone(),
             segments: self.numbered().collect(),
             ..MediaPlaylist::default()
@@ -308,5 +406,41 @@ impl Window {
         (u128::from(bytes) * 8_000_000)
             .checked_div(u128::from(micros))
             .unwrap_or(0) as u64
+    }
+
+    /// What it is to players, where there are several.
+    pub(super) fn kind(&self) -> Option<Kind> {
+        self.medium.as_ref().map(|medium| medium.kind)
+    }
+
+    /// Where its last entry ends.
+    pub(super) fn end(&self) -> Option<Place> {
+        self.entries.back().map(Entry::ends)
+    }
+
+    /// Measures the newest segments. What is told to players rises in steps, so that the multivariant
+    /// playlist does not change with each segment.
+    pub(super) fn measure(&mut self, target_duration: Span) {
+        let newest = self.entries.iter().rev().take(MEASURED).rev();
+        let stored =
+            newest.filter_map(|it| Some((it.stored.as_ref()?.length, it.segment.duration)));
+        let Some(measured) = measured_bandwidth(stored, target_duration) else {
+            return;
+        };
+        let grown = |known: u64, now: u64| if now > known + known / 20 { now } else { known };
+        self.bandwidth = Some(self.bandwidth.map_or(measured, |known| MeasuredBandwidth {
+            peak: grown(known.peak, measured.peak),
+            average: grown(known.average, measured.average),
+        }));
+    }
+}
+
+impl Entry {
+    pub(super) fn ends(&self) -> Place {
+        self.place + self.segment.duration
+    }
+
+    pub(super) fn middle(&self) -> Place {
+        self.place + self.segment.duration.half()
     }
 }

@@ -8,6 +8,7 @@ use crate::config::{self, Source, Spec};
 use crate::downloader::Leftovers;
 use crate::event::{Configure, Desired};
 use crate::ids::{Generation, RequestId};
+use crate::loader::Loader;
 use crate::notice::{Break, Notice, Reason, State, SwitchReason};
 use crate::planted::Mistake;
 use crate::stage::Stage;
@@ -61,19 +62,30 @@ impl Relay {
                 let same = |it: &Source| without_secrets(&it.url) == without_secrets(url);
                 spec.sources.iter().position(same)
             };
-            let position = saved.tracks.first().and_then(|it| it.position.clone());
-            let position = position.and_then(|it| Some((known(&it.source_url)?, it)));
-            match position {
-                Some((source, position)) => {
+            let positions = saved.tracks.into_iter().map(|it| it.position);
+            let positions: Vec<_> = positions.collect();
+            let known = positions
+                .iter()
+                .flatten()
+                .find_map(|it| known(&it.source_url));
+            match known {
+                Some(source) => {
                     lane = self.lane(stage, source, Role::Relaying);
-                    self.appended = position.known.last().map(|id| (0, id.media_sequence));
-                    // Its first listing was the earlier process's: what follows is relayed whole.
-                    lane.listed = !position.known.is_empty();
-                    lane.loader.restore(position, silence, saved.ended);
+                    if self.publisher.has_several() {
+                        let positions = positions.into_iter().enumerate();
+                        self.left_over = positions.filter_map(|(at, it)| Some((at, it?))).collect();
+                        self.silence = silence;
+                    } else if let Some(position) = positions.into_iter().flatten().next() {
+                        let feed = &mut lane.feeds[0];
+                        feed.appended = position.known.last().map(|id| (0, id.media_sequence));
+                        // Its first listing was the earlier process's: what follows is relayed whole.
+                        feed.listed = !position.known.is_empty();
+                        feed.loader.restore(position, silence, saved.ended);
+                    }
                 }
                 // What follows an end is a new run anyway.
                 None if saved.ended => {}
-                None => self.breaks = Some(Break::SwitchedSource),
+                None => lane.feeds[0].breaks = Some(Break::SwitchedSource),
             }
         }
         self.active = Some(lane);
@@ -92,16 +104,20 @@ impl Relay {
         let in_force = Generation(generation.0.saturating_sub(1));
         let index = |url: &Arc<str>| spec.sources.iter().position(|it| it.url == *url);
         for lane in [&mut self.active, &mut self.next].into_iter().flatten() {
-            lane.loader.reload = spec.reload;
-            lane.downloader.keys = spec.keys;
+            lane.loaders_mut().for_each(|it| it.reload = spec.reload);
+            lane.keys = spec.keys;
+            for feed in &mut lane.feeds {
+                feed.downloader.keys = spec.keys;
+            }
         }
         if same_sources || stage.makes(Mistake::UpdateLosesItsSources) {
             // A lane that still comes from an older configuration belongs to that one for as long as
             // it lives: its source is another one under the same place.
             let lanes = [&mut self.active, &mut self.next].into_iter().flatten();
-            for lane in lanes.filter(|lane| lane.loader.generation == in_force) {
-                let source = lane.loader.source;
-                lane.loader.reconfigure(source, generation);
+            for lane in lanes.filter(|lane| lane.generation() == in_force) {
+                let source = lane.source();
+                lane.loaders_mut()
+                    .for_each(|it| it.reconfigure(source, generation));
             }
             return;
         }
@@ -111,9 +127,11 @@ impl Relay {
         let Some(active) = &mut self.active else {
             return;
         };
-        let place = index(active.url());
+        let place = index(active.source_url());
         if let Some(place) = place {
-            active.loader.reconfigure(place, generation);
+            active
+                .loaders_mut()
+                .for_each(|it| it.reconfigure(place, generation));
         }
         // A channel on a backup whose first source stays the same goes back to it by its health.
         if place.is_none() || (place != Some(0) && first != spec.sources.first().cloned()) {
@@ -131,8 +149,7 @@ impl Relay {
         }
         self.publisher.end(stage);
         self.publisher.keep_closed_list_from(stage.now.monotonic);
-        self.appended = None;
-        self.breaks = None;
+        self.left_over.clear();
         // The next run begins where the source is then.
         self.left.values_mut().for_each(|left| left.position = None);
         self.become_state(stage, State::Stopped, Reason::StopWanted);
@@ -164,10 +181,13 @@ impl Relay {
             self.close(stage, next);
         }
         if let Some(active) = &mut self.active {
-            let load = active.loader.stop();
-            let left = active.downloader.only_in_flight();
-            self.cancel(stage, load);
-            self.abandon(stage, left);
+            let loads: Vec<_> = active.loaders_mut().filter_map(Loader::stop).collect();
+            let feeds = active.feeds.iter_mut();
+            let left: Vec<_> = feeds.map(|it| it.downloader.only_in_flight()).collect();
+            loads
+                .into_iter()
+                .for_each(|load| self.cancel(stage, Some(load)));
+            left.into_iter().for_each(|left| self.abandon(stage, left));
         }
         self.publisher.hurry();
     }
@@ -180,12 +200,12 @@ impl Relay {
         let in_flight = self
             .active
             .as_ref()
-            .is_some_and(|lane| lane.downloader.in_flight() > 0);
+            .is_some_and(|lane| lane.feeds.iter().any(|it| it.downloader.in_flight() > 0));
         if stage.now.monotonic < until && (in_flight || !self.publisher.is_settled()) {
             return;
         }
-        let position = self.position();
-        self.shutdown = Some(match self.publisher.saved(stage, &[position]) {
+        let positions = self.positions();
+        self.shutdown = Some(match self.publisher.saved(stage, &positions) {
             // A window that is still being restored is saved as it was found.
             Some(checkpoint) if self.publisher.restoring.is_none() => {
                 let request = stage.request();
@@ -210,17 +230,21 @@ impl Relay {
         let sources = self.spec.as_ref().map_or(&[][..], |spec| &spec.sources);
         let wanted = |url: &Arc<str>| sources.iter().any(|source| source.url == *url);
         self.left
-            .retain(|url, left| left.pace.may_load_at > now || wanted(url));
-        let pace = lane.loader.pace();
-        let position = None;
-        let left = self.left.entry(Arc::clone(lane.url()));
-        left.or_insert(Left { pace, position }).pace = pace;
-        let (load, left) = lane.close();
-        self.cancel(stage, load);
-        self.abandon(stage, left);
+            .retain(|_, left| left.pace.may_load_at > now || wanted(&left.of));
+        for loader in lane.loaders() {
+            let (pace, of) = (loader.pace(), Arc::clone(lane.source_url()));
+            let position = None;
+            let left = self.left.entry(Arc::clone(&loader.url));
+            left.or_insert(Left { pace, position, of }).pace = pace;
+        }
+        let (loads, left) = lane.close();
+        loads
+            .into_iter()
+            .for_each(|load| self.cancel(stage, Some(load)));
+        left.into_iter().for_each(|left| self.abandon(stage, left));
     }
 
-    fn cancel(&mut self, stage: &mut Stage<'_>, load: Option<RequestId>) {
+    pub(super) fn cancel(&mut self, stage: &mut Stage<'_>, load: Option<RequestId>) {
         if let Some(request) = load {
             self.abandoned.insert(request, None);
             stage.commands.push(Command::Cancel { request });

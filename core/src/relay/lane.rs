@@ -1,32 +1,44 @@
-//! One source being followed: its playlist, its segments. A channel relays one lane and may prepare
+//! One source being followed: its playlists, their segments. A channel relays one lane and may prepare
 //! another.
 
-use crate::config::{self, ReloadPolicy, Source};
-use crate::downloader::{Asker, Downloader, Leftovers};
+use super::axis::{Start, moved};
+use super::feed::{Feed, News};
+use crate::config::{KeyPolicy, ReloadPolicy, Source};
+use crate::downloader::{Asker, Leftovers};
 use crate::event::{FetchError, LoadedPlaylist};
-use crate::ids::Generation;
-use crate::loader::{Listing, Loader, Offered};
-use crate::notice::{SwitchReason, Trouble};
+use crate::ids::{Generation, RequestId};
+use crate::loader::{Expects, Listing, Loaded, Loader};
+use crate::notice::{Break, SwitchReason, Trouble};
+use crate::presentation::Presentation;
 use crate::stage::Stage;
-use crate::time::Timestamp;
+use crate::time::{Place, Span, Timestamp};
+use crate::track::matched;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// A source and what is under way from it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Lane {
-    pub(super) loader: Loader,
-    pub(super) downloader: Downloader,
+    /// One for each media playlist; never empty. The first is that of a variant.
+    pub(super) feeds: Vec<Feed>,
+    /// Where the source is a multivariant playlist.
+    pub(super) master: Option<Box<Master>>,
     pub(super) role: Role,
-    /// It has a first listing.
-    pub(super) listed: bool,
+    pub(super) start: Start,
+    /// From this lane's axis to the channel's, in microseconds.
+    pub(super) shift: i64,
     /// Names the objects that this process stores.
     tag: u32,
+    /// What becomes of encryption.
+    pub(super) keys: KeyPolicy,
     started: Timestamp,
-    /// For a lane that only watches: the newest segments of the last listing that are new to viewers.
-    latest: Vec<Offered>,
-    /// The first number that is.
-    watched_from: Option<u64>,
+}
+
+/// The multivariant playlist of a source.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Master {
+    pub(super) loader: Loader,
+    pub(super) presentation: Presentation,
 }
 
 /// What a lane is for.
@@ -49,102 +61,305 @@ impl Lane {
         reload: ReloadPolicy,
         tag: u32,
     ) -> Self {
+        let loader = Loader::new(now, source, config, generation, reload);
         Self {
-            loader: Loader::new(now, source, config, generation, reload),
-            downloader: Downloader::default(),
+            feeds: vec![Feed::new(loader, now)],
+            master: None,
             role,
-            listed: false,
+            start: Start::default(),
+            shift: 0,
             tag,
+            keys: KeyPolicy::default(),
             started: now,
-            latest: Vec::new(),
-            watched_from: None,
         }
+    }
+
+    /// The loader of the configured URL.
+    pub(super) fn root(&self) -> &Loader {
+        match &self.master {
+            Some(master) => &master.loader,
+            None => &self.feeds[0].loader,
+        }
+    }
+
+    pub(super) fn root_mut(&mut self) -> &mut Loader {
+        match &mut self.master {
+            Some(master) => &mut master.loader,
+            None => &mut self.feeds[0].loader,
+        }
+    }
+
+    pub(super) fn loaders(&self) -> impl Iterator<Item = &Loader> {
+        let master = self.master.iter().map(|master| &master.loader);
+        master.chain(self.feeds.iter().map(|feed| &feed.loader))
+    }
+
+    pub(super) fn loaders_mut(&mut self) -> impl Iterator<Item = &mut Loader> {
+        let master = self.master.iter_mut().map(|master| &mut master.loader);
+        master.chain(self.feeds.iter_mut().map(|feed| &mut feed.loader))
+    }
+
+    /// The tracks by which the health of the source is told: its variants.
+    pub(super) fn variants(&self) -> impl Iterator<Item = &Feed> {
+        let kind = self.feeds[0].kind();
+        self.feeds.iter().filter(move |feed| feed.kind() == kind)
     }
 
     /// Loads and downloads what is due.
     pub(super) fn advance(&mut self, stage: &mut Stage<'_>) {
-        self.loader.advance(stage);
-        if self.role != Role::Watching {
-            let asker = Asker {
-                source: self.loader.source,
-                generation: self.loader.generation,
-                tag: self.tag,
-            };
-            self.downloader.advance(stage, asker);
+        let watching = self.role == Role::Watching;
+        if let Some(master) = &mut self.master {
+            master.loader.advance(stage);
         }
-    }
-
-    /// Takes a load. Gives the listing that is to be taken up, where it has one to give.
-    pub(super) fn loaded(
-        &mut self,
-        stage: &mut Stage<'_>,
-        outcome: Result<LoadedPlaylist, FetchError>,
-    ) -> Option<Listing> {
-        let listing = self.loader.loaded(stage, outcome)?;
-        match self.role {
-            Role::Relaying | Role::Preparing { .. } => Some(listing),
-            Role::Watching => {
-                let fresh = listing.listed.get(listing.first_new);
-                let fresh = fresh.map(|it| it.identity.media_sequence);
-                self.watched_from = match self.watched_from {
-                    Some(from) if !listing.restarted => Some(from),
-                    Some(_) | None => fresh,
+        // One variant shows the health of a source.
+        let feeds = self.feeds.iter_mut();
+        for feed in feeds.take(if watching { 1 } else { usize::MAX }) {
+            feed.loader.advance(stage);
+            if !watching {
+                let asker = Asker {
+                    source: feed.loader.source,
+                    generation: feed.loader.generation,
+                    tag: self.tag,
                 };
-                let mut latest = listing.listed;
-                let number = |it: &Offered| it.identity.media_sequence;
-                latest.retain(|it| self.watched_from.is_some_and(|from| number(it) >= from));
-                let skip = latest.len().saturating_sub(config::START_SEGMENTS);
-                self.latest = latest.split_off(skip);
-                // Listed before, or new: since the run began, all are of it.
-                let run = self.loader.run;
-                self.latest.iter_mut().for_each(|it| it.run = run);
-                None
+                feed.downloader.advance(stage, asker);
             }
         }
     }
 
-    /// A lane that watched prepares to take over, from the newest segments it has seen. It had nothing
-    /// stored that could be left.
+    /// Takes a load of its own. Gives what is to be taken up.
+    pub(super) fn loaded(
+        &mut self,
+        stage: &mut Stage<'_>,
+        request: RequestId,
+        outcome: Result<LoadedPlaylist, FetchError>,
+    ) -> Option<News> {
+        if let Some(master) = self.master.as_mut().filter(|it| it.loader.owns(request)) {
+            return match master.loader.loaded(stage, outcome)? {
+                Loaded::Multivariant(base, list) => Some(News::Presentation(base, list)),
+                Loaded::Listing(_) => None,
+            };
+        }
+        let owner = self.feeds.iter().position(|feed| feed.loader.owns(request));
+        let feed = &mut self.feeds[owner.unwrap_or(0)];
+        match feed.loader.loaded(stage, outcome)? {
+            Loaded::Multivariant(base, list) => Some(News::Presentation(base, list)),
+            Loaded::Listing(listing) => {
+                let listing = feed.listed(listing, self.role)?;
+                Some(News::Listing(owner.unwrap_or(0), listing))
+            }
+        }
+    }
+
+    pub(super) fn owns(&self, request: RequestId) -> bool {
+        self.loaders().any(|loader| loader.owns(request))
+    }
+
+    /// Takes what a multivariant playlist offers: at first a feed for each of its tracks, later their new
+    /// URLs, and what tracks have come or gone. Gives the feeds that have gone. At most `most` tracks are
+    /// followed.
+    pub(super) fn present(
+        &mut self,
+        stage: &Stage<'_>,
+        presentation: Presentation,
+        most: usize,
+        config: &Source,
+    ) -> Vec<Feed> {
+        let now = stage.now.monotonic;
+        let (source, generation) = (self.source(), self.generation());
+        let (reload, first) = (self.root().reload, self.master.is_none());
+        let target_duration = self.told_target_duration();
+        // What followed a media playlist until now follows another source.
+        let other = self.feeds[0].appended.map(|_| Break::SwitchedSource);
+        let breaks = self.feeds[0].breaks.or(other).filter(|_| first);
+        let mut known: Vec<Option<Feed>> = Vec::new();
+        let before = std::mem::take(&mut self.feeds).into_iter();
+        match &mut self.master {
+            None => {
+                let loader = before.map(|feed| feed.loader).next();
+                self.master = loader.map(|loader| {
+                    Box::new(Master {
+                        loader,
+                        presentation,
+                    })
+                });
+            }
+            Some(master) => {
+                known = before.map(Some).collect();
+                master.presentation = presentation;
+            }
+        }
+        let Some(master) = &self.master else {
+            return Vec::new();
+        };
+        let wanted: Vec<_> = master.presentation.tracks.iter().take(most).collect();
+        let media: Vec<_> = wanted.iter().map(|it| &it.medium).collect();
+        let known_media = known
+            .iter()
+            .map(|it| it.as_ref().and_then(|it| it.medium.as_ref()));
+        let found = matched(&known_media.collect::<Vec<_>>(), &media);
+        for (offer, wanted) in wanted.into_iter().enumerate() {
+            let old = found.iter().position(|it| *it == Some(offer));
+            let feed = match old.and_then(|old| known[old].take()) {
+                Some(mut feed) => {
+                    feed.medium = Some(wanted.medium.clone());
+                    feed.urls.clone_from(&wanted.urls);
+                    feed.loader.move_to(&wanted.urls[0]);
+                    feed
+                }
+                None => {
+                    let mut loader = Loader::new(now, source, config, generation, reload);
+                    loader.expects = Expects::Media;
+                    loader.move_to(&wanted.urls[0]);
+                    loader.assume(target_duration);
+                    let mut feed = Feed::of(wanted, loader, now);
+                    feed.downloader.keys = self.keys;
+                    feed.breaks = breaks;
+                    feed
+                }
+            };
+            self.feeds.push(feed);
+        }
+        known.into_iter().flatten().collect()
+    }
+
+    /// What this lane calls so is so on the channel's axis.
+    pub(super) fn on_channel(&self, place: Option<Place>) -> Option<Place> {
+        place.map(|place| moved(place, self.shift))
+    }
+
+    /// A lane that watched prepares to take over, from the newest segments it has seen.
     pub(super) fn promote(&mut self, stage: &mut Stage<'_>, why: SwitchReason) {
         let since = stage.now.monotonic;
         self.role = Role::Preparing { why, since };
-        let listed = std::mem::take(&mut self.latest);
+        let alone = self.master.is_none();
+        let feed = &mut self.feeds[0];
+        let listed = std::mem::take(&mut feed.latest);
         let count = match why {
             SwitchReason::Stalled => listed.len(),
             SwitchReason::FirstIsHealthy | SwitchReason::Reconfigured => 1,
         };
-        self.listed = !listed.is_empty();
+        feed.listed = !listed.is_empty();
         let listing = Listing {
             listed,
             first_new: 0,
             restarted: false,
-            target_duration: self.loader.target_duration(),
+            target_duration: feed.loader.target_duration(),
         };
-        let _ = self.downloader.listed(stage, &listing, count);
+        if alone {
+            feed.downloader.listed(stage, &listing, count);
+        } else if feed.listed {
+            self.take_up(stage, 0, listing, |_| count);
+        }
+    }
+
+    pub(super) fn source(&self) -> usize {
+        self.root().source
+    }
+
+    pub(super) fn generation(&self) -> Generation {
+        self.root().generation
+    }
+
+    /// All variants have ended; one that was left behind is not waited for.
+    pub(super) fn ended(&self) -> bool {
+        let mut variants = self.variants().filter(|feed| !feed.left_behind).peekable();
+        variants.peek().is_some() && variants.all(|feed| feed.loader.ended)
+    }
+
+    /// Nothing will follow, and everything has left.
+    pub(super) fn is_over(&self) -> bool {
+        let waited = |feed: &&Feed| feed.kind().is_waited_for() && !feed.left_behind;
+        let mut waited = self.feeds.iter().filter(waited).peekable();
+        waited.peek().is_some() && waited.all(Feed::is_over)
+    }
+
+    pub(super) fn target_duration(&self) -> Span {
+        let told = self.told_target_duration();
+        told.unwrap_or(crate::config::ASSUMED_TARGET_DURATION)
+    }
+
+    pub(super) fn told_target_duration(&self) -> Option<Span> {
+        self.loaders()
+            .filter_map(Loader::told_target_duration)
+            .max()
+    }
+
+    pub(super) fn believed(&self, target_duration: Span) -> Span {
+        self.feeds[0].loader.believed(target_duration)
+    }
+
+    /// The first segments are stored: of all that are waited for, or of one while the time for that is
+    /// over.
+    pub(super) fn is_ready(&self, now: Timestamp) -> bool {
+        let mut waited = self.feeds.iter().filter(|feed| feed.kind().is_waited_for());
+        let ready = |feed: &Feed| feed.downloader.is_ready();
+        let patient = match self.role {
+            Role::Preparing { since, .. } => now < since + self.target_duration() * 2,
+            Role::Relaying | Role::Watching => true,
+        };
+        let all = waited.clone().all(ready);
+        all || (!patient && waited.any(ready))
+    }
+
+    /// When what is ready need not wait for the rest.
+    pub(super) fn ready_at(&self) -> Option<Timestamp> {
+        match self.role {
+            Role::Preparing { since, .. } if self.master.is_some() => {
+                Some(since + self.target_duration() * 2)
+            }
+            Role::Preparing { .. } | Role::Relaying | Role::Watching => None,
+        }
     }
 
     /// When a segment last came, or the lane began: the measure of its health.
     pub(super) fn progress_at(&self) -> Timestamp {
-        self.downloader
-            .stored_at
-            .map_or(self.started, |at| at.max(self.started))
+        let stored = self
+            .variants()
+            .filter_map(|feed| feed.downloader.stored_at)
+            .max();
+        stored.map_or(self.started, |at| at.max(self.started))
+    }
+
+    /// It had a new segment last then.
+    pub(super) fn grown_at(&self) -> Timestamp {
+        let grown = self.variants().map(|feed| feed.loader.grown_at).max();
+        grown.unwrap_or(self.started)
+    }
+
+    pub(super) fn is_in_vain(&self) -> bool {
+        self.variants().all(Feed::is_in_vain)
+    }
+
+    /// How many of its tracks are.
+    pub(super) fn left_behind(&self) -> usize {
+        self.feeds.iter().filter(|feed| feed.left_behind).count()
     }
 
     /// Why nothing comes.
     pub(super) fn trouble(&self) -> Trouble {
-        match (&self.loader.trouble, &self.downloader.trouble) {
-            (Some(Trouble::Unchanged) | None, Some(error)) => Trouble::Segments(error.clone()),
-            (Some(trouble), _) => trouble.clone(),
-            (None, None) => Trouble::Unchanged,
-        }
+        let master = self
+            .master
+            .as_ref()
+            .and_then(|it| it.loader.trouble.clone());
+        let told = master.filter(|_| self.feeds.iter().all(|feed| !feed.listed));
+        told.unwrap_or_else(|| self.feeds[0].trouble())
     }
 
     /// Ends all its work.
-    pub(super) fn close(mut self) -> (Option<crate::ids::RequestId>, Leftovers) {
-        (self.loader.stop(), self.downloader.clear())
+    pub(super) fn close(self) -> (Vec<RequestId>, Vec<Leftovers>) {
+        let (mut loads, mut left) = (Vec::new(), Vec::new());
+        if let Some(mut master) = self.master {
+            loads.extend(master.loader.stop());
+        }
+        for mut feed in self.feeds {
+            loads.extend(feed.loader.stop());
+            left.push(feed.downloader.clear());
+        }
+        (loads, left)
     }
 
-    pub(super) fn url(&self) -> &Arc<str> {
-        &self.loader.url
+    /// The configured URL.
+    pub(super) fn source_url(&self) -> &Arc<str> {
+        &self.root().source_url
     }
 }

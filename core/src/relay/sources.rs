@@ -27,12 +27,15 @@ impl Relay {
         };
         let source = (source, config);
         let mut lane = Lane::new(now, role, source, self.generation, reload, self.tag);
-        lane.downloader.keys = keys;
-        if let Some(left) = self.left.get(&lane.loader.url) {
-            lane.loader.keep_pace(left.pace);
+        lane.keys = keys;
+        lane.feeds[0].downloader.keys = keys;
+        if let Some(left) = self.left.get(&lane.feeds[0].loader.url) {
+            lane.feeds[0].loader.keep_pace(left.pace);
             if let Some(left) = left.position.clone() {
                 let silence = now.since(left.grown_at);
-                lane.loader.restore(left.position, silence, left.ended);
+                lane.feeds[0]
+                    .loader
+                    .restore(left.position, silence, left.ended);
             }
         }
         lane
@@ -57,7 +60,7 @@ impl Relay {
             return;
         };
         let now = stage.now.monotonic;
-        let (count, in_use) = (spec.sources.len(), active.loader.source);
+        let (count, in_use) = (spec.sources.len(), active.source());
         // A preparation that ends leaves room for what is due now.
         if let Some(Role::Preparing { why, since }) = self.next.as_ref().map(|next| next.role) {
             self.go_on_preparing(stage, why, since, (in_use, count));
@@ -86,13 +89,13 @@ impl Relay {
     fn active_is_current(&self) -> bool {
         self.active
             .as_ref()
-            .is_some_and(|lane| lane.loader.generation == self.generation)
+            .is_some_and(|lane| lane.generation() == self.generation)
     }
 
     /// When the active source counts as stalled.
     pub(super) fn stalled_at(&self) -> Option<Timestamp> {
-        let active = self.active.as_ref().filter(|lane| !lane.loader.ended)?;
-        Some(active.progress_at() + config::stalled_after(active.loader.target_duration()))
+        let active = self.active.as_ref().filter(|lane| !lane.ended())?;
+        Some(active.progress_at() + config::stalled_after(active.target_duration()))
     }
 
     pub(super) fn may_switch_at(&self) -> Timestamp {
@@ -106,11 +109,11 @@ impl Relay {
         let Some(watched) = &mut self.next else {
             return;
         };
-        let healthy = watched.loader.healthy_for(now) > Span::ZERO;
+        let healthy = watched.feeds[0].loader.healthy_for(now) > Span::ZERO;
         let other = (in_use + 1) % count;
-        if healthy || other == watched.loader.source {
+        if healthy || other == watched.source() {
             stage.notify(Notice::Preparing {
-                source: watched.loader.source,
+                source: watched.source(),
                 why,
             });
             watched.promote(stage, why);
@@ -124,10 +127,10 @@ impl Relay {
         let Some(watched) = &mut self.next else {
             return;
         };
-        if watched.loader.healthy_for(now) >= config::RETURN_AFTER {
+        if watched.feeds[0].loader.healthy_for(now) >= config::RETURN_AFTER {
             let why = SwitchReason::FirstIsHealthy;
             stage.notify(Notice::Preparing {
-                source: watched.loader.source,
+                source: watched.source(),
                 why,
             });
             watched.promote(stage, why);
@@ -141,7 +144,7 @@ impl Relay {
         match next.role {
             Role::Preparing { since, .. } => {
                 let mut lanes = [&self.next, &self.active].into_iter().flatten();
-                let told = lanes.find_map(|lane| lane.loader.told_target_duration());
+                let told = lanes.find_map(Lane::told_target_duration);
                 let target_duration = told.unwrap_or(config::ASSUMED_TARGET_DURATION);
                 Some(since + config::stalled_after(target_duration))
             }
@@ -172,7 +175,7 @@ impl Relay {
         }
         let current = self.active_is_current();
         let Some(next) = &mut self.next else { return };
-        let source = next.loader.source;
+        let source = next.source();
         stage.notify(Notice::PreparationFailed {
             source,
             trouble: next.trouble(),
@@ -200,9 +203,10 @@ impl Relay {
         let Role::Preparing { why, .. } = next.role else {
             return;
         };
-        let left = next.downloader.skip_lost(now);
-        let ready = next.downloader.is_ready();
-        self.abandon(stage, left);
+        let feeds = next.feeds.iter_mut();
+        let left: Vec<_> = feeds.map(|feed| feed.downloader.skip_lost(now)).collect();
+        let ready = next.is_ready(now);
+        left.into_iter().for_each(|left| self.abandon(stage, left));
         if !ready {
             return;
         }
@@ -210,29 +214,38 @@ impl Relay {
             return;
         };
         next.role = Role::Relaying;
-        let to = next.loader.source;
-        let position = self.position();
-        let Some(before) = self.active.replace(next) else {
+        let to = next.source();
+        let positions = self.positions();
+        let Some(before) = self.active.take() else {
             return;
         };
         stage.notify(Notice::Switched {
-            from: before.loader.source,
+            from: before.source(),
             to,
             why,
         });
-        self.leave(stage, before, position);
+        self.leave(stage, before, &positions);
         self.publisher.abandon_restoring(stage);
         self.last_switch = Some(now);
-        if !stage.makes(Mistake::SwitchUnmarked) {
-            self.breaks = Some(Break::SwitchedSource);
+        // The new source's media begins where that of the old one ends.
+        if let (Some(from), Some(end)) = (next.start.from, self.publisher.ends_at()) {
+            next.shift = end.as_micros().saturating_sub(from.as_micros());
         }
-        self.appended = None;
+        self.join_tracks(&mut next);
+        let marked = !stage.makes(Mistake::SwitchUnmarked);
+        for feed in &mut next.feeds {
+            feed.breaks = marked.then_some(Break::SwitchedSource);
+        }
+        self.active = Some(next);
     }
 
     /// Drops a lane that was relayed until `position`: where it is come back to, it goes on there.
-    fn leave(&mut self, stage: &mut Stage<'_>, lane: Lane, position: Option<SavedPosition>) {
-        let url = Arc::clone(lane.url());
-        let (grown_at, ended) = (lane.loader.grown_at, lane.loader.ended);
+    fn leave(&mut self, stage: &mut Stage<'_>, lane: Lane, positions: &[Option<SavedPosition>]) {
+        let url = Arc::clone(lane.source_url());
+        let (grown_at, ended) = (lane.grown_at(), lane.ended());
+        // Several tracks are begun together anew.
+        let alone = lane.feeds[0].track.filter(|_| lane.master.is_none());
+        let position = alone.and_then(|track| positions.get(track)?.clone());
         self.close(stage, lane);
         if let (Some(left), Some(position)) = (self.left.get_mut(&url), position) {
             left.position = Some(LeftAt {
@@ -243,15 +256,20 @@ impl Relay {
         }
     }
 
-    /// Gives a listing to a lane's downloader: at first only what is to be relayed of it.
-    pub(super) fn take_up(&mut self, stage: &mut Stage<'_>, lane: &mut Lane, mut listing: Listing) {
+    /// Gives a listing to the only feed of a lane.
+    pub(super) fn take_up_alone(
+        &mut self,
+        stage: &mut Stage<'_>,
+        lane: &mut Lane,
+        mut listing: Listing,
+    ) {
         let window = self
             .spec
             .as_ref()
             .map_or(config::DEFAULT_WINDOW, |spec| spec.window);
-        let first = !std::mem::replace(&mut lane.listed, true);
+        let first = !std::mem::replace(&mut lane.feeds[0].listed, true);
         let take = match lane.role {
-            Role::Preparing { why, .. } if lane.downloader.is_empty() => {
+            Role::Preparing { why, .. } if lane.feeds[0].downloader.is_empty() => {
                 // What it had while another source was relayed is not missing.
                 let fresh = listing.listed.get_mut(listing.first_new);
                 fresh.into_iter().for_each(|it| it.lost = None);
@@ -267,26 +285,40 @@ impl Relay {
             Role::Relaying | Role::Preparing { .. } | Role::Watching => usize::MAX,
         };
         if lane.role == Role::Relaying {
-            self.fetch_again(lane, &listing);
+            self.fetch_again(lane, 0, &listing);
         }
-        let left = lane.downloader.listed(stage, &listing, take);
-        self.abandon(stage, left);
+        lane.feeds[0].downloader.listed(stage, &listing, take);
     }
 
     /// Asks the source for what was listed before our restart and is not in the store.
-    fn fetch_again(&mut self, lane: &mut Lane, listing: &Listing) {
-        let loader = &lane.loader;
+    pub(super) fn fetch_again(&mut self, lane: &mut Lane, index: usize, listing: &Listing) {
+        let feed = &mut lane.feeds[index];
+        let (Some(track), loader) = (feed.track, &feed.loader) else {
+            return;
+        };
         let find = |identity: &crate::checkpoint::Identity| {
             let identity = loader.called_now(identity);
             let mut listed = listing.listed.iter();
             listed.find(|it| it.identity.is_same(&identity))
         };
-        for (identity, again) in self.publisher.wanted_again(|id| find(id).is_some()) {
+        for (identity, again) in self.publisher.wanted_again(track, |id| find(id).is_some()) {
             if let Some(offered) = find(&identity) {
                 let target_duration = listing.target_duration;
-                lane.downloader
+                feed.downloader
                     .again(offered.clone(), target_duration, again);
             }
+        }
+    }
+
+    /// How many of the newest segments of the first of several tracks to begin with.
+    pub(super) fn first_of(&self, role: Role, listing: &Listing) -> usize {
+        let window = self
+            .spec
+            .as_ref()
+            .map_or(config::DEFAULT_WINDOW, |spec| spec.window);
+        match role {
+            Role::Preparing { why, .. } => self.first_of_switch(why, listing, window),
+            Role::Relaying | Role::Watching => window,
         }
     }
 

@@ -19,6 +19,8 @@ pub enum Wake {
     Retry,
     /// A segment is due to be given up.
     GiveUp,
+    /// Tracks are due to begin without those that have told nothing, or to be left behind.
+    Align,
     /// The next version of our playlist may be published.
     Publish,
     /// Something the store refused is due to be tried again.
@@ -46,6 +48,10 @@ pub struct Status {
     pub generation: Generation,
     /// The source in use.
     pub source: usize,
+    /// How many media playlists are published, and how many of them have only gaps at their end.
+    pub tracks: usize,
+    /// See `tracks`.
+    pub left_behind: usize,
     /// How long ago a segment was last listed.
     pub newest_segment_age: Option<Span>,
     /// From a segment's appearance at the source, as far as it is known, to our listing it.
@@ -99,20 +105,30 @@ impl Relay {
             .min_by_key(|(at, _)| *at)
     }
 
-    fn lane_wakes(&self, lane: &Lane) -> [(Option<Timestamp>, Wake); 3] {
+    fn lane_wakes(&self, lane: &Lane) -> Vec<(Option<Timestamp>, Wake)> {
         let downloads = lane.role != Role::Watching;
-        let last = lane.role == Role::Relaying && lane.loader.ended;
-        [
-            (lane.loader.next_load(), Wake::Reload),
-            (
-                lane.downloader.next_retry().filter(|_| downloads),
-                Wake::Retry,
-            ),
-            (
-                lane.downloader.next_give_up(last).filter(|_| downloads),
-                Wake::GiveUp,
-            ),
-        ]
+        let relays = lane.role == Role::Relaying;
+        let mut wakes = Vec::new();
+        if let Some(master) = &lane.master {
+            let aligns = lane.aligns_at().filter(|at| *at > self.clock);
+            let ready = lane.ready_at().filter(|at| *at > self.clock);
+            wakes.push((master.loader.next_load(), Wake::Reload));
+            wakes.push((aligns.filter(|_| downloads), Wake::Align));
+            wakes.push((ready, Wake::Switch));
+        }
+        let watched = if downloads { usize::MAX } else { 1 };
+        for (index, feed) in lane.feeds.iter().enumerate().take(watched) {
+            wakes.push((feed.loader.next_load(), Wake::Reload));
+            if downloads {
+                let last = relays && feed.loader.ended;
+                let gives_up = feed.downloader.next_give_up(last);
+                // What may not leave yet is given up when it may.
+                let gives_up = gives_up.filter(|_| lane.lets_pass(index));
+                wakes.push((feed.downloader.next_retry(), Wake::Retry));
+                wakes.push((gives_up, Wake::GiveUp));
+            }
+        }
+        wakes
     }
 
     /// When the health of a source will matter.
@@ -126,7 +142,9 @@ impl Relay {
             None => stalled().filter(|_| several),
             Some(Role::Watching) => {
                 let next = self.next.as_ref()?;
-                let healthy = next.loader.healthy_at(self.clock, config::RETURN_AFTER);
+                let healthy = next.feeds[0]
+                    .loader
+                    .healthy_at(self.clock, config::RETURN_AFTER);
                 let returns = healthy.map(|at| at.max(self.may_switch_at()));
                 [returns, stalled()].into_iter().flatten().min()
             }
@@ -147,8 +165,8 @@ impl Relay {
         self.active
             .as_ref()
             .map_or(config::ASSUMED_TARGET_DURATION.max(ours), |lane| {
-                let source = lane.loader.target_duration();
-                source.max(lane.loader.believed(ours))
+                let source = lane.target_duration();
+                source.max(lane.believed(ours))
             })
     }
 
@@ -174,7 +192,7 @@ impl Relay {
         let stalled = since >= config::stalled_after(target_duration);
         // A pause in which nobody has looked, to find the source's phase, says nothing of the source; nor
         // does one that ends with a segment which is on its way.
-        let in_vain = active.downloader.trouble.is_some() || active.loader.is_silent();
+        let in_vain = active.is_in_vain();
         // Once it is stale, only a new segment makes it live again.
         let silent_already = matches!(self.state, State::Stale | State::Stalled);
         let stale = (in_vain || silent_already) && since >= config::stale_after(target_duration);
@@ -183,7 +201,7 @@ impl Relay {
             target_duration,
             trouble: self.trouble(active),
         };
-        let (state, reason) = if self.publisher.is_ended() && active.loader.ended {
+        let (state, reason) = if self.publisher.is_ended() && active.ended() {
             (State::Ended, Reason::SourceEnded)
         } else if stalled {
             (State::Stalled, silent())
@@ -235,7 +253,9 @@ impl Relay {
             reason,
             revision: self.revision.unwrap_or_default(),
             generation: self.publisher.generation,
-            source: self.active.as_ref().map_or(0, |lane| lane.loader.source),
+            source: self.active.as_ref().map_or(0, Lane::source),
+            tracks: self.publisher.tracks(),
+            left_behind: self.active.as_ref().map_or(0, Lane::left_behind),
             newest_segment_age: self.publisher.listed_at.map(|listed| at.since(listed)),
             delay: self.publisher.delay,
             bit_rate: self.publisher.bit_rate(),

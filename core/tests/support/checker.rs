@@ -31,6 +31,8 @@ pub(crate) struct Checker {
     unpublished: bool,
     /// Catching up comes and goes in ways that a viewer cannot tell: the pace is not judged.
     pub(crate) free_pace: bool,
+    /// Several playlists are published: their tests look at them.
+    pub(crate) several: bool,
     /// The process was told to end.
     leaving: bool,
     /// The store is given up on purpose: nothing is said of what it deletes.

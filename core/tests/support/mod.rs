@@ -15,11 +15,11 @@ use checker::Checker;
 use hls_relay_core::checkpoint::Checkpoint;
 use hls_relay_core::command::{Command, Content, Decrypt, Publish};
 pub(crate) use hls_relay_core::config::Spec;
-use hls_relay_core::config::{HolePolicy, KeyPolicy, ReloadPolicy, Source};
+use hls_relay_core::config::{HolePolicy, KeyPolicy, ReloadPolicy, Selection, Source};
 use hls_relay_core::event::{
     Configure, Desired, Event, FetchError, LoadedPlaylist, PlaylistBody, StoreError, StoredSegment,
 };
-use hls_relay_core::ids::{ContentHash, Epoch, Generation, RequestId};
+use hls_relay_core::ids::{ContentHash, Epoch, Generation, PlaylistName, RequestId};
 use hls_relay_core::notice::Notice;
 use hls_relay_core::playlist::{self, MediaPlaylist, Playlist};
 use hls_relay_core::relay::{Relay, Status};
@@ -104,6 +104,7 @@ pub(crate) fn spec(urls: &[&str]) -> Spec {
         hole: HolePolicy::Gap,
         reload: ReloadPolicy::LastSegment,
         keys: KeyPolicy::default(),
+        selection: Selection::default(),
     }
 }
 
@@ -313,9 +314,16 @@ impl Bench {
                 let (request, outcome) = (publish.request, (self.publish)(now));
                 self.saved = Some(Checkpoint::clone(&publish.checkpoint));
                 if outcome.is_ok() {
-                    let text = publish.entry().unwrap();
-                    self.check_stored(text);
-                    self.checker.version(now, text);
+                    let several = self.checker.several;
+                    for playlist in &publish.playlists {
+                        let is_entry = &*playlist.name.0 == PlaylistName::ENTRY;
+                        if !(several && is_entry) {
+                            self.check_stored(&playlist.text);
+                        }
+                    }
+                    if !several {
+                        self.checker.version(now, publish.entry().unwrap());
+                    }
                     self.published.push((now, publish));
                 } else {
                     self.checker.not_published();

@@ -1,0 +1,305 @@
+//! What a multivariant playlist offers, what of it is relayed, and how it is published.
+
+use crate::checkpoint::without_secrets;
+use crate::config::Selection;
+use crate::ids::PlaylistName;
+use crate::limits;
+use crate::loader::resolve;
+use crate::notice::Refusal;
+use crate::playlist::{
+    Changes, Edit, IFrameVariant, MeasuredBandwidth, MultivariantEdits, MultivariantPlaylist,
+    Rendition, Variant, render_multivariant,
+};
+use crate::track::{Kind, Medium, codec_families};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use url::Url;
+
+/// A multivariant playlist and the tracks that are wanted of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Presentation {
+    list: MultivariantPlaylist,
+    base: Arc<str>,
+    /// Each media playlist once, however many entries lead to it; those of variants first.
+    pub(crate) tracks: Vec<Wanted>,
+    variants: Vec<Entry>,
+    renditions: Vec<Entry>,
+    i_frame_variants: Vec<Entry>,
+}
+
+/// A media playlist that is wanted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Wanted {
+    pub(crate) medium: Medium,
+    /// Where it is found: the first is wanted, the others are the same media from elsewhere, in order.
+    pub(crate) urls: Vec<Arc<str>>,
+}
+
+/// What becomes of an entry of the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Entry {
+    /// It leads to this one of the tracks.
+    Track(usize),
+    /// It has no media playlist of its own.
+    Within,
+    /// It is not relayed.
+    LeftOut,
+}
+
+/// How a track is published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Relayed {
+    pub(crate) name: PlaylistName,
+    pub(crate) bandwidth: Option<MeasuredBandwidth>,
+}
+
+impl Presentation {
+    /// Takes what is selected of a list that came from `base`.
+    ///
+    /// # Errors
+    /// Where nothing is left to be relayed.
+    pub(crate) fn new(
+        base: &Url,
+        list: MultivariantPlaylist,
+        selection: &Selection,
+    ) -> Result<Self, Refusal> {
+        let mut presentation = Self {
+            base: base.as_str().into(),
+            tracks: Vec::new(),
+            variants: Vec::new(),
+            renditions: Vec::new(),
+            i_frame_variants: Vec::new(),
+            list: MultivariantPlaylist::default(),
+        };
+        for (index, variant) in list.variants.iter().enumerate() {
+            let entry = presentation.variant(base, &list, index, variant, selection);
+            presentation.variants.push(entry);
+        }
+        if presentation.tracks.is_empty() {
+            return Err(Refusal::NothingSelected);
+        }
+        for rendition in &list.renditions {
+            let entry = presentation.rendition(base, &list, rendition, selection);
+            presentation.renditions.push(entry);
+        }
+        for variant in &list.i_frame_variants {
+            let wanted = selection.takes_height(variant.resolution.map(|it| it.height));
+            let entry = match wanted && selection.takes_codecs(variant.codecs.as_deref()) {
+                true => presentation.lead_to(base, &variant.uri, i_frames(variant)),
+                false => Entry::LeftOut,
+            };
+            presentation.i_frame_variants.push(entry);
+        }
+        presentation.list = list;
+        Ok(presentation)
+    }
+
+    fn variant(
+        &mut self,
+        base: &Url,
+        list: &MultivariantPlaylist,
+        index: usize,
+        variant: &Variant,
+        selection: &Selection,
+    ) -> Entry {
+        if !selection.takes(variant) {
+            return Entry::LeftOut;
+        }
+        let first = list.first_alike(index);
+        let before = self.variants.get(first).copied();
+        if let (Some(Entry::Track(track)), Ok(url)) = (before, resolve(base, &variant.uri)) {
+            let (url, urls) = (Arc::from(String::from(url)), &mut self.tracks[track].urls);
+            if !urls.contains(&url) {
+                urls.push(url);
+            }
+            return Entry::LeftOut;
+        }
+        self.lead_to(base, &variant.uri, of_variant(variant))
+    }
+
+    fn rendition(
+        &mut self,
+        base: &Url,
+        list: &MultivariantPlaylist,
+        rendition: &Rendition,
+        selection: &Selection,
+    ) -> Entry {
+        let variants = list.variants.iter().zip(&self.variants);
+        let mut relayed = variants.filter(|(_, entry)| **entry != Entry::LeftOut);
+        let used = relayed
+            .any(|(variant, _)| group_of(variant, &rendition.kind) == Some(&*rendition.group_id));
+        if !used || !selection.takes_language(rendition.language.as_deref()) {
+            return Entry::LeftOut;
+        }
+        match &rendition.uri {
+            None => Entry::Within,
+            Some(uri) => self.lead_to(base, uri, of_rendition(rendition)),
+        }
+    }
+
+    /// The track at that URL, a new one where there is none.
+    fn lead_to(&mut self, base: &Url, uri: &str, medium: Medium) -> Entry {
+        let Ok(url) = resolve(base, uri) else {
+            return Entry::LeftOut;
+        };
+        let url: Arc<str> = String::from(url).into();
+        if let Some(known) = self.tracks.iter().position(|it| it.urls.contains(&url)) {
+            return Entry::Track(known);
+        }
+        if self.tracks.len() >= limits::MAX_TRACKS {
+            return Entry::LeftOut;
+        }
+        let medium = Medium {
+            url: without_secrets(&url),
+            ..medium
+        };
+        let urls = vec![url];
+        self.tracks.push(Wanted { medium, urls });
+        Entry::Track(self.tracks.len() - 1)
+    }
+
+    /// How many entries lead to tracks: of variants, and of renditions.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        let taken = |entries: &[Entry]| {
+            let taken = entries.iter().filter(|entry| **entry != Entry::LeftOut);
+            taken.count()
+        };
+        (taken(&self.variants), taken(&self.renditions))
+    }
+
+    /// What it says for all its media playlists, these must not say again (C-55).
+    pub(crate) fn says_start(&self) -> bool {
+        let mut lines = self.list.lines.iter();
+        lines.any(|line| line.starts_with("#EXT-X-START:"))
+    }
+
+    /// The list as it is published, with the tracks that `relayed` knows.
+    pub(crate) fn render(&self, relayed: impl Fn(usize) -> Option<Relayed>) -> String {
+        let relayed: Vec<Option<Relayed>> = (0..self.tracks.len()).map(relayed).collect();
+        let of = |entry: &Entry| match entry {
+            Entry::Track(track) => relayed[*track].as_ref(),
+            Entry::Within | Entry::LeftOut => None,
+        };
+        let variants = self.list.variants.iter().zip(&self.variants);
+        let variants = variants.map(|(variant, entry)| {
+            of(entry).map_or(Edit::LeaveOut, |track| {
+                let (peak, average) = self.measured(variant, entry, &relayed);
+                Edit::Keep(Changes {
+                    uri: Some(Arc::clone(&track.name.0)),
+                    bandwidth: Some(peak).filter(|it| *it > variant.bandwidth),
+                    average_bandwidth: Some(average)
+                        .filter(|it| variant.average_bandwidth.is_some_and(|stated| *it > stated)),
+                    ..Changes::default()
+                })
+            })
+        });
+        let renditions = self.renditions.iter().map(|entry| match entry {
+            Entry::Within => Edit::default(),
+            Entry::Track(_) | Entry::LeftOut => of(entry).map_or(Edit::LeaveOut, named),
+        });
+        let i_frames = self.list.i_frame_variants.iter();
+        let i_frames = i_frames
+            .zip(&self.i_frame_variants)
+            .map(|(variant, entry)| {
+                of(entry).map_or(Edit::LeaveOut, |track| {
+                    let peak = track.bandwidth.map(|it| it.peak);
+                    Edit::Keep(Changes {
+                        uri: Some(Arc::clone(&track.name.0)),
+                        bandwidth: peak.filter(|it| *it > variant.bandwidth),
+                        ..Changes::default()
+                    })
+                })
+            });
+        let edits = MultivariantEdits {
+            variants: variants.collect(),
+            renditions: renditions.collect(),
+            i_frame_variants: i_frames.collect(),
+            session_keys: Vec::new(),
+            base: Url::parse(&self.base).ok(),
+        };
+        render_multivariant(&self.list, &edits)
+    }
+
+    /// The peak and the average bit rate of a variant with the renditions that can be played with it:
+    /// of each kind the one that needs most (S-35).
+    fn measured(&self, variant: &Variant, own: &Entry, relayed: &[Option<Relayed>]) -> (u64, u64) {
+        let of = |entry: &Entry| match entry {
+            Entry::Track(track) => relayed[*track].as_ref().and_then(|it| it.bandwidth),
+            Entry::Within | Entry::LeftOut => None,
+        };
+        let (mut peak, mut average) = of(own).map_or((0, 0), |it| (it.peak, it.average));
+        for kind in ["AUDIO", "VIDEO", "SUBTITLES"] {
+            let group = group_of(variant, kind);
+            let in_group = self.list.renditions.iter().zip(&self.renditions);
+            let in_group = in_group.filter(|(rendition, entry)| {
+                let same = &*rendition.kind == kind && group == Some(&*rendition.group_id);
+                same && *entry != own
+            });
+            let measured: Vec<_> = in_group.filter_map(|(_, entry)| of(entry)).collect();
+            peak += measured.iter().map(|it| it.peak).max().unwrap_or(0);
+            average += measured.iter().map(|it| it.average).max().unwrap_or(0);
+        }
+        (peak, average)
+    }
+}
+
+fn named(track: &Relayed) -> Edit {
+    Edit::Keep(Changes {
+        uri: Some(Arc::clone(&track.name.0)),
+        ..Changes::default()
+    })
+}
+
+fn group_of<'a>(variant: &'a Variant, kind: &str) -> Option<&'a str> {
+    match kind {
+        "AUDIO" => variant.audio.as_deref(),
+        "VIDEO" => variant.video.as_deref(),
+        "SUBTITLES" => variant.subtitles.as_deref(),
+        "CLOSED-CAPTIONS" => variant.closed_captions.as_deref(),
+        _ => None,
+    }
+}
+
+fn of_variant(variant: &Variant) -> Medium {
+    Medium {
+        kind: Kind::Variant,
+        url: "".into(),
+        bandwidth: variant.bandwidth,
+        height: variant.resolution.map(|it| it.height),
+        codecs: codec_families(variant.codecs.as_deref().unwrap_or("")),
+        group: None,
+        language: None,
+        name: "".into(),
+    }
+}
+
+fn i_frames(variant: &IFrameVariant) -> Medium {
+    Medium {
+        kind: Kind::IFrames,
+        url: "".into(),
+        bandwidth: variant.bandwidth,
+        height: variant.resolution.map(|it| it.height),
+        codecs: codec_families(variant.codecs.as_deref().unwrap_or("")),
+        group: None,
+        language: None,
+        name: "".into(),
+    }
+}
+
+fn of_rendition(rendition: &Rendition) -> Medium {
+    let kind = match &*rendition.kind {
+        "AUDIO" => Kind::Audio,
+        "VIDEO" => Kind::Video,
+        _ => Kind::Subtitles,
+    };
+    Medium {
+        kind,
+        url: "".into(),
+        bandwidth: 0,
+        height: None,
+        codecs: "".into(),
+        group: Some(Arc::clone(&rendition.group_id)),
+        language: rendition.language.clone(),
+        name: Arc::clone(&rendition.name),
+    }
+}

@@ -1,0 +1,100 @@
+//! Discontinuities are the channel's: the first track that comes to one opens it, and the others take
+//! the same number where they come to the same place (S-25, S-27).
+
+use crate::time::{Place, Span};
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+
+/// So many are remembered: far more than a window has, tracks being out of step included.
+const REMEMBERED: usize = 64;
+
+/// Where the channel's discontinuity sequence number rises.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Discontinuities {
+    /// Places in order, and the number from there on.
+    opened: VecDeque<(Place, u64)>,
+    /// The number before the first of them.
+    first: u64,
+}
+
+impl Discontinuities {
+    /// As a track that was published tells them: its number before its first segment, and the places of
+    /// its discontinuities.
+    pub(super) fn restored(first: u64, places: impl Iterator<Item = Place>) -> Self {
+        let opened = places.zip(first.saturating_add(1)..).collect();
+        Self { opened, first }
+    }
+
+    /// The number for a segment at `place` of a track that has come to `last`. `own`: this track comes to
+    /// a discontinuity there. Tracks come to the same one within a target duration.
+    pub(super) fn number(
+        &mut self,
+        last: u64,
+        place: Place,
+        own: bool,
+        target_duration: Span,
+    ) -> u64 {
+        let reach = if own {
+            target_duration
+        } else {
+            target_duration.scaled(1, 8)
+        };
+        let until = self
+            .opened
+            .iter()
+            .take_while(|(at, _)| *at <= place + reach);
+        let number = until
+            .last()
+            .map_or(self.first, |(_, number)| *number)
+            .max(last);
+        let near = |(at, of): &(Place, u64)| *of == last && at.abs_diff(place) <= target_duration;
+        if number > last || !own || self.opened.iter().any(near) {
+            return number;
+        }
+        let number = last.saturating_add(1);
+        if self
+            .opened
+            .back()
+            .is_none_or(|(_, newest)| *newest < number)
+        {
+            self.opened.push_back((place, number));
+        }
+        if self.opened.len() > REMEMBERED {
+            self.first = self.opened.pop_front().map_or(self.first, |it| it.1);
+        }
+        number
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TARGET: Span = Span::from_secs(6);
+
+    fn at(secs: i64) -> Place {
+        Place::from_micros(secs * 1_000_000)
+    }
+
+    #[test]
+    fn s_25_the_others_take_the_number_of_the_track_that_was_first() {
+        let mut all = Discontinuities::default();
+        assert_eq!(all.number(0, at(0), false, TARGET), 0);
+        assert_eq!(all.number(0, at(60), true, TARGET), 1);
+        // Its own place of it is half a second later, and it stays one discontinuity.
+        assert_eq!(all.number(0, at(61), true, TARGET), 1);
+        assert_eq!(all.number(1, at(66), false, TARGET), 1);
+        // One that does not mark it takes the number all the same.
+        assert_eq!(all.number(0, at(54), false, TARGET), 0);
+        assert_eq!(all.number(0, at(60), false, TARGET), 1);
+    }
+
+    #[test]
+    fn s_25_a_track_that_missed_two_takes_both_numbers() {
+        let mut all = Discontinuities::default();
+        assert_eq!(all.number(0, at(60), true, TARGET), 1);
+        assert_eq!(all.number(1, at(90), true, TARGET), 2);
+        assert_eq!(all.number(0, at(90), true, TARGET), 2);
+        assert_eq!(all.number(0, at(96), false, TARGET), 2);
+    }
+}

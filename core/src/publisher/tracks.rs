@@ -1,0 +1,325 @@
+//! Several tracks beside each other: which they are, how they are kept in step, and the multivariant
+//! playlist that leads to them.
+
+use super::discontinuities::Discontinuities;
+use super::window::{Entry, Seen, Window};
+use super::{ONLY, Publisher};
+use crate::config;
+use crate::ids::{Generation, PlaylistName};
+use crate::limits;
+use crate::playlist::Segment;
+use crate::presentation::{Presentation, Relayed};
+use crate::processor::Finished;
+use crate::stage::Stage;
+use crate::time::{Place, Span, Timestamp};
+use crate::track::{Kind, matched};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// What separates two places that are one: rounded durations, and dates in milliseconds.
+const SAME_PLACE: Span = Span::from_millis(200);
+
+/// What the multivariant playlist says.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Front {
+    presentation: Presentation,
+    /// Where each of its tracks is published.
+    tracks: Vec<Option<usize>>,
+}
+
+impl Publisher {
+    /// Viewers open a multivariant playlist.
+    pub(crate) fn has_several(&self) -> bool {
+        let only = self.windows.first();
+        only.is_none_or(|window| &*window.name.0 != PlaylistName::ENTRY)
+    }
+
+    /// Viewers have opened a media playlist.
+    pub(crate) fn is_single(&self) -> bool {
+        let used = self.windows.iter().any(|window| !window.entries.is_empty());
+        !self.has_several() && used
+    }
+
+    pub(crate) fn tracks(&self) -> usize {
+        self.windows.len()
+    }
+
+    pub(crate) fn name(&self, track: usize) -> &PlaylistName {
+        &self.windows[track].name
+    }
+
+    /// Where the only track of a source is published. Where nothing of several is listed any more, it is
+    /// what viewers open.
+    pub(crate) fn track_of_one(&mut self) -> usize {
+        let listed = self.windows.iter().any(|window| !window.entries.is_empty());
+        if self.has_several() && !listed {
+            self.windows = vec![Window::new(PlaylistName(PlaylistName::ENTRY.into()))];
+            (self.front, self.entry) = (None, None);
+        }
+        let is_variant = |window: &Window| window.kind() == Some(Kind::Variant);
+        self.windows.iter().position(is_variant).unwrap_or(ONLY)
+    }
+
+    /// Leads each track of a presentation to the nearest one that is published, or a new one.
+    pub(crate) fn present(&mut self, presentation: &Presentation) -> Vec<Option<usize>> {
+        let offered = presentation.tracks.iter().map(|it| &it.medium);
+        let offered: Vec<_> = offered.collect();
+        if self.is_single() {
+            let others = offered.iter().skip(1).map(|_| None);
+            return std::iter::once(Some(ONLY)).chain(others).collect();
+        }
+        if !self.has_several() {
+            self.windows.clear();
+        }
+        let known = self.windows.iter().map(|it| it.medium.as_ref());
+        let found = matched(&known.collect::<Vec<_>>(), &offered);
+        let mut tracks = vec![None; offered.len()];
+        for (track, offer) in found.into_iter().enumerate() {
+            if let Some(offer) = offer {
+                tracks[offer] = Some(track);
+                self.windows[track].medium = Some(offered[offer].clone());
+            }
+        }
+        for (offer, medium) in offered.into_iter().enumerate() {
+            if tracks[offer].is_none() && self.windows.len() < limits::MAX_TRACKS {
+                let of_kind = self
+                    .windows
+                    .iter()
+                    .filter(|it| it.kind() == Some(medium.kind));
+                let mut window = Window::new(medium.kind.name(of_kind.count()));
+                window.medium = Some(medium.clone());
+                tracks[offer] = Some(self.windows.len());
+                self.windows.push(window);
+            }
+        }
+        self.front = Some(Front {
+            presentation: presentation.clone(),
+            tracks: tracks.clone(),
+        });
+        tracks
+    }
+
+    /// Where a track ends.
+    pub(crate) fn end_of(&self, track: usize) -> Option<Place> {
+        self.windows[track].end()
+    }
+
+    /// Where the track ends that has most.
+    pub(crate) fn ends_at(&self) -> Option<Place> {
+        self.windows.iter().filter_map(Window::end).max()
+    }
+
+    /// Whether a segment stands where the track has something already: gaps, from when it was left
+    /// behind.
+    pub(crate) fn has_already(&self, track: usize, done: &Finished) -> bool {
+        let end = self.windows[track].end().filter(|_| self.has_several());
+        let (Some(end), Some(place)) = (end, done.place) else {
+            return false;
+        };
+        place + done.segment.duration.half() <= end
+    }
+
+    /// Fills what is missing right before a segment, where a track comes back.
+    pub(super) fn fill_before(&mut self, stage: &mut Stage<'_>, track: usize, place: Place) {
+        let window = &self.windows[track];
+        let (Some(end), Some(last)) = (window.end(), window.entries.back()) else {
+            return;
+        };
+        let told = window.holes.duration();
+        let missing = place.since(end).saturating_sub(told);
+        if last.stored.is_some() || missing <= SAME_PLACE {
+            return;
+        }
+        let target_duration = self.target_duration.unwrap_or(Span::from_secs(1));
+        let pieces = missing
+            .as_micros()
+            .div_ceil(target_duration.as_micros().max(1));
+        for _ in 0..pieces.min(self.window_limit as u64) {
+            let duration = missing.scaled(1, pieces);
+            let at = self.windows[track].end().unwrap_or(place);
+            let like = Gap {
+                duration,
+                place: at,
+                discontinuity: false,
+                generation: last_generation(&self.windows[track]),
+                appeared: stage.now.monotonic,
+            };
+            self.push_gap(stage, track, &like);
+        }
+    }
+
+    /// Every listed track for which `goes_on` is false gets gaps like the segments of `model`, a target
+    /// duration behind it: what comes until then is still in time (S-26).
+    pub(crate) fn keep_in_step(
+        &mut self,
+        stage: &mut Stage<'_>,
+        model: Option<usize>,
+        goes_on: impl Fn(usize) -> bool,
+    ) {
+        for (track, window) in self.windows.iter_mut().enumerate() {
+            window.goes_on = goes_on(track);
+        }
+        let target_duration = self.target_duration.unwrap_or_default();
+        let Some((model, end)) = model.and_then(|model| Some((model, self.end_of(model)?))) else {
+            return;
+        };
+        let late = |(track, window): (usize, &Window)| {
+            let listed = !window.entries.is_empty() && !goes_on(track);
+            listed.then(|| Some((track, window.end()?))).flatten()
+        };
+        let late: Vec<_> = self.windows.iter().enumerate().filter_map(late).collect();
+        for (track, from) in late {
+            let of_model = self.windows[model].entries.iter().rev();
+            let missing = of_model.take_while(|it| it.middle() > from);
+            let missing = missing.filter(|it| it.ends() + target_duration <= end);
+            let mut gaps: Vec<Gap> = missing.map(Gap::like).collect();
+            gaps.reverse();
+            for gap in gaps {
+                // Nothing was had for it, so nothing is said to be lost with it.
+                self.windows[track].holes.clear();
+                self.push_gap(stage, track, &gap);
+            }
+        }
+    }
+
+    fn push_gap(&mut self, stage: &mut Stage<'_>, track: usize, like: &Gap) {
+        let window = &mut self.windows[track];
+        let Some(last) = window.entries.back() else {
+            return;
+        };
+        let date_time = last.segment.date_time.map(|at| at + last.segment.duration);
+        let segment = Segment {
+            duration: like.duration,
+            title: "".into(),
+            byte_range: None,
+            discontinuity: like.discontinuity,
+            date_time,
+            date_time_text: None,
+            gap: true,
+            tags: Vec::new(),
+            ..last.segment.clone()
+        };
+        let terms = super::Terms {
+            window_limit: self.window_limit,
+            hole_policy: self.hole_policy,
+            target_duration: self.target_duration,
+        };
+        let marks = &mut self.discontinuities;
+        window.push(
+            stage,
+            terms,
+            Some(marks),
+            Entry {
+                segment,
+                stored: None,
+                resources: last.resources.clone(),
+                identity: None,
+                longest_playlist: Span::ZERO,
+                appeared: like.appeared,
+                generation: like.generation,
+                seen: Seen::Never,
+                place: like.place,
+            },
+        );
+    }
+
+    /// The multivariant playlist as it is now; nothing where there is none.
+    pub(super) fn render_entry(&self) -> Option<Arc<str>> {
+        let front = self.front.as_ref()?;
+        let relayed = |track: usize| {
+            let window = &self.windows[front.tracks[track]?];
+            let known = window.is_listed() || window.can_begin();
+            known.then(|| Relayed {
+                name: window.name.clone(),
+                bandwidth: window.bandwidth,
+            })
+        };
+        Some(front.presentation.render(relayed).into())
+    }
+
+    /// When viewers may see the playlists of several tracks for the first time: once all have enough, or
+    /// have had time for it since the first had.
+    pub(super) fn opens_at(&self) -> Option<Timestamp> {
+        if !self.has_several() || self.entry.is_some() || self.ended {
+            return Some(Timestamp::default());
+        }
+        let front = self.front.as_ref()?;
+        let tracks = || {
+            front
+                .tracks
+                .iter()
+                .flatten()
+                .map(|track| &self.windows[*track])
+        };
+        if tracks().all(Window::can_begin) {
+            return Some(Timestamp::default());
+        }
+        let first = tracks().filter_map(|window| window.began_at).min()?;
+        let target_duration = self.target_duration.unwrap_or_default();
+        Some(first + config::stalled_after(target_duration))
+    }
+
+    /// How long a version waits for the other tracks: until all that go on have something, or the time
+    /// for that is over.
+    pub(super) fn gathers_until(&self) -> Timestamp {
+        let going = || self.windows.iter().filter(|window| window.goes_on);
+        if !self.has_several() || self.ended || going().all(|window| window.dirty) {
+            return Timestamp::default();
+        }
+        let dirty = self.windows.iter().filter(|window| window.dirty);
+        let since = dirty.map(|window| window.dirty_since).min();
+        let gather = config::gather_for(self.target_duration.unwrap_or_default());
+        since.map_or(Timestamp::default(), |since| since + gather)
+    }
+
+    /// The discontinuities as the first track that was restored has them.
+    pub(super) fn restore_discontinuities(&mut self) {
+        let Some(lead) = self
+            .windows
+            .iter()
+            .find(|window| !window.entries.is_empty())
+        else {
+            let numbers = self.windows.iter().map(|it| it.discontinuity_sequence);
+            let first = numbers.max().unwrap_or_default();
+            self.discontinuities = Discontinuities::restored(first, std::iter::empty());
+            return;
+        };
+        let marked = lead.entries.iter().filter(|it| it.segment.discontinuity);
+        let places = marked.map(|it| it.place);
+        self.discontinuities = Discontinuities::restored(lead.discontinuity_sequence, places);
+    }
+
+    /// What the window of another track than the first begins with: as much time as the first has.
+    pub(super) fn head_of_lead(&self, track: usize) -> Option<Place> {
+        let several = self.has_several();
+        let lead = self.windows.iter().position(|it| !it.entries.is_empty());
+        let lead = lead.filter(|lead| several && *lead != track)?;
+        self.windows[lead].entries.front().map(|it| it.place)
+    }
+}
+
+/// A gap in place of a segment that another track has.
+struct Gap {
+    duration: Span,
+    place: Place,
+    discontinuity: bool,
+    generation: Generation,
+    appeared: Timestamp,
+}
+
+impl Gap {
+    fn like(entry: &Entry) -> Self {
+        Self {
+            duration: entry.segment.duration,
+            place: entry.place,
+            discontinuity: entry.segment.discontinuity,
+            generation: entry.generation,
+            appeared: entry.appeared,
+        }
+    }
+}
+
+fn last_generation(window: &Window) -> Generation {
+    let last = window.entries.back();
+    last.map_or(Generation::default(), |entry| entry.generation)
+}

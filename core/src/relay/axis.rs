@@ -1,0 +1,369 @@
+//! Where segments stand on a time axis that the tracks of a source share: by date-times, by equal media
+//! sequence numbers, or by taking live edges for the same moment.
+
+use super::feed::Feed;
+use super::lane::Lane;
+use crate::config;
+use crate::loader::{Listing, Offered};
+use crate::stage::Stage;
+use crate::time::{Place, Span, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+
+/// So many of the newest segments are known by their places: as many as tracks may be out of step.
+const MARKS: usize = 64;
+
+/// Date-times of two tracks that are further apart come from clocks that mean different things.
+const COMPARABLE_CLOCKS: Span = Span::from_secs(60);
+
+/// The places of one track.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Axis {
+    /// Where the next segment begins, if nothing is lost before it.
+    pub(super) next: Option<Place>,
+    /// From date-times to places, in microseconds.
+    shift: Option<i64>,
+    marks: VecDeque<Mark>,
+}
+
+/// A segment and its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Mark {
+    run: u64,
+    number: u64,
+    place: Place,
+    duration: Span,
+}
+
+/// When the tracks of a lane begin, and where.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Start {
+    /// The first of them has told its list then.
+    first_held: Option<Timestamp>,
+    /// What ends before is not relayed; nothing until it is decided.
+    pub(super) from: Option<Place>,
+    /// From date-times to places, as the track that moved last has it.
+    shift: Option<i64>,
+}
+
+impl Axis {
+    fn mark(&mut self, offered: &Offered, place: Place) {
+        self.marks.push_back(Mark {
+            run: offered.run,
+            number: offered.identity.media_sequence,
+            place,
+            duration: offered.segment.duration,
+        });
+        let many = self.marks.len().saturating_sub(MARKS);
+        self.marks.drain(..many);
+        self.next = Some(place + offered.segment.duration);
+    }
+}
+
+impl Lane {
+    /// Takes a listing of one of several tracks: to the downloader, or to be held until the lane begins.
+    /// `first` is how many of the newest segments the first track begins with.
+    pub(super) fn take_up(
+        &mut self,
+        stage: &mut Stage<'_>,
+        index: usize,
+        mut listing: Listing,
+        first: impl Fn(&Listing) -> usize,
+    ) {
+        if self.feeds[index].axis.next.is_some() {
+            self.place_fresh(index, &mut listing);
+            let downloader = &mut self.feeds[index].downloader;
+            downloader.listed(stage, &listing, usize::MAX);
+            return;
+        }
+        if self.start.from.is_some() {
+            self.begin_late(stage, index, listing);
+            return;
+        }
+        self.start.first_held.get_or_insert(stage.now.monotonic);
+        // What it has listed before and lists no more was of no use to anybody.
+        for offered in &mut listing.listed {
+            offered.lost = None;
+        }
+        self.feeds[index].held = Some(listing);
+        self.begin(stage, first);
+    }
+
+    /// When the tracks begin that have told their lists, without the others.
+    pub(super) fn begins_at(&self) -> Option<Timestamp> {
+        let held = self.start.first_held.filter(|_| self.start.from.is_none());
+        held.map(|at| at + self.target_duration())
+    }
+
+    /// Begins once all tracks that are waited for have told their lists, or the time for that is over.
+    pub(super) fn begin(&mut self, stage: &mut Stage<'_>, first: impl Fn(&Listing) -> usize) {
+        let awaited = |feed: &Feed| {
+            feed.kind().is_waited_for() && feed.held.is_none() && feed.loader.trouble.is_none()
+        };
+        let over = self.begins_at().is_some_and(|at| at <= stage.now.monotonic);
+        let waits = self.feeds.iter().any(awaited) && !over;
+        let Some(lead) = self.feeds.iter().position(|feed| feed.held.is_some()) else {
+            return;
+        };
+        if self.start.from.is_some() || waits {
+            return;
+        }
+        let mut held: Vec<(usize, Listing)> = Vec::new();
+        for (index, feed) in self.feeds.iter_mut().enumerate() {
+            held.extend(feed.held.take().map(|listing| (index, listing)));
+        }
+        let dated = can_compare_dates(&held);
+        let edge = stage.now.wall;
+        for (index, listing) in &mut held {
+            let end = match (dated, *index == lead) {
+                (true, _) => None,
+                (false, true) => Some(edge),
+                (false, false) => Some(self.end_beside(listing, edge)),
+            };
+            self.place_all(*index, listing, end);
+        }
+        self.start.shift = Some(0).filter(|_| dated);
+        // The tracks begin where all have something, as long as that leaves enough to begin with.
+        let target_duration = self.target_duration();
+        let (_, of_lead) = &held[0];
+        let fresh = &of_lead.listed[of_lead.first_new..];
+        let skip = fresh.len().saturating_sub(first(of_lead));
+        let wanted = fresh.get(skip).or(of_lead.listed.last());
+        let mut from = wanted.and_then(|it| it.place).unwrap_or(edge);
+        let latest = end_of(of_lead).map_or(from, |end| end - target_duration * 3);
+        for (index, listing) in &held {
+            let waited = self.feeds[*index].kind().is_waited_for();
+            let begins = listing.listed.first().and_then(|it| it.place);
+            if let Some(begins) = begins.filter(|at| waited && *at > from) {
+                from = begins.min(latest).max(from);
+            }
+        }
+        self.start.from = Some(from);
+        for (index, listing) in held {
+            self.begin_from(stage, index, &listing, from);
+        }
+    }
+
+    /// A track that comes to others which are relayed already.
+    fn begin_late(&mut self, stage: &mut Stage<'_>, index: usize, mut listing: Listing) {
+        let edge = self.feeds.iter().filter_map(|feed| feed.axis.next).max();
+        let edge = edge.unwrap_or(stage.now.wall);
+        let shift = self.start.shift;
+        let dated = listing
+            .listed
+            .iter()
+            .all(|it| it.segment.date_time.is_some());
+        let by_date = end_of_dates(&listing)
+            .filter(|_| dated)
+            .zip(shift)
+            .map(|(end, shift)| moved(end, shift))
+            .filter(|end| end.abs_diff(edge) <= COMPARABLE_CLOCKS);
+        let end = by_date.unwrap_or_else(|| self.end_beside(&listing, edge));
+        self.place_all(index, &mut listing, Some(end));
+        // Not more than the others have listed by now.
+        let reached = self.feeds.iter().filter_map(|feed| feed.reached).min();
+        let window: Span = listing.listed.iter().map(|it| it.segment.duration).sum();
+        let from = self.start.from.unwrap_or(edge);
+        let from = reached.map_or(from, |at| from.max(at - window));
+        self.begin_from(stage, index, &listing, from);
+    }
+
+    fn begin_from(&mut self, stage: &mut Stage<'_>, index: usize, listing: &Listing, from: Place) {
+        let feed = &mut self.feeds[index];
+        let fresh = listing.listed[listing.first_new..].iter().rev();
+        let take = fresh.take_while(|it| {
+            let middle = it.place.map(|at| at + it.segment.duration.half());
+            middle.is_some_and(|middle| middle > from)
+        });
+        feed.reached = Some(from);
+        feed.advanced_at = stage.now.monotonic;
+        let take = take.count();
+        feed.downloader.listed(stage, listing, take);
+    }
+
+    /// Where a list ends, by equal numbers in another track, else where the others end.
+    fn end_beside(&self, listing: &Listing, edge: Place) -> Place {
+        let marks = || self.feeds.iter().flat_map(|feed| &feed.axis.marks);
+        let same = |offered: &&Offered| {
+            let number = offered.identity.media_sequence;
+            let alike = |mark: &&Mark| {
+                let durations = mark.duration.abs_diff(offered.segment.duration);
+                mark.number == number && durations <= mark.duration.scaled(1, 8)
+            };
+            marks().any(|mark| alike(&mark))
+        };
+        let Some(shared) = listing.listed.iter().rev().find(same) else {
+            return edge;
+        };
+        let number = shared.identity.media_sequence;
+        let place = marks()
+            .find(|mark| mark.number == number)
+            .map(|it| it.place);
+        let behind = listing.listed.iter();
+        let behind = behind.filter(|it| it.identity.media_sequence >= number);
+        let rest: Span = behind.map(|it| it.segment.duration).sum();
+        place.map_or(edge, |place| place + rest)
+    }
+
+    /// Gives every segment of a list its place: by its date-time, or counted back from where it ends.
+    fn place_all(&mut self, index: usize, listing: &mut Listing, end: Option<Place>) {
+        let axis = &mut self.feeds[index].axis;
+        let total: Span = listing.listed.iter().map(|it| it.segment.duration).sum();
+        let dates_end = end_of_dates(listing);
+        let mut next = match (end, dates_end) {
+            (Some(end), _) | (None, Some(end)) => end - total,
+            (None, None) => Place::default(),
+        };
+        axis.shift = dates_end.map(|at| match end {
+            Some(end) => end.as_micros().saturating_sub(at.as_micros()),
+            None => 0,
+        });
+        for offered in &mut listing.listed {
+            let date = offered.segment.date_time.filter(|_| end.is_none());
+            let place = date.unwrap_or(next);
+            offered.place = Some(place);
+            axis.mark(offered, place);
+            next = place + offered.segment.duration;
+        }
+    }
+
+    /// Gives what is new in a list its place: after what was there before, put right by its date-time.
+    fn place_fresh(&mut self, index: usize, listing: &mut Listing) {
+        let target_duration = self.target_duration();
+        let (first_new, restarted) = (listing.first_new, listing.restarted);
+        for (at, offered) in listing.listed[first_new..].iter_mut().enumerate() {
+            let lost = offered.lost.map_or(Span::ZERO, |lost| lost.duration);
+            let next = self.feeds[index].axis.next.unwrap_or_default() + lost;
+            let near = |place: &Place| place.abs_diff(next) <= target_duration + lost.half();
+            let shifts = [self.feeds[index].axis.shift, self.start.shift];
+            let dated = offered.segment.date_time;
+            let by_date = dated.and_then(|date| {
+                let places = shifts.into_iter().flatten().map(|it| moved(date, it));
+                places.into_iter().find(near)
+            });
+            let by_number = || {
+                let others = self.feeds.iter().flat_map(|feed| &feed.axis.marks);
+                let mut same = others.filter(|mark| {
+                    (mark.run, mark.number) == (offered.run, offered.identity.media_sequence)
+                });
+                same.next().map(|mark| mark.place).filter(near)
+            };
+            let begins_run = at == 0 && restarted;
+            let by_number = if begins_run && by_date.is_none() {
+                by_number()
+            } else {
+                None
+            };
+            let place = by_date.or(by_number).unwrap_or(next);
+            let axis = &mut self.feeds[index].axis;
+            if let Some(date) = dated {
+                axis.shift = Some(place.as_micros().saturating_sub(date.as_micros()));
+                self.start.shift = axis.shift;
+            }
+            offered.place = Some(place);
+            axis.mark(offered, place);
+        }
+    }
+
+    /// The next wakeup that the tracks' being in step needs.
+    pub(super) fn aligns_at(&self) -> Option<Timestamp> {
+        let moves = self.feeds.iter();
+        let moves = moves.filter_map(|feed| feed.moves_at(self.target_duration()));
+        [self.begins_at(), self.patience_ends()]
+            .into_iter()
+            .flatten()
+            .chain(moves)
+            .min()
+    }
+
+    /// Whether what stands first in a track may be appended: while it ends at most a target duration
+    /// after what the slowest has (S-26). The slowest itself always may.
+    pub(super) fn lets_pass(&self, index: usize) -> bool {
+        let feed = &self.feeds[index];
+        let (Some(end), Some(slowest)) = (feed.front_ends(), self.slowest()) else {
+            return true;
+        };
+        let is_slowest = feed.reached.is_none_or(|reached| reached <= slowest);
+        self.master.is_none() || is_slowest || end <= slowest + self.target_duration()
+    }
+
+    /// How far the slowest track is that is waited for.
+    fn slowest(&self) -> Option<Place> {
+        let waited = self.feeds.iter().filter(|feed| feed.is_waited_for());
+        waited.filter_map(|feed| feed.reached).min()
+    }
+
+    fn fastest(&self) -> Option<Place> {
+        self.feeds.iter().filter_map(|feed| feed.reached).max()
+    }
+
+    /// Whether another track is held up by this one, or has left it far behind.
+    fn holds_up(&self, index: usize) -> bool {
+        let feed = &self.feeds[index];
+        let Some(reached) = feed
+            .reached
+            .filter(|_| !feed.is_over() && !feed.left_behind)
+        else {
+            return false;
+        };
+        let ahead = self
+            .fastest()
+            .is_some_and(|it| it > reached + self.target_duration());
+        let held_up = (0..self.feeds.len()).any(|other| {
+            other != index && self.feeds[other].downloader.is_done() && !self.lets_pass(other)
+        });
+        ahead || (feed.is_waited_for() && held_up && self.slowest() == Some(reached))
+    }
+
+    /// When a track is left behind, if nothing comes until then.
+    fn patience_ends(&self) -> Option<Timestamp> {
+        let patience = config::stalled_after(self.target_duration());
+        let tracks = (0..self.feeds.len()).filter(|index| self.holds_up(*index));
+        tracks
+            .map(|index| self.feeds[index].advanced_at + patience)
+            .min()
+    }
+
+    /// The tracks for which nobody waits any longer.
+    pub(super) fn leave_behind(&mut self, now: Timestamp) -> Vec<usize> {
+        let patience = config::stalled_after(self.target_duration());
+        let late = |index: &usize| {
+            self.holds_up(*index) && self.feeds[*index].advanced_at + patience <= now
+        };
+        let late: Vec<usize> = (0..self.feeds.len()).filter(late).collect();
+        for index in &late {
+            self.feeds[*index].left_behind = true;
+        }
+        late
+    }
+}
+
+/// Whether all lists have date-times of clocks that agree.
+fn can_compare_dates(held: &[(usize, Listing)]) -> bool {
+    let dated = |listing: &Listing| {
+        let mut listed = listing.listed.iter();
+        listed.all(|it| it.segment.date_time.is_some())
+    };
+    let ends: Vec<Option<Place>> = held.iter().map(|(_, it)| end_of_dates(it)).collect();
+    let (first, last) = (ends.iter().min(), ends.iter().max());
+    let close = match (first, last) {
+        (Some(Some(first)), Some(Some(last))) => last.abs_diff(*first) <= COMPARABLE_CLOCKS,
+        _ => false,
+    };
+    close && held.iter().all(|(_, listing)| dated(listing))
+}
+
+fn end_of(listing: &Listing) -> Option<Place> {
+    let last = listing.listed.last()?;
+    Some(last.place? + last.segment.duration)
+}
+
+fn end_of_dates(listing: &Listing) -> Option<Place> {
+    let last = listing.listed.last()?;
+    Some(last.segment.date_time? + last.segment.duration)
+}
+
+/// A place on another axis.
+pub(super) fn moved(place: Place, shift: i64) -> Place {
+    Place::from_micros(place.as_micros().saturating_add(shift))
+}

@@ -1,0 +1,177 @@
+//! One media playlist being followed: its list, its segments, and its place among the tracks.
+
+use super::axis::Axis;
+use super::lane::Role;
+use crate::config;
+use crate::downloader::Downloader;
+use crate::event::FetchError;
+use crate::loader::{Listing, Loader, Offered};
+use crate::notice::{Break, Trouble};
+use crate::playlist::MultivariantPlaylist;
+use crate::presentation::Wanted;
+use crate::publisher::ONLY;
+use crate::time::{Place, Span, Timestamp};
+use crate::track::{Kind, Medium};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use url::Url;
+
+/// A track of a source and what is under way from it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Feed {
+    pub(super) loader: Loader,
+    pub(super) downloader: Downloader,
+    /// It has a first listing.
+    pub(super) listed: bool,
+    /// Which of the published tracks it fills, once its lane is relayed.
+    pub(super) track: Option<usize>,
+    /// How a multivariant playlist describes it.
+    pub(super) medium: Option<Medium>,
+    /// Where it is found; the first is in use.
+    pub(super) urls: Vec<Arc<str>>,
+    pub(super) moved_at: Timestamp,
+    pub(super) axis: Axis,
+    /// The last segment that was appended: its run and its number at the source.
+    pub(super) appended: Option<(u64, u64)>,
+    /// The next segment that is appended follows a break of ours.
+    pub(super) breaks: Option<Break>,
+    /// The end of the last segment that has left, on the lane's axis.
+    pub(super) reached: Option<Place>,
+    /// It left then.
+    pub(super) advanced_at: Timestamp,
+    /// The others do not wait for it, and it gets gaps.
+    pub(super) left_behind: bool,
+    /// The first listing of a track that waits for those of the others.
+    pub(super) held: Option<Listing>,
+    /// For a lane that only watches: the newest segments of the last listing that are new to viewers.
+    pub(super) latest: Vec<Offered>,
+    /// The first number that is.
+    watched_from: Option<u64>,
+}
+
+/// What a load means to a lane.
+pub(super) enum News {
+    /// Of one of its feeds.
+    Listing(usize, Listing),
+    /// From this URL.
+    Presentation(Url, Box<MultivariantPlaylist>),
+}
+
+impl Feed {
+    pub(super) fn new(loader: Loader, now: Timestamp) -> Self {
+        Self {
+            loader,
+            downloader: Downloader::default(),
+            listed: false,
+            track: Some(ONLY),
+            medium: None,
+            urls: Vec::new(),
+            moved_at: now,
+            axis: Axis::default(),
+            appended: None,
+            breaks: None,
+            reached: None,
+            advanced_at: now,
+            left_behind: false,
+            held: None,
+            latest: Vec::new(),
+            watched_from: None,
+        }
+    }
+
+    /// One of several.
+    pub(super) fn of(wanted: &Wanted, loader: Loader, now: Timestamp) -> Self {
+        Self {
+            track: None,
+            medium: Some(wanted.medium.clone()),
+            urls: wanted.urls.clone(),
+            ..Self::new(loader, now)
+        }
+    }
+
+    /// Takes a listing; gives it back where it is to be taken up.
+    pub(super) fn listed(&mut self, listing: Listing, role: Role) -> Option<Listing> {
+        match role {
+            Role::Relaying | Role::Preparing { .. } => Some(listing),
+            Role::Watching => {
+                let fresh = listing.listed.get(listing.first_new);
+                let fresh = fresh.map(|it| it.identity.media_sequence);
+                self.watched_from = match self.watched_from {
+                    Some(from) if !listing.restarted => Some(from),
+                    Some(_) | None => fresh,
+                };
+                let mut latest = listing.listed;
+                let number = |it: &Offered| it.identity.media_sequence;
+                latest.retain(|it| self.watched_from.is_some_and(|from| number(it) >= from));
+                let skip = latest.len().saturating_sub(config::START_SEGMENTS);
+                self.latest = latest.split_off(skip);
+                // Listed before, or new: since the run began, all are of it.
+                let run = self.loader.run;
+                self.latest.iter_mut().for_each(|it| it.run = run);
+                None
+            }
+        }
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        self.medium.as_ref().map_or(Kind::Variant, |it| it.kind)
+    }
+
+    /// Its source has said that nothing will follow, and everything has left.
+    pub(super) fn is_over(&self) -> bool {
+        self.loader.ended && self.listed && self.downloader.is_empty()
+    }
+
+    /// The others wait for it.
+    pub(super) fn is_waited_for(&self) -> bool {
+        self.kind().is_waited_for() && !self.left_behind && !self.is_over()
+    }
+
+    /// Why nothing comes.
+    pub(super) fn trouble(&self) -> Trouble {
+        match (&self.loader.trouble, &self.downloader.trouble) {
+            (Some(Trouble::Unchanged) | None, Some(error)) => Trouble::Segments(error.clone()),
+            (Some(trouble), _) => trouble.clone(),
+            (None, None) => Trouble::Unchanged,
+        }
+    }
+
+    /// Somebody has looked, and there was nothing.
+    pub(super) fn is_in_vain(&self) -> bool {
+        self.downloader.trouble.is_some() || self.loader.is_silent()
+    }
+
+    /// The answer of an origin whose URLs have run out.
+    pub(super) fn expired(&self) -> Option<FetchError> {
+        let playlist = match &self.loader.trouble {
+            Some(Trouble::Playlist(error)) => Some(error),
+            _ => None,
+        };
+        let errors = [playlist, self.downloader.trouble.as_ref()];
+        let mut errors = errors.into_iter().flatten();
+        let expired = |it: &&FetchError| matches!(it, FetchError::Status(401 | 403 | 410));
+        errors.find(expired).cloned()
+    }
+
+    /// Where what stands first ends, on the lane's axis.
+    pub(super) fn front_ends(&self) -> Option<Place> {
+        let front = self.downloader.front()?;
+        Some(front.place? + front.segment.duration)
+    }
+
+    /// When it is to be looked for elsewhere, if nothing comes until then.
+    pub(super) fn moves_at(&self, target_duration: Span) -> Option<Timestamp> {
+        let waits = self.urls.len() > 1 && self.is_in_vain();
+        let since = self.moved_at.max(self.advanced_at);
+        waits.then(|| since + config::stale_after(target_duration))
+    }
+
+    /// The next place that its source names.
+    pub(super) fn move_on(&mut self, now: Timestamp) {
+        self.urls.rotate_left(1);
+        self.moved_at = now;
+        if let Some(url) = self.urls.first() {
+            self.loader.move_to(url);
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! From a lane to the windows: in order, in step, and with what is due when a track falls behind.
+
+use super::Relay;
+use super::feed::Feed;
+use super::lane::{Lane, Role};
+use crate::checkpoint::SavedPosition;
+use crate::config;
+use crate::ids::Generation;
+use crate::limits;
+use crate::loader::Listing;
+use crate::notice::Notice;
+use crate::planted::Mistake;
+use crate::playlist::MultivariantPlaylist;
+use crate::presentation::Presentation;
+use crate::processor::{Finished, Processed, process};
+use crate::stage::Stage;
+use std::sync::Arc;
+use url::Url;
+
+impl Relay {
+    /// Lets finished segments leave the active lane, in order.
+    pub(super) fn hand_on(&mut self, stage: &mut Stage<'_>) {
+        let Some(mut lane) = self.active.take() else {
+            return;
+        };
+        self.publisher.finish_restoring(stage);
+        // What one track appends may be what another has waited for.
+        while (0..lane.feeds.len())
+            .map(|feed| self.hand_on_feed(stage, &mut lane, feed))
+            .fold(false, |moved, it| moved | it)
+        {}
+        if self.publisher.has_several() {
+            self.keep_in_step(stage, &mut lane);
+        }
+        if lane.is_over() && !self.publisher.is_ended() {
+            self.publisher.end(stage);
+        }
+        self.active = Some(lane);
+    }
+
+    /// Whether anything has left.
+    fn hand_on_feed(&mut self, stage: &mut Stage<'_>, lane: &mut Lane, index: usize) -> bool {
+        let (last, generation) = (lane.feeds[index].loader.ended, lane.generation());
+        let mut moved = false;
+        while lane.lets_pass(index)
+            && let Some((done, left)) = {
+                let downloader = &mut lane.feeds[index].downloader;
+                downloader.next_done(stage.now.monotonic, last)
+            }
+        {
+            moved = true;
+            self.abandon(stage, left);
+            match process(done) {
+                Processed::Segment(finished) => {
+                    self.hand_on_segment(stage, lane, index, finished, generation);
+                }
+                Processed::Hole { lost, .. } if stage.makes(Mistake::HoleUnsaid) => {
+                    passed(stage, lane, index, &lost);
+                }
+                Processed::Hole { mut lost, cause } => {
+                    passed(stage, lane, index, &lost);
+                    lost.place = lane.on_channel(lost.place);
+                    if let Some(track) = lane.feeds[index].track {
+                        self.publisher.lose(track, lost, cause);
+                    }
+                }
+                Processed::Again { object, restored } => {
+                    self.publisher.had_again(&object, restored);
+                }
+            }
+            self.publisher.finish_restoring(stage);
+        }
+        moved
+    }
+
+    fn hand_on_segment(
+        &mut self,
+        stage: &mut Stage<'_>,
+        lane: &mut Lane,
+        index: usize,
+        mut finished: Finished,
+        generation: Generation,
+    ) {
+        passed(stage, lane, index, &finished);
+        finished.place = lane.on_channel(finished.place);
+        let says_start = lane
+            .master
+            .as_ref()
+            .is_some_and(|it| it.presentation.says_start());
+        let feed = &mut lane.feeds[index];
+        let track = feed
+            .track
+            .filter(|track| !self.publisher.has_already(*track, &finished));
+        let Some(track) = track else {
+            // Gaps stand for it already.
+            if let Some(stored) = finished.stored {
+                let now = stage.now.monotonic;
+                self.publisher.retention.retire(stored.object, now);
+            }
+            return;
+        };
+        if std::mem::take(&mut feed.left_behind) {
+            let track = self.publisher.name(track).clone();
+            stage.notify(Notice::CaughtUp { track });
+        }
+        let mut about = feed.loader.about.clone();
+        if says_start {
+            about.head.retain(|line| !line.starts_with("#EXT-X-START:"));
+        }
+        self.publisher.describe(track, &about);
+        feed.appended = Some((finished.run, finished.identity.media_sequence));
+        finished.broken = feed.breaks.take().or(finished.broken);
+        self.publisher.append(stage, track, finished, generation);
+    }
+
+    /// What has fallen behind, or has no source any more, gets gaps like those of a track that goes on.
+    fn keep_in_step(&mut self, stage: &mut Stage<'_>, lane: &mut Lane) {
+        let now = stage.now.monotonic;
+        for index in lane.leave_behind(now) {
+            if let Some(track) = lane.feeds[index].track {
+                stage.notify(Notice::LeftBehind {
+                    track: self.publisher.name(track).clone(),
+                    trouble: lane.feeds[index].trouble(),
+                });
+            }
+        }
+        let goes_on = |track| {
+            let of = |feed: &&Feed| feed.track == Some(track);
+            let feed = lane.feeds.iter().find(of);
+            feed.is_some_and(|feed| !feed.left_behind && feed.axis.next.is_some())
+                || (lane.master.is_none() && feed.is_some())
+        };
+        if lane.master.is_some() && self.publisher.restoring.is_some() {
+            let asked = |feed: &&Feed| feed.listed || feed.loader.trouble.is_none();
+            let asked: Vec<_> = lane.feeds.iter().filter(asked).collect();
+            for track in 0..self.publisher.tracks() {
+                if asked.iter().all(|feed| feed.track != Some(track)) {
+                    self.publisher.give_up_restoring(track);
+                }
+            }
+            self.publisher.finish_restoring(stage);
+        }
+        let waited = |feed: &&Feed| feed.kind().is_waited_for();
+        let tracks = lane
+            .feeds
+            .iter()
+            .filter(waited)
+            .filter_map(|feed| feed.track);
+        let model = tracks.into_iter().find(|track| goes_on(*track));
+        self.publisher.keep_in_step(stage, model, goes_on);
+    }
+
+    /// Follows the lanes' tracks: begins them, looks for them elsewhere, and renews URLs that have run
+    /// out.
+    pub(super) fn advance_tracks(&mut self, stage: &mut Stage<'_>) {
+        let now = stage.now.monotonic;
+        for slot in [true, false] {
+            let lane = if slot {
+                self.active.take()
+            } else {
+                self.next.take()
+            };
+            let Some(mut lane) = lane else { continue };
+            if lane.master.is_some() {
+                if lane.begins_at().is_some_and(|at| at <= now) {
+                    let role = lane.role;
+                    lane.begin(stage, |listing| self.first_of(role, listing));
+                }
+                let target_duration = lane.target_duration();
+                for feed in &mut lane.feeds {
+                    if feed.moves_at(target_duration).is_some_and(|at| at <= now) {
+                        let trouble = feed.trouble();
+                        feed.move_on(now);
+                        if let Some(track) = feed.track {
+                            let track = self.publisher.name(track).clone();
+                            stage.notify(Notice::Redundant { track, trouble });
+                        }
+                    }
+                }
+                self.renew(stage, &mut lane);
+            }
+            *(if slot {
+                &mut self.active
+            } else {
+                &mut self.next
+            }) = Some(lane);
+        }
+    }
+
+    /// Once for all tracks whose URLs have run out.
+    fn renew(&mut self, stage: &mut Stage<'_>, lane: &mut Lane) {
+        let expired = lane.feeds.iter().find_map(Feed::expired);
+        let (Some(error), Some(master)) = (expired, &mut lane.master) else {
+            return;
+        };
+        if self.shutdown.is_none() && master.loader.load_again(stage.now.monotonic) {
+            let source = master.loader.source;
+            stage.notify(Notice::Renewing { source, error });
+        }
+    }
+
+    /// Takes a multivariant playlist: its tracks are followed from now on.
+    pub(super) fn present(
+        &mut self,
+        stage: &mut Stage<'_>,
+        lane: &mut Lane,
+        base: &Url,
+        list: MultivariantPlaylist,
+    ) {
+        let Some(spec) = self.spec.clone() else {
+            return;
+        };
+        let (variants, entries) = (list.variants.len(), list.renditions.len());
+        let presentation = match Presentation::new(base, list, &spec.selection) {
+            Ok(presentation) => presentation,
+            Err(error) => {
+                let now = stage.now.monotonic;
+                lane.root_mut().refuse(stage, now, error);
+                return;
+            }
+        };
+        let (relayed, renditions) = presentation.counts();
+        if lane.master.is_none() {
+            stage.notify(Notice::Presented {
+                source: lane.source(),
+                variants: relayed,
+                renditions,
+                left_out: (variants + entries).saturating_sub(relayed + renditions),
+            });
+        }
+        // What viewers opened as a media playlist stays one.
+        let most = if self.publisher.is_single() {
+            1
+        } else {
+            limits::MAX_TRACKS
+        };
+        let config = config::Source {
+            url: Arc::clone(lane.source_url()),
+        };
+        let gone = lane.present(stage, presentation, most, &config);
+        for mut feed in gone {
+            self.cancel(stage, feed.loader.stop());
+            let left = feed.downloader.clear();
+            self.abandon(stage, left);
+        }
+        for feed in &mut lane.feeds {
+            if let Some(left) = self.left.get(&feed.loader.url) {
+                feed.loader.keep_pace(left.pace);
+            }
+        }
+        if lane.role == Role::Relaying {
+            self.join_tracks(lane);
+        }
+    }
+
+    /// Leads the feeds of a lane to the tracks that are published: each to the nearest one, and what has
+    /// none to a new one.
+    pub(super) fn join_tracks(&mut self, lane: &mut Lane) {
+        let Some(master) = &lane.master else {
+            let track = self.publisher.track_of_one();
+            lane.feeds[0].track = Some(track);
+            return;
+        };
+        let tracks = self.publisher.present(&master.presentation);
+        for (feed, track) in lane.feeds.iter_mut().zip(tracks) {
+            if feed.track.is_none() {
+                feed.track = track;
+                self.go_on(feed, lane.shift);
+            }
+        }
+    }
+
+    /// A feed that begins where an earlier process, or an earlier use of its source, has ended.
+    fn go_on(&mut self, feed: &mut Feed, shift: i64) {
+        let saved = feed.track.and_then(|track| self.left_over.remove(&track));
+        let Some(position) = saved else { return };
+        let (silence, ended) = (self.silence, self.publisher.is_ended());
+        feed.appended = position.known.last().map(|id| (0, id.media_sequence));
+        feed.listed = !position.known.is_empty();
+        feed.loader.restore(position, silence, ended);
+        let end = feed.track.and_then(|track| self.publisher.end_of(track));
+        feed.axis.next = end.map(|end| super::axis::moved(end, -shift));
+        feed.reached = feed.axis.next;
+    }
+
+    /// Where the source of each track goes on, for the next process too: after the last segment that was
+    /// appended.
+    pub(super) fn positions(&self) -> Vec<Option<SavedPosition>> {
+        let feeds = || self.active.iter().flat_map(|lane| &lane.feeds);
+        let position = |track| {
+            let feed = feeds().find(|feed| feed.track == Some(track))?;
+            let (run, number) = feed.appended?;
+            feed.loader.position(run, number)
+        };
+        (0..self.publisher.tracks()).map(position).collect()
+    }
+
+    /// Gives a listing to a lane: at first only what is to be relayed of it.
+    pub(super) fn take_up(
+        &mut self,
+        stage: &mut Stage<'_>,
+        lane: &mut Lane,
+        index: usize,
+        listing: Listing,
+    ) {
+        if lane.master.is_none() {
+            self.take_up_alone(stage, lane, listing);
+            return;
+        }
+        if listing.restarted
+            && let Some(master) = &mut lane.master
+        {
+            // Another run may have other tracks.
+            master.loader.load_again(stage.now.monotonic);
+        }
+        let role = lane.role;
+        if role == Role::Relaying {
+            self.fetch_again(lane, index, &listing);
+        }
+        lane.feeds[index].listed = true;
+        lane.take_up(stage, index, listing, |listing| {
+            self.first_of(role, listing)
+        });
+    }
+}
+
+/// Something has left the front of a feed.
+fn passed(stage: &Stage<'_>, lane: &mut Lane, index: usize, finished: &Finished) {
+    let feed = &mut lane.feeds[index];
+    feed.advanced_at = stage.now.monotonic;
+    let end = finished.place.map(|at| at + finished.segment.duration);
+    feed.reached = feed.reached.max(end);
+}

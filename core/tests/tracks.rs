@@ -1,0 +1,276 @@
+//! A source that is a multivariant playlist: its tracks are relayed beside each other, in step.
+
+mod support;
+
+use hls_relay_core::command::Publish;
+use hls_relay_core::config::Selection;
+use hls_relay_core::event::{Desired, Event, FetchError};
+use hls_relay_core::notice::{Notice, State};
+use hls_relay_core::playlist::MediaPlaylist;
+use std::collections::BTreeMap;
+use support::origin::Run;
+use support::{Bench, SEC, media, spec};
+
+const MAIN: &str = "http://origin.example/live/main.m3u8";
+
+/// Two pictures, equal in bandwidth, and a sound.
+const MULTIVARIANT: &str = "#EXTM3U
+#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"English\",LANGUAGE=\"en\",DEFAULT=YES,URI=\"en.m3u8\"
+#EXT-X-VENDOR:kept
+#EXT-X-STREAM-INF:BANDWIDTH=10,RESOLUTION=640x360,CODECS=\"avc1.4d,mp4a.40.2\",AUDIO=\"a\"
+low.m3u8
+#EXT-X-STREAM-INF:BANDWIDTH=10,RESOLUTION=1280x720,CODECS=\"avc1.64,mp4a.40.2\",AUDIO=\"a\"
+high.m3u8
+";
+
+/// A track of the source: `(micros, out of step by)`, dead in a span of seconds.
+fn list(name: &str, micros: u64, late: u64, dated: bool, now: u64) -> String {
+    let mut run = Run::new(micros).named(name, 100);
+    (run.window, run.dated) = (8, dated);
+    run.at(now.saturating_sub(late))
+}
+
+type Lists = BTreeMap<String, MediaPlaylist>;
+
+/// What viewers see after each version.
+fn seen(published: &[(u64, Publish)]) -> Vec<(u64, Lists)> {
+    let mut now = Lists::new();
+    let versions = published.iter().map(|(at, publish)| {
+        for playlist in &publish.playlists {
+            if &*playlist.name.0 != "index.m3u8" {
+                now.insert(playlist.name.0.to_string(), media(&playlist.text));
+            }
+        }
+        (*at, now.clone())
+    });
+    versions.collect()
+}
+
+fn entry(bench: &Bench) -> String {
+    let last = bench.published.iter().rev().find_map(|(_, it)| it.entry());
+    last.expect("the multivariant playlist is published")
+        .to_string()
+}
+
+fn run_of(source: support::SourceAt) -> Bench {
+    let mut bench = Bench::new(source);
+    bench.checker.several = true;
+    bench.now = 40 * SEC;
+    bench.run(spec(&[MAIN]));
+    bench
+}
+
+fn whole(dated: bool) -> support::SourceAt {
+    Box::new(move |now, url| match url.rsplit('/').next() {
+        Some("main.m3u8") => Ok(MULTIVARIANT.to_owned()),
+        Some("low.m3u8") => Ok(list("low", 2 * SEC, 0, dated, now)),
+        Some("high.m3u8") => Ok(list("high", 2 * SEC, 0, dated, now)),
+        Some("en.m3u8") => Ok(list("en", 2 * SEC, 0, dated, now)),
+        _ => Err(FetchError::Status(404)),
+    })
+}
+
+/// Every version: one target duration, and discontinuity numbers that agree with date-times.
+fn check(versions: &[(u64, Lists)]) {
+    for (at, lists) in versions {
+        let targets: Vec<_> = lists.values().map(|it| it.target_duration).collect();
+        assert!(
+            targets.windows(2).all(|it| it[0] == it[1]),
+            "S-25 at {at}: {targets:?}"
+        );
+        let mut numbers = BTreeMap::new();
+        for segment in lists.values().flat_map(|it| &it.segments) {
+            if let Some(date) = segment.date_time {
+                let number = segment.discontinuity_sequence;
+                let known = *numbers.entry(date).or_insert(number);
+                assert_eq!(known, number, "S-25 at {at}: {date:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn s_26_all_tracks_are_relayed_and_listed_in_step() {
+    let mut bench = run_of(whole(true));
+    bench.pass(100 * SEC);
+    assert_eq!(bench.status().state, State::Live);
+    assert_eq!(bench.status().tracks, 3);
+    let text = entry(&bench);
+    for part in [
+        "v0.m3u8",
+        "v1.m3u8",
+        "URI=\"a0.m3u8\"",
+        "#EXT-X-VENDOR:kept",
+        "LANGUAGE=\"en\"",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    let versions = seen(&bench.published);
+    check(&versions);
+    for (at, lists) in &versions {
+        assert_eq!(lists.len(), 3);
+        let ends = lists.values().filter_map(|it| {
+            let last = it.segments.last()?;
+            Some((last.date_time? + last.duration).as_micros())
+        });
+        let ends: Vec<i64> = ends.collect();
+        let apart = ends.iter().max().unwrap() - ends.iter().min().unwrap();
+        assert!(apart <= 2 * SEC as i64, "at {at}: {ends:?}");
+    }
+    // One version for all, as a rule.
+    assert!(bench.published.len() < 50, "{}", bench.published.len());
+    assert_eq!(bench.holes(), 0);
+}
+
+#[test]
+fn s_35_a_bandwidth_that_lies_is_raised_to_what_is_measured() {
+    let mut bench = run_of(whole(true));
+    bench.pass(60 * SEC);
+    // 1,000 bytes in two seconds, picture and sound.
+    assert!(
+        entry(&bench).contains("BANDWIDTH=8000,"),
+        "{}",
+        entry(&bench)
+    );
+}
+
+#[test]
+fn s_26_variants_out_of_step_by_three_segments_are_listed_in_step() {
+    let source: support::SourceAt = Box::new(|now, url| match url.rsplit('/').next() {
+        Some("high.m3u8") => Ok(list("high", 2 * SEC, 6 * SEC, true, now)),
+        _ => whole(true)(now, url),
+    });
+    let mut bench = run_of(source);
+    bench.pass(120 * SEC);
+    assert_eq!(bench.status().state, State::Live);
+    let versions = seen(&bench.published);
+    check(&versions);
+    let (_, lists) = versions.last().unwrap();
+    let end = |name: &str| {
+        let last = lists[name].segments.last().unwrap();
+        (last.date_time.unwrap() + last.duration).as_micros()
+    };
+    assert!(end("v0.m3u8") - end("v1.m3u8") <= 2 * SEC as i64);
+    assert!(
+        lists
+            .values()
+            .all(|it| it.segments.iter().all(|segment| !segment.gap))
+    );
+}
+
+#[test]
+fn s_47_a_variant_that_dies_gets_gaps_stops_nobody_and_comes_back() {
+    let source: support::SourceAt = Box::new(|now, url| match url.rsplit('/').next() {
+        Some("high.m3u8") if (60 * SEC..90 * SEC).contains(&now) => Err(FetchError::Status(500)),
+        _ => whole(true)(now, url),
+    });
+    let mut bench = run_of(source);
+    bench.pass(85 * SEC);
+    assert_eq!(bench.status().state, State::Live);
+    assert_eq!(bench.status().left_behind, 1);
+    assert!(
+        bench.told(|it| matches!(it, Notice::LeftBehind { track, .. } if &*track.0 == "v1.m3u8"))
+    );
+    let versions = seen(&bench.published);
+    let (_, lists) = versions.last().unwrap();
+    assert!(lists["v1.m3u8"].segments.last().unwrap().gap);
+    assert!(!lists["v0.m3u8"].segments.last().unwrap().gap);
+    bench.pass(150 * SEC);
+    assert_eq!(bench.status().left_behind, 0);
+    assert!(bench.told(|it| matches!(it, Notice::CaughtUp { .. })));
+    let versions = seen(&bench.published);
+    check(&versions);
+    let (_, lists) = versions.last().unwrap();
+    assert!(
+        lists
+            .values()
+            .all(|it| it.segments.iter().all(|segment| !segment.gap))
+    );
+}
+
+#[test]
+fn s_70_a_restart_goes_on_in_all_tracks() {
+    let mut bench = run_of(whole(true));
+    bench.pass(80 * SEC);
+    let before = seen(&bench.published).pop().unwrap().1;
+    bench.kill(9, true);
+    bench.run(spec(&[MAIN]));
+    bench.pass(130 * SEC);
+    assert_eq!(bench.status().state, State::Live);
+    let versions = seen(&bench.published);
+    check(&versions);
+    let (_, after) = versions.last().unwrap();
+    for (name, list) in after {
+        let was = &before[name];
+        assert!(list.media_sequence > was.media_sequence, "{name}");
+        assert_eq!(
+            list.discontinuity_sequence, was.discontinuity_sequence,
+            "{name}"
+        );
+        assert!(
+            list.segments.iter().all(|it| !it.discontinuity && !it.gap),
+            "{name}"
+        );
+    }
+    assert_eq!(bench.downloaded_twice(), Vec::<String>::new());
+}
+
+#[test]
+fn tokens_that_have_run_out_are_renewed_once_for_all_tracks() {
+    let token = |now: u64| now / (30 * SEC);
+    let source: support::SourceAt = Box::new(move |now, url| {
+        if url.ends_with("main.m3u8") {
+            let with = |name: &str| format!("{name}?t={}", token(now));
+            let list = MULTIVARIANT.replace("low.m3u8", &with("low.m3u8"));
+            let list = list.replace("high.m3u8", &with("high.m3u8"));
+            return Ok(list.replace("en.m3u8", &with("en.m3u8")));
+        }
+        let (path, has) = url.split_once("?t=").expect("a token");
+        if has != token(now).to_string() {
+            return Err(FetchError::Status(403));
+        }
+        whole(true)(now, path)
+    });
+    let mut bench = run_of(source);
+    bench.pass(130 * SEC);
+    assert_eq!(bench.status().state, State::Live);
+    assert_eq!(bench.loads_of(MAIN).len(), 4);
+    assert_eq!(bench.holes(), 0);
+}
+
+#[test]
+fn what_is_not_selected_is_neither_loaded_nor_listed() {
+    let mut bench = Bench::new(whole(false));
+    bench.checker.several = true;
+    bench.now = 40 * SEC;
+    let mut spec = spec(&[MAIN]);
+    spec.selection = Selection {
+        max_height: Some(400),
+        ..Selection::default()
+    };
+    bench.run(spec);
+    bench.pass(80 * SEC);
+    assert_eq!(bench.status().state, State::Live);
+    assert!(!entry(&bench).contains("1280x720"));
+    assert!(
+        bench
+            .loads_of("http://origin.example/live/high.m3u8")
+            .is_empty()
+    );
+}
+
+#[test]
+fn s_15_a_stop_closes_all_tracks_and_takes_all_down() {
+    let mut bench = run_of(whole(true));
+    bench.pass(80 * SEC);
+    bench.configure(spec(&[MAIN]), Desired::Stop);
+    bench.pass(82 * SEC);
+    let (_, lists) = seen(&bench.published).pop().unwrap();
+    assert!(lists.values().all(|it| it.end_list));
+    bench.pass(140 * SEC);
+    assert_eq!(bench.withdrawn, 1);
+    assert!(bench.objects.is_empty(), "{:?}", bench.objects);
+    bench.step(Event::ShutDown);
+    bench.pass(150 * SEC);
+    assert!(bench.relay.is_finished());
+}
