@@ -211,7 +211,7 @@ fn configuration(args: &RelayArgs) -> Result<(Spec, Vec<Arc<SourceAccess>>), Fai
             .collect(),
         window: args.window,
         hole: args.hole,
-        selection: Selection::default(),
+        selection: Selection::from(&args.selection),
         reload: match args.strict_reload {
             true => ReloadPolicy::TargetDuration,
             false => ReloadPolicy::LastSegment,

@@ -3,7 +3,7 @@
 use crate::journal;
 use crate::logging::{LogFormat, LogLevel};
 use clap::{Args, Parser, Subcommand};
-use hls_relay_core::config::{DEFAULT_WINDOW, HolePolicy, KeyPolicy, MIN_WINDOW};
+use hls_relay_core::config::{DEFAULT_WINDOW, HolePolicy, KeyPolicy, MIN_WINDOW, Selection};
 use hls_relay_core::limits::{MAX_URL_BYTES, MAX_WINDOW};
 use hls_relay_sim::replay::ReplayArgs;
 use reqwest::header::{self, HeaderName, HeaderValue};
@@ -202,6 +202,9 @@ pub struct RelayArgs {
     /// DRM systems and SAMPLE-AES encrypt passes as it is.
     #[arg(long, value_name = "origin|rehost|decrypt", default_value = "origin", value_parser = keys)]
     pub keys: KeyPolicy,
+    /// What is relayed of a multivariant playlist.
+    #[command(flatten)]
+    pub selection: SelectionArgs,
     /// Never reload sooner than one target duration after a change (RFC 8216 6.3.4 to the letter)
     ///
     /// Without it the wait is the last segment's duration, and half a target duration at the least,
@@ -256,6 +259,7 @@ impl RelayArgs {
             window: DEFAULT_WINDOW,
             hole: HolePolicy::default(),
             keys: KeyPolicy::default(),
+            selection: SelectionArgs::default(),
             strict_reload: false,
             record,
         }
@@ -372,6 +376,39 @@ fn journal_size(text: &str) -> Result<u64, String> {
         ));
     }
     Ok(bytes)
+}
+
+/// What is relayed of a multivariant playlist: all of it where nothing is said.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+#[command(next_help_heading = "Of a multivariant playlist")]
+pub struct SelectionArgs {
+    /// Only variants whose picture is at least so many pixels high
+    #[arg(long, value_name = "PIXELS")]
+    pub min_height: Option<u64>,
+    /// Only variants whose picture is at most so many pixels high
+    #[arg(long, value_name = "PIXELS")]
+    pub max_height: Option<u64>,
+    /// Only variants whose BANDWIDTH is at most so many bits per second
+    #[arg(long, value_name = "BITS")]
+    pub max_bandwidth: Option<u64>,
+    /// Only variants with this format, told by its beginning, as avc1 or hvc1.2; may be repeated
+    #[arg(long, value_name = "FORMAT")]
+    pub codec: Vec<Arc<str>>,
+    /// Only audio and subtitles in this language, as en, which is en-GB as well; may be repeated
+    #[arg(long, value_name = "LANGUAGE")]
+    pub language: Vec<Arc<str>>,
+}
+
+impl From<&SelectionArgs> for Selection {
+    fn from(args: &SelectionArgs) -> Self {
+        Self {
+            min_height: args.min_height,
+            max_height: args.max_height,
+            max_bandwidth: args.max_bandwidth,
+            codecs: args.codec.clone(),
+            languages: args.language.clone(),
+        }
+    }
 }
 
 fn keys(text: &str) -> Result<KeyPolicy, String> {

@@ -197,6 +197,12 @@ macro_rules! names {
                 "fault tokens expire",
                 "notice need retry",
                 "fetch key",
+                "notice presented",
+                "notice left behind",
+                "notice caught up",
+                "notice redundant",
+                "notice renewing",
+                "wake align",
             ];
             all.retain(|name| !absent.contains(name));
             all

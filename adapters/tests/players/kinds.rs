@@ -186,3 +186,27 @@ async fn packed_audio_is_played() {
         (0, 0)
     );
 }
+
+/// Everything that is offered for choice is there, and the subtitles are shown.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_presentation_keeps_its_variants_languages_and_subtitles() {
+    let ways = Ways {
+        date_times: true,
+        ..Ways::default()
+    };
+    let origin = LiveFolder::of("multi", ways).await;
+    let shown = watch(&origin).await;
+    let report = &shown.report;
+    // A request that hls.js itself takes back when it changes the level is told as one.
+    let own = |it: &&serde_json::Value| it["details"] == "aborted" && it["fatal"] == false;
+    let errors: Vec<_> = report.errors.iter().filter(|it| !own(it)).collect();
+    assert!(errors.is_empty(), "{errors:#?}");
+    assert_eq!(report.heights, [Some(108), Some(180)]);
+    assert_eq!(report.audio, ["en", "de"]);
+    assert_eq!(report.subtitles, ["en", "de"]);
+    assert!(report.cues.len() >= 25, "{:?}", report.cues);
+    assert!(report.cues.iter().all(|cue| cue.starts_with("en ")));
+    shown.check_ffmpeg();
+    shown.check_gstreamer();
+    shown.check_pictures();
+}
