@@ -132,6 +132,28 @@ async fn c_27_byte_ranges_are_played_as_segments_of_their_own() {
     );
 }
 
+/// The init section is a range of the same file.
+#[tokio::test(flavor = "multi_thread")]
+async fn c_27_one_file_of_fragmented_mp4_is_played() {
+    let origin = LiveFolder::of("byterange-fmp4", Ways::default()).await;
+    let shown = watch(&origin).await;
+    shown.check_played();
+    shown.check_pictures();
+    let report = &shown.report;
+    assert_eq!(report.initialized, report.fragments);
+    let answered = origin.answered();
+    let media: Vec<_> = answered
+        .iter()
+        .filter(|it| it.path.starts_with("/all.mp4"))
+        .collect();
+    assert!(
+        media
+            .iter()
+            .all(|it| it.range.is_some() && it.status == 206),
+        "{media:#?}"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn c_27_an_origin_that_ignores_ranges_gives_the_same() {
     let ways = Ways {
