@@ -8,7 +8,7 @@ use crate::loader::resolve;
 use crate::notice::Refusal;
 use crate::playlist::{
     Changes, Edit, IFrameVariant, MeasuredBandwidth, MultivariantEdits, MultivariantPlaylist,
-    Rendition, Variant, render_multivariant,
+    Rendition, Variables, Variant, render_multivariant,
 };
 use crate::track::{Kind, Medium, codec_families};
 use serde::{Deserialize, Serialize};
@@ -156,6 +156,11 @@ impl Presentation {
         let urls = vec![url];
         self.tracks.push(Wanted { medium, urls });
         Entry::Track(self.tracks.len() - 1)
+    }
+
+    /// What its media playlists may import (C-38).
+    pub(crate) fn variables(&self) -> &Variables {
+        &self.list.variables
     }
 
     /// How many entries lead to tracks: of variants, and of renditions.

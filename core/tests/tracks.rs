@@ -274,3 +274,34 @@ fn s_15_a_stop_closes_all_tracks_and_takes_all_down() {
     bench.pass(150 * SEC);
     assert!(bench.relay.is_finished());
 }
+
+#[test]
+fn c_38_media_playlists_import_what_the_multivariant_one_has_defined() {
+    let mut bench = run_of(Box::new(|now, url| match url.rsplit('/').next() {
+        Some("main.m3u8") => Ok(MULTIVARIANT.replace(
+            "#EXTM3U\n",
+            "#EXTM3U\n#EXT-X-DEFINE:NAME=\"edge\",VALUE=\"http://edge.example/\"\n",
+        )),
+        Some(name) => {
+            let text = list(name, 2 * SEC, 0, true, now);
+            let text = text.replacen("#EXTM3U\n", "#EXTM3U\n#EXT-X-DEFINE:IMPORT=\"edge\"\n", 1);
+            Ok(text.replace(&format!("\n{name}"), &format!("\n{{$edge}}{name}")))
+        }
+        None => Err(FetchError::Status(404)),
+    }));
+    bench.pass(60 * SEC);
+    assert_eq!(bench.status().state, State::Live);
+    assert!(bench.downloads.len() >= 30, "{}", bench.downloads.len());
+    let edge = |(_, url, _): &&(u64, String, String)| url.starts_with("http://edge.example/");
+    assert_eq!(
+        bench.downloads.iter().filter(edge).count(),
+        bench.downloads.len()
+    );
+    let text: String = bench
+        .published
+        .iter()
+        .flat_map(|it| &it.1.playlists)
+        .map(|it| &*it.text)
+        .collect();
+    assert!(!text.contains("DEFINE") && !text.contains("{$"));
+}

@@ -16,7 +16,9 @@ use crate::ids::{Generation, RequestId};
 use crate::limits;
 use crate::notice::{Break, Notice, Refusal, Trouble};
 use crate::planted::Mistake;
-use crate::playlist::{Flaw, MediaPlaylist, MultivariantPlaylist, Playlist, PlaylistType, Segment};
+use crate::playlist::{
+    Flaw, MediaPlaylist, MultivariantPlaylist, Playlist, PlaylistType, Segment, Variables,
+};
 use crate::stage::Stage;
 use crate::time::{Span, Timestamp};
 use history::{History, Verdict};
@@ -80,6 +82,8 @@ pub(crate) struct Loader {
     /// That of the playlist that is loaded.
     pub(crate) url: Arc<str>,
     pub(crate) expects: Expects,
+    /// Those of the multivariant playlist that led here (C-38).
+    pub(crate) variables: Option<Variables>,
     pub(crate) reload: ReloadPolicy,
     in_flight: Option<UnderWay>,
     next_load: Option<Timestamp>,
@@ -163,6 +167,7 @@ impl Loader {
             source_url: Arc::clone(&config.url),
             url: Arc::clone(&config.url),
             expects: Expects::Either,
+            variables: None,
             reload,
             in_flight: None,
             next_load: Some(now),
@@ -364,7 +369,7 @@ impl Loader {
                     self.unchanged(stage, sent);
                     return None;
                 }
-                let understood = understand(&url, &body.0);
+                let understood = understand(&url, &body.0, self.variables.as_ref());
                 match understood.and_then(|(base, list)| Ok((base, self.expected(list)?))) {
                     Ok((base, list)) => {
                         self.etag = etag;

@@ -5,7 +5,7 @@ use crate::checkpoint::Identity;
 use crate::event::FetchError;
 use crate::limits;
 use crate::notice::{Break, Refusal};
-use crate::playlist::{self, Context, Playlist, Segment};
+use crate::playlist::{self, Context, Playlist, Segment, Variables};
 use crate::time::{Place, Span, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -57,11 +57,15 @@ pub(crate) struct About {
 }
 
 /// Reads a playlist; one from nowhere is refused.
-pub(super) fn understand(url: &str, body: &[u8]) -> Result<(Url, Playlist), Refusal> {
+pub(super) fn understand(
+    url: &str,
+    body: &[u8],
+    variables: Option<&Variables>,
+) -> Result<(Url, Playlist), Refusal> {
     let base = Url::parse(url).map_err(|_| Refusal::BadBase(url.into()))?;
     let context = Context {
         url: Some(&base),
-        variables: None,
+        variables,
     };
     let list = playlist::parse_with(body, &context).map_err(Refusal::Playlist)?;
     Ok((base, list))

@@ -197,9 +197,10 @@ impl Lane {
             .iter()
             .map(|it| it.as_ref().and_then(|it| it.medium.as_ref()));
         let found = matched(&known_media.collect::<Vec<_>>(), &media);
+        let variables = master.presentation.variables();
         for (offer, wanted) in wanted.into_iter().enumerate() {
             let old = found.iter().position(|it| *it == Some(offer));
-            let feed = match old.and_then(|old| known[old].take()) {
+            let mut feed = match old.and_then(|old| known[old].take()) {
                 Some(mut feed) => {
                     feed.medium = Some(wanted.medium.clone());
                     feed.urls.clone_from(&wanted.urls);
@@ -217,6 +218,7 @@ impl Lane {
                     feed
                 }
             };
+            feed.loader.variables = Some(variables.clone());
             self.feeds.push(feed);
         }
         known.into_iter().flatten().collect()
