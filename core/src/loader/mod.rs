@@ -1,12 +1,15 @@
 //! Stage one: when to reload a source's playlist, and what is new in it (RFC 8216 6.3.4).
 //!
-//! One [`Loader`] follows one source. [`offer`] is what a list offers, [`history`] tells what of it is
-//! new, [`phase`] when the next segment is to be expected. Which source is followed is decided by [`crate::relay`].
+//! One [`Loader`] follows one source. [`offer`] is what a list offers, [`judge`] and [`history`] tell what
+//! of it is new, [`reload`] when it is loaded next, [`phase`] when the next segment is to be expected. Which
+//! source is followed is decided by [`crate::relay`].
 
 mod folders;
 pub(crate) mod history;
+mod judge;
 mod offer;
 mod phase;
+mod reload;
 
 use crate::checkpoint::{Identity, SavedPosition, without_secrets};
 use crate::command::{Command, LoadPlaylist};
@@ -14,63 +17,22 @@ use crate::config::{self, ReloadPolicy, Source};
 use crate::event::{FetchError, LoadedPlaylist};
 use crate::ids::{Generation, RequestId};
 use crate::limits;
-use crate::notice::{Break, Notice, Refusal, Trouble};
+use crate::notice::{Notice, Refusal, Trouble};
 use crate::planted::Mistake;
-use crate::playlist::{
-    Flaw, MediaPlaylist, MultivariantPlaylist, Playlist, PlaylistType, Segment, Variables,
-};
+use crate::playlist::{Flaw, MultivariantPlaylist, Playlist, Variables};
 use crate::stage::Stage;
 use crate::time::{Span, Timestamp};
-use history::{History, Verdict};
-use offer::{is_low_latency, offer, understand};
+use history::History;
+use offer::understand;
 use phase::Phase;
+use reload::Pacing;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use url::Url;
 
 pub(crate) use offer::{About, Listing, Offered, resolve};
-
-/// After a change the next load comes at the latest after so much of a target duration: to find a
-/// source's phase takes longer waits, and versions of ours more than one and a half target durations
-/// apart would be late (S-12). What is left is for the answer and the download.
-const LONGEST_WAIT: (u64, u64) = (7, 5);
-
-/// How a source may be asked, whoever asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Pace {
-    pub(crate) may_load_at: Timestamp,
-    target_duration: Option<Span>,
-}
-
-/// What reloads are timed by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Pacing {
-    last: Span,
-    longest: Span,
-    mean: Span,
-    /// The segments are as long as each other: when the next one appears can be told.
-    regular: bool,
-}
-
-impl Pacing {
-    fn of(segments: &[Segment]) -> Option<Self> {
-        let last = segments.last()?.duration;
-        let longest = segments.iter().map(|segment| segment.duration).max()?;
-        let total: Span = segments.iter().map(|segment| segment.duration).sum();
-        let mean = total
-            .scaled(1, segments.len() as u64)
-            .max(Span::from_millis(1));
-        let alike = |segment: &Segment| segment.duration.abs_diff(mean) <= mean.scaled(1, 16);
-        let regular = segments.iter().all(alike);
-        Some(Self {
-            last,
-            longest,
-            mean,
-            regular,
-        })
-    }
-}
+pub(crate) use reload::Pace;
 
 /// Follows the playlist of one source.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -228,34 +190,6 @@ impl Loader {
         }));
     }
 
-    /// When the next load is due.
-    pub(crate) fn next_load(&self) -> Option<Timestamp> {
-        self.next_load
-    }
-
-    /// For whoever follows this source next.
-    pub(crate) fn pace(&self) -> Pace {
-        // What a load under way would have brought counts as a change.
-        let under_way = self.in_flight.map(|it| it.sent + self.least_wait());
-        let may_load_at = under_way.map_or(self.earliest, |at| at.max(self.earliest));
-        Pace {
-            may_load_at,
-            target_duration: self.target_duration,
-        }
-    }
-
-    /// Goes on at the pace of whoever followed this source before.
-    pub(crate) fn keep_pace(&mut self, pace: Pace) {
-        self.earliest = self.earliest.max(pace.may_load_at);
-        self.next_load = self.next_load.map(|next| next.max(self.earliest));
-        self.target_duration = self.target_duration.or(pace.target_duration);
-    }
-
-    /// What its siblings have told, until it tells its own.
-    pub(crate) fn assume(&mut self, target_duration: Option<Span>) {
-        self.target_duration = self.target_duration.or(target_duration);
-    }
-
     /// Stops loading; the completion of what is under way will be nobody's.
     pub(crate) fn stop(&mut self) -> Option<RequestId> {
         self.next_load = None;
@@ -264,23 +198,6 @@ impl Loader {
 
     pub(crate) fn owns(&self, request: RequestId) -> bool {
         self.in_flight.is_some_and(|it| it.request == request)
-    }
-
-    /// A target duration as far as the newest list makes it believable.
-    pub(crate) fn believed(&self, target_duration: Span) -> Span {
-        let longest = self.pacing.map(|pacing| pacing.longest);
-        longest.map_or(target_duration, |it| config::believed(target_duration, it))
-    }
-
-    /// The source's target duration as far as it is believed; assumed until it has told one.
-    pub(crate) fn target_duration(&self) -> Span {
-        self.target_duration
-            .unwrap_or(config::ASSUMED_TARGET_DURATION)
-    }
-
-    /// As the source, or whoever followed it before, has told it.
-    pub(crate) fn told_target_duration(&self) -> Option<Span> {
-        self.target_duration
     }
 
     /// The position right behind segment `number` of a run; `None` where nothing is known of that run.
@@ -419,24 +336,6 @@ impl Loader {
         self.failed(stage, sent, Trouble::Refused(error));
     }
 
-    /// A multivariant playlist is loaded again when somebody needs it, and at the pace of one that
-    /// failed.
-    fn rest(&mut self, sent: Timestamp) {
-        self.earliest = sent + self.target_duration();
-        self.next_load = None;
-    }
-
-    /// What it led to does not work any more: it is loaded once more.
-    /// Whether that was not planned yet.
-    pub(crate) fn load_again(&mut self, now: Timestamp) -> bool {
-        let rests = self.in_flight.is_none() && self.next_load.is_none();
-        if rests {
-            self.next_load = Some(now.max(self.earliest));
-            (self.last_body, self.etag) = (None, None);
-        }
-        rests
-    }
-
     /// The same playlist under another URL, at the next load.
     pub(crate) fn move_to(&mut self, url: &Arc<str>) {
         if self.url != *url {
@@ -449,35 +348,6 @@ impl Loader {
                 .next_load
                 .map(|at| if waits { self.earliest } else { at });
         }
-    }
-
-    /// Half a target duration for the first minute, then a back-off, for ever; with jitter.
-    fn failed(&mut self, stage: &mut Stage<'_>, sent: Timestamp, trouble: Trouble) {
-        let now = stage.now.monotonic;
-        stage.counters.retries += 1;
-        self.in_vain = true;
-        self.trouble = Some(trouble);
-        let failing = self.failing.get_or_insert(Failing {
-            since: sent,
-            tries: 0,
-        });
-        let wait = if now.since(failing.since) < config::QUICK_RETRY_FOR {
-            self.target_duration
-                .unwrap_or(config::ASSUMED_TARGET_DURATION)
-                .half()
-        } else {
-            failing.tries += 1;
-            slower(
-                self.target_duration
-                    .unwrap_or(config::ASSUMED_TARGET_DURATION),
-                failing.tries,
-            )
-        };
-        self.earliest = now.max(sent + stage.rng.jittered(wait));
-        if stage.makes(Mistake::RetryWithoutBackOff) {
-            self.earliest = now;
-        }
-        self.next_load = Some(self.earliest);
     }
 
     fn recovered(&mut self, stage: &mut Stage<'_>) {
@@ -509,216 +379,6 @@ impl Loader {
         self.look_again(now, sent);
     }
 
-    /// Where there was nothing new: half a target duration, from the start of this load.
-    fn look_again(&mut self, now: Timestamp, sent: Timestamp) {
-        let target_duration = self.target_duration();
-        let earliest = sent + target_duration.half();
-        let regular = self.pacing.filter(|pacing| pacing.regular);
-        let look = regular.map_or(earliest, |it| self.phase.next_look(now, earliest, it.mean));
-        self.earliest = earliest;
-        self.next_load = Some(look.min(sent + target_duration));
-    }
-
-    /// The run is over (C-08); only a new one is looked for, at the pace of a failed source.
-    fn look_after_the_end(&mut self, stage: &mut Stage<'_>, sent: Timestamp) {
-        if self.fixed {
-            return;
-        }
-        let ended_for = stage.now.monotonic.since(self.grown_at);
-        let wait = if ended_for < config::QUICK_RETRY_FOR {
-            self.target_duration()
-        } else {
-            config::SLOWEST_RETRY.max(self.target_duration())
-        };
-        self.earliest = sent + stage.rng.jittered(wait).max(self.target_duration());
-        self.next_load = Some(self.earliest);
-    }
-
-    fn changed(
-        &mut self,
-        stage: &mut Stage<'_>,
-        load: UnderWay,
-        base: &Url,
-        mut list: MediaPlaylist,
-    ) -> Option<Listing> {
-        // A list that ends in the middle of a line may have been cut in its last URI; a source that
-        // always writes them so has not.
-        let open_end = list.last_uri_may_be_cut();
-        if open_end && !self.open_end {
-            list.segments.pop();
-        }
-        self.open_end = open_end;
-        self.say_flaws(stage, &list.flaws);
-        let was_ended = std::mem::replace(&mut self.ended, list.end_list);
-        self.fixed = list.end_list && list.playlist_type == Some(PlaylistType::Vod);
-        let (first, was_older) = (self.pacing.is_none(), self.older);
-        self.pacing = Pacing::of(&list.segments);
-        self.target_duration = Some(self.believed(list.target_duration));
-        let about = About {
-            target_duration: list.target_duration,
-            head: list
-                .head
-                .into_iter()
-                .filter(|line| !is_low_latency(line))
-                .collect(),
-            independent_segments: list.independent_segments,
-            i_frames_only: list.i_frames_only,
-        };
-        let now = stage.now.monotonic;
-        let base_text: Arc<str> = base.as_str().into();
-        let mut listed: Vec<Offered> = list
-            .segments
-            .into_iter()
-            .map(|it| offer(base, &base_text, it, now))
-            .collect();
-        let first_new = self.judge(stage, load.sent, &mut listed, was_ended);
-        // The first list of all is a change, and so is one after another edge's.
-        let nothing_new = first_new.is_some_and(|(first_new, _)| first_new == listed.len());
-        self.schedule(stage, load, nothing_new && !first && !was_older);
-        let (first_new, restarted) = first_new?;
-        let target_duration = self.target_duration();
-        self.about = about;
-        Some(Listing {
-            listed,
-            first_new,
-            restarted,
-            target_duration,
-        })
-    }
-
-    /// Finds what is new, marks breaks and losses on it, and learns from it.
-    /// `None`: an older list, of no use.
-    fn judge(
-        &mut self,
-        stage: &mut Stage<'_>,
-        sent: Timestamp,
-        listed: &mut [Offered],
-        was_ended: bool,
-    ) -> Option<(usize, bool)> {
-        let now = stage.now.monotonic;
-        let before = self
-            .history
-            .known()
-            .next_back()
-            .map(|id| id.discontinuity_sequence);
-        let mut identities: Vec<Identity> = listed.iter().map(|it| it.identity.clone()).collect();
-        let silence = now.since(self.grown_at) + self.silent_before;
-        self.history.strip(&mut identities, silence);
-        let named = listed.iter_mut().zip(&identities);
-        named.for_each(|(it, identity)| it.identity.clone_from(identity));
-        let verdict = self
-            .history
-            .observe(&identities, self.target_duration(), silence);
-        let (number, broken, lost) = match verdict {
-            Verdict::Older { .. } if stage.makes(Mistake::StaleEdgeTakenForNew) => (0, None, None),
-            Verdict::Older { behind } => {
-                self.in_vain = true;
-                if !self.older && behind > 0 {
-                    stage.notify(Notice::StaleEdge {
-                        source: self.source,
-                        behind,
-                    });
-                    self.trouble = Some(Trouble::OlderEdge);
-                }
-                self.older = behind > 0;
-                // The end of an older run does not end ours.
-                self.ended = was_ended;
-                return None;
-            }
-            Verdict::GoesOn { first_new, lost } => (first_new, None, lost),
-            Verdict::Restarted { first_new, why } => {
-                self.phase = Phase::default();
-                self.run += 1;
-                let marked = !stage.makes(Mistake::RestartUnmarked);
-                (first_new, Some(why).filter(|_| marked), None)
-            }
-        };
-        self.older = false;
-        let first_new = listed.partition_point(|it| it.identity.media_sequence < number);
-        let fresh = &mut listed[first_new..];
-        let grown: Span = fresh.iter().map(|it| it.identity.duration).sum();
-        if let Some(first) = fresh.first_mut() {
-            first.lost = lost;
-            first.broken = broken.or(was_ended.then_some(Break::NewRun)).or_else(|| {
-                let own = u64::from(first.segment.discontinuity);
-                let unseen = before.is_some_and(|dsn| {
-                    first.identity.discontinuity_sequence > dsn.saturating_add(own)
-                });
-                unseen.then_some(Break::Hole)
-            });
-            if lost.is_some() {
-                self.phase = Phase::default();
-            }
-            self.phase
-                .grew(middle(sent, now), first.identity.duration, grown);
-            self.grew(now);
-        } else {
-            self.phase.unchanged(middle(sent, now));
-            self.in_vain = true;
-            self.trouble = Some(Trouble::Unchanged);
-        }
-        let lag = self.phase.lag(middle(sent, now));
-        let run = self.run;
-        listed[first_new..]
-            .iter_mut()
-            .for_each(|it| (it.lag, it.run) = (lag, run));
-        Some((first_new, broken.is_some()))
-    }
-
-    fn grew(&mut self, now: Timestamp) {
-        if self.healthy_since.is_none() || self.is_pausing(now) {
-            self.healthy_since = Some(now);
-        }
-        (self.grown_at, self.silent_before) = (now, Span::ZERO);
-        self.in_vain = false;
-        self.trouble = None;
-    }
-
-    /// After a new segment: never before the last segment's duration and half a target duration
-    /// (or, strictly, the target duration), from the start of this load (C-09). Whatever else has
-    /// changed in the text, such as the tokens in its URIs, is no change.
-    fn schedule(&mut self, stage: &mut Stage<'_>, load: UnderWay, unchanged: bool) {
-        if self.ended {
-            self.look_after_the_end(stage, load.sent);
-            return;
-        }
-        if unchanged {
-            self.look_again(stage.now.monotonic, load.sent);
-            return;
-        }
-        let target_duration = self.target_duration();
-        let last = self.pacing.map_or(Span::ZERO, |pacing| pacing.last);
-        let in_time = load.sent.since(load.due) <= config::late_at_most(last);
-        let began = if in_time { load.due } else { load.sent };
-        self.earliest = began + self.least_wait();
-        let latest = began + target_duration.scaled(LONGEST_WAIT.0, LONGEST_WAIT.1);
-        // An older list teaches nothing, and what it lacks may stand in the very next answer.
-        let regular = self.pacing.filter(|pacing| pacing.regular && !self.older);
-        self.next_load = Some(match regular {
-            Some(pacing) => {
-                let now = stage.now.monotonic;
-                let at = self.phase.next_load(now, self.earliest, pacing.mean);
-                at.min(latest).max(self.earliest)
-            }
-            None => self.earliest,
-        });
-    }
-
-    /// After a change: the last segment's duration and half a target duration, or, strictly, the target
-    /// duration.
-    fn least_wait(&self) -> Span {
-        let target_duration = self.target_duration();
-        // A segment that is longer than its list allows is no measure: it would stop the channel.
-        let longest = target_duration + Span::from_millis(500);
-        let last = self
-            .pacing
-            .map_or(target_duration, |pacing| pacing.last.min(longest));
-        match self.reload {
-            ReloadPolicy::LastSegment => last.max(target_duration.half()),
-            ReloadPolicy::TargetDuration => last.max(target_duration),
-        }
-    }
-
     fn say_flaws(&mut self, stage: &mut Stage<'_>, flaws: &[Flaw]) {
         for flaw in flaws {
             let said = self.flaws.iter().any(|said| said.kind == flaw.kind);
@@ -736,10 +396,4 @@ impl Loader {
 /// The moment a load stands for: the server looked somewhere between the two.
 fn middle(sent: Timestamp, received: Timestamp) -> Timestamp {
     sent + received.since(sent).half()
-}
-
-/// Never faster than half a target duration, however long that is (C-62).
-fn slower(target_duration: Span, tries: u32) -> Span {
-    let half = target_duration.half();
-    (half * (1 << tries.min(16))).min(config::SLOWEST_RETRY.max(half))
 }

@@ -24,6 +24,7 @@ mod fault;
 mod form;
 pub mod media;
 mod names;
+mod piece;
 mod playlist;
 mod presentation;
 mod reply;

@@ -1,9 +1,10 @@
 //! What the origin really offered, for whoever checks what became of it.
 
 use super::Origin;
-use super::encoder::{Piece, Place};
+use super::encoder::Place;
 use super::media::MediaRef;
 use super::names;
+use super::piece::Piece;
 use hls_relay_core::time::{Span, WallTime};
 use std::cmp::Ordering;
 
@@ -60,7 +61,7 @@ impl Origin {
             let index = match it.run.cmp(&run) {
                 Ordering::Less => None,
                 Ordering::Equal => it.index_of(number + 1),
-                Ordering::Greater => Some(0).filter(|_| it.count() > 0),
+                Ordering::Greater => Some(0).filter(|_| it.count > 0),
             };
             index.map(|index| Place { piece, index })
         };

@@ -1,0 +1,164 @@
+//! What a changed list brings: what of it is new, what was lost before it, and what is learnt from it.
+
+use super::history::Verdict;
+use super::offer::{About, Listing, Offered, is_low_latency, offer};
+use super::phase::Phase;
+use super::reload::Pacing;
+use super::{Loader, UnderWay, middle};
+use crate::checkpoint::Identity;
+use crate::config;
+use crate::notice::{Break, Notice, Trouble};
+use crate::planted::Mistake;
+use crate::playlist::{MediaPlaylist, PlaylistType};
+use crate::stage::Stage;
+use crate::time::{Span, Timestamp};
+use std::sync::Arc;
+use url::Url;
+
+impl Loader {
+    /// A target duration as far as the newest list makes it believable.
+    pub(crate) fn believed(&self, target_duration: Span) -> Span {
+        let longest = self.pacing.map(|pacing| pacing.longest);
+        longest.map_or(target_duration, |it| config::believed(target_duration, it))
+    }
+
+    pub(super) fn changed(
+        &mut self,
+        stage: &mut Stage<'_>,
+        load: UnderWay,
+        base: &Url,
+        mut list: MediaPlaylist,
+    ) -> Option<Listing> {
+        // A list that ends in the middle of a line may have been cut in its last URI; a source that
+        // always writes them so has not.
+        let open_end = list.last_uri_may_be_cut();
+        if open_end && !self.open_end {
+            list.segments.pop();
+        }
+        self.open_end = open_end;
+        self.say_flaws(stage, &list.flaws);
+        let was_ended = std::mem::replace(&mut self.ended, list.end_list);
+        self.fixed = list.end_list && list.playlist_type == Some(PlaylistType::Vod);
+        let (first, was_older) = (self.pacing.is_none(), self.older);
+        self.pacing = Pacing::of(&list.segments);
+        self.target_duration = Some(self.believed(list.target_duration));
+        let about = About {
+            target_duration: list.target_duration,
+            head: list
+                .head
+                .into_iter()
+                .filter(|line| !is_low_latency(line))
+                .collect(),
+            independent_segments: list.independent_segments,
+            i_frames_only: list.i_frames_only,
+        };
+        let now = stage.now.monotonic;
+        let base_text: Arc<str> = base.as_str().into();
+        let mut listed: Vec<Offered> = list
+            .segments
+            .into_iter()
+            .map(|it| offer(base, &base_text, it, now))
+            .collect();
+        let first_new = self.judge(stage, load.sent, &mut listed, was_ended);
+        // The first list of all is a change, and so is one after another edge's.
+        let nothing_new = first_new.is_some_and(|(first_new, _)| first_new == listed.len());
+        self.schedule(stage, load, nothing_new && !first && !was_older);
+        let (first_new, restarted) = first_new?;
+        let target_duration = self.target_duration();
+        self.about = about;
+        Some(Listing {
+            listed,
+            first_new,
+            restarted,
+            target_duration,
+        })
+    }
+
+    /// Finds what is new, marks breaks and losses on it, and learns from it.
+    /// `None`: an older list, of no use.
+    fn judge(
+        &mut self,
+        stage: &mut Stage<'_>,
+        sent: Timestamp,
+        listed: &mut [Offered],
+        was_ended: bool,
+    ) -> Option<(usize, bool)> {
+        let now = stage.now.monotonic;
+        let before = self
+            .history
+            .known()
+            .next_back()
+            .map(|id| id.discontinuity_sequence);
+        let mut identities: Vec<Identity> = listed.iter().map(|it| it.identity.clone()).collect();
+        let silence = now.since(self.grown_at) + self.silent_before;
+        self.history.strip(&mut identities, silence);
+        let named = listed.iter_mut().zip(&identities);
+        named.for_each(|(it, identity)| it.identity.clone_from(identity));
+        let verdict = self
+            .history
+            .observe(&identities, self.target_duration(), silence);
+        let (number, broken, lost) = match verdict {
+            Verdict::Older { .. } if stage.makes(Mistake::StaleEdgeTakenForNew) => (0, None, None),
+            Verdict::Older { behind } => {
+                self.in_vain = true;
+                if !self.older && behind > 0 {
+                    stage.notify(Notice::StaleEdge {
+                        source: self.source,
+                        behind,
+                    });
+                    self.trouble = Some(Trouble::OlderEdge);
+                }
+                self.older = behind > 0;
+                // The end of an older run does not end ours.
+                self.ended = was_ended;
+                return None;
+            }
+            Verdict::GoesOn { first_new, lost } => (first_new, None, lost),
+            Verdict::Restarted { first_new, why } => {
+                self.phase = Phase::default();
+                self.run += 1;
+                let marked = !stage.makes(Mistake::RestartUnmarked);
+                (first_new, Some(why).filter(|_| marked), None)
+            }
+        };
+        self.older = false;
+        let first_new = listed.partition_point(|it| it.identity.media_sequence < number);
+        let fresh = &mut listed[first_new..];
+        let grown: Span = fresh.iter().map(|it| it.identity.duration).sum();
+        if let Some(first) = fresh.first_mut() {
+            first.lost = lost;
+            first.broken = broken.or(was_ended.then_some(Break::NewRun)).or_else(|| {
+                let own = u64::from(first.segment.discontinuity);
+                let unseen = before.is_some_and(|dsn| {
+                    first.identity.discontinuity_sequence > dsn.saturating_add(own)
+                });
+                unseen.then_some(Break::Hole)
+            });
+            if lost.is_some() {
+                self.phase = Phase::default();
+            }
+            self.phase
+                .grew(middle(sent, now), first.identity.duration, grown);
+            self.grew(now);
+        } else {
+            self.phase.unchanged(middle(sent, now));
+            self.in_vain = true;
+            self.trouble = Some(Trouble::Unchanged);
+        }
+        let lag = self.phase.lag(middle(sent, now));
+        let run = self.run;
+        listed[first_new..]
+            .iter_mut()
+            .for_each(|it| (it.lag, it.run) = (lag, run));
+        Some((first_new, broken.is_some()))
+    }
+
+    fn grew(&mut self, now: Timestamp) {
+        if self.healthy_since.is_none() || self.is_pausing(now) {
+            self.healthy_since = Some(now);
+        }
+        (self.grown_at, self.silent_before) = (now, Span::ZERO);
+        self.in_vain = false;
+        self.trouble = None;
+    }
+}
