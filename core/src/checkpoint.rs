@@ -153,3 +153,23 @@ pub struct Identity {
     /// Its duration at the source.
     pub duration: Span,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::without_secrets;
+
+    #[test]
+    fn a_sources_url_is_kept_without_user_query_and_fragment() {
+        for (url, kept) in [
+            (
+                "https://u:p@h.example:81/a/b.m3u8?t=1#x",
+                "https://h.example:81/a/b.m3u8",
+            ),
+            ("http://h.example/a@b/c.m3u8", "http://h.example/a@b/c.m3u8"),
+            ("http://u@h.example?t=1", "http://h.example"),
+            ("no-url?t=1", "no-url"),
+        ] {
+            assert_eq!(&*without_secrets(url), kept);
+        }
+    }
+}

@@ -282,3 +282,19 @@ pub fn segment_limits(target_duration: Span) -> FetchLimits {
         max_redirects: MAX_REDIRECTS,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Span, segment_limits};
+
+    #[test]
+    fn a_segment_may_be_silent_for_its_length_and_take_three() {
+        for (target_duration, silent, whole) in [(1, 2, 10), (4, 4, 12), (6, 5, 18)] {
+            let limits = segment_limits(Span::from_secs(target_duration));
+            assert_eq!(limits.first_byte, Span::from_secs(silent));
+            assert_eq!(limits.rate_window, Span::from_secs(silent));
+            assert_eq!(limits.least_bytes, silent * 2_048);
+            assert_eq!(limits.whole, Span::from_secs(whole));
+        }
+    }
+}

@@ -32,6 +32,16 @@ fn a_live_source_is_relayed_without_loss_or_repetition() {
 }
 
 #[test]
+fn its_status_tells_the_last_number_that_is_listed() {
+    let mut bench = steady();
+    assert_eq!(bench.status().last_media_sequence, None);
+    bench.pass(60 * SEC);
+    let list = bench.last();
+    let last = list.media_sequence + list.segments.len() as u64 - 1;
+    assert_eq!(bench.status().last_media_sequence, Some(last));
+}
+
+#[test]
 fn an_outage_shorter_than_the_sources_window_loses_nothing() {
     let list = live(2 * SEC, 100, "seg");
     let mut bench = Bench::new(Box::new(move |now, _| {

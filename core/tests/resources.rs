@@ -247,6 +247,25 @@ fn keys_that_only_change_their_token_stay_one_object() {
 }
 
 #[test]
+fn s_31_the_key_of_an_init_section_is_hosted_as_that_of_a_segment() {
+    let head = "#EXT-X-KEY:METHOD=AES-128,URI=\"1.key\",IV=0x0A\n#EXT-X-MAP:URI=\"init.mp4\"\n\
+                #EXT-X-KEY:METHOD=AES-128,URI=\"2.key\"\n";
+    let mut bench = relayed(KeyPolicy::Rehost, headed(head));
+    bench.pass(40 * SEC);
+    let object = |word: &str| {
+        let mut all = bench.downloads.iter();
+        let found = all.find(|(_, url, _)| url.contains(word));
+        found.map(|(_, _, object)| object.clone()).expect(word)
+    };
+    for segment in &bench.last().segments {
+        let map = segment.map.as_ref().expect("under an EXT-X-MAP");
+        assert_eq!(&*map.uri, object("init.mp4"));
+        assert_eq!(map.keys[0].uri(), Some(&*object("1.key")));
+        assert_eq!(segment.keys[0].uri(), Some(&*object("2.key")));
+    }
+}
+
+#[test]
 fn a_key_of_another_length_is_none() {
     let mut bench = relayed(
         KeyPolicy::Rehost,
