@@ -8,6 +8,7 @@ use crate::origin::{
 use crate::plan::{Change, EndKind, NetworkFaultKind, Plan};
 use crate::store::StoreFaultKind;
 use hls_relay_core::command::Command;
+use hls_relay_core::config::{HolePolicy, ReloadPolicy};
 use hls_relay_core::event::{Desired, Event, FetchError, LoadedPlaylist, StoreError};
 use hls_relay_core::notice::{Break, HoleCause, Notice, State, SwitchReason, Trouble};
 use hls_relay_core::relay::Wake;
@@ -152,6 +153,8 @@ impl Census {
 
     /// What a plan holds.
     pub fn plan(&mut self, plan: &Plan) {
+        self.count(hole_policy_name(plan.channel.hole));
+        self.count(reload_policy_name(plan.channel.reload));
         for fault in plan.origins.iter().flat_map(|origin| &origin.faults) {
             self.count(fault_name(&fault.kind));
         }
@@ -387,6 +390,14 @@ names! {
         Change::Nothing => "control nothing",
         Change::Outdated => "control outdated",
         Change::Invalid => "control invalid",
+    }
+    hole_policy_name(HolePolicy) {
+        HolePolicy::Gap => "policy hole gap",
+        HolePolicy::Discontinuity => "policy hole discontinuity",
+    }
+    reload_policy_name(ReloadPolicy) {
+        ReloadPolicy::LastSegment => "policy reload last segment",
+        ReloadPolicy::TargetDuration => "policy reload target duration",
     }
     end_name(EndKind) {
         EndKind::Kill => "end kill",
