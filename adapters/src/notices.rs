@@ -70,6 +70,7 @@ fn level(notice: &Notice) -> Level {
         | Notice::LeftBehind { .. }
         | Notice::Redundant { .. }
         | Notice::Renewing { .. }
+        | Notice::DateRange { .. }
         | Notice::TargetDurationRaised { .. } => Level::Warn,
         Notice::ConfigureRefused { .. } | Notice::StoreFailed { .. } => Level::Error,
     }
@@ -101,6 +102,7 @@ fn kind(notice: &Notice) -> &'static str {
         Notice::LeftBehind { .. } => "left_behind",
         Notice::CaughtUp { .. } => "caught_up",
         Notice::Redundant { .. } => "redundant",
+        Notice::DateRange { .. } => "date_range",
         Notice::Renewing { .. } => "renewing",
     }
 }

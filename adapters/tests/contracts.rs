@@ -9,6 +9,7 @@ use hls_relay::store::{Content, Store};
 use hls_relay::worker::{Channel, Worker};
 use hls_relay_core::checkpoint::{CHECKPOINT_FORMAT, Checkpoint, SavedTrack};
 use hls_relay_core::command::{self, Command, Download, ObjectCheck, Publish, PublishedPlaylist};
+use hls_relay_core::date_ranges::DateRanges;
 use hls_relay_core::event::{Event, LoadedPlaylist, StoreError};
 use hls_relay_core::ids::{ContentHash, Epoch, Generation, ObjectName, PlaylistName, RequestId};
 use hls_relay_core::time::{Span, WallTime};
@@ -396,6 +397,7 @@ fn checkpoint(media_sequence: u64) -> Checkpoint {
             i_frames_only: false,
             medium: None,
             head: Vec::new(),
+            date_ranges: DateRanges::default(),
             window: Vec::new(),
             position: None,
         }],

@@ -1,5 +1,6 @@
 //! What a successor needs to go on where a process ended: numbering, window, position (S-70).
 
+use crate::date_ranges::DateRanges;
 use crate::ids::{ContentHash, ObjectName, PlaylistName};
 use crate::playlist::Segment;
 use crate::time::{Place, Span, WallTime};
@@ -50,6 +51,9 @@ pub struct SavedTrack {
     pub medium: Option<Medium>,
     /// Other playlist-level lines as published.
     pub head: Vec<Arc<str>>,
+    /// What is told of spans of time.
+    #[serde(default, skip_serializing_if = "DateRanges::is_empty")]
+    pub date_ranges: DateRanges,
     /// What viewers see, oldest first.
     pub window: Vec<SavedEntry>,
     /// Where in the source the last listed segment stood.

@@ -12,6 +12,7 @@
 pub mod checkpoint;
 pub mod command;
 pub mod config;
+pub mod date_ranges;
 pub mod digest;
 mod downloader;
 pub mod event;

@@ -72,6 +72,13 @@ pub const MAX_WINDOW: usize = 10_000;
 /// sound and subtitles together.
 pub const MAX_TRACKS: usize = 64;
 
+/// The most date ranges of a track at a time: a DVR of an hour and a half with one for each segment. Live
+/// channels have a handful.
+pub const MAX_DATE_RANGES: usize = 1_024;
+
+/// The most bytes of their lines. One of SCTE-35 has half a kilobyte.
+pub const DATE_RANGE_BYTES: usize = 512 << 10;
+
 /// How many segments' identities are remembered beyond the longest playlist seen: enough to tell a
 /// stale edge from a restart.
 pub const REMEMBERED_SEGMENTS: usize = 64;

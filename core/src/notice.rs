@@ -2,6 +2,7 @@
 
 use crate::command::Content;
 use crate::config::{HolePolicy, SpecError};
+use crate::date_ranges::DateRangeFault;
 use crate::event::{FetchError, StoreError};
 use crate::ids::PlaylistName;
 use crate::playlist::{Flaw, PlaylistError};
@@ -203,6 +204,11 @@ pub enum Notice {
     Redundant {
         track: PlaylistName,
         trouble: Trouble,
+    },
+    /// Not all that a source tells of its date ranges can be relayed; each is said once.
+    DateRange {
+        track: PlaylistName,
+        fault: DateRangeFault,
     },
     /// URLs are refused as if they had run out: the multivariant playlist is loaded again.
     Renewing { source: usize, error: FetchError },
@@ -447,6 +453,7 @@ impl fmt::Display for Notice {
                 out,
                 "{track} is loaded from the next place that the source names: {trouble}"
             ),
+            Self::DateRange { track, fault } => write!(out, "{track}: {fault}"),
             Self::Renewing { source, error } => write!(
                 out,
                 "source {source}: {error}; the multivariant playlist is loaded again for new URLs"

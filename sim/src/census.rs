@@ -141,6 +141,7 @@ impl Census {
             | Notice::LeftBehind { .. }
             | Notice::CaughtUp { .. }
             | Notice::Redundant { .. }
+            | Notice::DateRange { .. }
             | Notice::Renewing { .. }
             | Notice::Restored { .. } => {}
         }
@@ -205,6 +206,7 @@ macro_rules! names {
                 "notice caught up",
                 "notice redundant",
                 "notice renewing",
+                "notice date range",
                 "wake align",
             ];
             all.retain(|name| !absent.contains(name));
@@ -281,6 +283,7 @@ names! {
         Notice::LeftBehind { .. } => "notice left behind",
         Notice::CaughtUp { .. } => "notice caught up",
         Notice::Redundant { .. } => "notice redundant",
+        Notice::DateRange { .. } => "notice date range",
         Notice::Renewing { .. } => "notice renewing",
     }
     state_name(State) {

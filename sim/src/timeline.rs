@@ -305,6 +305,7 @@ impl Timeline {
             | Notice::NeedRetry { .. }
             | Notice::LeftBehind { .. }
             | Notice::Redundant { .. }
+            | Notice::DateRange { .. }
             | Notice::Renewing { .. } => (Row::Notices, Look::Warning),
             Notice::PlaylistFlaw { .. }
             | Notice::PlaylistRecovered { .. }

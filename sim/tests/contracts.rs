@@ -3,6 +3,7 @@
 
 use hls_relay_core::checkpoint::{CHECKPOINT_FORMAT, Checkpoint, SavedTrack};
 use hls_relay_core::command::ObjectCheck;
+use hls_relay_core::date_ranges::DateRanges;
 use hls_relay_core::event::{FetchError, LoadedPlaylist, StoredSegment};
 use hls_relay_core::ids::{ContentHash, ObjectName, PlaylistName};
 use hls_relay_core::time::{Span, Timestamp, WallTime};
@@ -315,6 +316,7 @@ fn saved(media_sequence: u64) -> Saved {
             i_frames_only: false,
             medium: None,
             head: Vec::new(),
+            date_ranges: DateRanges::default(),
             window: Vec::new(),
             position: None,
         }],

@@ -31,7 +31,12 @@ const PLAIN_TAGS: [&str; 13] = [
     "#EXT-X-INDEPENDENT-SEGMENTS",
 ];
 /// Attributes whose value is one, in the tags that the relay reads.
-const PLAIN_ATTRIBUTES: [&str; 10] = [
+const PLAIN_ATTRIBUTES: [&str; 15] = [
+    "START-DATE",
+    "END-DATE",
+    "DURATION",
+    "PLANNED-DURATION",
+    "END-ON-NEXT",
     "METHOD",
     "KEYFORMAT",
     "KEYFORMATVERSIONS",
@@ -170,6 +175,7 @@ impl Secrets {
             "#EXT-X-KEY"
             | "#EXT-X-MAP"
             | "#EXT-X-STREAM-INF"
+            | "#EXT-X-DATERANGE"
             | "#EXT-X-I-FRAME-STREAM-INF"
             | "#EXT-X-MEDIA" => self.attributes(value, true),
             _ if PLAIN_TAGS.contains(&name) => self.unless_plain(value),

@@ -2,6 +2,7 @@
 
 use hls_relay::checkpoint_file::{CheckpointFile, Found};
 use hls_relay_core::checkpoint::{CHECKPOINT_FORMAT, Checkpoint, RetiredObject, SavedTrack};
+use hls_relay_core::date_ranges::DateRanges;
 use hls_relay_core::ids::{ObjectName, PlaylistName};
 use hls_relay_core::time::{Span, WallTime};
 use std::fs;
@@ -21,6 +22,7 @@ pub(crate) fn checkpoint(media_sequence: u64) -> Checkpoint {
             i_frames_only: false,
             medium: None,
             head: Vec::new(),
+            date_ranges: DateRanges::default(),
             window: Vec::new(),
             position: None,
         }],

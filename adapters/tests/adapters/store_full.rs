@@ -8,6 +8,7 @@ use hls_relay::checkpoint_file::CheckpointFile;
 use hls_relay::store::Store;
 use hls_relay_core::checkpoint::{CHECKPOINT_FORMAT, Checkpoint, SavedTrack};
 use hls_relay_core::command::PublishedPlaylist;
+use hls_relay_core::date_ranges::DateRanges;
 use hls_relay_core::event::StoreError;
 use hls_relay_core::ids::{ObjectName, PlaylistName};
 use hls_relay_core::time::{Span, WallTime};
@@ -109,6 +110,7 @@ async fn fills_the_folder() {
             i_frames_only: false,
             medium: None,
             head: Vec::new(),
+            date_ranges: DateRanges::default(),
             window: Vec::new(),
             position: None,
         }],

@@ -4,7 +4,7 @@ use super::history::Verdict;
 use super::offer::{About, Listing, Offered, is_low_latency, offer};
 use super::phase::Phase;
 use super::reload::Pacing;
-use super::{Loader, UnderWay, middle};
+use super::{ListedRanges, Loader, UnderWay, date_ranges, middle};
 use crate::checkpoint::Identity;
 use crate::config;
 use crate::notice::{Break, Notice, Trouble};
@@ -42,6 +42,7 @@ impl Loader {
         let (first, was_older) = (self.pacing.is_none(), self.older);
         self.pacing = Pacing::of(&list.segments);
         self.target_duration = Some(self.believed(list.target_duration));
+        let date_ranges = date_ranges::of(&mut list, base);
         let about = About {
             target_duration: list.target_duration,
             head: list
@@ -66,6 +67,7 @@ impl Loader {
         let (first_new, restarted) = first_new?;
         let target_duration = self.target_duration();
         self.about = about;
+        self.date_ranges = ListedRanges::new(date_ranges, self.run);
         Some(Listing {
             listed,
             first_new,

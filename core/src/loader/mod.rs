@@ -4,6 +4,7 @@
 //! of it is new, [`reload`] when it is loaded next, [`phase`] when the next segment is to be expected. Which
 //! source is followed is decided by [`crate::relay`].
 
+mod date_ranges;
 mod folders;
 pub(crate) mod history;
 mod judge;
@@ -31,6 +32,7 @@ use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use url::Url;
 
+pub(crate) use date_ranges::{ListedRange, ListedRanges};
 pub(crate) use offer::{About, Listing, Offered, resolve};
 pub(crate) use reload::Pace;
 
@@ -65,6 +67,7 @@ pub(crate) struct Loader {
     target_duration: Option<Span>,
     /// The newest list that was of use.
     pub(crate) about: About,
+    pub(crate) date_ranges: ListedRanges,
     /// Counts the runs of the encoder.
     pub(crate) run: u64,
     /// The last segment's duration, and the mean of the list: what reloads are timed by.
@@ -144,6 +147,7 @@ impl Loader {
             flaws: Vec::new(),
             target_duration: None,
             about: About::default(),
+            date_ranges: ListedRanges::default(),
             run: 0,
             pacing: None,
             history: History::default(),

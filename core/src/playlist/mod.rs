@@ -13,18 +13,19 @@
 //! - `segments`: lines to segments, with `keys`, `attributes`, `date_time` and `number`
 //! - `multivariant`: variants and renditions
 //! - `render`, `render_multivariant` and `version`: the writers
-//! - `bandwidth`: bit rates as they are measured
+//! - `bandwidth`: bit rates as they are measured; `date_range`: what tags with one ID tell together
 //! - `error`: why a body is refused; `flaw`: what is forgiven, and said once
 //!
 //! The policy: a flaw whose meaning stays plain to every common player is accepted and noted as a
 //! [`Flaw`]; what is ambiguous is refused with a [`PlaylistError`], and the last good playlist
 //! stays.
 //!
-//! What is absent on purpose: delta updates are refused, the attributes of DATERANGE and of the low-latency tags are passed on and not interpreted, and text is
-//! not brought to Unicode NFC.
+//! What is absent on purpose: delta updates are refused, the attributes of the low-latency tags are passed on and not
+//! interpreted, and text is not brought to Unicode NFC.
 
 mod attributes;
 mod bandwidth;
+mod date_range;
 mod date_time;
 mod error;
 mod flaw;
@@ -46,6 +47,7 @@ mod tests;
 
 pub use attributes::AttributeList;
 pub use bandwidth::{MeasuredBandwidth, measured_bandwidth};
+pub use date_range::DateRange;
 pub use error::{AttributeFault, LooksLike, Place, PlaylistError, VariableFault};
 pub use flaw::{Flaw, FlawKind};
 pub use multivariant::{

@@ -6,6 +6,7 @@
 
 mod discontinuities;
 mod holes;
+mod ranges;
 mod restore;
 mod retention;
 mod tracks;

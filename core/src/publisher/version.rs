@@ -112,6 +112,7 @@ impl Publisher {
             if several {
                 window.measure(stated);
             }
+            window.trim_date_ranges();
             let text = playlist::render(&window.as_playlist(stated, self.ended));
             playlists.push(PublishedPlaylist {
                 name: window.name.clone(),

@@ -4,6 +4,7 @@ use super::discontinuities::Discontinuities;
 use super::holes::Holes;
 use crate::checkpoint::{Identity, SavedEntry, SavedObject, SavedPosition, SavedTrack};
 use crate::config::{self, HolePolicy};
+use crate::date_ranges::DateRanges;
 use crate::ids::{Generation, PlaylistName};
 use crate::loader::About;
 use crate::notice::{Break, HoleCause, Notice};
@@ -33,6 +34,7 @@ pub(super) struct Window {
     pub(super) discontinuity_sequence: u64,
     pub(super) entries: VecDeque<Entry>,
     pub(super) holes: Holes,
+    pub(super) date_ranges: DateRanges,
     /// The next segment begins a new run, after EXT-X-ENDLIST.
     pub(super) begins_run: bool,
     /// Something has changed since the last version was sent.
@@ -106,6 +108,7 @@ impl Window {
             discontinuity_sequence: 0,
             entries: VecDeque::new(),
             holes: Holes::default(),
+            date_ranges: DateRanges::default(),
             begins_run: false,
             dirty: false,
             last_grown: None,
@@ -133,6 +136,7 @@ impl Window {
         };
         Self {
             head: saved.head.clone(),
+            date_ranges: saved.date_ranges.clone(),
             independent_segments: saved.independent_segments,
             i_frames_only: saved.i_frames_only,
             medium: saved.medium.clone(),
@@ -154,6 +158,7 @@ impl Window {
             independent_segments: self.independent_segments,
             i_frames_only: self.i_frames_only,
             head: self.head.clone(),
+            date_ranges: self.date_ranges.clone(),
             medium: self.medium.clone(),
             window: entries
                 .map(|(entry, segment)| SavedEntry {
@@ -204,6 +209,7 @@ impl Window {
             stage.now.monotonic.since(at) > config::stale_after(target_duration)
         });
         self.catching_up |= late || broken.is_some() || !self.holes.is_empty();
+        let first = self.entries.len();
         let marked = marks.as_deref_mut();
         let said = self.say_holes(stage, (terms, marked), &done, broken.is_some(), generation);
         let place = done.place.or(self.end()).unwrap_or_default();
@@ -226,6 +232,7 @@ impl Window {
                 seen: Seen::Never,
             },
         );
+        self.take_date_ranges(stage, first, broken);
         new_run
     }
 
@@ -352,7 +359,7 @@ impl Window {
     }
 
     pub(super) fn as_playlist(&self, target_duration: Span, ended: bool) -> MediaPlaylist {
-        MediaPlaylist {
+        let mut list = MediaPlaylist {
             target_duration,
             media_sequence: self.media_sequence.unwrap_or_default(),
             discontinuity_sequence: self.discontinuity_sequence,
@@ -362,7 +369,9 @@ impl Window {
             head: self.head.clone(),
             segments: self.numbered().collect(),
             ..MediaPlaylist::default()
-        }
+        };
+        self.write_date_ranges(&mut list);
+        list
     }
 
     pub(super) fn duration(&self) -> Span {

@@ -33,6 +33,13 @@ impl Relay {
             self.keep_in_step(stage, &mut lane);
         }
         if lane.is_over() && !self.publisher.is_ended() {
+            for feed in &mut lane.feeds {
+                let listed = feed.loader.date_ranges.rest();
+                if let Some((track, listed)) = feed.track.zip(listed) {
+                    self.publisher
+                        .list_date_ranges(stage, track, listed, u64::MAX);
+                }
+            }
             self.publisher.end(stage);
         }
         self.active = Some(lane);
@@ -110,7 +117,12 @@ impl Relay {
         self.publisher.describe(track, &about);
         feed.appended = Some((finished.run, finished.identity.media_sequence));
         finished.broken = feed.breaks.take().or(finished.broken);
+        let (run, number) = (finished.run, finished.identity.media_sequence);
         self.publisher.append(stage, track, finished, generation);
+        if let Some(listed) = lane.feeds[index].loader.date_ranges.with(run, number) {
+            self.publisher
+                .list_date_ranges(stage, track, listed, number.saturating_add(1));
+        }
     }
 
     /// What has fallen behind, or has no source any more, gets gaps like those of a track that goes on.

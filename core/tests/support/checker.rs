@@ -3,7 +3,7 @@
 //! It reads only what a viewer could read: the text of the playlists, in order, over every process
 //! of a channel. Rules that a scenario may suspend on purpose have a field that says so.
 
-use super::media;
+use super::{date_ranges, media};
 use hls_relay_core::playlist::{MediaPlaylist, Segment, fits_target_duration, required_version};
 use hls_relay_core::time::Span;
 use std::collections::BTreeMap;
@@ -31,6 +31,8 @@ pub(crate) struct Checker {
     unpublished: bool,
     /// Catching up comes and goes in ways that a viewer cannot tell: the pace is not judged.
     pub(crate) free_pace: bool,
+    /// Nobody can tell how long the source's date ranges last.
+    pub(crate) free_date_ranges: bool,
     /// Several playlists are published: their tests look at them.
     pub(crate) several: bool,
     /// The process was told to end.
@@ -75,6 +77,9 @@ impl Checker {
         check_text(text, &list);
         check_durations(&list);
         check_dates(&list);
+        if !self.free_date_ranges {
+            date_ranges::check(self.versions.last().map(|it| &it.2), &list);
+        }
         if let Some((_, _, before)) = self.versions.last() {
             self.check_edit(before, &list, text);
         }
@@ -138,7 +143,11 @@ impl Checker {
         for (number, segment) in (list.media_sequence..).zip(&list.segments) {
             assert_eq!(segment.media_sequence, number);
             if let Some(before) = self.ever.get(&number) {
-                assert_eq!(before, segment, "S-02: segment {number} has changed");
+                assert_eq!(
+                    before,
+                    &date_ranges::without(segment),
+                    "S-02: segment {number} has changed"
+                );
             }
         }
         let below = self.ever.range(..list.media_sequence).next_back();
@@ -190,7 +199,8 @@ impl Checker {
             known.gone_at.get_or_insert(now);
         }
         for segment in &list.segments {
-            self.ever.insert(segment.media_sequence, segment.clone());
+            self.ever
+                .insert(segment.media_sequence, date_ranges::without(segment));
             if segment.gap {
                 continue;
             }

@@ -9,6 +9,7 @@
 )]
 
 pub(crate) mod checker;
+pub(crate) mod date_ranges;
 pub(crate) mod origin;
 
 use checker::Checker;

@@ -21,6 +21,16 @@ pub(crate) struct Run {
     pub(crate) tokens: bool,
     /// Lines before the first segment.
     pub(crate) head: String,
+    /// Lines before segments.
+    pub(crate) marks: Vec<Mark>,
+}
+
+/// A line, and when it stands before segment `number`, or before the one to come.
+#[derive(Clone, Debug)]
+pub(crate) struct Mark {
+    pub(crate) number: u64,
+    pub(crate) at: std::ops::Range<u64>,
+    pub(crate) line: String,
 }
 
 impl Run {
@@ -37,6 +47,7 @@ impl Run {
             ends: false,
             tokens: false,
             head: String::new(),
+            marks: Vec::new(),
         }
     }
 
@@ -55,6 +66,26 @@ impl Run {
         self
     }
 
+    /// With a line before segment `number` for as long as that is listed.
+    pub(crate) fn marked(self, number: u64, line: &str) -> Self {
+        self.marked_in(0..u64::MAX, number, line)
+    }
+
+    /// The same, only in this time.
+    pub(crate) fn marked_in(mut self, at: std::ops::Range<u64>, number: u64, line: &str) -> Self {
+        let line = line.to_owned();
+        self.marks.push(Mark { number, at, line });
+        self
+    }
+
+    fn write_marks(&self, text: &mut String, now: u64, number: u64) {
+        let here = self
+            .marks
+            .iter()
+            .filter(|it| it.number == number && it.at.contains(&now));
+        here.for_each(|it| *text += &format!("{}\n", it.line));
+    }
+
     /// How many segments there are at a moment.
     pub(crate) fn made(&self, now: u64) -> u64 {
         now.min(self.until).saturating_sub(self.from) / self.micros
@@ -71,6 +102,7 @@ impl Run {
             self.first + oldest
         );
         for n in oldest..made {
+            self.write_marks(&mut text, now, self.first + n);
             if self.dated {
                 let at = START_WALL + (self.from + n * self.micros) as i64;
                 let _ = writeln!(text, "#EXT-X-PROGRAM-DATE-TIME:{}", date(at));
@@ -84,6 +116,7 @@ impl Run {
             };
             let _ = writeln!(text, "{}{}.ts{token}", self.prefix, self.first + n);
         }
+        self.write_marks(&mut text, now, self.first + made);
         if self.ends && now >= self.until {
             text += "#EXT-X-ENDLIST\n";
         }

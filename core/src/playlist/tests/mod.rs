@@ -3,6 +3,7 @@
 
 mod attributes;
 mod bandwidth;
+mod date_range;
 mod date_time;
 mod guard;
 mod head;
