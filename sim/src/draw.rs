@@ -12,7 +12,7 @@ use crate::plan::{ChannelPlan, Plan, WakePlan};
 use crate::store::{StoreKind, StorePlan};
 use dice::Dice;
 use families::FAMILIES;
-use hls_relay_core::config::{HolePolicy, ReloadPolicy};
+use hls_relay_core::config::{HolePolicy, KeyPolicy, ReloadPolicy};
 use hls_relay_core::time::Span;
 
 /// How long a drawn world runs before its channel is stopped for good.
@@ -38,6 +38,7 @@ pub fn plan_of_length(seed: u64, length: Span) -> Plan {
             ReloadPolicy::LastSegment,
             ReloadPolicy::TargetDuration,
         ]),
+        keys: KeyPolicy::default(),
     };
     let store = StorePlan {
         kind: dice.pick(&[StoreKind::Memory, StoreKind::Directory]),

@@ -5,7 +5,7 @@
 
 use crate::origin::OriginSpec;
 use crate::store::StorePlan;
-use hls_relay_core::config::{HolePolicy, ReloadPolicy};
+use hls_relay_core::config::{HolePolicy, KeyPolicy, ReloadPolicy};
 use hls_relay_core::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -60,6 +60,9 @@ pub struct ChannelPlan {
     pub hole: HolePolicy,
     /// What times the reload.
     pub reload: ReloadPolicy,
+    /// What becomes of segments under AES-128.
+    #[serde(default)]
+    pub keys: KeyPolicy,
 }
 
 /// A wish.
@@ -277,6 +280,7 @@ impl fmt::Display for Plan {
             window,
             hole,
             reload,
+            keys,
         } = &self.channel;
         writeln!(
             out,
@@ -285,7 +289,7 @@ impl fmt::Display for Plan {
         )?;
         writeln!(
             out,
-            "  channel: sources {sources:?}, window {window}, hole {hole:?}, reload {reload:?}"
+            "  channel: sources {sources:?}, window {window}, hole {hole:?}, reload {reload:?}, keys {keys:?}"
         )?;
         let StorePlan {
             kind,
@@ -326,6 +330,9 @@ impl fmt::Display for Plan {
                     ""
                 },
             )?;
+            if let Some(presentation) = &origin.presentation {
+                writeln!(out, "    {presentation}")?;
+            }
             origin
                 .faults
                 .iter()

@@ -4,11 +4,11 @@ use crate::checks::ledger::MediaKey;
 use crate::checks::pace::PaceChecks;
 use crate::checks::work::WorkChecks;
 use crate::origin::{Listed as Offer, MediaRef};
-use crate::published::Version;
+use crate::published::Shown;
 use crate::rng::Stream;
 use crate::store::Saved;
 use hls_relay_core::checkpoint::Checkpoint;
-use hls_relay_core::command::{FetchLimits, ObjectCheck, Publish};
+use hls_relay_core::command::{ByteSpan, Content, FetchLimits, ObjectCheck, Publish};
 use hls_relay_core::event::{FetchError, LoadedPlaylist, StoredSegment};
 use hls_relay_core::ids::{ContentHash, Epoch, ObjectName, RequestId};
 use hls_relay_core::planted::Planted;
@@ -48,17 +48,19 @@ pub struct Process {
 pub enum Work {
     /// A playlist.
     Load(Fetch),
-    /// A segment, to be stored.
+    /// A segment or what it needs, to be stored.
     Download {
         /// The request.
         fetch: Fetch,
         /// Its name.
         object: ObjectName,
+        /// What it is.
+        content: Content,
         /// The wish in force when it was asked for.
         revision: u64,
     },
-    /// A playlist to be made visible, parsed once for all viewers.
-    Publish(Publish, Arc<Version>),
+    /// Playlists to be made visible, parsed once for all viewers.
+    Publish(Publish, Shown),
     /// Objects to be deleted.
     Delete(Vec<ObjectName>),
     /// The playlist to be taken away.
@@ -86,6 +88,10 @@ pub struct Fetch {
     pub limits: FetchLimits,
     /// Which origin answers.
     pub origin: usize,
+    /// The key that the segment is decrypted with on its way.
+    pub key_url: Option<Arc<str>>,
+    /// The bytes of the resource that are asked for.
+    pub range: Option<ByteSpan>,
     /// The segments that the answer lists.
     pub offer: Option<Offer>,
     /// What the machine will be told.

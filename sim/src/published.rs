@@ -3,8 +3,22 @@
 //! It is strict: what a careful player would stumble over is an error here (S-01, S-05, S-16, S-18,
 //! S-29, S-63). Equal blocks of the version before are shared, since most of a playlist stays.
 
+mod multivariant;
+
+pub use multivariant::{Multivariant, parse_multivariant};
+
+use hls_relay_core::ids::PlaylistName;
 use hls_relay_core::time::{Span, Timestamp, WallTime};
 use std::sync::Arc;
+
+/// What becomes visible in one step.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// The media playlists that change, by name.
+    pub lists: Vec<(PlaylistName, Arc<Version>)>,
+    /// The multivariant playlist, where there is one and it changes.
+    pub entry: Option<Arc<Multivariant>>,
+}
 
 /// One visible version of the playlist.
 #[derive(Clone, Debug)]
@@ -48,6 +62,33 @@ pub struct Listed {
     pub date_time: Option<WallTime>,
     /// As written.
     pub uri: Arc<str>,
+    /// What it is read with.
+    pub needs: Needs,
+}
+
+/// The tags in force for a segment that stand before others already.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// The value of EXT-X-KEY, but for METHOD=NONE.
+    pub key: Option<Arc<str>>,
+    /// The value of EXT-X-MAP.
+    pub map: Option<Arc<str>>,
+}
+
+impl Needs {
+    /// The URIs that they name: those of objects of ours, and those left where they were.
+    pub fn uris(&self) -> impl Iterator<Item = &str> {
+        [&self.map, &self.key]
+            .into_iter()
+            .flatten()
+            .filter_map(|value| quoted(value, "URI"))
+    }
+}
+
+/// The value of a quoted attribute.
+pub(crate) fn quoted<'a>(attributes: &'a str, name: &str) -> Option<&'a str> {
+    let at = attributes.find(&format!("{name}=\""))?;
+    attributes[at + name.len() + 2..].split('"').next()
 }
 
 impl Version {
@@ -114,8 +155,10 @@ struct Reader<'a> {
     discontinuity_sequence: Option<u64>,
     ended: bool,
     needs_version: u64,
+    i_frames_only: bool,
     segments: Vec<Arc<Listed>>,
     total: Span,
+    needs: Needs,
     block: String,
     discontinuity: bool,
     gap: bool,
@@ -134,6 +177,8 @@ impl<'a> Reader<'a> {
             discontinuity_sequence: None,
             ended: false,
             needs_version: 1,
+            i_frames_only: false,
+            needs: Needs::default(),
             segments: Vec::with_capacity(before.map_or(8, |version| version.segments.len() + 1)),
             total: Span::ZERO,
             block: String::with_capacity(256),
@@ -186,6 +231,11 @@ impl<'a> Reader<'a> {
             }
             "#EXT-X-PLAYLIST-TYPE" => Err("a sliding list with a type (S-16)"),
             "#EXT-X-INDEPENDENT-SEGMENTS" | "#EXT-X-START" => self.must_be_head(),
+            "#EXT-X-I-FRAMES-ONLY" => {
+                self.i_frames_only = true;
+                self.needs_version = self.needs_version.max(4);
+                self.must_be_head()
+            }
             _ => self.segment_tag(tag, value, line),
         }
     }
@@ -201,10 +251,16 @@ impl<'a> Reader<'a> {
 
     fn segment_tag(&mut self, tag: &str, value: &str, line: &str) -> Result<(), &'static str> {
         match tag {
-            "#EXT-X-KEY" | "#EXT-X-MAP" => {
-                self.needs_version =
-                    self.needs_version
-                        .max(if tag == "#EXT-X-MAP" { 6 } else { 1 });
+            "#EXT-X-KEY" => {
+                let least = if value.contains("IV=") { 2 } else { 1 };
+                self.needs_version = self.needs_version.max(least);
+                self.needs.key = Some(value).filter(|it| *it != "METHOD=NONE").map(Arc::from);
+                return Ok(());
+            }
+            "#EXT-X-MAP" => {
+                let least = if self.i_frames_only { 5 } else { 6 };
+                self.needs_version = self.needs_version.max(least);
+                self.needs.map = Some(value.into());
                 return Ok(());
             }
             "#EXT-X-DISCONTINUITY" if self.discontinuity => return Err("twice for one segment"),
@@ -252,6 +308,7 @@ impl<'a> Reader<'a> {
             .filter(|known| {
                 *known.block == *self.block
                     && known.discontinuity_sequence == self.next_discontinuity_sequence
+                    && known.needs == self.needs
             });
         let listed = known.cloned().unwrap_or_else(|| {
             Arc::new(Listed {
@@ -263,6 +320,7 @@ impl<'a> Reader<'a> {
                 duration,
                 date_time: self.date_time,
                 uri: uri.into(),
+                needs: self.needs.clone(),
             })
         });
         self.segments.push(listed);

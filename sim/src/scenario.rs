@@ -23,7 +23,7 @@ use crate::plan::{
 };
 use crate::store::{StoreFault, StoreFaultKind, StoreKind, StorePlan, StoreWork};
 use crate::world::{Options, World};
-use hls_relay_core::config::{HolePolicy, ReloadPolicy};
+use hls_relay_core::config::{HolePolicy, KeyPolicy, ReloadPolicy};
 use hls_relay_core::time::Span;
 
 /// What parts a script from its story.
@@ -91,6 +91,7 @@ fn empty() -> Plan {
             window: 6,
             hole: HolePolicy::Gap,
             reload: ReloadPolicy::LastSegment,
+            keys: KeyPolicy::default(),
         },
         controls: Vec::new(),
         store: StorePlan {

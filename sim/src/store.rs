@@ -3,7 +3,7 @@
 //! The store does each thing at one instant; what is slow, fails, or happens without anybody being
 //! told is decided by the plan and carried out by the world.
 
-use crate::published::Version;
+use crate::published::{Multivariant, Version};
 use hls_relay_core::checkpoint::Checkpoint;
 use hls_relay_core::command::ObjectCheck;
 use hls_relay_core::event::{StoreError, StoredSegment};
@@ -119,8 +119,10 @@ pub struct Object {
 pub struct Store {
     /// Segments by name.
     pub objects: BTreeMap<ObjectName, Object>,
-    /// What viewers see.
+    /// The media playlists that viewers see.
     pub playlists: BTreeMap<PlaylistName, Arc<Version>>,
+    /// What viewers open, where it is a multivariant playlist.
+    pub multivariant: Option<Arc<Multivariant>>,
     /// What a successor would find.
     pub checkpoint: Option<Saved>,
 }
@@ -146,7 +148,13 @@ impl Store {
         );
     }
 
-    /// What viewers open.
+    /// Takes everything away that viewers see.
+    pub fn withdraw(&mut self) {
+        self.playlists.clear();
+        self.multivariant = None;
+    }
+
+    /// What viewers open, where it is a media playlist.
     pub fn entry(&self) -> Option<&Arc<Version>> {
         self.playlists
             .get(&PlaylistName(PlaylistName::ENTRY.into()))
@@ -178,7 +186,7 @@ impl Store {
             StoreKind::Directory => {}
             StoreKind::Memory => {
                 self.objects.clear();
-                self.playlists.clear();
+                self.withdraw();
             }
         }
     }

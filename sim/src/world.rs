@@ -18,18 +18,20 @@ use crate::origin::{Origin, RequestCounter};
 use crate::plan::{Change, Plan};
 use crate::player::Player;
 use crate::process::Process;
+use crate::published::Version;
 use crate::queue::Queue;
 use crate::rng::Stream;
 use crate::store::Store;
 use hls_relay_core::command::Command;
-use hls_relay_core::config::{KeyPolicy, Selection, Source, Spec};
+use hls_relay_core::config::{Selection, Source, Spec};
 use hls_relay_core::digest::Digest;
 use hls_relay_core::event::{Configure, Desired, Event};
-use hls_relay_core::ids::RequestId;
+use hls_relay_core::ids::{PlaylistName, RequestId};
 use hls_relay_core::journal::{self, Record};
 use hls_relay_core::planted::Planted;
 use hls_relay_core::relay::Wake;
 use hls_relay_core::time::{Span, Timestamp, WallTime};
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -139,10 +141,10 @@ pub struct World {
     wish: Configure,
     fate: fate::Fate,
     players: Vec<Player>,
-    list: ListChecks,
+    /// By the names under which they are published.
+    lists: BTreeMap<PlaylistName, ListChecks>,
     keep: KeepChecks,
     ledger: Ledger,
-    excuses: Excuses,
     versions: u64,
     draws: u64,
     chance: Stream,
@@ -187,10 +189,9 @@ impl World {
             wish,
             fate: fate::Fate::new(&plan),
             players: vec![Player::default(); plan.players.len()],
-            list: ListChecks::default(),
+            lists: BTreeMap::new(),
             keep: KeepChecks::default(),
             ledger: Ledger::default(),
-            excuses: Excuses::default(),
             versions: 0,
             draws: 0,
             chance: Stream::new(plan.seed, "chance"),
@@ -473,6 +474,18 @@ impl World {
         self.queue.push(due, Due::Wake { incarnation, wake });
     }
 
+    /// The newest version of any playlist.
+    fn newest_version(&self) -> Option<&Arc<Version>> {
+        let last = self.lists.values().filter_map(ListChecks::last);
+        last.max_by_key(|version| version.number)
+    }
+
+    /// Something has happened that excuses something in the next version of every playlist.
+    fn excuse(&mut self, what: impl Fn(&mut Excuses)) {
+        let lists = self.lists.values_mut();
+        lists.for_each(|list| what(&mut list.excuses));
+    }
+
     /// A draw of this world, below a limit.
     fn draw(&mut self, limit: u64) -> u64 {
         self.draws += 1;
@@ -490,7 +503,7 @@ pub(crate) fn spec_of(plan: &Plan, channel: &crate::plan::ChannelPlan) -> Spec {
         window: channel.window,
         hole: channel.hole,
         reload: channel.reload,
-        keys: KeyPolicy::default(),
+        keys: channel.keys,
         selection: Selection::default(),
     }
 }

@@ -4,7 +4,7 @@
 use super::{Held, broken};
 use crate::published::Version;
 use crate::store::{Object, Store};
-use hls_relay_core::ids::ObjectName;
+use hls_relay_core::ids::{ObjectName, PlaylistName};
 use hls_relay_core::time::{Span, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,7 +13,8 @@ use std::sync::Arc;
 #[derive(Debug, Default)]
 pub struct KeepChecks {
     lives: BTreeMap<Arc<str>, Life>,
-    listed: BTreeSet<Arc<str>>,
+    /// What each playlist lists now.
+    listed: BTreeMap<PlaylistName, BTreeSet<Arc<str>>>,
     deleted: u64,
 }
 
@@ -31,52 +32,64 @@ struct Life {
 
 impl KeepChecks {
     /// A version becomes visible.
-    pub fn visible(&mut self, version: &Version, store: &Store, stopping: bool) -> Held {
+    pub fn visible(
+        &mut self,
+        (playlist, version): (&PlaylistName, &Version),
+        store: &Store,
+        stopping: bool,
+    ) -> Held {
         let mut listed = BTreeSet::new();
         for segment in version.segments.iter().filter(|segment| !segment.gap) {
-            let name = ObjectName(Arc::clone(&segment.uri));
-            let Some(&object) = store.objects.get(&name) else {
-                return broken(
-                    "S-11 nothing is listed before it is stored",
-                    format!("an object named {name}"),
-                    "none",
-                );
-            };
-            let life = self
-                .lives
-                .entry(Arc::clone(&segment.uri))
-                .or_insert_with(|| Life {
+            // What is left at its origin has an address, and what is ours a name.
+            let needs = segment.needs.uris().filter(|uri| !uri.contains("://"));
+            for uri in needs.map(Arc::from).chain([Arc::clone(&segment.uri)]) {
+                let name = ObjectName(Arc::clone(&uri));
+                let Some(&object) = store.objects.get(&name) else {
+                    return broken(
+                        "S-11 nothing is listed before it is stored",
+                        format!("an object named {name}"),
+                        "none",
+                    );
+                };
+                let life = self.lives.entry(Arc::clone(&uri)).or_insert_with(|| Life {
                     object,
                     duration: segment.duration,
                     longest: Span::ZERO,
                     removed_at: None,
                     lost: false,
                 });
-            if life.object != object {
-                return broken(
-                    "S-65 a name is used for one content",
-                    format!("{name} is {:?}", life.object),
-                    format!("{object:?}"),
-                );
+                if life.object != object {
+                    return broken(
+                        "S-65 a name is used for one content",
+                        format!("{name} is {:?}", life.object),
+                        format!("{object:?}"),
+                    );
+                }
+                life.longest = life.longest.max(version.total);
+                life.lost = false;
+                // The end of the presentation by its owner's wish counts as the removal of all.
+                life.removed_at = (stopping && version.ended).then_some(version.at);
+                listed.insert(uri);
             }
-            life.longest = life.longest.max(version.total);
-            life.lost = false;
-            // The end of the presentation by its owner's wish counts as the removal of all.
-            life.removed_at = (stopping && version.ended).then_some(version.at);
-            listed.insert(Arc::clone(&segment.uri));
         }
-        for gone in self.listed.difference(&listed) {
-            if let Some(life) = self.lives.get_mut(gone) {
+        let before = self.listed.insert(playlist.clone(), listed);
+        for gone in before.iter().flatten() {
+            if !self.is_listed(gone)
+                && let Some(life) = self.lives.get_mut(gone)
+            {
                 life.removed_at.get_or_insert(version.at);
             }
         }
-        self.listed = listed;
         Ok(())
+    }
+
+    fn is_listed(&self, name: &str) -> bool {
+        self.listed.values().any(|listed| listed.contains(name))
     }
 
     /// The owner wants the channel stopped: a list that has ended already goes from now on.
     pub fn stop_wanted(&mut self, at: Timestamp, ended: bool) {
-        for name in self.listed.iter().filter(|_| ended) {
+        for name in self.listed.values().flatten().filter(|_| ended) {
             if let Some(life) = self.lives.get_mut(name) {
                 life.removed_at = Some(at);
             }
@@ -85,7 +98,7 @@ impl KeepChecks {
 
     /// The owner wants it to run again: what is listed stays.
     pub fn run_wanted(&mut self) {
-        for name in &self.listed {
+        for name in self.listed.values().flatten() {
             if let Some(life) = self.lives.get_mut(name) {
                 life.removed_at = None;
             }
@@ -95,13 +108,14 @@ impl KeepChecks {
     /// The machine wants the playlist taken away. What its owner wants from then on cannot stop that.
     pub fn withdrawn(&mut self, at: Timestamp) -> Held {
         std::mem::take(&mut self.listed)
-            .iter()
+            .values()
+            .flatten()
             .try_for_each(|name| self.may_go(name, at, "S-46 the playlist stays for its time"))
     }
 
     /// An object goes away by our own doing.
     pub fn deleted(&mut self, name: &ObjectName, at: Timestamp) -> Held {
-        if self.listed.contains(&name.0) && self.lives.get(&name.0).is_some_and(|it| !it.lost) {
+        if self.is_listed(&name.0) && self.lives.get(&name.0).is_some_and(|it| !it.lost) {
             return broken(
                 "S-11 what is listed can be fetched",
                 format!("{name} stays while it is listed"),

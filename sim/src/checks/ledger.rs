@@ -1,18 +1,19 @@
 //! Every segment of the source accounted for: offered = published + hole with a named reason + in
 //! flight. Media is known by what it is (origin, run, number), not by what it is called.
 
+mod line;
 mod loss;
+mod needs;
 
-use super::untold::{self, Position, Told};
 use super::{Held, broken};
 use crate::origin::{Listed as Offer, MediaRef, Origin};
 use crate::published::{Listed, Version};
 use hls_relay_core::command::Command;
 use hls_relay_core::event::FetchError;
-use hls_relay_core::ids::ObjectName;
+use hls_relay_core::ids::{ObjectName, PlaylistName};
 use hls_relay_core::notice::{Break, HoleCause, Notice};
 use hls_relay_core::time::{Span, Timestamp};
-use loss::is_ambiguous;
+use line::{Books, Line};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -21,6 +22,8 @@ use std::sync::Arc;
 pub struct MediaKey {
     /// Which origin.
     pub origin: usize,
+    /// Which of its tracks; 0 where there is only one.
+    pub track: u16,
     /// Which run of its encoder.
     pub run: u32,
     /// Its number there.
@@ -30,34 +33,28 @@ pub struct MediaKey {
 /// Offered and published, side by side.
 #[derive(Debug, Default)]
 pub struct Ledger {
+    known: Known,
+    /// The published playlists by name.
+    lines: BTreeMap<PlaylistName, Line>,
+    /// What holds for a playlist that no version has shown yet.
+    unborn: Line,
+    /// What was counted.
+    pub totals: Totals,
+}
+
+/// What is the same whoever publishes it.
+#[derive(Debug, Default)]
+struct Known {
     /// What each stored object is.
     objects: BTreeMap<ObjectName, Stored>,
     /// What this process was told of, and how it went.
     offers: BTreeMap<MediaKey, OfferState>,
-    /// When a playlist of each origin last came.
-    listed_at: BTreeMap<usize, Timestamp>,
-    /// Everything listed so far, and in whose name.
-    published: BTreeMap<MediaKey, Asker>,
-    next_number: u64,
-    last: Option<Stored>,
-    last_at: Timestamp,
-    /// Gaps since the last segment with media.
-    gaps: Vec<Arc<Listed>>,
-    /// The lists went back to lower numbers of the same run then, and were believed.
-    went_back: Option<Timestamp>,
-    /// So often the machine took a source for restarted, rightly or, where it was away for long, wrongly,
-    /// and what follows is not listed yet.
-    restarts_said: u64,
+    /// When a playlist of each track of each origin last came.
+    listed_at: BTreeMap<(usize, u16), Timestamp>,
     /// The window asked for.
     window: u64,
     /// The present process.
     process: u64,
-    /// Segments were numbered and left the window before any version could be published.
-    unseen: bool,
-    /// So the numbers of the version that is visible now do not go on from the one before.
-    skipped: bool,
-    /// What was counted.
-    pub totals: Totals,
 }
 
 /// How many, over the whole life of a world.
@@ -109,10 +106,27 @@ pub(super) struct OfferState {
     failures: u32,
 }
 
+impl MediaKey {
+    /// What a piece of media is.
+    pub fn of(origin: usize, media: &MediaRef) -> Self {
+        Self {
+            origin,
+            track: media.track,
+            run: media.run,
+            number: media.number,
+        }
+    }
+
+    /// The next one of the same run.
+    fn is_of_run(self, other: Self) -> bool {
+        (self.origin, self.track, self.run) == (other.origin, other.track, other.run)
+    }
+}
+
 impl Totals {
     /// Numbers were skipped between two listed segments: what is missing is counted all the same.
     fn skip(&mut self, last: MediaKey, next: MediaKey) {
-        let same_run = (last.origin, last.run) == (next.origin, next.run);
+        let same_run = last.is_of_run(next);
         match next
             .number
             .checked_sub(last.number + 1)
@@ -130,17 +144,19 @@ impl Ledger {
         &mut self,
         now: Timestamp,
         asked: Option<Timestamp>,
-        origin: usize,
+        (origin, track): (usize, u16),
         offer: Offer,
     ) {
         let key = |number| MediaKey {
             origin,
+            track,
             run: offer.run,
             number,
         };
-        self.listed_at.insert(origin, now);
+        self.known.listed_at.insert((origin, track), now);
+        let offers = &mut self.known.offers;
         for number in offer.first..=offer.last {
-            self.offers
+            offers
                 .entry(key(number))
                 .or_insert(OfferState {
                     first: now,
@@ -151,34 +167,42 @@ impl Ledger {
                 })
                 .last = now;
         }
-        while self.offers.len() > 4_096 {
-            self.offers.pop_first();
+        while offers.len() > 4_096 {
+            offers.pop_first();
         }
     }
 
     /// A download came to an end.
     pub fn downloaded(&mut self, key: Option<MediaKey>, failed: Option<&FetchError>) {
         if failed.is_some()
-            && let Some(offer) = key.and_then(|key| self.offers.get_mut(&key))
+            && let Some(offer) = key.and_then(|key| self.known.offers.get_mut(&key))
         {
             offer.failures += 1;
         }
     }
 
+    /// An init section or a key could not be had: everything that is listed may need it.
+    pub fn need_failed(&mut self, origin: usize, track: u16) {
+        let newest = self.known.listed_at.get(&(origin, track)).copied();
+        let offers = self.known.offers.iter_mut();
+        offers
+            .filter(|(key, it)| {
+                (key.origin, key.track) == (origin, track) && Some(it.last) == newest
+            })
+            .for_each(|(_, it)| it.failures += 1);
+    }
+
     /// An object is stored.
     pub fn stored(&mut self, object: &ObjectName, origin: usize, media: MediaRef, revision: u64) {
-        let key = MediaKey {
-            origin,
-            run: media.run,
-            number: media.number,
-        };
+        let key = MediaKey::of(origin, &media);
         let asker = Asker {
-            process: self.process,
+            process: self.known.process,
             revision,
         };
         let stored = Stored { key, media, asker };
         // What is fetched again under its old name stays what it was.
-        let known = self.objects.entry(object.clone()).or_insert(stored);
+        let objects = &mut self.known.objects;
+        let known = objects.entry(object.clone()).or_insert(stored);
         if known.key != key {
             *known = stored;
         }
@@ -186,41 +210,43 @@ impl Ledger {
 
     /// An object is gone.
     pub fn deleted(&mut self, object: &ObjectName) {
-        self.objects.remove(object);
+        self.known.objects.remove(object);
     }
 
     /// Another run of the channel begins where the source is now: what it was told of before is no
     /// matter of it.
     pub fn begun(&mut self) {
-        self.offers.clear();
-        self.went_back = None;
+        self.known.offers.clear();
+        self.each(|line| line.went_back = None);
     }
 
     /// Another process takes over.
     pub fn restarted(&mut self, lost_state: bool) {
         self.begun();
-        self.restarts_said = 0;
-        self.process += 1;
-        if lost_state {
-            // Nothing is known of what was listed: what comes now is another presentation.
-            self.published.clear();
-            self.gaps.clear();
-            self.last = None;
-            self.next_number = 0;
-        }
+        self.known.process += 1;
+        self.each(|line| line.restarted(lost_state));
+    }
+
+    fn each(&mut self, change: impl Fn(&mut Line)) {
+        self.lines.values_mut().for_each(&change);
+        change(&mut self.unborn);
     }
 
     /// What was said about losses.
     pub fn commands(&mut self, commands: &[Command]) {
         for command in commands {
-            if let Command::Notify(Notice::Hole {
+            let Command::Notify(notice) = command else {
+                continue;
+            };
+            if let Notice::Hole {
                 segments, cause, ..
-            }) = command
+            } = notice
             {
                 self.totals.said_missing += segments;
-                self.unseen |= *cause == HoleCause::NotPublished;
+                let unseen = *cause == HoleCause::NotPublished;
+                self.each(|line| line.unseen |= unseen);
             }
-            if let Command::Notify(Notice::Broken { why }) = command {
+            if let Notice::Broken { why } = notice {
                 self.totals.said_broken += 1;
                 // What lies between two runs, in the eyes of the machine, is no hole.
                 self.totals.changes += u64::from(*why != Break::Hole);
@@ -233,54 +259,53 @@ impl Ledger {
                     | Break::JumpedAhead => true,
                     Break::SwitchedSource | Break::NewRun | Break::Hole => false,
                 };
-                self.restarts_said += u64::from(restarted);
+                self.each(|line| line.restarts_said += u64::from(restarted));
+            }
+            if let Notice::LeftBehind { track, .. } = notice {
+                self.line(track).left_behind = true;
             }
         }
     }
 
+    fn line(&mut self, name: &PlaylistName) -> &mut Line {
+        let unborn = &self.unborn;
+        let lines = &mut self.lines;
+        lines.entry(name.clone()).or_insert_with(|| unborn.clone())
+    }
+
     /// When the list was asked for that brought the first new segment of a version, where that might
     /// have been earlier.
-    pub fn asked_for(&self, version: &Version) -> Option<Timestamp> {
-        let fresh = |it: &&Arc<Listed>| it.number >= self.next_number && !it.gap;
+    pub fn asked_for(&mut self, name: &PlaylistName, version: &Version) -> Option<Timestamp> {
+        let next_number = self.line(name).next_number;
+        let fresh = |it: &&Arc<Listed>| it.number >= next_number && !it.gap;
         let name = ObjectName(Arc::clone(&version.segments.iter().find(fresh)?.uri));
-        let offer = self.offers.get(&self.objects.get(&name)?.key)?;
+        let offer = self.known.offers.get(&self.known.objects.get(&name)?.key)?;
         offer.asked
     }
 
-    /// Whether numbers were used since the last version that no viewer has seen.
-    pub fn numbers_unseen(&self) -> bool {
-        self.unseen
+    /// Whether numbers were used since the last version of a playlist that no viewer has seen.
+    pub fn numbers_unseen(&mut self, name: &PlaylistName) -> bool {
+        self.line(name).unseen
     }
 
     /// A version becomes visible.
     pub fn visible(
         &mut self,
         now: Timestamp,
-        version: &Version,
+        (name, version): (&PlaylistName, &Version),
         origins: &[Origin],
         window: usize,
     ) -> Held {
-        self.window = window as u64;
-        if version.media_sequence > self.next_number && self.next_number > 0 {
-            // What was numbered in between left the window before any version could be published, and
-            // with it whatever stood before the first segment that is listed now.
-            self.skipped = true;
-            self.gaps.clear();
-        }
-        self.unseen = false;
-        let new = version
-            .segments
-            .iter()
-            .filter(|it| it.number >= self.next_number);
-        for listed in new.cloned().collect::<Vec<_>>() {
-            self.next_number = listed.number + 1;
-            if listed.gap {
-                self.gaps.push(listed);
-            } else {
-                self.listed(now, &listed, origins)?;
-            }
-        }
-        Ok(())
+        self.known.window = window as u64;
+        self.line(name);
+        let mut books = Books {
+            now,
+            known: &self.known,
+            totals: &mut self.totals,
+            origins,
+        };
+        let line = self.lines.get_mut(name);
+        line.map_or(Ok(()), |line| line.visible(&mut books, version))
     }
 
     /// A version in one line, each segment by what it is.
@@ -305,7 +330,7 @@ impl Ledger {
         let mut text = String::new();
         for line in version.text.lines() {
             match line.starts_with('#') {
-                true => text.push_str(line),
+                true => text.push_str(&self.without_names(line)),
                 false => text.extend(segments.next().map(|it| self.called(it))),
             }
             text.push('\n');
@@ -313,15 +338,26 @@ impl Ledger {
         text
     }
 
+    /// A line with what its URI is in place of a name of ours.
+    fn without_names(&self, line: &str) -> String {
+        let uri = crate::published::quoted(line, "URI");
+        let stored = uri.and_then(|uri| self.known.objects.get(&ObjectName(uri.into())));
+        match (uri, stored) {
+            (Some(uri), Some(stored)) => line.replace(uri, &format!("{:016x}", stored.media.hash)),
+            _ => line.to_owned(),
+        }
+    }
+
     /// What a listed segment is: the letter of its origin, a mark for each restart, its number.
     fn called(&self, listed: &Listed) -> String {
         let name = ObjectName(Arc::clone(&listed.uri));
-        match self.objects.get(&name) {
+        match self.known.objects.get(&name) {
             Some(stored) if !listed.gap => {
                 let MediaKey {
                     origin,
                     run,
                     number,
+                    ..
                 } = stored.key;
                 let letter = char::from(b'a' + u8::try_from(origin % 26).unwrap_or(0));
                 format!("{letter}{}{number}", "'".repeat(run as usize))
@@ -330,157 +366,18 @@ impl Ledger {
         }
     }
 
-    /// The media of the newest listed segment.
-    pub fn newest(&self) -> Option<(MediaKey, MediaRef)> {
-        self.last.map(|stored| (stored.key, stored.media))
+    /// What is stored under a name.
+    pub fn media(&self, name: &str) -> Option<(MediaKey, MediaRef)> {
+        let stored = self.known.objects.get(&ObjectName(name.into()))?;
+        Some((stored.key, stored.media))
     }
 
-    fn listed(&mut self, now: Timestamp, listed: &Listed, origins: &[Origin]) -> Held {
-        let name = ObjectName(Arc::clone(&listed.uri));
-        let Some(&stored) = self.objects.get(&name) else {
-            return broken(
-                "ledger: listed media is known",
-                format!("{name}"),
-                "unknown",
-            );
-        };
-        if listed.duration.abs_diff(stored.media.duration) > Span::from_millis(1) {
-            return broken(
-                "S-28 EXTINF is the duration of the media",
-                format!("{} us", stored.media.duration.as_micros()),
-                listed.block.to_string(),
-            );
-        }
-        // That a repeat begins with a discontinuity is seen where it follows another segment.
-        let before = self.published.insert(stored.key, stored.asker);
-        let repeated = before.is_some_and(|before| stored.asker.revision <= before.revision);
-        if repeated && !is_ambiguous(&origins[stored.key.origin]) {
-            return broken(
-                "ledger: nothing is repeated",
-                format!("{:?} once", stored.key),
-                format!("again as {}", listed.number),
-            );
-        }
-        let gaps = std::mem::take(&mut self.gaps);
-        let skipped = std::mem::take(&mut self.skipped);
-        match self.last {
-            Some(last) if skipped => self.totals.skip(last.key, stored.key),
-            Some(last) => self.follows(now, last, stored, listed, &gaps, origins)?,
-            None => {}
-        }
-        self.totals.published += 1;
-        self.totals.media_micros += stored.media.duration.as_micros();
-        self.totals.discontinuities += u64::from(listed.discontinuity);
-        (self.last, self.last_at) = (Some(stored), now);
-        while self.published.len() > 8_192 {
-            self.published.pop_first();
-        }
-        Ok(())
-    }
-
-    /// Whether `next` may be listed after `last` as it is.
-    fn follows(
-        &mut self,
-        now: Timestamp,
-        last: Stored,
-        next: Stored,
-        listed: &Listed,
-        gaps: &[Arc<Listed>],
-        origins: &[Origin],
-    ) -> Held {
-        let same_run = (last.key.origin, last.key.run) == (next.key.origin, next.key.run);
-        if !same_run || next.key.number <= last.key.number {
-            self.restarts_said = self.restarts_said.saturating_sub(1);
-            self.totals.changes += 1;
-            let told = self.offers.get(&next.key).map(|offer| offer.last);
-            self.went_back = told.filter(|_| same_run);
-            if self.is_untold(now, last.key, next.key, &origins[next.key.origin]) {
-                return Ok(());
-            }
-            if listed.discontinuity && gaps.is_empty() {
-                return Ok(());
-            }
-            return broken(
-                "5.3 other media begins with a discontinuity",
-                format!(
-                    "a discontinuity and no gaps between {:?} and {:?}",
-                    last.key, next.key
-                ),
-                format!(
-                    "discontinuity: {}, gaps: {}",
-                    listed.discontinuity,
-                    gaps.len()
-                ),
-            );
-        }
-        let missing = next.key.number - last.key.number - 1;
-        if missing == 0 {
-            return self.joins(last, next, listed, gaps);
-        }
-        self.misses(now, last, next, listed, gaps, &origins[last.key.origin])
-    }
-
-    /// Whether no client can know that `next` is of another run of the encoder than `last`.
-    fn is_untold(&self, now: Timestamp, last: MediaKey, next: MediaKey, origin: &Origin) -> bool {
-        if last.origin != next.origin || last.run == next.run {
-            return false;
-        }
-        // An old list was shown on, and under its names there are the files of another run by now.
-        let by_name = |it: MediaKey, run| {
-            let named = MediaKey { run, ..it };
-            !self.offers.contains_key(&it) && self.offers.contains_key(&named)
-        };
-        if by_name(next, last.run) || by_name(last, next.run) {
-            return true;
-        }
-        let told = |run| {
-            let number = |number| MediaKey {
-                number,
-                run,
-                ..next
-            };
-            let offers = self.offers.range(number(0)..=number(u64::MAX));
-            offers
-                .map(|(key, it)| (key.number, *it))
-                .collect::<Vec<Told>>()
-        };
-        let (older, newer) = if last.run < next.run {
-            (last, next)
-        } else {
-            (next, last)
-        };
-        let before = told(older.run);
-        let newest = before.last().filter(|(number, _)| *number >= older.number);
-        let position = Position {
-            newest: MediaKey {
-                number: newest.map_or(older.number, |(number, _)| *number),
-                ..older
-            },
-            at: newest.map_or(self.last_at, |(_, it)| it.first),
-            told: &before,
-        };
-        untold::is_untold(origin, now, &position, newer.run, &told(newer.run))
-    }
-
-    /// Nothing is missing: nothing may be said either, but what the source itself says.
-    fn joins(&mut self, last: Stored, next: Stored, listed: &Listed, gaps: &[Arc<Listed>]) -> Held {
-        if !gaps.is_empty() {
-            return broken(
-                "5.3 a gap stands for something lost",
-                format!("no gap between {:?} and {:?}", last.key, next.key),
-                gaps.len().to_string(),
-            );
-        }
-        let jump = last.media.start_tick + last.media.ticks != next.media.start_tick;
-        self.totals.source_discontinuities += u64::from(jump && listed.discontinuity);
-        let excused = last.asker != next.asker;
-        if jump == listed.discontinuity || (listed.discontinuity && excused) {
-            return Ok(());
-        }
-        broken(
-            "S-19 a discontinuity where the timestamps break, and nowhere else",
-            format!("{jump} between {:?} and {:?}", last.key, next.key),
-            listed.discontinuity.to_string(),
-        )
+    /// The media of the newest listed segment of each playlist.
+    pub fn newest(&self) -> impl Iterator<Item = (&PlaylistName, MediaKey, MediaRef)> {
+        let lines = self.lines.iter();
+        lines.filter_map(|(name, line)| {
+            let stored = line.last?;
+            Some((name, stored.key, stored.media))
+        })
     }
 }

@@ -22,6 +22,8 @@ pub struct ListChecks {
     burst_from: u64,
     /// The highest number that was ever next.
     next_number: u64,
+    /// What its next version is excused.
+    pub excuses: Excuses,
 }
 
 /// What excuses what.
@@ -59,7 +61,8 @@ impl ListChecks {
     }
 
     /// A version becomes visible.
-    pub fn visible(&mut self, version: &Arc<Version>, excuses: Excuses) -> Held {
+    pub fn visible(&mut self, version: &Arc<Version>) -> Held {
+        let excuses = std::mem::take(&mut self.excuses);
         each_segment(version)?;
         if let Some(last) = self.last.clone() {
             self.numbering(&last, version, excuses)?;
@@ -162,6 +165,7 @@ impl ListChecks {
                 continue;
             }
             if known.block != listed.block
+                || known.needs != listed.needs
                 || known.discontinuity_sequence != listed.discontinuity_sequence
             {
                 return broken(

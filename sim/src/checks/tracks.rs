@@ -1,14 +1,24 @@
 //! The playlists of a presentation side by side: what is visible at one time belongs together.
 
 use super::{Held, broken};
-use crate::published::{Listed, Version};
+use crate::published::{Listed, Multivariant, Version};
 use hls_relay_core::time::{Span, WallTime};
 
 /// Two date-times that are less apart are the same moment: a frame at 24 a second.
 const FRAME: Span = Span::from_micros(41_667);
 
-/// The media playlists that are visible at one time, by name.
-pub fn together(tracks: &[(&str, &Version)]) -> Held {
+/// What is visible at one time: the media playlists, by name, and the multivariant playlist that leads to
+/// them, where there is one.
+pub fn together(entry: Option<&Multivariant>, tracks: &[(&str, &Version)]) -> Held {
+    for name in entry.iter().flat_map(|entry| entry.names()) {
+        if tracks.iter().all(|(track, _)| **track != *name.0) {
+            return broken(
+                "S-01 every playlist that is named can be loaded",
+                name.0.to_string(),
+                "not there",
+            );
+        }
+    }
     for (at, one) in tracks.iter().enumerate() {
         for other in &tracks[at + 1..] {
             pair(*one, *other)?;
@@ -146,8 +156,8 @@ mod tests {
     }
 
     fn fault(one: &Version, other: &Version) -> String {
-        let held = together(&[("v0", one), ("v1", other)]);
-        let mirrored = together(&[("v1", other), ("v0", one)]);
+        let held = together(None, &[("v0", one), ("v1", other)]);
+        let mirrored = together(None, &[("v1", other), ("v0", one)]);
         assert_eq!(held.is_err(), mirrored.is_err());
         held.err()
             .map_or_else(String::new, |it| it.invariant[..4].to_owned())

@@ -104,6 +104,19 @@ impl Form {
     }
 }
 
+/// What an init section is, and how long.
+pub(super) const INIT_SECTION: (MediaKind, u64) = (MediaKind::InitSection, 800);
+/// What a key is, and how long.
+pub(super) const KEY: (MediaKind, u64) = (MediaKind::Key, 16);
+
+pub(super) fn init_name(names: u32, discontinuity: u64) -> String {
+    format!("init{names}-{discontinuity}.mp4")
+}
+
+pub(super) fn key_name(names: u32, key: u64) -> String {
+    format!("r{names}-{key}.key")
+}
+
 /// How often init sections have changed by `at` under the names that they have.
 pub(super) fn init_edition(faults: &[Fault], at: Span) -> u64 {
     let changes = |fault: &&Fault| {

@@ -75,6 +75,14 @@ pub struct MediaRef {
     pub hash: u64,
 }
 
+impl MediaRef {
+    /// Where the next one begins, if the timeline goes on: a first frame alone stands for the whole of
+    /// its segment.
+    pub fn end_tick(&self) -> u64 {
+        self.start_tick + self.ticks.max(self.duration.as_micros() * 9 / 100)
+    }
+}
+
 /// The embedded loop with an index to its frames.
 #[derive(Clone, Debug)]
 pub struct MediaLoop {

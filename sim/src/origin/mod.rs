@@ -43,7 +43,7 @@ pub(crate) use names::without_tokens;
 pub use presentation::{PresentationSpec, TrackKind, TrackSpec};
 pub use reply::{Body, Delivery, Headers, Listed, OriginReply, OriginRequest, RequestCounter};
 pub use spec::{Naming, OriginSpec, SegmentDurations, Tokens, UriForm};
-pub use truth::Offered;
+pub use truth::{Needs, Offered};
 
 use crate::rng::Stream;
 use encoder::{Encoder, Place};

@@ -4,7 +4,7 @@
 
 use super::encoder::{Encoder, Place, Window};
 use super::fault::TextFault;
-use super::form::Form;
+use super::form::{self, Form};
 use super::media::MediaRef;
 use super::names::{self, DateForm};
 use super::spec::{OriginSpec, Tokens};
@@ -70,21 +70,16 @@ pub(super) fn render(
             init = form.init_of(encoder, place);
             if let Some((names, discontinuity)) = init {
                 let issued = reader.issued;
-                let _ = writeln!(
-                    out,
-                    "#EXT-X-MAP:URI=\"init{names}-{discontinuity}.mp4{issued}\""
-                );
+                let name = form::init_name(names, discontinuity);
+                let _ = writeln!(out, "#EXT-X-MAP:URI=\"{name}{issued}\"");
             }
         }
         if key != form.key_of(number) {
             key = form.key_of(number);
             if let Some(key) = key {
                 let issued = reader.issued;
-                let _ = writeln!(
-                    out,
-                    "#EXT-X-KEY:METHOD=AES-128,URI=\"r{}-{key}.key{issued}\"",
-                    piece.names
-                );
+                let name = form::key_name(piece.names, key);
+                let _ = writeln!(out, "#EXT-X-KEY:METHOD=AES-128,URI=\"{name}{issued}\"");
             }
         }
         if let Some(lines) = spec.tags.get(&(piece.first_number + place.index)) {

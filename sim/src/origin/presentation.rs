@@ -11,7 +11,7 @@ use super::names::folder;
 use super::spec::{Naming, OriginSpec, SegmentDurations};
 use hls_relay_core::time::Span;
 use serde::{Deserialize, Serialize};
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 /// The parameter in which a URI says when it was given out.
 const ISSUED: &str = "issued=";
@@ -87,6 +87,27 @@ impl TrackSpec {
             durations: None,
             bit_rate: None,
         }
+    }
+}
+
+impl fmt::Display for PresentationSpec {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "presentation of {:?}", self.container)?;
+        if let Some(each) = self.segments_per_file {
+            write!(out, ", {each} segments in a file")?;
+        }
+        if let Some(each) = self.segments_per_key {
+            write!(out, ", {each} segments under a key")?;
+        }
+        if self.expiring_tokens {
+            write!(out, ", with tokens")?;
+        }
+        self.tracks
+            .iter()
+            .enumerate()
+            .try_for_each(|(number, track)| {
+                write!(out, "; {number}: {:?} {} behind", track.kind, track.behind)
+            })
     }
 }
 
@@ -205,7 +226,7 @@ fn write_rendition(
     language: &str,
     default: &mut bool,
     uri: &str,
-) -> std::fmt::Result {
+) -> fmt::Result {
     let is_default = if std::mem::take(default) { "YES" } else { "NO" };
     writeln!(
         out,

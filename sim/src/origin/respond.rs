@@ -4,7 +4,6 @@ use super::encoder::{Place, Window};
 use super::fault::{
     ConnectionFault, Fault, FaultKind, PlaylistFault, SegmentFault, TextFault, ViewFault, Which,
 };
-use super::media::MediaKind;
 use super::playlist::{self, Reader, Source};
 use super::reply::{Body, Delivery, Headers, Listed, OriginReply, OriginRequest};
 use super::{Origin, form, names, presentation};
@@ -17,7 +16,7 @@ const HTML_TYPE: &str = "text/html; charset=utf-8";
 const HTML: &str = "<!DOCTYPE html>\n<html><body><h1>Welcome</h1><p>Sign in.</p></body></html>\n";
 
 /// The folder under which the second host has everything.
-const OTHER_PREFIX: &str = "/edge";
+pub(super) const OTHER_PREFIX: &str = "/edge";
 
 impl Origin {
     /// What it does about a request that arrives at `at`, counted from the start of the origin.
@@ -324,11 +323,11 @@ impl Origin {
             if let Some(code) = form::keys_refused(faults, at) {
                 return Some(status(code));
             }
-            let key = self.form.resource(seed, (MediaKind::Key, 16), name, 0);
+            let key = self.form.resource(seed, form::KEY, name, 0);
             (key, "application/octet-stream")
         } else if name.starts_with("init") && name.ends_with(".mp4") {
             let edition = form::init_edition(faults, at);
-            let kind = (MediaKind::InitSection, 800);
+            let kind = form::INIT_SECTION;
             (self.form.resource(seed, kind, name, edition), "video/mp4")
         } else {
             return None;
@@ -339,7 +338,7 @@ impl Origin {
 
     /// The segment that a request asks for. Of a file that holds several it is the one that the range
     /// begins with.
-    fn find(&self, at: Span, request: &OriginRequest, path: &str) -> Option<Place> {
+    pub(super) fn find(&self, at: Span, request: &OriginRequest, path: &str) -> Option<Place> {
         let (spec, form, encoder) = (&self.spec, &self.form, &self.encoder);
         let Some(each) = form.segments_per_file else {
             return names::find(spec, form, encoder, path, at);

@@ -1,10 +1,10 @@
 //! What the origin really offered, for whoever checks what became of it.
 
-use super::Origin;
 use super::encoder::Place;
 use super::media::MediaRef;
 use super::names;
 use super::piece::Piece;
+use super::{Origin, OriginRequest, form};
 use hls_relay_core::time::{Span, WallTime};
 use std::cmp::Ordering;
 
@@ -28,7 +28,65 @@ pub struct Offered {
     pub gone_at: Option<Span>,
 }
 
+/// What a segment is read with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// The hashes that its init section has had so far.
+    pub init: Option<Vec<u64>>,
+    /// The name of its key and that one's hash.
+    pub key: Option<(String, u64)>,
+}
+
 impl Origin {
+    /// The track that a path belongs to; 0 where there is only one.
+    pub fn track_of(&self, path: &str) -> u16 {
+        let prefix = super::respond::OTHER_PREFIX;
+        let path = path.strip_prefix(prefix).unwrap_or(path);
+        let track = super::presentation::track_of(&self.spec, path);
+        track.and_then(|it| u16::try_from(it).ok()).unwrap_or(0)
+    }
+
+    /// What a segment of this track is read with, as far as it has been by `at`.
+    pub fn needs_of(&self, media: &MediaRef, at: Span) -> Needs {
+        let pieces = self.encoder.pieces().iter().enumerate();
+        let found = pieces.rev().find_map(|(piece, it)| {
+            let index = it.index_of(media.number).filter(|_| it.run == media.run)?;
+            Some(Place { piece, index })
+        });
+        let Some(place) = found else {
+            return Needs::default();
+        };
+        let resource = |kind, name: &str, edition| {
+            let media = self.form.resource(self.spec.seed, kind, name, edition);
+            media.hash
+        };
+        let init = self
+            .form
+            .init_of(&self.encoder, place)
+            .map(|(names, discontinuity)| {
+                let name = form::init_name(names, discontinuity);
+                let editions = 0..=form::init_edition(&self.spec.faults, at);
+                let hash = |edition| resource(form::INIT_SECTION, &name, edition);
+                editions.map(hash).collect()
+            });
+        let key = self.form.key_of(media.number).map(|key| {
+            let name = form::key_name(self.encoder.piece(place).names, key);
+            let hash = resource(form::KEY, &name, 0);
+            (name, hash)
+        });
+        Needs { init, key }
+    }
+
+    /// The segment that a request asks for, where it has been listed by `at`.
+    pub fn segment_at(&self, at: Span, request: &OriginRequest) -> Option<MediaRef> {
+        let path = request.path();
+        let prefix = super::respond::OTHER_PREFIX;
+        let path = path.strip_prefix(prefix).unwrap_or(path);
+        let track = self.track(self.track_of(path));
+        let place = track.find(at, request, path)?;
+        Some(track.media(place))
+    }
+
     /// Every segment that was listed at some time from zero to `at`, in the order in which they were
     /// made.
     pub fn segments_offered(&self, at: Span) -> Vec<Offered> {

@@ -1,6 +1,7 @@
 //! Viewers, and a look at the whole once a second: what must come about, not only what must not.
 
 use super::{Due, World};
+use crate::checks::list::ListChecks;
 use crate::checks::{Held, broken};
 use crate::player::{Stall, Wish};
 use hls_relay_core::config::ReloadPolicy;
@@ -154,32 +155,38 @@ impl World {
 
     /// The live edge, and S-12's upper bound as the source keeps it.
     fn keeps_up(&self) -> Held {
-        let Some((key, media)) = self.ledger.newest() else {
-            return broken("liveness: something is listed", "a segment", "none");
-        };
         let at = self.now.since(Timestamp::default());
         let target = self.target();
         let allowed = match self.wish.spec.reload {
             ReloadPolicy::LastSegment => target.scaled(3, 2) + SLACK,
             ReloadPolicy::TargetDuration => target.scaled(5, 2) + SLACK,
         };
-        // The oldest segment of this source that is not listed yet.
-        let next = self.origins[key.origin].next_listed_at(media.run, media.number);
-        let Some(listed_at) = next else {
-            return Ok(());
-        };
-        let age = at.saturating_sub(listed_at);
-        if age <= allowed {
-            return Ok(());
+        if self.ledger.newest().next().is_none() {
+            return broken("liveness: something is listed", "a segment", "none");
         }
-        broken(
-            "liveness: the live edge is relayed",
-            format!(
-                "each segment at most {} ms after its source lists it",
-                allowed.as_millis()
-            ),
-            format!("the one after {key:?} waits for {} ms", age.as_millis()),
-        )
+        for (name, key, media) in self.ledger.newest() {
+            // The oldest segment of this source that is not listed yet.
+            let origin = self.origins[key.origin].track(key.track);
+            let Some(listed_at) = origin.next_listed_at(media.run, media.number) else {
+                continue;
+            };
+            let age = at.saturating_sub(listed_at);
+            if age > allowed {
+                return broken(
+                    "liveness: the live edge is relayed",
+                    format!(
+                        "each segment at most {} ms after its source lists it",
+                        allowed.as_millis()
+                    ),
+                    format!(
+                        "{}: the one after {key:?} waits for {} ms",
+                        name.0,
+                        age.as_millis()
+                    ),
+                );
+            }
+        }
+        Ok(())
     }
 
     /// After a minute of its health the first source is in use again.
@@ -204,7 +211,7 @@ impl World {
     /// A channel stopped for good leaves nothing behind.
     fn freed(&mut self) -> Held {
         let left = self.store.objects.len();
-        let playlist = !self.store.playlists.is_empty();
+        let playlist = !self.store.playlists.is_empty() || self.store.multivariant.is_some();
         let process = self.process.as_ref();
         let works = process.map_or(0, |process| process.works.len());
         let waits = process.and_then(|process| process.machine.next_wakeup());
@@ -212,7 +219,8 @@ impl World {
             self.over = true;
             return self.balance();
         }
-        let longest = self.list.last().map_or(Span::ZERO, |version| version.total);
+        let last = self.lists.values().filter_map(ListChecks::last);
+        let longest = last.map(|version| version.total).max().unwrap_or_default();
         let allowed = longest * 2 + self.target() * 4 + FREED_WITHIN + Span::from_secs(120);
         if self.now.since(Timestamp::default() + self.plan.stop_at) <= allowed {
             return Ok(());

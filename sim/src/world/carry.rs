@@ -4,11 +4,11 @@ use super::{Due, World};
 use crate::checks::ledger::MediaKey;
 use crate::checks::{Held, broken};
 use crate::network::{self, Arrival, Content};
-use crate::origin::{OriginRequest, without_tokens};
+use crate::origin::{Origin, OriginRequest, RequestCounter, without_tokens};
 use crate::plan::Moment;
 use crate::process::{Fetch, Work};
 use crate::store::{Saved, StoreFaultKind, StoreWork};
-use hls_relay_core::command::{ByteSpan, Command, FetchLimits, LoadPlaylist};
+use hls_relay_core::command::{Command, Content as Wanted, FetchLimits, LoadPlaylist};
 use hls_relay_core::event::{Event, FetchError, LoadedPlaylist};
 use hls_relay_core::ids::RequestId;
 use hls_relay_core::notice::{Notice, State};
@@ -61,26 +61,29 @@ impl World {
             Command::Download(download) => {
                 let limits = download.limits;
                 let fetch = self.new_fetch(&download.url, None, limits);
-                let Some(fetch) = fetch else {
+                let Some(mut fetch) = fetch else {
                     return unknown_address(&download.url);
                 };
+                fetch.key_url = download.decrypt.as_ref().map(|it| Arc::clone(&it.key_url));
+                fetch.range = download.byte_range;
                 let object = download.object.clone();
                 self.begin_work(
                     download.request,
                     Work::Download {
                         fetch,
                         object,
+                        content: download.content,
                         revision: self.wish.revision,
                     },
                 );
-                self.ask(download.request, download.byte_range);
+                self.ask(download.request);
                 Ok(())
             }
             Command::Publish(publish) => {
-                let version = self.parse(publish)?;
+                let shown = self.parse(publish)?;
                 self.store_work(
                     publish.request,
-                    Work::Publish(publish.clone(), version),
+                    Work::Publish(publish.clone(), shown),
                     StoreWork::Publish,
                 );
                 Ok(())
@@ -141,7 +144,7 @@ impl World {
             return unknown_address(&load.url);
         };
         self.begin_work(load.request, Work::Load(fetch));
-        self.ask(load.request, None);
+        self.ask(load.request);
         Ok(())
     }
 
@@ -160,6 +163,8 @@ impl World {
             etag,
             limits,
             origin,
+            key_url: None,
+            range: None,
             offer: None,
             outcome: None,
             media: None,
@@ -182,7 +187,7 @@ impl World {
     }
 
     /// Sends the present request of a fetch and sees what comes of it.
-    fn ask(&mut self, request: RequestId, range: Option<ByteSpan>) {
+    fn ask(&mut self, request: RequestId) {
         let Some(process) = self.process.as_mut() else {
             return;
         };
@@ -201,18 +206,19 @@ impl World {
         let arrival = match blocked {
             Some(fault) => network::blocked(fault.kind, &fetch.limits),
             None => {
-                let (host, path) = split(&fetch.url);
-                let asked = OriginRequest {
-                    host: host.to_owned(),
-                    path_and_query: path.to_owned(),
-                    range: range.map(|it| (it.offset, Some(it.offset + it.length - 1))),
-                    if_none_match: fetch.etag.as_ref().map(|etag| etag.to_string()),
-                    sequence: self.counters[fetch.origin]
-                        .next(path.split('?').next().unwrap_or_default()),
-                };
-                let reply = self.origins[fetch.origin].respond(at, &asked);
+                let counter = &mut self.counters[fetch.origin];
+                let asked = request_for(fetch, &fetch.url, counter);
+                let origin = &self.origins[fetch.origin];
+                let reply = origin.respond(at, &asked);
                 fetch.offer = reply.listed;
-                network::receive(reply, &fetch.limits, self.now.since(fetch.sent_at))
+                let arrival = network::receive(reply, &fetch.limits, self.now.since(fetch.sent_at));
+                match without_key(origin, at, fetch, counter) {
+                    Some(error) if arrival.what.is_ok() => Arrival {
+                        what: Err(error),
+                        ..arrival
+                    },
+                    Some(_) | None => arrival,
+                }
             }
         };
         let Arrival { after, what } = arrival;
@@ -242,7 +248,7 @@ impl World {
     }
 
     pub(super) fn hop(&mut self, request: RequestId) -> Held {
-        self.ask(request, None);
+        self.ask(request);
         Ok(())
     }
 
@@ -272,7 +278,9 @@ impl World {
         process.pace.answered(&fetch.asked, &outcome, policy);
         if let (Ok(_), Some(offer)) = (&outcome, fetch.offer) {
             let asked = Some(fetch.sent_at).filter(|_| !eager);
-            self.ledger.offered(now, asked, fetch.origin, offer);
+            let track = self.origins[fetch.origin].track_of(split(&fetch.url).1);
+            self.ledger
+                .offered(now, asked, (fetch.origin, track), offer);
         }
         self.step(Event::PlaylistLoaded { request, outcome })?;
         self.moment(Moment::PlaylistLoaded)
@@ -316,9 +324,14 @@ impl World {
         let Some(process) = self.process.as_mut() else {
             return Ok(());
         };
-        if let Some(Work::Download { fetch, .. }) = process.works.remove(&request) {
-            let key = fetch.key.or_else(|| self.key_of(&fetch));
-            self.ledger.downloaded(key, Some(&error));
+        if let Some(Work::Download { fetch, content, .. }) = process.works.remove(&request) {
+            if content == Wanted::Segment {
+                let key = fetch.key.or_else(|| self.key_of(&fetch));
+                self.ledger.downloaded(key, Some(&error));
+            } else {
+                let track = self.origins[fetch.origin].track_of(split(&fetch.url).1);
+                self.ledger.need_failed(fetch.origin, track);
+            }
         }
         self.step(Event::Downloaded {
             request,
@@ -329,19 +342,22 @@ impl World {
     /// What a segment is that never came: its origin knows by its address.
     fn key_of(&self, fetch: &Fetch) -> Option<MediaKey> {
         let (_, path) = split(&fetch.url);
-        let path = without_tokens(path);
         let at = self.now.since(Timestamp::default());
-        let offered = self.origins[fetch.origin]
-            .segments_offered_since(at.saturating_sub(Span::from_secs(300)), at);
+        let origin = &self.origins[fetch.origin];
+        if fetch.range.is_some() {
+            let mut counter = RequestCounter::default();
+            let asked = request_for(fetch, &fetch.url, &mut counter);
+            let media = origin.segment_at(at, &asked)?;
+            return Some(MediaKey::of(fetch.origin, &media));
+        }
+        let track = origin.track(origin.track_of(path));
+        let path = without_tokens(path);
+        let offered = track.segments_offered_since(at.saturating_sub(Span::from_secs(300)), at);
         let found = offered
             .iter()
             .rev()
             .find(|it| path.ends_with(it.path.as_str()))?;
-        Some(MediaKey {
-            origin: fetch.origin,
-            run: found.media.run,
-            number: found.media.number,
-        })
+        Some(MediaKey::of(fetch.origin, &found.media))
     }
 
     /// Cancelled work ends at once, if nothing was faster.
@@ -369,6 +385,36 @@ impl World {
     }
 }
 
+fn request_for(fetch: &Fetch, url: &str, counter: &mut RequestCounter) -> OriginRequest {
+    let (host, path) = split(url);
+    let range = fetch.range;
+    OriginRequest {
+        host: host.to_owned(),
+        path_and_query: path.to_owned(),
+        range: range.map(|it| (it.offset, Some(it.offset + it.length - 1))),
+        if_none_match: fetch.etag.as_ref().map(|etag| etag.to_string()),
+        sequence: counter.next(path.split('?').next().unwrap_or_default()),
+    }
+}
+
+/// Why the key cannot be had that a segment is decrypted with on its way.
+fn without_key(
+    origin: &Origin,
+    at: Span,
+    fetch: &Fetch,
+    counter: &mut RequestCounter,
+) -> Option<FetchError> {
+    let url = fetch.key_url.as_ref()?;
+    let asked = OriginRequest {
+        range: None,
+        ..request_for(fetch, url, counter)
+    };
+    let reply = origin.respond(at, &asked);
+    let arrival = network::receive(reply, &fetch.limits, Span::ZERO);
+    let error = arrival.what.err()?;
+    Some(FetchError::Key(error.to_string().into()))
+}
+
 /// Writes down what came, in the form in which the machine will be told.
 fn settle(fetch: &mut Fetch, what: Result<Content, FetchError>) {
     fetch.outcome = match what {
@@ -384,11 +430,7 @@ fn settle(fetch: &mut Fetch, what: Result<Content, FetchError>) {
         })),
         Ok(Content::Media(media)) => {
             fetch.media = Some(media);
-            fetch.key = Some(MediaKey {
-                origin: fetch.origin,
-                run: media.run,
-                number: media.number,
-            });
+            fetch.key = Some(MediaKey::of(fetch.origin, &media));
             None
         }
     };

@@ -1,10 +1,12 @@
 //! What befalls the process: wishes at the worst moments, sudden ends, and another start.
 
 use super::{Due, World, spec_of};
+use crate::checks::list::ListChecks;
 use crate::checks::{Held, broken};
 use crate::plan::{Change, ChannelPlan, EndKind, Moment, Plan, Trouble, When};
 use crate::process::Process;
 use crate::store::{Store, StoreKind};
+use hls_relay_core::checkpoint::SavedTrack;
 use hls_relay_core::config::Spec;
 use hls_relay_core::event::{Configure, Desired, Event};
 use hls_relay_core::time::{Span, Timestamp};
@@ -86,10 +88,8 @@ impl World {
             .iter()
             .map(|origin| origin.target_duration)
             .max();
-        let listed = self
-            .list
-            .last()
-            .map_or(0, |version| version.target_duration);
+        let newest = self.newest_version();
+        let listed = newest.map_or(0, |version| version.target_duration);
         Span::from_secs(stated.unwrap_or(2).max(listed))
     }
 
@@ -162,7 +162,8 @@ impl World {
             }
             Desired::Stop if self.wish.desired == Desired::Stop => {}
             Desired::Stop => {
-                let ended = self.store.entry().is_some_and(|version| version.ended);
+                let mut visible = self.store.playlists.values();
+                let ended = visible.any(|version| version.ended);
                 self.keep.stop_wanted(self.now, ended);
             }
         }
@@ -253,10 +254,12 @@ impl World {
             self.store = Store::default();
             self.keep.memory_lost();
         }
-        self.excuses.lost_state |= lost_state || stale;
-        self.excuses.stale |= stale;
-        self.excuses.unpublished |= ahead;
-        self.excuses.restarted = true;
+        self.excuse(|excuses| {
+            excuses.lost_state |= lost_state || stale;
+            excuses.stale |= stale;
+            excuses.unpublished |= ahead;
+            excuses.restarted = true;
+        });
         self.ledger.restarted(lost_state || stale);
         self.fate.trouble(self.now, self.now + end.down);
         self.queue.push(self.now + end.down, Due::Start);
@@ -265,17 +268,18 @@ impl World {
 
     /// Whether a successor will know less, or more, than viewers have seen.
     fn checkpoint_and_viewers(&self) -> (bool, bool) {
-        let seen = self
-            .list
-            .last()
-            .map(|seen| (seen.number, seen.next_number()));
-        let saved = self.store.checkpoint.as_ref().and_then(|saved| {
-            let track = saved.checkpoint.tracks.first()?;
-            let next_number = track.media_sequence + track.window.len() as u64;
-            Some((saved.version, next_number))
-        });
-        let (seen, saved) = (seen.unwrap_or_default(), saved.unwrap_or_default());
-        (saved.0 < seen.0, saved.1 > seen.1)
+        let Some(saved) = &self.store.checkpoint else {
+            return (self.newest_version().is_some(), false);
+        };
+        let ahead = |track: &SavedTrack| {
+            let seen = self.lists.get(&track.name).and_then(ListChecks::last);
+            let seen = seen.map_or(0, |seen| seen.next_number());
+            track.media_sequence + track.window.len() as u64 > seen
+        };
+        let stale = self
+            .newest_version()
+            .is_some_and(|seen| saved.version < seen.number);
+        (stale, saved.checkpoint.tracks.iter().any(ahead))
     }
 
     pub(super) fn start(&mut self) -> Held {
@@ -283,7 +287,8 @@ impl World {
         let saved = self.store.checkpoint.as_ref();
         let checkpoint = saved.map(|saved| Arc::clone(&saved.checkpoint));
         let wall = self.wall_at_start + self.now.since(Timestamp::default());
-        self.excuses.wall = u64::try_from(wall.as_micros() / 1_000_000).unwrap_or(0);
+        let wall = u64::try_from(wall.as_micros() / 1_000_000).unwrap_or(0);
+        self.excuse(|excuses| excuses.wall = wall);
         self.process = Some(Process::start(
             self.plan.seed,
             self.incarnations,
@@ -314,10 +319,27 @@ impl World {
         self.end(end)
     }
 
+    /// Everything that viewers see, with the names of several.
+    fn in_full(&self) -> String {
+        let Some(entry) = &self.store.multivariant else {
+            let version = self.store.entry();
+            return version.map_or_else(String::new, |it| self.ledger.in_full(it));
+        };
+        let mut text = entry.text.to_string();
+        for (name, version) in &self.store.playlists {
+            text.push_str(&format!(
+                "---- {}\n{}",
+                name.0,
+                self.ledger.in_full(version)
+            ));
+        }
+        text
+    }
+
     /// The faults are over: from here on the channel must get well.
     pub(super) fn heal(&mut self) -> Held {
-        if let Some(version) = self.store.entry().filter(|_| self.options.story) {
-            self.playlist = self.ledger.in_full(version);
+        if self.options.story {
+            self.playlist = self.in_full();
         }
         self.fate
             .controls

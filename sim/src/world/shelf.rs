@@ -2,13 +2,13 @@
 
 use super::{Due, World};
 use crate::checks::ledger::MediaKey;
-use crate::checks::list::Excuses;
-use crate::checks::{Held, broken, tracks};
+use crate::checks::list::ListChecks;
+use crate::checks::{Held, Violation, broken, tracks};
 use crate::plan::Moment;
 use crate::process::{Fetch, Work, content};
-use crate::published::{self, Version};
+use crate::published::{self, Multivariant, Shown, Version};
 use crate::store::{Saved, StoreFaultKind, StoreWork};
-use hls_relay_core::command::Publish;
+use hls_relay_core::command::{Content, Publish, PublishedPlaylist};
 use hls_relay_core::event::{Desired, Event, FetchError, StoreError};
 use hls_relay_core::ids::{ObjectName, PlaylistName, RequestId};
 use hls_relay_core::time::Span;
@@ -49,22 +49,31 @@ impl World {
         );
     }
 
-    /// Reads a playlist as viewers will, once for all of them.
-    pub(super) fn parse(
-        &mut self,
-        publish: &Publish,
-    ) -> Result<Arc<Version>, crate::checks::Violation> {
+    /// Reads playlists as viewers will, once for all of them.
+    pub(super) fn parse(&mut self, publish: &Publish) -> Result<Shown, Violation> {
         self.versions += 1;
-        let before = self.list.last().map(Arc::as_ref);
-        let text = publish.entry().map_or_else(|| "".into(), Arc::clone);
-        match published::parse(self.versions, self.now, &text, before) {
-            Ok(version) => Ok(Arc::new(version)),
-            Err(why) => Err(crate::checks::Violation {
-                invariant: "S-01 every version is a good playlist".to_owned(),
-                expected: "a playlist without a fault".to_owned(),
-                got: format!("{why}\n{text}"),
-            }),
+        let mut shown = Shown {
+            lists: Vec::new(),
+            entry: None,
+        };
+        let bad = |why: String, text: &str| Violation {
+            invariant: "S-01 every version is a good playlist".to_owned(),
+            expected: "a playlist without a fault".to_owned(),
+            got: format!("{why}\n{text}"),
+        };
+        for PublishedPlaylist { name, text } in &publish.playlists {
+            if text.contains("#EXT-X-STREAM-INF:") {
+                let entry = published::parse_multivariant(text);
+                shown.entry = Some(Arc::new(entry.map_err(|why| bad(why, text))?));
+                continue;
+            }
+            let list = self.lists.entry(name.clone()).or_default();
+            let before = list.last().map(Arc::as_ref);
+            let version = published::parse(self.versions, self.now, text, before);
+            let version = version.map_err(|why| bad(why, text))?;
+            shown.lists.push((name.clone(), Arc::new(version)));
         }
+        Ok(shown)
     }
 
     /// A phase of a piece of work is due.
@@ -75,11 +84,11 @@ impl World {
         let incarnation = process.incarnation;
         match process.works.get(&request) {
             None => Ok(()),
-            Some(Work::Publish(publish, version)) if phase == 0 => {
+            Some(Work::Publish(publish, _)) if phase == 0 => {
                 // A checkpoint that cannot be saved does not stop the playlist.
                 let checkpoint = Saved {
                     checkpoint: Arc::clone(&publish.checkpoint),
-                    version: version.number,
+                    version: self.versions,
                 };
                 let saved = self.plan.store.fault(self.now, StoreWork::Save);
                 let applied = self.applies(saved);
@@ -119,10 +128,11 @@ impl World {
             Work::Download {
                 fetch,
                 object,
+                content,
                 revision,
-            } => self.put(request, &fetch, &object, revision),
-            Work::Publish(publish, version) => {
-                let outcome = self.publish(&publish, version)?;
+            } => self.put(request, &fetch, (&object, content), revision),
+            Work::Publish(publish, shown) => {
+                let outcome = self.publish(&publish, shown)?;
                 self.step(Event::Published { request, outcome })
             }
             Work::Delete(objects) => {
@@ -132,7 +142,7 @@ impl World {
             Work::Withdraw => {
                 let fault = self.plan.store.fault(self.now, StoreWork::Delete);
                 if self.applies(fault) {
-                    self.store.playlists.clear();
+                    self.store.withdraw();
                 }
                 self.step(Event::Withdrawn {
                     request,
@@ -164,7 +174,7 @@ impl World {
         &mut self,
         request: RequestId,
         fetch: &Fetch,
-        object: &ObjectName,
+        (object, kind): (&ObjectName, Content),
         revision: u64,
     ) -> Held {
         let (origin, Some(media)) = (fetch.origin, fetch.media) else {
@@ -172,11 +182,7 @@ impl World {
         };
         let fault = self.plan.store.fault(self.now, StoreWork::Put);
         let segment = content(origin, &media);
-        let key = MediaKey {
-            origin,
-            run: media.run,
-            number: media.number,
-        };
+        let key = MediaKey::of(origin, &media);
         if self.applies(fault) {
             self.store.put(object.clone(), &segment);
             self.ledger.stored(object, origin, media, revision);
@@ -186,69 +192,93 @@ impl World {
             return Ok(());
         }
         let outcome = answer(fault).map(|()| segment).map_err(FetchError::Store);
-        self.ledger.downloaded(Some(key), outcome.as_ref().err());
+        match (kind, &outcome) {
+            (Content::Segment, _) => self.ledger.downloaded(Some(key), outcome.as_ref().err()),
+            (Content::InitSection | Content::Key, Err(_)) => {
+                self.ledger.need_failed(origin, media.track);
+            }
+            (Content::InitSection | Content::Key, Ok(_)) => {}
+        }
         self.step(Event::Downloaded { request, outcome })
     }
 
     fn publish(
         &mut self,
         publish: &Publish,
-        version: Arc<Version>,
-    ) -> Result<Result<(), StoreError>, crate::checks::Violation> {
+        shown: Shown,
+    ) -> Result<Result<(), StoreError>, Violation> {
         let fault = self.plan.store.fault(self.now, StoreWork::Publish);
+        let names: Vec<PlaylistName> = shown.lists.iter().map(|it| it.0.clone()).collect();
         if self.applies(fault) {
-            self.make_visible(publish, version)?;
+            self.make_visible(publish, shown)?;
             self.moment(Moment::PublishApplied)?;
         }
         // The machine must take a version that it has no word of for one that nobody can see.
         let outcome = answer(fault);
-        self.excuses.unpublished |= outcome.is_err();
+        let of_version = self.lists.iter_mut();
+        of_version
+            .filter(|(name, _)| names.contains(name))
+            .for_each(|(_, list)| list.excuses.unpublished |= outcome.is_err());
         Ok(outcome)
     }
 
     /// A version is visible for all viewers from now on.
-    fn make_visible(&mut self, publish: &Publish, version: Arc<Version>) -> Held {
-        let version = Arc::new(Version {
-            at: self.now,
-            ..Version::clone(&version)
-        });
-        self.excuses.calm = self.calm_for(self.settling());
-        self.excuses.unpublished |= self.ledger.numbers_unseen();
-        self.excuses.head_lost = self.is_head_lost(&version);
-        self.excuses.asked = self.ledger.asked_for(&version);
-        self.list.visible(&version, self.excuses)?;
-        let stopping = self.wish.desired == Desired::Stop;
-        self.keep.visible(&version, &self.store, stopping)?;
-        let window = self.wish.spec.window;
-        self.ledger
-            .visible(self.now, &version, &self.origins, window)?;
-        checkpoint_agrees(publish, &version)?;
-        self.excuses = Excuses::default();
-        if self.options.story {
-            let line = self.ledger.story(&version);
-            self.tell_line(&line);
+    fn make_visible(&mut self, publish: &Publish, shown: Shown) -> Held {
+        if let Some(entry) = shown.entry {
+            self.tell_line(&entry_story(&entry));
+            self.store.multivariant = Some(entry);
         }
-        let entry = PlaylistName(PlaylistName::ENTRY.into());
-        self.store.playlists.insert(entry, version);
+        for (name, version) in shown.lists {
+            let version = Arc::new(Version {
+                at: self.now,
+                ..Version::clone(&version)
+            });
+            self.list_is_visible(&name, &version)?;
+            checkpoint_agrees(publish, &name, &version)?;
+            if self.options.story {
+                let line = self.ledger.story(&version);
+                let named = match &*name.0 {
+                    PlaylistName::ENTRY => line,
+                    other => format!("{} {line}", other.trim_end_matches(".m3u8")),
+                };
+                self.tell_line(&named);
+            }
+            self.store.playlists.insert(name, version);
+        }
         let playlists = self.store.playlists.iter();
         let visible: Vec<_> = playlists.map(|(name, it)| (&*name.0, &**it)).collect();
-        tracks::together(&visible)
+        tracks::together(self.store.multivariant.as_deref(), &visible)
+    }
+
+    fn list_is_visible(&mut self, name: &PlaylistName, version: &Arc<Version>) -> Held {
+        let calm = self.calm_for(self.settling());
+        let head_lost = self.is_head_lost(name, version);
+        let list = self.lists.entry(name.clone()).or_default();
+        list.excuses.calm = calm;
+        list.excuses.unpublished |= self.ledger.numbers_unseen(name);
+        list.excuses.head_lost = head_lost;
+        list.excuses.asked = self.ledger.asked_for(name, version);
+        list.visible(version)?;
+        let stopping = self.wish.desired == Desired::Stop;
+        let version = (name, &**version);
+        self.keep.visible(version, &self.store, stopping)?;
+        let window = self.wish.spec.window;
+        self.ledger
+            .visible(self.now, version, &self.origins, window)
     }
 
     /// Whether the segment that stood right before this version's first is not there any more.
-    fn is_head_lost(&self, version: &Version) -> bool {
+    fn is_head_lost(&self, name: &PlaylistName, version: &Version) -> bool {
         let number = version.media_sequence.checked_sub(1);
-        let before = number.and_then(|number| self.list.last()?.segment(number));
+        let last = self.lists.get(name).and_then(ListChecks::last);
+        let before = number.and_then(|number| last?.segment(number));
         before.is_some_and(|before| {
             let there = self.store.objects.get(&ObjectName(Arc::clone(&before.uri)));
             there.copied() != self.keep.content(&before.uri)
         })
     }
 
-    fn delete(
-        &mut self,
-        objects: &[ObjectName],
-    ) -> Result<Result<(), StoreError>, crate::checks::Violation> {
+    fn delete(&mut self, objects: &[ObjectName]) -> Result<Result<(), StoreError>, Violation> {
         let fault = self.plan.store.fault(self.now, StoreWork::Delete);
         if self.applies(fault) {
             for object in objects {
@@ -264,7 +294,7 @@ impl World {
         &mut self,
         objects: &[hls_relay_core::command::ObjectCheck],
         keep: &[ObjectName],
-    ) -> Result<Vec<hls_relay_core::command::ObjectCheck>, crate::checks::Violation> {
+    ) -> Result<Vec<hls_relay_core::command::ObjectCheck>, Violation> {
         let before: Vec<ObjectName> = self.store.objects.keys().cloned().collect();
         let there = self.store.check(objects, keep);
         for object in before
@@ -291,10 +321,16 @@ fn answer(fault: Option<StoreFaultKind>) -> Result<(), StoreError> {
     fault.and_then(StoreFaultKind::error).map_or(Ok(()), Err)
 }
 
+/// The names that viewers find in what they open.
+fn entry_story(entry: &Multivariant) -> String {
+    let names: Vec<&str> = entry.names().map(|name| &*name.0).collect();
+    format!("multivariant: {}", names.join(" "))
+}
+
 /// A successor must find just what viewers see.
-fn checkpoint_agrees(publish: &Publish, version: &Version) -> Held {
+fn checkpoint_agrees(publish: &Publish, name: &PlaylistName, version: &Version) -> Held {
     let checkpoint = &publish.checkpoint;
-    let Some(track) = checkpoint.tracks.first() else {
+    let Some(track) = checkpoint.tracks.iter().find(|it| it.name == *name) else {
         return broken(
             "S-70 the checkpoint says what viewers see",
             "a track".to_owned(),

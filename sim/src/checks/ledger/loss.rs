@@ -1,102 +1,99 @@
 //! What is missing from what viewers see: is it said, and is there a reason for it?
 
-use super::{Held, Ledger, Listed, MediaKey, OfferState, Stored, broken};
+use super::line::{Books, Line};
+use super::{Held, Known, Listed, MediaKey, OfferState, Stored, broken};
 use crate::origin::{Fault, FaultKind, Offered, Origin, ViewFault};
 use hls_relay_core::config::SEGMENT_WAIT_TARGETS;
 use hls_relay_core::time::{Span, Timestamp};
 use std::ops::Range;
 use std::sync::Arc;
 
-impl Ledger {
+impl Line {
     /// Segments are missing between `last` and `next`, of one run.
     pub(super) fn misses(
         &mut self,
-        now: Timestamp,
+        books: &mut Books<'_>,
         last: Stored,
         next: Stored,
         listed: &Listed,
         gaps: &[Arc<Listed>],
-        origin: &Origin,
     ) -> Held {
         let lost = last.key.number + 1..next.key.number;
-        self.totals.missing += lost.end - lost.start;
+        books.totals.missing += lost.end - lost.start;
         let restarted = listed.discontinuity && self.restarts_said > 0;
         self.restarts_said -= u64::from(restarted);
+        let (known, now, origin) = (books.known, books.now, books.origin(last.key));
         let between = segments(origin, now, last.key, lost.clone());
-        self.hole_is_said(&between, next, listed, gaps, now, origin)?;
+        hole_is_said(books, &between, next, listed, gaps)?;
+        if self.left_behind {
+            // Gaps stood for what came after all.
+            return Ok(());
+        }
         lost.map(|number| MediaKey { number, ..last.key })
-            .filter(|_| last.asker == next.asker && next.asker.process == self.process)
-            .filter(|key| !(restarted && self.is_beyond_the_window(*key)))
-            .filter(|key| !self.is_forgotten(*key, origin))
+            .filter(|_| last.asker == next.asker && next.asker.process == known.process)
+            .filter(|key| !(restarted && known.is_beyond_the_window(*key)))
+            .filter(|key| !self.is_forgotten(known, *key, origin))
             .filter(|key| !(listed.discontinuity && has_a_twin(now, *key, origin)))
-            .try_for_each(|key| self.has_reason(now, key))
+            .try_for_each(|key| self.has_reason(known, now, key))
     }
 
-    /// A hole is never silent: gaps that sum up to it, or a discontinuity.
-    fn hole_is_said(
-        &self,
-        between: &[Offered],
-        next: Stored,
-        listed: &Listed,
-        gaps: &[Arc<Listed>],
-        now: Timestamp,
-        origin: &Origin,
-    ) -> Held {
-        if gaps.is_empty() && listed.discontinuity {
-            return Ok(());
-        }
-        let lost: Span = between.iter().map(|it| it.media.duration).sum();
-        let said: Span = gaps.iter().map(|gap| gap.duration).sum();
-        let told = |it: &Offered| {
-            let number = it.media.number;
-            let told = self.told_in_time(MediaKey { number, ..next.key });
-            told.is_some() && !is_ambiguous(origin)
-        };
-        let exact = Span::from_millis(between.len() as u64 + 1);
-        // The durations of segments that were never listed to us can only be guessed: by those of the
-        // list that comes next, which may be others.
-        let tolerance = if between.iter().all(told) {
-            exact
-        } else {
-            let listed = next.key.number..next.key.number + origin.spec().window;
-            let first = between.first().map_or(0, |it| it.media.number);
-            let all = segments(origin, now, next.key, first..listed.end);
-            let durations = || all.iter().map(|it| it.media.duration);
-            let shortest = durations().min().unwrap_or_default();
-            let differ = durations()
-                .max()
-                .unwrap_or_default()
-                .saturating_sub(shortest);
-            exact
-                .max(lost.scaled(1, 2))
-                .max(differ * between.len() as u64)
-        };
-        // A jump that no list ever showed is known by EXT-X-DISCONTINUITY-SEQUENCE alone.
-        let counted = origin.spec().discontinuity_sequence;
-        let jump = between
-            .iter()
-            .any(|it| it.discontinuity && (counted || told(it)));
-        let marked = listed.discontinuity || gaps.iter().any(|gap| gap.discontinuity);
-        if !gaps.is_empty() && said.abs_diff(lost) <= tolerance && (marked || !jump) {
-            return Ok(());
-        }
-        broken(
-            "5.3 a hole is said",
-            format!(
-                "a discontinuity, or gaps of {} ms, for {} segments before {:?}",
-                lost.as_millis(),
-                between.len(),
-                next.key
-            ),
-            format!(
-                "discontinuity: {}, {} gaps of {} ms",
-                listed.discontinuity,
-                gaps.len(),
-                said.as_millis()
-            ),
-        )
+    /// Told of before an edge went back and not since. Where that looks like a restart, what was told
+    /// before it is of another run.
+    fn is_forgotten(&self, known: &Known, key: MediaKey, origin: &Origin) -> bool {
+        let told = known.offers.get(&key).map(|offer| offer.last);
+        let before = matches!((told, self.went_back), (Some(told), Some(at)) if told < at);
+        before && is_ambiguous(origin)
     }
 
+    /// Nothing is lost for no reason: it was never listed to us, or it failed for long enough.
+    fn has_reason(&self, known: &Known, now: Timestamp, key: MediaKey) -> Held {
+        // What viewers had before a repeat is not lost.
+        let Some(offer) = known
+            .told_in_time(key)
+            .filter(|_| !self.published.contains_key(&key))
+        else {
+            return Ok(());
+        };
+        let first = MediaKey {
+            run: 0,
+            number: 0,
+            ..key
+        };
+        // Behind segments in trouble it may never have been its turn.
+        let trouble = known
+            .offers
+            .range(first..key)
+            .rev()
+            .take(256)
+            .any(|(_, it)| it.failures > 0);
+        if offer.failures == 0 && !trouble {
+            return broken(
+                "ledger: nothing is lost without a reason",
+                format!(
+                    "{key:?}, listed to us for {} ms, published",
+                    now.since(offer.first).as_millis()
+                ),
+                "missing, and no download of it ever failed",
+            );
+        }
+        // Given up before its time, while the source went on listing it?
+        let patience = offer.target_duration * SEGMENT_WAIT_TARGETS;
+        let newest = known.listed_at.get(&(key.origin, key.track));
+        let newest = newest.copied().unwrap_or_default();
+        let still_listed = offer.last >= newest;
+        let waited = now.since(offer.first);
+        if still_listed && waited < patience {
+            return broken(
+                "5.3 a segment is waited for",
+                format!("{patience} where nothing else is in the way"),
+                format!("{key:?} given up after {} ms", waited.as_millis()),
+            );
+        }
+        Ok(())
+    }
+}
+
+impl Known {
     /// What this process was told of a segment, unless a list came first that no longer had it, and only
     /// then one of an edge that lags.
     fn told_in_time(&self, key: MediaKey) -> Option<&OfferState> {
@@ -117,55 +114,70 @@ impl Ledger {
         let listed = later.filter(|(_, it)| it.first <= offer.first).count() as u64;
         listed > self.window
     }
+}
 
-    /// Told of before an edge went back and not since. Where that looks like a restart, what was told
-    /// before it is of another run.
-    fn is_forgotten(&self, key: MediaKey, origin: &Origin) -> bool {
-        let told = self.offers.get(&key).map(|offer| offer.last);
-        let before = matches!((told, self.went_back), (Some(told), Some(at)) if told < at);
-        before && is_ambiguous(origin)
+/// A hole is never silent: gaps that sum up to it, or a discontinuity.
+fn hole_is_said(
+    books: &Books<'_>,
+    between: &[Offered],
+    next: Stored,
+    listed: &Listed,
+    gaps: &[Arc<Listed>],
+) -> Held {
+    let (known, now, origin) = (books.known, books.now, books.origin(next.key));
+    if gaps.is_empty() && listed.discontinuity {
+        return Ok(());
     }
-
-    /// Nothing is lost for no reason: it was never listed to us, or it failed for long enough.
-    fn has_reason(&self, now: Timestamp, key: MediaKey) -> Held {
-        // What viewers had before a repeat is not lost.
-        let Some(offer) = self
-            .told_in_time(key)
-            .filter(|_| !self.published.contains_key(&key))
-        else {
-            return Ok(());
-        };
-        // Behind segments in trouble it may never have been its turn.
-        let trouble = self
-            .offers
-            .range(..key)
-            .rev()
-            .take(256)
-            .any(|(_, it)| it.failures > 0);
-        if offer.failures == 0 && !trouble {
-            return broken(
-                "ledger: nothing is lost without a reason",
-                format!(
-                    "{key:?}, listed to us for {} ms, published",
-                    now.since(offer.first).as_millis()
-                ),
-                "missing, and no download of it ever failed",
-            );
-        }
-        // Given up before its time, while the source went on listing it?
-        let patience = offer.target_duration * SEGMENT_WAIT_TARGETS;
-        let newest = self.listed_at.get(&key.origin).copied().unwrap_or_default();
-        let still_listed = offer.last >= newest;
-        let waited = now.since(offer.first);
-        if still_listed && waited < patience {
-            return broken(
-                "5.3 a segment is waited for",
-                format!("{patience} where nothing else is in the way"),
-                format!("{key:?} given up after {} ms", waited.as_millis()),
-            );
-        }
-        Ok(())
+    let lost: Span = between.iter().map(|it| it.media.duration).sum();
+    let said: Span = gaps.iter().map(|gap| gap.duration).sum();
+    let told = |it: &Offered| {
+        let number = it.media.number;
+        let told = known.told_in_time(MediaKey { number, ..next.key });
+        told.is_some() && !is_ambiguous(origin)
+    };
+    let exact = Span::from_millis(between.len() as u64 + 1);
+    // The durations of segments that were never listed to us can only be guessed: by those of the
+    // list that comes next, which may be others.
+    let tolerance = if between.iter().all(told) {
+        exact
+    } else {
+        let listed = next.key.number..next.key.number + origin.spec().window;
+        let first = between.first().map_or(0, |it| it.media.number);
+        let all = segments(origin, now, next.key, first..listed.end);
+        let durations = || all.iter().map(|it| it.media.duration);
+        let shortest = durations().min().unwrap_or_default();
+        let differ = durations()
+            .max()
+            .unwrap_or_default()
+            .saturating_sub(shortest);
+        exact
+            .max(lost.scaled(1, 2))
+            .max(differ * between.len() as u64)
+    };
+    // A jump that no list ever showed is known by EXT-X-DISCONTINUITY-SEQUENCE alone.
+    let counted = origin.spec().discontinuity_sequence;
+    let jump = between
+        .iter()
+        .any(|it| it.discontinuity && (counted || told(it)));
+    let marked = listed.discontinuity || gaps.iter().any(|gap| gap.discontinuity);
+    if !gaps.is_empty() && said.abs_diff(lost) <= tolerance && (marked || !jump) {
+        return Ok(());
     }
+    broken(
+        "5.3 a hole is said",
+        format!(
+            "a discontinuity, or gaps of {} ms, for {} segments before {:?}",
+            lost.as_millis(),
+            between.len(),
+            next.key
+        ),
+        format!(
+            "discontinuity: {}, {} gaps of {} ms",
+            listed.discontinuity,
+            gaps.len(),
+            said.as_millis()
+        ),
+    )
 }
 
 /// Without date-times an edge that stays behind for long looks just like an origin that started

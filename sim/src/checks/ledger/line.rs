@@ -1,0 +1,247 @@
+//! One published playlist: each of its segments follows on the one before, or it is said why not.
+
+use super::loss::is_ambiguous;
+use super::{Asker, Held, Known, MediaKey, Stored, Totals, broken, needs};
+use crate::checks::untold::{self, Position, Told};
+use crate::origin::Origin;
+use crate::published::{Listed, Version};
+use hls_relay_core::ids::ObjectName;
+use hls_relay_core::time::{Span, Timestamp};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What is less is a matter of rounding.
+const MILLISECOND_TICKS: u64 = 90;
+
+/// What has been listed under one name.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Line {
+    /// Everything listed so far, and in whose name.
+    pub(super) published: BTreeMap<MediaKey, Asker>,
+    pub(super) next_number: u64,
+    pub(super) last: Option<Stored>,
+    last_at: Timestamp,
+    /// Gaps since the last segment with media.
+    gaps: Vec<Arc<Listed>>,
+    /// The lists went back to lower numbers of the same run then, and were believed.
+    pub(super) went_back: Option<Timestamp>,
+    /// So often the machine took a source for restarted, rightly or, where it was away for long, wrongly,
+    /// and what follows is not listed yet.
+    pub(super) restarts_said: u64,
+    /// Segments were numbered and left the window before any version could be published.
+    pub(super) unseen: bool,
+    /// So the numbers of the version that is visible now do not go on from the one before.
+    skipped: bool,
+    /// It was left behind since the last segment with media, and gaps stand for what the others have.
+    pub(super) left_behind: bool,
+}
+
+/// What a line is compared with.
+pub(super) struct Books<'a> {
+    pub(super) now: Timestamp,
+    pub(super) known: &'a Known,
+    pub(super) totals: &'a mut Totals,
+    pub(super) origins: &'a [Origin],
+}
+
+impl Books<'_> {
+    /// Where it comes from.
+    pub(super) fn origin(&self, key: MediaKey) -> &Origin {
+        self.origins[key.origin].track(key.track)
+    }
+}
+
+impl Line {
+    /// Another process takes over.
+    pub(super) fn restarted(&mut self, lost_state: bool) {
+        self.restarts_said = 0;
+        if lost_state {
+            // Nothing is known of what was listed: what comes now is another presentation.
+            self.published.clear();
+            self.gaps.clear();
+            self.last = None;
+            self.next_number = 0;
+        }
+    }
+
+    /// A version becomes visible.
+    pub(super) fn visible(&mut self, books: &mut Books<'_>, version: &Version) -> Held {
+        if version.media_sequence > self.next_number && self.next_number > 0 {
+            // What was numbered in between left the window before any version could be published, and
+            // with it whatever stood before the first segment that is listed now.
+            self.skipped = true;
+            self.gaps.clear();
+        }
+        self.unseen = false;
+        let new = version
+            .segments
+            .iter()
+            .filter(|it| it.number >= self.next_number);
+        for listed in new.cloned().collect::<Vec<_>>() {
+            self.next_number = listed.number + 1;
+            if listed.gap {
+                self.gaps.push(listed);
+            } else {
+                self.listed(books, &listed)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn listed(&mut self, books: &mut Books<'_>, listed: &Listed) -> Held {
+        let name = ObjectName(Arc::clone(&listed.uri));
+        let Some(&stored) = books.known.objects.get(&name) else {
+            return broken(
+                "ledger: listed media is known",
+                format!("{name}"),
+                "unknown",
+            );
+        };
+        if listed.duration.abs_diff(stored.media.duration) > Span::from_millis(1) {
+            return broken(
+                "S-28 EXTINF is the duration of the media",
+                format!("{} us", stored.media.duration.as_micros()),
+                listed.block.to_string(),
+            );
+        }
+        // That a repeat begins with a discontinuity is seen where it follows another segment.
+        let before = self.published.insert(stored.key, stored.asker);
+        let repeated = before.is_some_and(|before| stored.asker.revision <= before.revision);
+        if repeated && !is_ambiguous(books.origin(stored.key)) {
+            return broken(
+                "ledger: nothing is repeated",
+                format!("{:?} once", stored.key),
+                format!("again as {}", listed.number),
+            );
+        }
+        needs::right(books, stored, listed)?;
+        let gaps = std::mem::take(&mut self.gaps);
+        let skipped = std::mem::take(&mut self.skipped);
+        match self.last {
+            Some(last) if skipped => books.totals.skip(last.key, stored.key),
+            Some(last) => self.follows(books, last, stored, listed, &gaps)?,
+            None => {}
+        }
+        books.totals.published += 1;
+        books.totals.media_micros += stored.media.duration.as_micros();
+        books.totals.discontinuities += u64::from(listed.discontinuity);
+        (self.last, self.last_at) = (Some(stored), books.now);
+        self.left_behind = false;
+        while self.published.len() > 8_192 {
+            self.published.pop_first();
+        }
+        Ok(())
+    }
+
+    /// Whether `next` may be listed after `last` as it is.
+    fn follows(
+        &mut self,
+        books: &mut Books<'_>,
+        last: Stored,
+        next: Stored,
+        listed: &Listed,
+        gaps: &[Arc<Listed>],
+    ) -> Held {
+        let same_run = last.key.is_of_run(next.key);
+        if !same_run || next.key.number <= last.key.number {
+            self.restarts_said = self.restarts_said.saturating_sub(1);
+            books.totals.changes += 1;
+            let told = books.known.offers.get(&next.key).map(|offer| offer.last);
+            self.went_back = told.filter(|_| same_run);
+            if self.is_untold(books, last.key, next.key) {
+                return Ok(());
+            }
+            if listed.discontinuity && gaps.is_empty() {
+                return Ok(());
+            }
+            return broken(
+                "5.3 other media begins with a discontinuity",
+                format!(
+                    "a discontinuity and no gaps between {:?} and {:?}",
+                    last.key, next.key
+                ),
+                format!(
+                    "discontinuity: {}, gaps: {}",
+                    listed.discontinuity,
+                    gaps.len()
+                ),
+            );
+        }
+        let missing = next.key.number - last.key.number - 1;
+        if missing == 0 {
+            return joins(books, last, next, listed, gaps);
+        }
+        self.misses(books, last, next, listed, gaps)
+    }
+
+    /// Whether no client can know that `next` is of another run of the encoder than `last`.
+    fn is_untold(&self, books: &Books<'_>, last: MediaKey, next: MediaKey) -> bool {
+        if (last.origin, last.track) != (next.origin, next.track) || last.run == next.run {
+            return false;
+        }
+        // An old list was shown on, and under its names there are the files of another run by now.
+        let by_name = |it: MediaKey, run| {
+            let named = MediaKey { run, ..it };
+            !books.known.offers.contains_key(&it) && books.known.offers.contains_key(&named)
+        };
+        if by_name(next, last.run) || by_name(last, next.run) {
+            return true;
+        }
+        let told = |run| {
+            let number = |number| MediaKey {
+                number,
+                run,
+                ..next
+            };
+            let offers = books.known.offers.range(number(0)..=number(u64::MAX));
+            offers
+                .map(|(key, it)| (key.number, *it))
+                .collect::<Vec<Told>>()
+        };
+        let (older, newer) = if last.run < next.run {
+            (last, next)
+        } else {
+            (next, last)
+        };
+        let before = told(older.run);
+        let newest = before.last().filter(|(number, _)| *number >= older.number);
+        let position = Position {
+            newest: MediaKey {
+                number: newest.map_or(older.number, |(number, _)| *number),
+                ..older
+            },
+            at: newest.map_or(self.last_at, |(_, it)| it.first),
+            told: &before,
+        };
+        let (origin, now) = (books.origin(next), books.now);
+        untold::is_untold(origin, now, &position, newer.run, &told(newer.run))
+    }
+}
+
+/// Nothing is missing: nothing may be said either, but what the source itself says.
+fn joins(
+    books: &mut Books<'_>,
+    last: Stored,
+    next: Stored,
+    listed: &Listed,
+    gaps: &[Arc<Listed>],
+) -> Held {
+    if !gaps.is_empty() {
+        return broken(
+            "5.3 a gap stands for something lost",
+            format!("no gap between {:?} and {:?}", last.key, next.key),
+            gaps.len().to_string(),
+        );
+    }
+    let jump = last.media.end_tick().abs_diff(next.media.start_tick) > MILLISECOND_TICKS;
+    books.totals.source_discontinuities += u64::from(jump && listed.discontinuity);
+    let excused = last.asker != next.asker;
+    if jump == listed.discontinuity || (listed.discontinuity && excused) {
+        return Ok(());
+    }
+    broken(
+        "S-19 a discontinuity where the timestamps break, and nowhere else",
+        format!("{jump} between {:?} and {:?}", last.key, next.key),
+        listed.discontinuity.to_string(),
+    )
+}

@@ -1,0 +1,74 @@
+//! What a segment is read with is what its source has for it: the same init section, the same key, and the
+//! vector that its number at the source gives (S-31 to S-33).
+
+use super::line::Books;
+use super::{Held, Stored, broken};
+use crate::published::{Listed, quoted};
+use hls_relay_core::time::Timestamp;
+
+/// Whether a segment is listed with just what it needs.
+pub(super) fn right(books: &Books<'_>, stored: Stored, listed: &Listed) -> Held {
+    let (key, at) = (stored.key, books.now.since(Timestamp::default()));
+    let wanted = books.origin(key).needs_of(&stored.media, at);
+    let named = |value: &Option<std::sync::Arc<str>>| {
+        value
+            .as_deref()
+            .and_then(|value| quoted(value, "URI"))
+            .map(str::to_owned)
+    };
+    let hash = |uri: &str| {
+        let stored = books
+            .known
+            .objects
+            .get(&hls_relay_core::ids::ObjectName(uri.into()));
+        stored.map(|stored| stored.media.hash)
+    };
+    let map = named(&listed.needs.map);
+    let init = map.as_deref().map(hash);
+    let good = match (&wanted.init, init) {
+        (None, None) => true,
+        (Some(editions), Some(Some(hash))) => editions.contains(&hash),
+        (Some(_), None | Some(None)) | (None, Some(_)) => false,
+    };
+    if !good {
+        return broken(
+            "S-31 a segment is listed with its init section",
+            format!("{:?} of {key:?}", wanted.init),
+            format!("{:?}: {init:?}", listed.needs.map),
+        );
+    }
+    let uri = named(&listed.needs.key);
+    let good = match (&wanted.key, uri.as_deref()) {
+        (None, None) => true,
+        // Left where it was, or ours.
+        (Some((name, own)), Some(uri)) => {
+            let left = uri
+                .split('?')
+                .next()
+                .is_some_and(|path| path.ends_with(name.as_str()));
+            (left || hash(uri) == Some(*own)) && has_vector(listed, key.number)
+        }
+        (Some(_), None) | (None, Some(_)) => false,
+    };
+    if good {
+        return Ok(());
+    }
+    broken(
+        "S-32 a segment is listed with its key and its vector",
+        format!("{:?} of {key:?}", wanted.key),
+        format!("{:?} at {}", listed.needs.key, listed.number),
+    )
+}
+
+/// The vector is the segment's number at the source, said or by its own number here.
+fn has_vector(listed: &Listed, number: u64) -> bool {
+    let value = listed.needs.key.as_deref().unwrap_or_default();
+    let said = value.split(',').find_map(|it| it.strip_prefix("IV="));
+    match said {
+        Some(vector) => {
+            let digits = vector.trim_start_matches("0x").trim_start_matches("0X");
+            u128::from_str_radix(digits, 16) == Ok(u128::from(number))
+        }
+        None => listed.number == number,
+    }
+}
