@@ -65,13 +65,26 @@ pub fn plan_of_length(seed: u64, length: Span) -> Plan {
     // One world in sixteen has no faults at all: what is promised without them must be checked too.
     if !dice.one_in(16) {
         let few = dice.pick(&[3, 5, 10]);
-        FAMILIES.iter().for_each(|(name, family)| {
-            let mut dice = Dice::new(seed, name);
-            if dice.one_in(few) {
-                (0..dice.between(1, 3)).for_each(|_| family(&mut plan, &mut dice));
-            }
-        });
+        add_faults(&mut plan, seed, few);
     }
+    plan
+}
+
+/// Of one in `few` kinds, one to three faults.
+fn add_faults(plan: &mut Plan, seed: u64, few: u64) {
+    for (name, family) in &FAMILIES {
+        let mut dice = Dice::new(seed, name);
+        if dice.one_in(few) {
+            (0..dice.between(1, 3)).for_each(|_| family(plan, &mut dice));
+        }
+    }
+}
+
+/// A long world with as many faults in the time of a usual one as those have.
+pub fn busy(seed: u64, length: Span) -> Plan {
+    let mut plan = plan_of_length(seed, length);
+    let times = length.as_micros() / DEFAULT_LENGTH.as_micros();
+    (1..times).for_each(|more| add_faults(&mut plan, seed + more, 5));
     plan
 }
 
@@ -196,6 +209,16 @@ mod tests {
             );
             assert!(plan.ends.iter().all(|end| end.when.after <= plan.healed_at));
         }
+    }
+
+    #[test]
+    fn a_long_world_is_as_full_of_faults_as_many_short_ones() {
+        let hours = busy(3, DEFAULT_LENGTH * 20);
+        let short: usize = (3..23).map(|seed| plan(seed).troubles().len()).sum();
+        let long = hours.troubles().len();
+        assert!(long * 2 > short && long < short * 2, "{long} and {short}");
+        let healed = hls_relay_core::time::Timestamp::default() + hours.healed_at;
+        assert!(hours.troubles().iter().all(|it| it.until <= healed));
     }
 
     #[test]

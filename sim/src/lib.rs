@@ -5,6 +5,7 @@ pub mod census;
 pub mod checks;
 pub mod contract;
 pub mod draw;
+pub mod figures;
 pub mod network;
 pub mod origin;
 pub mod plan;

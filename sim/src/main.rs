@@ -8,15 +8,14 @@
 )]
 
 use clap::{Args, Parser, Subcommand};
-use hls_relay_core::time::Span;
 use hls_relay_sim::plan::Plan;
 use hls_relay_sim::replay::ReplayArgs;
 use hls_relay_sim::sweep::{CENSUS_FROM, Sweep, Swept};
 use hls_relay_sim::world::{Options, Outcome, World};
-use hls_relay_sim::{draw, report, scenario, shrink};
+use hls_relay_sim::{draw, figures, report, scenario, shrink};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Simulated worlds of hls-relay. The exit code is 0 only when everything held.
 #[derive(Parser)]
@@ -42,7 +41,7 @@ enum What {
         #[arg(long)]
         digest: bool,
     },
-    /// Run many worlds on all cores.
+    /// Run many worlds on all cores, then measure as `bench` does (some seconds).
     Sweep {
         /// The first seed.
         #[arg(long, default_value_t = 0)]
@@ -91,7 +90,7 @@ enum What {
     },
     /// Run journals through the core and stop at the first difference.
     Replay(ReplayArgs),
-    /// Measure: a world without faults, and a channel for a day.
+    /// Measure: the processor time of one core that a channel's day takes, without and with faults.
     Bench,
 }
 
@@ -238,7 +237,7 @@ fn sweep(sweep: Sweep, census: bool) -> Result<(), String> {
     if swept.seeds >= CENSUS_FROM && !missing.is_empty() {
         return Err("what never happens is not tested".to_owned());
     }
-    Ok(())
+    bench()
 }
 
 fn failures(swept: &Swept) -> String {
@@ -352,43 +351,11 @@ fn planted(cap: u64, only: Option<&str>) -> Result<(), String> {
     }
 }
 
+/// What worlds take on one core.
 fn bench() -> Result<(), String> {
-    let lean = draw::faultless(1, Span::from_secs(24 * 3_600));
-    let mut lean = Plan {
-        players: Vec::new(),
-        ..lean
-    };
-    lean.origins[0].target_duration = 6;
-    measure("a day without faults and viewers", &lean)?;
-    let mut day = draw::plan_of_length(3, Span::from_secs(24 * 3_600));
-    day.origins
-        .iter_mut()
-        .for_each(|origin| origin.target_duration = 6);
-    measure("a channel-day with everything on", &day)
-}
-
-/// The best of three: what else the machine does is no part of the figure.
-fn measure(what: &str, plan: &Plan) -> Result<(), String> {
-    let once = || {
-        let began = Instant::now();
-        let outcome = World::new(plan.clone(), Options::default()).run();
-        (began.elapsed().as_micros().max(1), outcome)
-    };
-    let runs = [once(), once(), once()];
-    let Some((micros, outcome)) = runs.into_iter().min_by_key(|(micros, _)| *micros) else {
-        return Ok(());
-    };
-    println!(
-        "{what}: {} simulated in {} ms, {} events, {} events/s",
-        outcome.simulated,
-        micros / 1_000,
-        outcome.events,
-        u128::from(outcome.events) * 1_000_000 / micros
-    );
-    match outcome.failure {
-        None => Ok(()),
-        Some(failure) => Err(failure.violation.to_string()),
-    }
+    let figures = figures::measure()?;
+    figures.iter().for_each(|figure| println!("{figure}"));
+    Ok(())
 }
 
 fn read(file: &Path) -> Result<String, String> {
