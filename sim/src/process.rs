@@ -12,7 +12,7 @@ use hls_relay_core::command::{ByteSpan, Content, FetchLimits, ObjectCheck, Publi
 use hls_relay_core::event::{FetchError, LoadedPlaylist, StoredSegment};
 use hls_relay_core::ids::{ContentHash, Epoch, ObjectName, RequestId};
 use hls_relay_core::planted::Planted;
-use hls_relay_core::relay::Relay;
+use hls_relay_core::relay::{Relay, Wake};
 use hls_relay_core::time::{Now, Timestamp, WallTime};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,8 +28,8 @@ pub struct Process {
     pub steps: u64,
     /// Which of the wakeups in the queue is the present one.
     pub wake: u64,
-    /// When that one is due.
-    pub wakes_at: Option<Timestamp>,
+    /// When that one is due, and why.
+    pub wakes_at: Option<(Timestamp, Wake)>,
     /// What was asked for and has not been answered.
     pub works: BTreeMap<RequestId, Work>,
     /// How often sources were asked.

@@ -332,9 +332,8 @@ impl World {
         if process.incarnation != incarnation || process.wake != wake {
             return Ok(());
         }
-        process.wakes_at = None;
-        if let Some((_, wake)) = process.machine.next_wakeup() {
-            self.census.wake(wake);
+        if let Some((_, why)) = process.wakes_at.take() {
+            self.census.wake(why);
         }
         self.step(Event::Tick)
     }
@@ -442,16 +441,16 @@ impl World {
         let Some(process) = self.process.as_mut() else {
             return;
         };
-        let Some((at, _)) = next else {
+        let Some((at, why)) = next else {
             process.wakes_at = None;
             process.wake += 1;
             return;
         };
         let at = process.true_time(at).max(self.now);
-        if process.wakes_at == Some(at) {
+        let before = process.wakes_at.replace((at, why));
+        if before.is_some_and(|(before, _)| before == at) {
             return;
         }
-        process.wakes_at = Some(at);
         process.wake += 1;
         let (incarnation, wake) = (process.incarnation, process.wake);
         let mut due = at;

@@ -1,7 +1,7 @@
 //! What a changed list brings: what of it is new, what was lost before it, and what is learnt from it.
 
 use super::history::Verdict;
-use super::offer::{About, Listing, Offered, is_low_latency, offer};
+use super::offer::{About, Listing, Offered, is_low_latency};
 use super::phase::Phase;
 use super::reload::Pacing;
 use super::{ListedRanges, Loader, UnderWay, date_ranges, middle};
@@ -12,7 +12,6 @@ use crate::planted::Mistake;
 use crate::playlist::{MediaPlaylist, PlaylistType};
 use crate::stage::Stage;
 use crate::time::{Span, Timestamp};
-use std::sync::Arc;
 use url::Url;
 
 impl Loader {
@@ -54,12 +53,7 @@ impl Loader {
             i_frames_only: list.i_frames_only,
         };
         let now = stage.now.monotonic;
-        let base_text: Arc<str> = base.as_str().into();
-        let mut listed: Vec<Offered> = list
-            .segments
-            .into_iter()
-            .map(|it| offer(base, &base_text, it, now))
-            .collect();
+        let mut listed = self.resolved.offer(base, list.segments, now);
         let first_new = self.judge(stage, load.sent, &mut listed, was_ended);
         // The first list of all is a change, and so is one after another edge's.
         let nothing_new = first_new.is_some_and(|(first_new, _)| first_new == listed.len());

@@ -24,7 +24,7 @@ use crate::playlist::{Flaw, MultivariantPlaylist, Playlist, Variables};
 use crate::stage::Stage;
 use crate::time::{Span, Timestamp};
 use history::History;
-use offer::understand;
+use offer::{Resolved, understand};
 use phase::Phase;
 use reload::Pacing;
 use serde::{Deserialize, Serialize};
@@ -73,6 +73,9 @@ pub(crate) struct Loader {
     /// The last segment's duration, and the mean of the list: what reloads are timed by.
     pacing: Option<Pacing>,
     history: History,
+    /// Nothing follows from it but speed.
+    #[serde(skip)]
+    resolved: Resolved,
     phase: Phase,
     /// A new segment was last seen then; at first, when the loader began.
     pub(crate) grown_at: Timestamp,
@@ -151,6 +154,7 @@ impl Loader {
             run: 0,
             pacing: None,
             history: History::default(),
+            resolved: Resolved::default(),
             phase: Phase::default(),
             grown_at: now,
             silent_before: Span::ZERO,

@@ -8,6 +8,7 @@ use crate::notice::{Break, Refusal};
 use crate::playlist::{self, Context, Playlist, Segment, Variables};
 use crate::time::{Place, Span, Timestamp};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use url::Url;
 
@@ -71,26 +72,66 @@ pub(super) fn understand(
     Ok((base, list))
 }
 
-pub(super) fn offer(
-    base: &Url,
-    base_text: &Arc<str>,
-    mut segment: Segment,
-    now: Timestamp,
-) -> Offered {
+/// The URIs of the newest list, resolved: most of them stand in the next one as well.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Resolved {
+    base: Arc<str>,
+    uris: BTreeMap<Arc<str>, Address>,
+}
+
+/// Where a segment is, and what it is called there.
+#[derive(Clone, Debug)]
+struct Address {
+    url: Result<Arc<str>, FetchError>,
+    path: Arc<str>,
+}
+
+impl Resolved {
+    /// What a list that came from `base` offers.
+    pub(super) fn offer(
+        &mut self,
+        base: &Url,
+        segments: Vec<Segment>,
+        now: Timestamp,
+    ) -> Vec<Offered> {
+        if *self.base != *base.as_str() {
+            self.base = base.as_str().into();
+            self.uris.clear();
+        }
+        let before = std::mem::take(&mut self.uris);
+        let offer = |segment: Segment| {
+            let known = before.get(&segment.uri).cloned();
+            let address = known.unwrap_or_else(|| Address::of(base, &segment.uri));
+            let uri = Arc::clone(&segment.uri);
+            self.uris.insert(uri, address.clone());
+            offer(&self.base, segment, address, now)
+        };
+        segments.into_iter().map(offer).collect()
+    }
+}
+
+impl Address {
+    fn of(base: &Url, uri: &str) -> Self {
+        let resolved = resolve(base, uri);
+        let path = path_of(base, uri, resolved.as_ref().ok());
+        let url = resolved.map(|url| String::from(url).into());
+        Self { url, path }
+    }
+}
+
+fn offer(base: &Arc<str>, mut segment: Segment, address: Address, now: Timestamp) -> Offered {
     segment.tags.retain(|line| !is_low_latency(line));
-    let resolved = resolve(base, &segment.uri);
-    let path = path_of(base, &segment.uri, resolved.as_ref().ok());
     Offered {
         identity: Identity {
             media_sequence: segment.media_sequence,
-            path,
+            path: address.path,
             byte_range: segment.byte_range.map(|range| (range.offset, range.length)),
             date_time: segment.date_time,
             discontinuity_sequence: segment.discontinuity_sequence,
             duration: segment.duration,
         },
-        base: Arc::clone(base_text),
-        url: resolved.map(|url| String::from(url).into()),
+        base: Arc::clone(base),
+        url: address.url,
         segment,
         run: 0,
         first_listed: now,

@@ -2,6 +2,7 @@
 
 use super::{Relay, ShutDown};
 use crate::config;
+use crate::downloader::Downloader;
 use crate::event::Desired;
 use crate::ids::Generation;
 use crate::notice::{Notice, Reason, State, Trouble};
@@ -105,30 +106,35 @@ impl Relay {
             .min_by_key(|(at, _)| *at)
     }
 
-    fn lane_wakes(&self, lane: &Lane) -> Vec<(Option<Timestamp>, Wake)> {
+    fn lane_wakes(&self, lane: &Lane) -> impl Iterator<Item = (Option<Timestamp>, Wake)> {
         let downloads = lane.role != Role::Watching;
         let relays = lane.role == Role::Relaying;
-        let mut wakes = Vec::new();
-        if let Some(master) = &lane.master {
+        let master = lane.master.iter().flat_map(move |master| {
             let aligns = lane.aligns_at().filter(|at| *at > self.clock);
             let ready = lane.ready_at().filter(|at| *at > self.clock);
-            wakes.push((master.loader.next_load(), Wake::Reload));
-            wakes.push((aligns.filter(|_| downloads), Wake::Align));
-            wakes.push((ready, Wake::Switch));
-        }
+            [
+                (master.loader.next_load(), Wake::Reload),
+                (aligns.filter(|_| downloads), Wake::Align),
+                (ready, Wake::Switch),
+            ]
+        });
         let watched = if downloads { usize::MAX } else { 1 };
-        for (index, feed) in lane.feeds.iter().enumerate().take(watched) {
-            wakes.push((feed.loader.next_load(), Wake::Reload));
-            if downloads {
-                let last = relays && feed.loader.ended;
-                let gives_up = feed.downloader.next_give_up(last);
-                // What may not leave yet is given up when it may.
-                let gives_up = gives_up.filter(|_| lane.lets_pass(index));
-                wakes.push((feed.downloader.next_retry(), Wake::Retry));
-                wakes.push((gives_up, Wake::GiveUp));
-            }
-        }
-        wakes
+        let feeds = lane.feeds.iter().enumerate().take(watched);
+        let feeds = feeds.flat_map(move |(index, feed)| {
+            let downloader = Some(&feed.downloader).filter(|_| downloads);
+            let last = relays && feed.loader.ended;
+            // What may not leave yet is given up when it may.
+            let gives_up = downloader
+                .and_then(|it| it.next_give_up(last))
+                .filter(|_| lane.lets_pass(index));
+            let retry = downloader.and_then(Downloader::next_retry);
+            [
+                (feed.loader.next_load(), Wake::Reload),
+                (retry, Wake::Retry),
+                (gives_up, Wake::GiveUp),
+            ]
+        });
+        master.chain(feeds)
     }
 
     /// When the health of a source will matter.

@@ -187,11 +187,12 @@ impl Text {
         }
         let (mut targets, mut sequences, mut version) = (Vec::new(), Vec::new(), None);
         let (mut last, mut longest) = (None, Span::ZERO);
-        let mut segments = Vec::new();
+        let (mut segments, mut ended) = (Vec::new(), false);
         for line in text.lines() {
             let value = |tag: &str| line.strip_prefix(tag);
             if !line.starts_with('#') {
-                let path = line.split(['?', ';']).next().unwrap_or(line);
+                let end = line.bytes().position(|byte| matches!(byte, b'?' | b';'));
+                let path = &line[..end.unwrap_or(line.len())];
                 segments.push(Digest::of(path.rsplit('/').next().unwrap_or(path)));
             } else if let Some(rest) = value("#EXTINF:") {
                 let duration = seconds(rest.split(',').next()?)?;
@@ -201,6 +202,7 @@ impl Text {
                 targets.extend(value("#EXT-X-TARGETDURATION:"));
                 sequences.extend(value("#EXT-X-MEDIA-SEQUENCE:"));
                 version = version.or(value("#EXT-X-VERSION:"));
+                ended |= line == "#EXT-X-ENDLIST";
             }
         }
         let version = version.and_then(|it| it.parse::<u64>().ok());
@@ -208,7 +210,7 @@ impl Text {
         Some(Self {
             target_duration: believed(Span::from_secs(targets.first()?.parse().ok()?), longest),
             last_segment: last?,
-            ended: text.contains("#EXT-X-ENDLIST"),
+            ended,
             segments,
             doubtful: differ(&targets) || differ(&sequences) || version.is_some_and(|it| it > 13),
         })
@@ -222,7 +224,11 @@ fn believed(target_duration: Span, longest: Span) -> Span {
 
 fn seconds(text: &str) -> Option<Span> {
     let (whole, part) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
-    let micros: u64 = format!("{part:0<6}").get(..6)?.parse().ok()?;
+    let part = part.get(..6).unwrap_or(part);
+    let micros = match part {
+        "" => 0,
+        _ => part.parse::<u64>().ok()? * 10_u64.pow(6_u32.checked_sub(part.len() as u32)?),
+    };
     Some(Span::from_secs(whole.parse().ok()?) + Span::from_micros(micros))
 }
 

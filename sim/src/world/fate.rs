@@ -45,9 +45,11 @@ impl Fate {
 
     /// Since when nothing has gone wrong at `at`; none while something does.
     pub(super) fn quiet_since(&self, at: Timestamp) -> Option<Timestamp> {
-        let begun = || self.troubles.iter().filter(|it| it.from <= at);
-        let over = begun().map(|it| it.until).max().unwrap_or_default();
-        begun().all(|it| it.until < at).then_some(over)
+        let begun = self.troubles.iter().filter(|it| it.from <= at);
+        match begun.map(|it| it.until).max() {
+            None => Some(Timestamp::default()),
+            Some(over) => (over < at).then_some(over),
+        }
     }
 
     /// The one thing that has gone wrong before `at` for so long that a second would still be felt.
