@@ -82,6 +82,9 @@ pub const DATE_RANGE_BYTES: usize = 512 << 10;
 /// How many segments' identities are remembered beyond the longest playlist seen: enough to tell a
 /// stale edge from a restart.
 pub const REMEMBERED_SEGMENTS: usize = 64;
+/// How many runs of an encoder are remembered beside the present one: it may restart more than once before
+/// the last edge has seen the first restart.
+pub const REMEMBERED_RUNS: usize = 4;
 
 /// At most so many different flaws of a source are told: each is told once.
 pub const MOST_FLAWS_SAID: usize = 16;

@@ -171,6 +171,7 @@ impl Relay {
             commands,
             rng: &mut rng,
             counters: &mut counters,
+            listed_target_duration: self.publisher.target_duration(),
             planted: self.planted,
         };
         self.take(&mut stage, event);

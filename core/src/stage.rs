@@ -5,7 +5,7 @@ use crate::ids::{Epoch, RequestId};
 use crate::notice::Notice;
 use crate::planted::{Mistake, Planted};
 use crate::rng::Rng;
-use crate::time::Now;
+use crate::time::{Now, Span};
 use serde::{Deserialize, Serialize};
 
 /// One step's surroundings, lent to the stage that acts.
@@ -15,6 +15,8 @@ pub(crate) struct Stage<'a> {
     pub(crate) commands: &'a mut Vec<Command>,
     pub(crate) rng: &'a mut Rng,
     pub(crate) counters: &'a mut Counters,
+    /// What viewers are promised: a new version at most one and a half of these after the last (S-12).
+    pub(crate) listed_target_duration: Option<Span>,
     pub(crate) planted: Planted,
 }
 

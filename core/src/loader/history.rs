@@ -7,7 +7,7 @@
 use super::folders::Folders;
 use crate::checkpoint::Identity;
 use crate::config;
-use crate::limits::REMEMBERED_SEGMENTS;
+use crate::limits::{REMEMBERED_RUNS, REMEMBERED_SEGMENTS};
 use crate::notice::Break;
 use crate::time::{Span, WallTime};
 use serde::{Deserialize, Serialize};
@@ -22,8 +22,8 @@ const SLACK_SEGMENTS: u64 = 2;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct History {
     known: VecDeque<Identity>,
-    /// The run before: an edge that has not seen the restart may still list it.
-    former: VecDeque<Identity>,
+    /// The runs before, oldest first: an edge that has not seen a restart may still list one.
+    former: VecDeque<VecDeque<Identity>>,
     /// How many segments the last list had; nothing is known of lists of an earlier process.
     listed: usize,
     below: Option<Below>,
@@ -67,7 +67,7 @@ impl History {
     pub(crate) fn restored(known: Vec<Identity>, former: Vec<Identity>) -> Self {
         Self {
             known: known.into(),
-            former: former.into(),
+            former: [former.into()].into(),
             ..Self::default()
         }
     }
@@ -79,14 +79,15 @@ impl History {
 
     /// Those of the run before.
     pub(crate) fn former(&self) -> impl DoubleEndedIterator<Item = &Identity> {
-        self.former.iter()
+        self.former.back().into_iter().flatten()
     }
 
     /// Takes out of a list's identities, and of those known, what does not tell segments apart.
     pub(crate) fn strip(&mut self, list: &mut [Identity], silence: Span) {
         if self.folders == Folders::Unknown {
             self.folders = Folders::compare(self.known.iter(), list, silence);
-            let known = self.known.iter_mut().chain(&mut self.former);
+            let former = self.former.iter_mut().flatten();
+            let known = self.known.iter_mut().chain(former);
             known.for_each(|it| self.folders.strip(it));
         }
         list.iter_mut().for_each(|it| self.folders.strip(it));
@@ -137,22 +138,27 @@ impl History {
             Verdict::Older { .. } => {}
             Verdict::GoesOn { first_new, .. } => self.remember(list, *first_new),
             Verdict::Restarted { first_new, .. } => {
-                self.former = std::mem::take(&mut self.known);
+                self.former.push_back(std::mem::take(&mut self.known));
+                if self.former.len() > REMEMBERED_RUNS {
+                    self.former.pop_front();
+                }
                 self.remember(list, *first_new);
             }
         }
         verdict
     }
 
-    /// A list of the run before the present one, from an edge that has not seen the restart; unless it
+    /// A list of a run before the present one, from an edge that has not seen the restart; unless it
     /// grows on: then the source has gone back to that run, or uses its names once more. Date-times that
     /// agree, and those that are older than the present run's, tell that it is an edge.
     fn former_run(&mut self, list: &[Identity], target_duration: Span) -> Option<Verdict> {
-        let shared = list.iter().rev().find(|it| is_in(&self.former, it))?;
+        let shared = |run: &VecDeque<Identity>| list.iter().rev().find(|it| is_in(run, it));
+        let mut newest_first = self.former.iter().rev();
+        let (run, shared) = newest_first.find_map(|run| Some((run, shared(run)?)))?;
         if list.iter().any(|it| is_in(&self.known, it)) {
             return None;
         }
-        let newest = self.former.back()?.media_sequence;
+        let newest = run.back()?.media_sequence;
         let from = shared.date_time.map_or(0, |_| newest);
         let dates = (date_of(list.last()), date_of(self.known.back()));
         let dated_older = matches!(dates, (Some(now), Some(newest)) if now < newest);
@@ -195,14 +201,12 @@ impl History {
         below.grown >= config::stale_after(target_duration)
     }
 
-    /// Where a run uses the names of the one before, its lists cannot be told from that one's.
+    /// Where a run uses the names of one before, its lists cannot be told from that one's.
     fn remember(&mut self, list: &[Identity], first_new: u64) {
         self.below = None;
         self.listed = list.len();
         let fresh = || list.iter().filter(|id| id.media_sequence >= first_new);
-        if fresh().any(|id| is_in(&self.former, id)) {
-            self.former.clear();
-        }
+        self.former.retain(|run| !fresh().any(|id| is_in(run, id)));
         self.known.extend(fresh().cloned());
         let keep = list.len() + REMEMBERED_SEGMENTS;
         self.known.drain(..self.known.len().saturating_sub(keep));

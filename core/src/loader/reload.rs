@@ -179,7 +179,10 @@ impl Loader {
         let in_time = load.sent.since(load.due) <= config::late_at_most(last);
         let began = if in_time { load.due } else { load.sent };
         self.earliest = began + self.least_wait();
-        let latest = began + target_duration.scaled(LONGEST_WAIT.0, LONGEST_WAIT.1);
+        // Viewers may have been promised less than this source does.
+        let listed = stage.listed_target_duration.unwrap_or(target_duration);
+        let promised = target_duration.min(listed);
+        let latest = began + promised.scaled(LONGEST_WAIT.0, LONGEST_WAIT.1);
         // An older list teaches nothing, and what it lacks may stand in the very next answer.
         let regular = self.pacing.filter(|pacing| pacing.regular && !self.older);
         self.next_load = Some(match regular {

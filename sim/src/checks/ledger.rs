@@ -5,6 +5,7 @@ mod line;
 mod loss;
 mod needs;
 
+use super::pace::Asked;
 use super::{Held, broken};
 use crate::origin::{Listed as Offer, MediaRef, Origin};
 use crate::published::{Listed, Version};
@@ -99,8 +100,8 @@ struct Stored {
 pub(super) struct OfferState {
     pub(super) first: Timestamp,
     pub(super) last: Timestamp,
-    /// When the first list that lists it was asked for, where that might have been earlier.
-    asked: Option<Timestamp>,
+    /// Of the first list that lists it.
+    asked: Option<Asked>,
     /// The target duration of the list that was first to list it.
     pub(super) target_duration: Span,
     failures: u32,
@@ -143,7 +144,7 @@ impl Ledger {
     pub fn offered(
         &mut self,
         now: Timestamp,
-        asked: Option<Timestamp>,
+        asked: Option<Asked>,
         (origin, track): (usize, u16),
         offer: Offer,
     ) {
@@ -273,9 +274,8 @@ impl Ledger {
         lines.entry(name.clone()).or_insert_with(|| unborn.clone())
     }
 
-    /// When the list was asked for that brought the first new segment of a version, where that might
-    /// have been earlier.
-    pub fn asked_for(&mut self, name: &PlaylistName, version: &Version) -> Option<Timestamp> {
+    /// When the list was asked for that brought the first new segment of a version.
+    pub fn asked_for(&mut self, name: &PlaylistName, version: &Version) -> Option<Asked> {
         let next_number = self.line(name).next_number;
         let fresh = |it: &&Arc<Listed>| it.number >= next_number && !it.gap;
         let name = ObjectName(Arc::clone(&version.segments.iter().find(fresh)?.uri));

@@ -13,12 +13,21 @@ use std::sync::Arc;
 /// The sources of one process; another process knows nothing of its predecessor's requests.
 #[derive(Debug, Default)]
 pub struct PaceChecks {
-    sources: BTreeMap<Arc<str>, Asked>,
+    sources: BTreeMap<Arc<str>, Source>,
+}
+
+/// A request for a playlist.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked {
+    /// When it was sent.
+    pub at: Timestamp,
+    /// By how much it and those before it came later than they might, since there was something new.
+    pub delayed: Span,
 }
 
 /// What is known of one source.
 #[derive(Debug)]
-struct Asked {
+struct Source {
     sent_at: Timestamp,
     /// The wait before it was over then.
     due_at: Timestamp,
@@ -26,6 +35,8 @@ struct Asked {
     /// The least wait to the next request, and from when on.
     wait: Span,
     from: Timestamp,
+    /// So much lateness need not be waited for once more; it may be.
+    forgiven: Span,
     /// By how much requests have come later than they might since there was something new.
     delayed: Span,
     target_duration: Option<Span>,
@@ -39,12 +50,13 @@ impl PaceChecks {
         let asked = self
             .sources
             .entry(Arc::clone(&load.url))
-            .or_insert_with(|| Asked {
+            .or_insert_with(|| Source {
                 sent_at: Timestamp::default(),
                 due_at: Timestamp::default(),
                 in_flight: false,
                 wait: Span::ZERO,
                 from: Timestamp::default(),
+                forgiven: Span::ZERO,
                 delayed: Span::ZERO,
                 target_duration: None,
                 listed: Vec::new(),
@@ -65,7 +77,7 @@ impl PaceChecks {
             );
         }
         asked.due_at = asked.from + asked.wait;
-        asked.delayed += waited.saturating_sub(asked.wait);
+        asked.delayed += waited.saturating_sub(asked.wait + asked.forgiven);
         asked.sent_at = now;
         asked.in_flight = true;
         Ok(())
@@ -74,9 +86,18 @@ impl PaceChecks {
     /// Since there was last something new the source has been asked as often as it may be: what appeared
     /// right after a request could be seen no earlier than with the next one.
     pub fn is_eager(&self, url: &str, now: Timestamp) -> bool {
-        self.sources
-            .get(url)
-            .is_some_and(|asked| asked.delayed == Span::ZERO && now <= asked.from + asked.wait)
+        self.sources.get(url).is_some_and(|asked| {
+            let may_ask_at = asked.from + asked.forgiven + asked.wait;
+            asked.delayed == Span::ZERO && now <= may_ask_at
+        })
+    }
+
+    /// The last request.
+    pub fn asked(&self, url: &str) -> Option<Asked> {
+        self.sources.get(url).map(|asked| Asked {
+            at: asked.sent_at,
+            delayed: asked.delayed,
+        })
     }
 
     /// The answer.
@@ -94,7 +115,7 @@ impl PaceChecks {
             return;
         }
         asked.in_flight = false;
-        asked.from = asked.sent_at;
+        (asked.from, asked.forgiven) = (asked.sent_at, Span::ZERO);
         let target = asked.target_duration.unwrap_or(ASSUMED_TARGET_DURATION);
         // Who follows a source anew has not been told its target duration yet.
         let failed = target
@@ -126,7 +147,7 @@ impl PaceChecks {
     }
 }
 
-impl Asked {
+impl Source {
     fn body(&mut self, text: &Text, policy: ReloadPolicy, failed: Span) -> Span {
         let changed = text.segments.iter().any(|it| !self.listed.contains(it));
         if text.doubtful {
@@ -163,6 +184,7 @@ impl Asked {
     fn forgive_lateness(&mut self, text: &Text) {
         let most = text.last_segment.scaled(1, 50).min(Span::from_millis(50));
         self.from = self.due_at.max(self.sent_at - most);
+        self.forgiven = self.sent_at.since(self.from);
     }
 }
 

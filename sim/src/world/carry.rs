@@ -274,10 +274,9 @@ impl World {
             return Ok(());
         };
         let outcome = fetch.outcome.unwrap_or(Err(FetchError::Cancelled));
-        let eager = process.pace.is_eager(&fetch.asked, fetch.sent_at);
+        let asked = process.pace.asked(&fetch.asked);
         process.pace.answered(&fetch.asked, &outcome, policy);
         if let (Ok(_), Some(offer)) = (&outcome, fetch.offer) {
-            let asked = Some(fetch.sent_at).filter(|_| !eager);
             let track = self.origins[fetch.origin].track_of(split(&fetch.url).1);
             self.ledger
                 .offered(now, asked, (fetch.origin, track), offer);

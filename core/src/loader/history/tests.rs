@@ -348,6 +348,10 @@ fn what_is_remembered_is_bounded() {
         history.observe(&list(n..n + 6, "a"), TARGET, TARGET);
     }
     assert_eq!(history.known().count(), 6 + REMEMBERED_SEGMENTS);
+    for run in 0..100 {
+        history.observe(&list(0..6, &format!("{run}/")), TARGET, TARGET);
+    }
+    assert_eq!(history.former.len(), REMEMBERED_RUNS);
 }
 
 /// A source that has jumped from its `first` run to its `second`.
@@ -358,6 +362,20 @@ fn two_runs(first: Vec<Identity>, second: Vec<Identity>) -> History {
     let verdict = history.observe(&second, TARGET, Span::ZERO);
     assert_eq!(verdict, restarted(start, Break::JumpedAhead));
     history
+}
+
+#[test]
+fn an_edge_that_has_missed_two_jumps_is_an_older_edge() {
+    let mut history = two_runs(dated(0..20, 0), dated(1_000..1_002, 40 - 2_000));
+    let verdict = history.observe(&dated(9_000..9_002, 44 - 18_000), TARGET, Span::ZERO);
+    assert_eq!(verdict, restarted(9_000, Break::JumpedAhead));
+    for first in [14, 1_000] {
+        let date = if first == 14 { 0 } else { 40 - 2_000 };
+        let verdict = history.observe(&dated(first..first + 2, date), TARGET, Span::ZERO);
+        assert_eq!(verdict, Verdict::Older { behind: 1 });
+    }
+    let verdict = history.observe(&dated(9_000..9_003, 44 - 18_000), TARGET, Span::ZERO);
+    assert_eq!(verdict, goes_on(9_002));
 }
 
 #[test]
