@@ -122,14 +122,17 @@ fn readdressed(
     let map_object = segment.map.as_ref().and_then(|_| resources.next());
     let mut readdress = |in_force: &[Key]| -> Arc<[Key]> {
         let mut readdressed = Vec::new();
+        // The other keys are other ways to have the same key (RFC 8216 4.3.2.4).
+        if keys == KeyPolicy::Decrypt && in_force.iter().any(is_plain_aes) {
+            return [].into();
+        }
         for key in in_force {
             match (keys, is_plain_aes(key)) {
-                (KeyPolicy::Decrypt, true) => {}
                 (KeyPolicy::Rehost, true) => {
                     let object = resources.next().map(|it| Arc::clone(&it.object.0));
                     readdressed.push(moved_key(key, &base, number, object));
                 }
-                (KeyPolicy::Origin, true) | (_, false) => {
+                (KeyPolicy::Origin | KeyPolicy::Decrypt, _) | (_, false) => {
                     readdressed.push(moved_key(key, &base, number, None));
                 }
             }
@@ -159,9 +162,8 @@ fn moved_key(key: &Key, base: &Url, media_sequence: u64, object: Option<Arc<str>
         let uri = object.unwrap_or_else(|| absolute(base, uri));
         attributes = attributes.with_quoted("URI", &uri);
     }
-    let by_number =
-        key.iv().is_none() && key.keyformat() == "identity" && key.method() == "AES-128";
-    if by_number {
+    let by_number = matches!(key.method(), "AES-128" | "SAMPLE-AES");
+    if by_number && key.iv().is_none() && key.keyformat() == "identity" {
         attributes = attributes.with_plain("IV", &format!("0x{media_sequence:032X}"));
     }
     Key { attributes }

@@ -325,18 +325,29 @@ fn c_31_without_an_iv_the_number_at_the_source_is_it() {
 
 #[test]
 fn s_33_an_implied_iv_is_written_down_as_our_numbers_are_others() {
-    let mut bench = relayed(
-        KeyPolicy::Rehost,
-        headed("#EXT-X-KEY:METHOD=AES-128,URI=\"1.key\"\n"),
-    );
-    bench.pass(40 * SEC);
-    let list = bench.last();
-    let checkpoint = bench.checkpoint();
-    let saved = &checkpoint.tracks[0].window;
-    assert_eq!(saved.len(), list.segments.len());
-    for (segment, saved) in list.segments.iter().zip(saved) {
-        let number = saved.identity.as_ref().unwrap().media_sequence;
-        assert_ne!(segment.media_sequence, number);
-        assert_eq!(segment.keys[0].iv(), Some(&*format!("0x{number:032X}")));
+    for key in [
+        "#EXT-X-KEY:METHOD=AES-128,URI=\"1.key\"\n",
+        "#EXT-X-KEY:METHOD=SAMPLE-AES,URI=\"1.key\"\n",
+    ] {
+        let mut bench = relayed(KeyPolicy::Rehost, headed(key));
+        bench.pass(40 * SEC);
+        let list = bench.last();
+        let checkpoint = bench.checkpoint();
+        let saved = &checkpoint.tracks[0].window;
+        assert_eq!(saved.len(), list.segments.len());
+        for (segment, saved) in list.segments.iter().zip(saved) {
+            let number = saved.identity.as_ref().unwrap().media_sequence;
+            assert_ne!(segment.media_sequence, number);
+            assert_eq!(segment.keys[0].iv(), Some(&*format!("0x{number:032X}")));
+        }
     }
+}
+
+#[test]
+fn what_is_decrypted_is_under_no_key_of_another_format_either() {
+    let keys = "#EXT-X-KEY:METHOD=AES-128,URI=\"1.key\",IV=0x1\n\
+                #EXT-X-KEY:METHOD=AES-128,URI=\"vendor://1\",IV=0x1,KEYFORMAT=\"com.vendor\"\n";
+    let mut bench = relayed(KeyPolicy::Decrypt, headed(keys));
+    bench.pass(40 * SEC);
+    assert!(bench.last().segments.iter().all(|it| it.keys.is_empty()));
 }

@@ -14,7 +14,7 @@ pub(crate) mod origin;
 
 use checker::Checker;
 use hls_relay_core::checkpoint::Checkpoint;
-use hls_relay_core::command::{Command, Content, Decrypt, Publish};
+use hls_relay_core::command::{ByteSpan, Command, Content, Decrypt, Publish};
 pub(crate) use hls_relay_core::config::Spec;
 use hls_relay_core::config::{HolePolicy, KeyPolicy, ReloadPolicy, Selection, Source};
 use hls_relay_core::event::{
@@ -48,7 +48,10 @@ pub(crate) struct Asked {
     pub(crate) url: String,
     pub(crate) generation: Generation,
     pub(crate) source: usize,
+    pub(crate) byte_range: Option<ByteSpan>,
     pub(crate) decrypt: Option<Decrypt>,
+    /// Where it is stored; empty for a playlist.
+    pub(crate) object: String,
 }
 
 pub(crate) struct Bench {
@@ -246,7 +249,9 @@ impl Bench {
                     url: load.url.to_string(),
                     generation: load.generation,
                     source: load.source,
+                    byte_range: None,
                     decrypt: None,
+                    object: String::new(),
                 });
                 let raw = (self.raw)(now, &load.url).map(Ok);
                 let body = raw.unwrap_or_else(|| (self.source)(now, &load.url).map(String::into));
@@ -280,7 +285,9 @@ impl Bench {
                     url: get.url.to_string(),
                     generation: get.generation,
                     source: get.source,
+                    byte_range: get.byte_range,
                     decrypt: get.decrypt.clone(),
+                    object: get.object.to_string(),
                 });
                 let whole = get.limits.whole;
                 let in_time = |taken| match taken > whole.as_micros() {
@@ -297,9 +304,13 @@ impl Bench {
                     Content::Key => 16,
                     Content::Segment | Content::InitSection => 1_000,
                 };
+                let mut bytes = (self.content)(now, &get.url);
+                if get.byte_range.is_some() || get.decrypt.is_some() {
+                    bytes += &format!(" {:?} {:?}", get.byte_range, get.decrypt);
+                }
                 let outcome = taken.map(|_| StoredSegment {
                     length,
-                    hash: hash(&(self.content)(now, &get.url)),
+                    hash: hash(&bytes),
                 });
                 if outcome.is_ok() {
                     self.objects.insert(get.object.to_string(), at);
