@@ -305,3 +305,15 @@ fn c_38_media_playlists_import_what_the_multivariant_one_has_defined() {
         .collect();
     assert!(!text.contains("DEFINE") && !text.contains("{$"));
 }
+
+#[test]
+fn without_a_variant_there_is_nothing_to_open() {
+    let mut bench = run_of(Box::new(|now, url| match url.rsplit('/').next() {
+        Some("low.m3u8" | "high.m3u8") if now < 70 * SEC => Err(FetchError::Status(404)),
+        _ => whole(true)(now, url),
+    }));
+    bench.pass(69 * SEC);
+    assert!(bench.published.is_empty(), "{}", entry(&bench));
+    bench.pass(100 * SEC);
+    assert!(entry(&bench).contains("v0.m3u8"));
+}

@@ -238,7 +238,7 @@ impl Publisher {
     }
 
     /// When viewers may see the playlists of several tracks for the first time: once all have enough, or
-    /// have had time for it since the first had.
+    /// have had time for it since the first variant had. Without a variant there is nothing to play.
     pub(super) fn opens_at(&self) -> Option<Timestamp> {
         if !self.has_several() || self.entry.is_some() || self.ended {
             return Some(Timestamp::default());
@@ -254,7 +254,8 @@ impl Publisher {
         if tracks().all(Window::can_begin) {
             return Some(Timestamp::default());
         }
-        let first = tracks().filter_map(|window| window.began_at).min()?;
+        let variants = tracks().filter(|window| window.kind() == Some(Kind::Variant));
+        let first = variants.filter_map(|window| window.began_at).min()?;
         let target_duration = self.target_duration.unwrap_or_default();
         Some(first + config::stalled_after(target_duration))
     }
