@@ -20,7 +20,6 @@ use hls_relay_core::event::{Configure, Desired};
 use hls_relay_core::ids::Epoch;
 use hls_relay_sim::origin::OriginSpec;
 use hls_relay_sim::replay::ReplayError;
-use reqwest::header::HeaderMap;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -142,7 +141,12 @@ async fn relay(args: RelayArgs, screen: Screen) -> Result<(), Failure> {
         let _ = serving_stopped.await;
     }));
 
-    let channel = Channel::new(args.name.clone(), Fetcher::new(), output, checkpoint_file);
+    let channel = Channel::new(
+        args.name.clone(),
+        Fetcher::through(args.asking.proxy.clone()),
+        output,
+        checkpoint_file,
+    );
     let worker = Worker::new(Arc::new(channel), ONLY_EPOCH, checkpoint.map(Arc::from));
     let (driver, control) = Driver::new(worker, recorder);
     let driving = tokio::spawn(driver.run());
@@ -190,17 +194,11 @@ fn configuration(args: &RelayArgs) -> Result<(Spec, Vec<Arc<SourceAccess>>), Fai
             "{shown} is given twice: a backup is another origin"
         )));
     }
-    let headers: HeaderMap =
-        args.headers
-            .iter()
-            .cloned()
-            .fold(HeaderMap::new(), |mut all, (k, v)| {
-                all.append(k, v);
-                all
-            });
+    let headers = args.asking.headers_of(&urls).map_err(Failure::Arguments)?;
     let accesses: Vec<_> = urls
         .into_iter()
-        .map(|url| Arc::new(SourceAccess::new(url, &headers)))
+        .zip(&headers)
+        .map(|(url, headers)| Arc::new(SourceAccess::new(url, headers)))
         .collect();
     let spec = Spec {
         sources: accesses

@@ -1,12 +1,14 @@
 //! The command line: what can be said, what it means, and what is wrong with what was said.
 
+mod asking;
+
 use crate::journal;
 use crate::logging::{LogFormat, LogLevel};
+pub use asking::AskingArgs;
 use clap::{Args, Parser, Subcommand};
 use hls_relay_core::config::{DEFAULT_WINDOW, HolePolicy, KeyPolicy, MIN_WINDOW, Selection};
 use hls_relay_core::limits::{MAX_URL_BYTES, MAX_WINDOW};
 use hls_relay_sim::replay::ReplayArgs;
-use reqwest::header::{self, HeaderName, HeaderValue};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -165,13 +167,9 @@ pub struct RelayArgs {
     /// Where to serve viewers; 0.0.0.0:8080 is every address of this host, port 0 any free port
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", value_parser = listen)]
     pub listen: Listen,
-    /// A header for the requests to the sources, as 'Name: value'; may be repeated
-    ///
-    /// Authorization, Cookie and Proxy-Authorization are sent only to the host of the source's own
-    /// URL, never to where its playlists or redirects lead. What only one source may know is better
-    /// put into its URL.
-    #[arg(long = "header", value_name = "HEADER", value_parser = header)]
-    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// What the sources are asked with.
+    #[command(flatten)]
+    pub asking: AskingArgs,
     /// Where segments are kept: 'memory', or a folder
     ///
     /// In a folder, playlist and segments are plain files in DIR/NAME/, that any web server can serve;
@@ -253,7 +251,7 @@ impl RelayArgs {
             backups: Vec::new(),
             name: DEFAULT_NAME.into(),
             listen,
-            headers: Vec::new(),
+            asking: AskingArgs::default(),
             store: StoreArg::Memory,
             state: None,
             window: DEFAULT_WINDOW,
@@ -305,34 +303,6 @@ fn listen(text: &str) -> Result<Listen, String> {
         text: text.to_owned(),
         addresses: found.collect(),
     })
-}
-
-/// Headers that the relay has to set itself: another value would break the transfer.
-const OWN_HEADERS: [HeaderName; 8] = [
-    header::ACCEPT_ENCODING,
-    header::CONNECTION,
-    header::CONTENT_LENGTH,
-    header::HOST,
-    header::IF_NONE_MATCH,
-    header::RANGE,
-    header::TE,
-    header::TRANSFER_ENCODING,
-];
-
-fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
-    let form = "give it as 'Name: value', in quotes";
-    let (name, value) = text
-        .split_once(':')
-        .ok_or_else(|| format!("no ':' in it; {form}"))?;
-    let name = HeaderName::try_from(name.trim()).map_err(|_| format!("no header name; {form}"))?;
-    let value = HeaderValue::try_from(value.trim())
-        .map_err(|_| "its value has bytes that no header may have".to_owned())?;
-    if OWN_HEADERS.contains(&name) {
-        return Err(format!(
-            "'{name}' is set by the relay itself and cannot be given"
-        ));
-    }
-    Ok((name, value))
 }
 
 fn store(text: &str) -> Result<StoreArg, String> {
@@ -474,14 +444,5 @@ mod tests {
             panic!("{cli:?}");
         };
         assert_eq!(demo.record.journal_size, journal::DEFAULT_BYTES);
-    }
-
-    #[test]
-    fn headers_are_read_and_those_of_our_own_refused() {
-        let (name, value) = header("X-Token:  a:b ").unwrap();
-        assert_eq!((name.as_str(), value.to_str().unwrap()), ("x-token", "a:b"));
-        for bad in ["X-Token", ": x", "Host: x", "range: bytes=0-", "X: a\nb"] {
-            assert!(header(bad).is_err(), "{bad}");
-        }
     }
 }

@@ -137,6 +137,11 @@ impl SourceAccess {
         self.reach.get_or_try_init(decide).await.copied()
     }
 
+    /// The same where a proxy resolves names: an address may be where it is, a name is taken for public.
+    pub(super) fn reach_as_written(&self) -> Zone {
+        Zone::named_by(&self.configured).unwrap_or(Zone::Public)
+    }
+
     /// Only the configured host, and never in clear text what was meant for TLS.
     fn may_know_credentials(&self, url: &Url) -> bool {
         let downgraded = self.configured.scheme() == "https" && url.scheme() != "https";

@@ -2,8 +2,8 @@
 //!
 //! Nothing is decided here: no retry, no other source, no judgement of what a body means. Redirects
 //! are followed by our own hand, since each hop is checked ([`zone`]) and credentials are chosen anew
-//! for each ([`access`]). There is no support for proxies on purpose: a proxy would resolve names
-//! for us, and then nothing could be said about the addresses they lead to.
+//! for each ([`access`]). A proxy is asked only where the operator names one: it resolves names for us,
+//! and then nothing can be said about the addresses they lead to.
 
 mod access;
 mod body;
@@ -27,7 +27,7 @@ use hls_relay_core::command::{Download, FetchLimits};
 use hls_relay_core::event::{FetchError, LoadedPlaylist, PlaylistBody};
 use range::Cut;
 use reqwest::header::{self, HeaderMap, HeaderValue};
-use reqwest::{Client, ClientBuilder, Response, StatusCode};
+use reqwest::{Client, ClientBuilder, Proxy, Response, StatusCode};
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -60,6 +60,8 @@ struct Clients {
     special: OnceLock<Client>,
     /// Names resolved without DNS and without a check, as the operator says.
     pinned: Vec<(String, SocketAddr)>,
+    /// Through which all origins are asked.
+    proxy: Option<Url>,
 }
 
 /// What is asked for.
@@ -74,6 +76,17 @@ impl Fetcher {
     /// A fetcher without connections yet.
     pub fn new() -> Self {
         Self::with_pinned(Vec::new())
+    }
+
+    /// A fetcher that asks all origins through this proxy, where there is one. The environment is not
+    /// looked at.
+    pub fn through(proxy: Option<Url>) -> Self {
+        Self {
+            clients: Arc::new(Clients {
+                proxy,
+                ..Clients::default()
+            }),
+        }
     }
 
     /// A fetcher that takes the word of the operator for where some names are, as `curl --resolve`.
@@ -281,7 +294,10 @@ impl Fetcher {
     ) -> Result<(Response, Url), FetchError> {
         let mut url =
             Url::parse(ask.url).map_err(|_| FetchError::BadUrl(mask_url(ask.url).into()))?;
-        let reach = access.reach().await?;
+        let reach = match self.clients.proxy {
+            Some(_) => access.reach_as_written(),
+            None => access.reach().await?,
+        };
         for _ in 0..=ask.limits.max_redirects {
             check(&url, reach)?;
             let mut headers = access.headers_for(&url);
@@ -314,7 +330,7 @@ impl Fetcher {
         if let Some(client) = cell.get() {
             return Ok(client);
         }
-        let client = build_client(reach, &clients.pinned)
+        let client = build_client(reach, clients)
             .map_err(|error| FetchError::Connect(format!("no HTTP client: {error}").into()))?;
         Ok(cell.get_or_init(|| client))
     }
@@ -328,9 +344,9 @@ impl Default for Fetcher {
 
 /// Without the certificates of any authority no origin can be trusted over TLS, and those without it can
 /// still be relayed.
-fn build_client(reach: Zone, pinned: &[(String, SocketAddr)]) -> reqwest::Result<Client> {
-    client_builder(reach, pinned).build().or_else(|error| {
-        let client = client_builder(reach, pinned).tls_certs_only([]).build()?;
+fn build_client(reach: Zone, clients: &Clients) -> reqwest::Result<Client> {
+    client_builder(reach, clients)?.build().or_else(|error| {
+        let client = client_builder(reach, clients)?.tls_certs_only([]).build()?;
         tracing::warn!(
             "no origin can be asked over https: {}; install the certificates of this system \
              (ca-certificates)",
@@ -342,7 +358,9 @@ fn build_client(reach: Zone, pinned: &[(String, SocketAddr)]) -> reqwest::Result
 
 /// Origins are not refused for what browsers forgive, hence the lenient reading of heads. Content codings
 /// are left alone whatever features other crates of a build switch on: [`decode`] undoes them.
-fn client_builder(reach: Zone, pinned: &[(String, SocketAddr)]) -> ClientBuilder {
+fn client_builder(reach: Zone, clients: &Clients) -> reqwest::Result<ClientBuilder> {
+    // Of a proxy nothing is resolved but its own name, and it is where the operator says.
+    let resolves = clients.proxy.as_ref().map_or(reach, |_| Zone::Local);
     let builder = Client::builder()
         .user_agent(USER_AGENT)
         .redirect(reqwest::redirect::Policy::none())
@@ -352,15 +370,18 @@ fn client_builder(reach: Zone, pinned: &[(String, SocketAddr)]) -> ClientBuilder
         .no_brotli()
         .no_deflate()
         .no_zstd()
-        .dns_resolver(ReachResolver(reach))
+        .dns_resolver(ReachResolver(resolves))
         .pool_max_idle_per_host(IDLE_PER_HOST)
         .pool_idle_timeout(IDLE_FOR)
         .http1_ignore_invalid_headers_in_responses(true)
         .http1_allow_spaces_after_header_name_in_responses(true)
         .http1_allow_obsolete_multiline_headers_in_responses(true);
-    pinned
-        .iter()
-        .fold(builder, |builder, (name, at)| builder.resolve(name, *at))
+    let builder = match &clients.proxy {
+        Some(proxy) => builder.proxy(Proxy::all(proxy.clone())?),
+        None => builder,
+    };
+    let pinned = clients.pinned.iter();
+    Ok(pinned.fold(builder, |builder, (name, at)| builder.resolve(name, *at)))
 }
 
 /// Whether a hop may be made (C-36). Names are checked again when they are resolved.

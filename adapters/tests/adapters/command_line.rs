@@ -99,6 +99,18 @@ fn a_wrong_argument_is_exit_2_and_says_what_to_do() {
             &["set by the relay itself"],
         ),
         (
+            &["relay", SOURCE, "--header-for", "b.example", "X-A: 1"],
+            &["no source is on 'b.example'"],
+        ),
+        (
+            &["relay", SOURCE, "--header-for", "127.0.0.1", "nonsense"],
+            &["--header-for", "'Name: value'"],
+        ),
+        (
+            &["relay", SOURCE, "--proxy", "socks5://x"],
+            &["--proxy", "http or https"],
+        ),
+        (
             &["relay", SOURCE, "--window", "5"],
             &["--window", "from 6 to 10000"],
         ),

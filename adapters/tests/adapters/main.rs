@@ -1,6 +1,7 @@
 //! The adapters against real sockets, real files and, for the command line, the real binary.
 
 mod access;
+mod asking;
 mod checkpoint_file;
 mod command_line;
 mod driver;
@@ -8,6 +9,7 @@ mod fetch;
 mod fetch_limits;
 mod journal;
 mod journal_share;
+mod origin_forms;
 mod server;
 mod store;
 mod store_full;

@@ -22,7 +22,11 @@ pub(crate) struct Relay {
 pub(crate) fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hls-relay"));
     command.args(args);
-    for name in ["HLS_RELAY_LOG_FORMAT", "HLS_RELAY_LOG_LEVEL"] {
+    for name in [
+        "HLS_RELAY_LOG_FORMAT",
+        "HLS_RELAY_LOG_LEVEL",
+        "HLS_RELAY_PROXY",
+    ] {
         command.env_remove(name);
     }
     command

@@ -64,7 +64,15 @@ impl RawServer {
     pub(crate) async fn start(
         respond: impl Fn(&Asked) -> Vec<Act> + Send + Sync + 'static,
     ) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_at("127.0.0.1:0", respond).await
+    }
+
+    /// The same at an address of one's own.
+    pub(crate) async fn start_at(
+        address: &str,
+        respond: impl Fn(&Asked) -> Vec<Act> + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
             respond: Box::new(respond),

@@ -1,0 +1,252 @@
+//! Sources as they are, over real HTTP, relayed by the real binary.
+
+use crate::support::binary::Relay;
+use crate::support::raw_server::{Act, Asked, RawServer, answer, ok, redirect};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use url::Url;
+
+/// What a channel gives its viewers: the playlist, and what each of its segments holds.
+struct Relayed {
+    list: String,
+    segments: Vec<Option<String>>,
+}
+
+/// Waits for a playlist that `enough` is true for, and fetches what it lists. Gaps hold nothing.
+async fn relayed(relay: &Relay, enough: impl Fn(&str) -> bool) -> Relayed {
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let began = Instant::now();
+    let list = loop {
+        let list = client.get(&relay.address).send().await.unwrap();
+        let list = list.text().await.unwrap();
+        if enough(&list) {
+            break list;
+        }
+        assert!(
+            began.elapsed() < Duration::from_secs(60),
+            "{list}\n{}",
+            relay.log()
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    let base = Url::parse(&relay.address).unwrap();
+    let (mut segments, mut gap) = (Vec::new(), false);
+    for line in list.lines() {
+        gap |= line == "#EXT-X-GAP";
+        if line.starts_with('#') {
+            continue;
+        }
+        if std::mem::take(&mut gap) {
+            segments.push(None);
+            continue;
+        }
+        let answer = client.get(base.join(line).unwrap()).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{line} in\n{list}");
+        segments.push(Some(answer.text().await.unwrap()));
+    }
+    Relayed { list, segments }
+}
+
+fn ended(list: &str) -> bool {
+    list.contains("#EXT-X-ENDLIST")
+}
+
+/// A list that is over, of segments with these URIs.
+fn over<'a>(uris: impl IntoIterator<Item = &'a str>) -> String {
+    let segments = uris.into_iter().map(|uri| format!("#EXTINF:1,\n{uri}\n"));
+    let segments: String = segments.collect();
+    format!(
+        "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXT-X-PLAYLIST-TYPE:VOD\n{segments}#EXT-X-ENDLIST\n"
+    )
+}
+
+/// A segment that says by which path it was asked for.
+fn named(asked: &Asked) -> Vec<Act> {
+    ok(asked.path.as_bytes())
+}
+
+fn some(paths: &[&str]) -> Vec<Option<String>> {
+    paths.iter().map(|path| Some((*path).to_owned())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c_34_relative_urls_of_every_form_lead_where_they_led() {
+    let origin = RawServer::start(|asked| {
+        let host = asked.header("host").unwrap();
+        let (absolute, scheme) = (
+            format!("http://{host}/abs/6.ts"),
+            format!("//{host}/s/5.ts"),
+        );
+        match &*asked.path {
+            // The playlist moves, and with it the base of all that is relative.
+            "/start.m3u8" => redirect("/a/b/live.m3u8?x=1"),
+            "/a/b/live.m3u8?x=1" => ok(over([
+                "1.ts",
+                "./2.ts",
+                "../up/3.ts",
+                "/root/4.ts",
+                &*scheme,
+                &*absolute,
+                "?seg=7",
+                "x/y/../../8.ts",
+                "seg 9 é.ts",
+                "10.ts#part",
+            ])
+            .as_bytes()),
+            // And so does a segment.
+            "/root/4.ts" => redirect("../moved/4.ts?to=1"),
+            _ => named(asked),
+        }
+    })
+    .await;
+    let relay = Relay::start(&["relay", &origin.url("/start.m3u8")]);
+    let relayed = relayed(&relay, ended).await;
+    let expected = [
+        "/a/b/1.ts",
+        "/a/b/2.ts",
+        "/a/up/3.ts",
+        "/moved/4.ts?to=1",
+        "/s/5.ts",
+        "/abs/6.ts",
+        "/a/b/live.m3u8?seg=7",
+        "/a/b/8.ts",
+        "/a/b/seg%209%20%C3%A9.ts",
+        "/a/b/10.ts",
+    ];
+    assert_eq!(relayed.segments, some(&expected));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_heads_say_and_how_lines_end_does_not_matter() {
+    let origin = RawServer::start(|asked| {
+        // Types that lie, a clock that is wrong, and what caches would make of both.
+        let fields = "content-type: text/html\r\ndate: Thu, 01 Jan 1970 00:00:00 GMT\r\n\
+                      expires: Fri, 01 Jan 2100 00:00:00 GMT\r\nage: 999999\r\n";
+        let body = match asked.path.ends_with(".m3u8") {
+            true => format!("\u{FEFF}{}", over(["1.ts", "2.ts", "3.ts"])).replace('\n', "\r\n"),
+            false => asked.path.clone(),
+        };
+        vec![answer("200 OK", fields, body.as_bytes())]
+    })
+    .await;
+    let relay = Relay::start(&["relay", &origin.url("/live.m3u8")]);
+    let relayed = relayed(&relay, ended).await;
+    assert_eq!(relayed.segments, some(&["/1.ts", "/2.ts", "/3.ts"]));
+    assert!(!relayed.list.contains('\r') && relayed.list.starts_with("#EXTM3U\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_origin_is_reached_over_ipv6() {
+    let origin = RawServer::start_at("[::1]:0", |asked| match asked.path.ends_with(".m3u8") {
+        true => ok(over(["1.ts", "2.ts", "3.ts"]).as_bytes()),
+        false => named(asked),
+    })
+    .await;
+    let url = origin.url("/live.m3u8");
+    assert!(url.starts_with("http://[::1]:"), "{url}");
+    let relay = Relay::start(&["relay", &url]);
+    let relayed = relayed(&relay, ended).await;
+    assert_eq!(relayed.segments, some(&["/1.ts", "/2.ts", "/3.ts"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c_08_a_vod_is_relayed_to_its_end_and_not_asked_for_again() {
+    let names: Vec<String> = (0..8).map(|n| format!("/{n}.ts")).collect();
+    let uris = names.clone();
+    let origin = RawServer::start(move |asked| match asked.path.ends_with(".m3u8") {
+        true => ok(over(uris.iter().map(|it| &it[1..])).as_bytes()),
+        false => named(asked),
+    })
+    .await;
+    let relay = Relay::start(&["relay", &origin.url("/vod.m3u8")]);
+    let relayed = relayed(&relay, ended).await;
+    let names: Vec<&str> = names.iter().map(|it| &**it).collect();
+    assert_eq!(relayed.segments, some(&names));
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let lists = origin
+        .asked()
+        .into_iter()
+        .filter(|it| it.path.ends_with(".m3u8"));
+    assert_eq!(lists.count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_is_relayed_as_it_grows_and_ends() {
+    let loads = AtomicUsize::new(0);
+    let origin = RawServer::start(move |asked| {
+        if !asked.path.ends_with(".m3u8") {
+            return named(asked);
+        }
+        let count = (3 + loads.fetch_add(1, Ordering::Relaxed)).min(7);
+        let uris: Vec<String> = (0..count).map(|n| format!("{n}.ts")).collect();
+        let list = over(uris.iter().map(|it| &**it)).replace(":VOD", ":EVENT");
+        match count {
+            7 => ok(list.as_bytes()),
+            _ => ok(list.replace("#EXT-X-ENDLIST\n", "").as_bytes()),
+        }
+    })
+    .await;
+    let relay = Relay::start(&["relay", &origin.url("/event.m3u8")]);
+    let relayed = relayed(&relay, ended).await;
+    let expected = [
+        "/0.ts", "/1.ts", "/2.ts", "/3.ts", "/4.ts", "/5.ts", "/6.ts",
+    ];
+    assert_eq!(relayed.segments, some(&expected));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c_27_a_range_that_the_origin_does_not_have_is_a_gap_and_stops_nothing() {
+    let origin = RawServer::start(|asked| {
+        let Some(range) = asked.header("range") else {
+            let list = over(["all.ts"; 4]);
+            let ranges = ["4@0", "4@4", "4@90", "4@8"];
+            let list = ranges.iter().fold(list, |list, range| {
+                list.replacen(
+                    "#EXTINF:1,\n",
+                    &format!("#EXT-X-BYTERANGE:{range}\n#EXTINF:1.0,\n"),
+                    1,
+                )
+            });
+            return ok(list.as_bytes());
+        };
+        let part = |bytes: &str, body: &str| {
+            let fields = format!("content-range: bytes {bytes}/12\r\n");
+            vec![answer("206 Partial Content", &fields, body.as_bytes())]
+        };
+        match &*range {
+            "bytes=0-3" => part("0-3", "aaaa"),
+            "bytes=4-7" => part("4-7", "bbbb"),
+            "bytes=8-11" => part("8-11", "cccc"),
+            _ => vec![answer(
+                "416 Range Not Satisfiable",
+                "content-range: bytes */12\r\n",
+                b"",
+            )],
+        }
+    })
+    .await;
+    let relay = Relay::start(&["relay", &origin.url("/live.m3u8")]);
+    let relayed = relayed(&relay, ended).await;
+    let text = |text: &str| Some(text.to_owned());
+    assert_eq!(
+        relayed.segments,
+        [text("aaaa"), text("bbbb"), None, text("cccc")]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_ten_thousand_segments_the_newest_are_relayed() {
+    let uris: Vec<String> = (0..10_000).map(|n| format!("segment-{n:05}.ts")).collect();
+    let list = over(uris.iter().map(|it| &**it));
+    let origin = RawServer::start(move |asked| match asked.path.ends_with(".m3u8") {
+        true => ok(list.as_bytes()),
+        false => named(asked),
+    })
+    .await;
+    let relay = Relay::start(&["relay", &origin.url("/dvr.m3u8"), "--window", "100"]);
+    let relayed = relayed(&relay, ended).await;
+    let newest: Vec<_> = (9_900..10_000)
+        .map(|n| Some(format!("/segment-{n:05}.ts")))
+        .collect();
+    assert_eq!(relayed.segments, newest);
+}
