@@ -18,6 +18,7 @@ use hls_relay_core::checkpoint::Checkpoint;
 use hls_relay_core::config::{ReloadPolicy, Selection, Source, Spec};
 use hls_relay_core::event::{Configure, Desired};
 use hls_relay_core::ids::Epoch;
+use hls_relay_core::tags::TagPolicy;
 use hls_relay_sim::origin::OriginSpec;
 use hls_relay_sim::replay::ReplayError;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -215,6 +216,10 @@ fn configuration(args: &RelayArgs) -> Result<(Spec, Vec<Arc<SourceAccess>>), Fai
             false => ReloadPolicy::LastSegment,
         },
         keys: args.keys,
+        tags: TagPolicy {
+            drop: args.drop_tag.clone(),
+            keep: args.keep_tag.clone(),
+        },
     };
     Ok((spec, accesses))
 }

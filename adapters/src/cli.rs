@@ -8,6 +8,7 @@ pub use asking::AskingArgs;
 use clap::{Args, Parser, Subcommand};
 use hls_relay_core::config::{DEFAULT_WINDOW, HolePolicy, KeyPolicy, MIN_WINDOW, Selection};
 use hls_relay_core::limits::{MAX_URL_BYTES, MAX_WINDOW};
+use hls_relay_core::tags::TagPolicy;
 use hls_relay_sim::replay::ReplayArgs;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
@@ -200,6 +201,16 @@ pub struct RelayArgs {
     /// DRM systems and SAMPLE-AES encrypt passes as it is.
     #[arg(long, value_name = "origin|rehost|decrypt", default_value = "origin", value_parser = keys)]
     pub keys: KeyPolicy,
+    /// Leave out tags with this name, as EXT-X-CUE-OUT; may be repeated
+    ///
+    /// A '*' at the end stands for all names that begin so: 'EXT-X-CUE*'. A '*' alone is every tag and
+    /// comment that can be left out. What segments cannot be played without is refused. Without this, tags
+    /// that the relay does not know stay where they stood.
+    #[arg(long, value_name = "NAME", value_parser = drop_tag)]
+    pub drop_tag: Vec<Arc<str>>,
+    /// Keep tags with this name, whatever --drop-tag says; may be repeated
+    #[arg(long, value_name = "NAME", value_parser = keep_tag)]
+    pub keep_tag: Vec<Arc<str>>,
     /// What is relayed of a multivariant playlist.
     #[command(flatten)]
     pub selection: SelectionArgs,
@@ -257,6 +268,8 @@ impl RelayArgs {
             window: DEFAULT_WINDOW,
             hole: HolePolicy::default(),
             keys: KeyPolicy::default(),
+            drop_tag: Vec::new(),
+            keep_tag: Vec::new(),
             selection: SelectionArgs::default(),
             strict_reload: false,
             record,
@@ -381,6 +394,20 @@ impl From<&SelectionArgs> for Selection {
     }
 }
 
+fn drop_tag(text: &str) -> Result<Arc<str>, String> {
+    let name: Arc<str> = text.into();
+    let (drop, keep) = (vec![Arc::clone(&name)], Vec::new());
+    let valid = TagPolicy { drop, keep }.validate();
+    valid.map(|()| name).map_err(|fault| fault.to_string())
+}
+
+fn keep_tag(text: &str) -> Result<Arc<str>, String> {
+    let name: Arc<str> = text.into();
+    let (drop, keep) = (Vec::new(), vec![Arc::clone(&name)]);
+    let valid = TagPolicy { drop, keep }.validate();
+    valid.map(|()| name).map_err(|fault| fault.to_string())
+}
+
 fn keys(text: &str) -> Result<KeyPolicy, String> {
     match text {
         "origin" => Ok(KeyPolicy::Origin),
@@ -444,5 +471,18 @@ mod tests {
             panic!("{cli:?}");
         };
         assert_eq!(demo.record.journal_size, journal::DEFAULT_BYTES);
+    }
+
+    #[test]
+    fn tags_that_cannot_be_left_out_are_refused_by_name() {
+        assert_eq!(&*drop_tag("EXT-X-CUE*").unwrap(), "EXT-X-CUE*");
+        let refused = drop_tag("EXTINF").unwrap_err();
+        assert!(refused.starts_with("EXTINF cannot be dropped"), "{refused}");
+        let refused = keep_tag("EXT-X-PART").unwrap_err();
+        assert!(
+            refused.starts_with("EXT-X-PART cannot be kept"),
+            "{refused}"
+        );
+        assert!(keep_tag("#EXTINF").is_err());
     }
 }

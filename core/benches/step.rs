@@ -19,6 +19,7 @@ use hls_relay_core::event::{
 };
 use hls_relay_core::ids::{ContentHash, Epoch};
 use hls_relay_core::relay::Relay;
+use hls_relay_core::tags::TagPolicy;
 use hls_relay_core::time::{Now, Timestamp, WallTime};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -65,6 +66,7 @@ fn drive(seed: u64, segments: u64, costs: &mut Costs) {
         reload: ReloadPolicy::LastSegment,
         keys: KeyPolicy::default(),
         selection: Selection::default(),
+        tags: TagPolicy::default(),
     };
     let wanted = Configure {
         revision: 1,

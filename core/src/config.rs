@@ -6,6 +6,7 @@ use crate::limits::{
     MAX_URL_BYTES, MAX_WINDOW,
 };
 use crate::playlist::Variant;
+use crate::tags::{TagFault, TagPolicy};
 use crate::time::Span;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -29,6 +30,9 @@ pub struct Spec {
     /// What is relayed of a multivariant playlist.
     #[serde(default)]
     pub selection: Selection,
+    /// What becomes of tags by their names, from the next segment on.
+    #[serde(default)]
+    pub tags: TagPolicy,
 }
 
 /// What is relayed of a multivariant playlist; all of it where nothing is said.
@@ -111,6 +115,9 @@ pub enum SpecError {
     /// As it was asked for.
     #[error("window: {0} is not in {MIN_WINDOW}..={MAX_WINDOW} segments")]
     BadWindow(usize),
+    /// A name that cannot be dropped, or kept.
+    #[error("tags: {0}")]
+    BadTag(TagFault),
 }
 
 impl Spec {
@@ -132,7 +139,7 @@ impl Spec {
         if !(MIN_WINDOW..=MAX_WINDOW).contains(&self.window) {
             return Err(SpecError::BadWindow(self.window));
         }
-        Ok(())
+        self.tags.validate().map_err(SpecError::BadTag)
     }
 }
 

@@ -29,5 +29,6 @@ mod publisher;
 pub mod relay;
 mod rng;
 mod stage;
+pub mod tags;
 pub mod time;
 pub mod track;

@@ -10,6 +10,7 @@ use crate::playlist::{
     Changes, Edit, IFrameVariant, MeasuredBandwidth, MultivariantEdits, MultivariantPlaylist,
     Rendition, Variables, Variant, render_multivariant,
 };
+use crate::tags::TagPolicy;
 use crate::track::{Kind, Medium, codec_families};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -178,8 +179,14 @@ impl Presentation {
         lines.any(|line| line.starts_with("#EXT-X-START:"))
     }
 
-    /// The list as it is published, with the tracks that `relayed` knows.
-    pub(crate) fn render(&self, relayed: impl Fn(usize) -> Option<Relayed>) -> String {
+    /// The list as it is published, with the tracks that `relayed` knows, and without what `tags` drops.
+    pub(crate) fn render(
+        &self,
+        relayed: impl Fn(usize) -> Option<Relayed>,
+        tags: &TagPolicy,
+    ) -> String {
+        let lines = self.list.lines.iter().enumerate();
+        let dropped = lines.filter(|(_, line)| tags.drops(line));
         let relayed: Vec<Option<Relayed>> = (0..self.tracks.len()).map(relayed).collect();
         let of = |entry: &Entry| match entry {
             Entry::Track(track) => relayed[*track].as_ref(),
@@ -220,6 +227,8 @@ impl Presentation {
             renditions: renditions.collect(),
             i_frame_variants: i_frames.collect(),
             session_keys: Vec::new(),
+            dropped: dropped.map(|(at, _)| at).collect(),
+            dependent: tags.drops("#EXT-X-INDEPENDENT-SEGMENTS"),
             base: Url::parse(&self.base).ok(),
         };
         render_multivariant(&self.list, &edits)

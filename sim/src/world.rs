@@ -30,6 +30,7 @@ use hls_relay_core::ids::{PlaylistName, RequestId};
 use hls_relay_core::journal::{self, Record};
 use hls_relay_core::planted::Planted;
 use hls_relay_core::relay::Wake;
+use hls_relay_core::tags::TagPolicy;
 use hls_relay_core::time::{Span, Timestamp, WallTime};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -504,5 +505,6 @@ pub(crate) fn spec_of(plan: &Plan, channel: &crate::plan::ChannelPlan) -> Spec {
         reload: channel.reload,
         keys: channel.keys,
         selection: Selection::default(),
+        tags: TagPolicy::default(),
     }
 }

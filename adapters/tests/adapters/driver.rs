@@ -18,6 +18,7 @@ use hls_relay_core::event::{Configure, Desired};
 use hls_relay_core::ids::Epoch;
 use hls_relay_core::notice::State;
 use hls_relay_core::relay::Status;
+use hls_relay_core::tags::TagPolicy;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -44,6 +45,7 @@ fn drive(
         reload: ReloadPolicy::LastSegment,
         keys: KeyPolicy::default(),
         selection: Selection::default(),
+        tags: TagPolicy::default(),
     };
     let configure = Configure {
         revision: 1,

@@ -9,6 +9,7 @@ use hls_relay_core::event::{
 use hls_relay_core::ids::{ContentHash, Epoch};
 use hls_relay_core::journal::{Record, digest_of, encode_head, encode_record};
 use hls_relay_core::relay::Relay;
+use hls_relay_core::tags::TagPolicy;
 use hls_relay_core::time::{Now, Span, Timestamp, WallTime};
 use hls_relay_sim::replay::{Replayer, Seen};
 use std::collections::VecDeque;
@@ -78,6 +79,7 @@ fn recorded(reloads: u64, piece: u64) -> Vec<String> {
         reload: ReloadPolicy::LastSegment,
         keys: KeyPolicy::default(),
         selection: Selection::default(),
+        tags: TagPolicy::default(),
     };
     let mut events = VecDeque::from([Event::Configure(Configure {
         revision: 1,

@@ -68,12 +68,14 @@ pub enum FlawKind {
     UnreadableAttributes,
     /// `METHOD=NONE` comes with other attributes; they were dropped (RFC 8216 4.3.2.4).
     AttributesOnNone,
-    /// An `EXT-X-KEY` or `EXT-X-MAP` was replaced before it applied to anything; it was dropped.
+    /// An `EXT-X-KEY`, `EXT-X-MAP` or `EXT-X-BITRATE` was replaced before it applied to anything; it was dropped.
     UnusedTag,
     /// The `BYTERANGE` of a MAP has no offset; it was taken as 0 (draft bis 4.4.4.5).
     MapRangeWithoutOffset,
     /// `EXT-X-PROGRAM-DATE-TIME` is no date; the line is kept and means nothing.
     UnreadableDateTime,
+    /// `EXT-X-BITRATE` is no number; the line is kept and means nothing.
+    UnreadableBitRate,
     /// The tag of a variant, a rendition or the session cannot be used; it and its URI line mean
     /// nothing (rule C-06).
     UnusableVariant,
@@ -121,6 +123,7 @@ impl fmt::Display for FlawKind {
             Self::AttributesOnNone => "METHOD=NONE takes no other attributes, dropped",
             Self::UnusedTag => "the tag was replaced before it applied to anything, dropped",
             Self::MapRangeWithoutOffset => "the byte range of the MAP has no offset, taken as 0",
+            Self::UnreadableBitRate => "the bit rate cannot be read, kept as it came",
             Self::UnreadableDateTime => "the date-time cannot be read, kept as it came",
             Self::UnusableVariant => {
                 "the variant, rendition or session tag cannot be used, ignored"

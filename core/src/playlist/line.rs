@@ -57,7 +57,7 @@ pub(super) enum HeadLine {
     Define,
 }
 
-/// Segment tags that the model has a field for (RFC 8216 4.3.2, draft bis 4.4.4.7).
+/// Segment tags that the model has a field for (RFC 8216 4.3.2, draft bis 4.4.4.7, 4.4.4.8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SegmentTag {
     ExtInf,
@@ -66,13 +66,13 @@ pub(super) enum SegmentTag {
     Key,
     Map,
     ProgramDateTime,
+    BitRate,
     Gap,
 }
 
-/// Segment tags that are passed on (draft bis 4.4.4.8, 4.4.4.9, 4.4.5).
+/// Segment tags that are passed on (draft bis 4.4.4.9, 4.4.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SegmentLine {
-    BitRate,
     DateRange,
     Part,
     PreloadHint,
@@ -119,7 +119,7 @@ impl Tag {
             "GAP" => Self::Segment(SegmentTag::Gap),
             "DATERANGE" => Self::SegmentLine(SegmentLine::DateRange),
             "PART" => Self::SegmentLine(SegmentLine::Part),
-            "BITRATE" => Self::SegmentLine(SegmentLine::BitRate),
+            "BITRATE" => Self::Segment(SegmentTag::BitRate),
             "PRELOAD-HINT" => Self::SegmentLine(SegmentLine::PreloadHint),
             "RENDITION-REPORT" => Self::SegmentLine(SegmentLine::RenditionReport),
             "SKIP" => Self::SegmentLine(SegmentLine::Skip),
@@ -196,10 +196,7 @@ impl Tag {
     pub(super) fn is_kept_attribute_list(self) -> bool {
         match self {
             Self::HeadLine(line) => line != HeadLine::AllowCache,
-            Self::SegmentLine(line) => !matches!(
-                line,
-                SegmentLine::BitRate | SegmentLine::Vendor | SegmentLine::Skip
-            ),
+            Self::SegmentLine(line) => !matches!(line, SegmentLine::Vendor | SegmentLine::Skip),
             // Those of the others are read with them.
             Self::Multivariant(tag) => tag == MultivariantTag::ContentSteering,
             Self::Uri | Self::Header | Self::Head(_) | Self::Segment(_) | Self::Other => false,

@@ -211,6 +211,10 @@ pub struct Segment {
     pub keys: Arc<[Key]>,
     /// The init section in force (RFC 8216 4.3.2.5). Nothing ends one but the next.
     pub map: Option<Arc<Map>>,
+    /// `EXT-X-BITRATE` in force, in thousands of bits per second. It holds for the segments behind it that
+    /// are whole resources, and nothing ends it but the next (draft bis 4.4.4.8).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bit_rate: Option<u64>,
     /// Every other line that stood before its URI, as it came, in order.
     pub tags: Vec<Arc<str>>,
 }

@@ -27,6 +27,7 @@ pub fn render(playlist: &MediaPlaylist) -> String {
     let mut state = Written {
         keys: &[],
         map: None,
+        bit_rate: None,
     };
     let mut discontinuity_sequence = playlist.discontinuity_sequence;
     for segment in &playlist.segments {
@@ -106,6 +107,7 @@ fn write_head(out: &mut String, playlist: &MediaPlaylist) {
 struct Written<'a> {
     keys: &'a [Key],
     map: Option<&'a Arc<Map>>,
+    bit_rate: Option<u64>,
 }
 
 /// The block of one segment. The order is legal and the one that most players have seen: a KEY
@@ -116,11 +118,13 @@ fn write_segment<'a>(
     discontinuities: u64,
     state: &mut Written<'a>,
 ) {
-    let mut bit_rates_or_parts = false;
+    let mut has_parts = false;
     for line in &segment.tags {
-        match place_of(line) {
-            Place::First => write_kept(out, line, is_owned(Tag::of(line))),
-            Place::BitRate | Place::Part => bit_rates_or_parts = true,
+        let tag = Tag::of(line);
+        if is_part(tag) {
+            has_parts = true;
+        } else {
+            write_kept(out, line, is_owned(tag));
         }
     }
     for _ in 0..discontinuities {
@@ -128,14 +132,16 @@ fn write_segment<'a>(
     }
     write_keys_and_map(out, segment, state);
     write_date_time(out, segment);
-    if bit_rates_or_parts {
-        write_those(out, segment, Place::BitRate);
+    if let Some(bit_rate) = segment.bit_rate.filter(|it| state.bit_rate != Some(*it)) {
+        write_number(out, "#EXT-X-BITRATE:", bit_rate);
+        state.bit_rate = Some(bit_rate);
     }
     if segment.gap {
         out.push_str("#EXT-X-GAP\n");
     }
-    if bit_rates_or_parts {
-        write_those(out, segment, Place::Part);
+    if has_parts {
+        let parts = segment.tags.iter().filter(|line| is_part(Tag::of(line)));
+        parts.for_each(|line| write_kept(out, line, false));
     }
     write_extinf(out, segment.duration, &segment.title);
     if let Some(range) = segment.byte_range {
@@ -145,33 +151,9 @@ fn write_segment<'a>(
     write_uri(out, &segment.uri);
 }
 
-/// Where a kept line of a segment stands in its block.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
-    First,
-    BitRate,
-    Part,
-}
-
-fn place_of(line: &str) -> Place {
-    match Tag::of(line) {
-        Tag::SegmentLine(SegmentLine::BitRate) => Place::BitRate,
-        Tag::SegmentLine(SegmentLine::Part) => Place::Part,
-        Tag::Uri
-        | Tag::Header
-        | Tag::Head(_)
-        | Tag::HeadLine(_)
-        | Tag::Segment(_)
-        | Tag::SegmentLine(_)
-        | Tag::Multivariant(_)
-        | Tag::Other => Place::First,
-    }
-}
-
-fn write_those(out: &mut String, segment: &Segment, place: Place) {
-    for line in segment.tags.iter().filter(|line| place_of(line) == place) {
-        write_kept(out, line, false);
-    }
+/// Parts stand right before the segment that they are of.
+fn is_part(tag: Tag) -> bool {
+    tag == Tag::SegmentLine(SegmentLine::Part)
 }
 
 /// Brings the keys and the init section in force to those of the segment. The keys of the MAP come
@@ -315,8 +297,8 @@ pub(super) fn write_blanked(out: &mut String, text: &str) {
 /// kept line must not be one. `parse` keeps no such line.
 pub(super) fn is_owned(tag: Tag) -> bool {
     match tag {
-        // A date that cannot be read has no other place than among the kept lines.
-        Tag::Segment(tag) => tag != SegmentTag::ProgramDateTime,
+        // A date, or a bit rate, that cannot be read has no other place than among the kept lines.
+        Tag::Segment(tag) => !matches!(tag, SegmentTag::ProgramDateTime | SegmentTag::BitRate),
         Tag::Header | Tag::Head(_) | Tag::Multivariant(_) => true,
         Tag::Uri | Tag::HeadLine(_) | Tag::SegmentLine(_) | Tag::Other => false,
     }

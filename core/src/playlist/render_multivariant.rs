@@ -22,6 +22,10 @@ pub struct MultivariantEdits {
     pub i_frame_variants: Vec<Edit>,
     /// Of the session's keys.
     pub session_keys: Vec<Edit>,
+    /// Lines that go, by their places in [`MultivariantPlaylist::lines`].
+    pub dropped: BTreeSet<usize>,
+    /// It is not said that all segments are independent, even where the list says so.
+    pub dependent: bool,
     /// Where the list came from, after redirects: each URI that is not changed is written as it
     /// resolves against it, since the list is now served from elsewhere (RFC 3986 5.2). Nothing
     /// leaves those URIs as they are.
@@ -75,6 +79,9 @@ pub fn render_multivariant(list: &MultivariantPlaylist, edits: &MultivariantEdit
     let entries = Entries::new(list, edits);
     let mut body = String::with_capacity(list.lines.iter().map(|line| line.len() + 32).sum());
     for (index, line) in list.lines.iter().enumerate() {
+        if edits.dropped.contains(&index) {
+            continue;
+        }
         match Tag::of(line) {
             Tag::Uri | Tag::Multivariant(_) => {
                 if let Some(written) = entries.written.get(&index) {
@@ -93,7 +100,7 @@ pub fn render_multivariant(list: &MultivariantPlaylist, edits: &MultivariantEdit
     let version = version::of_multivariant_lines(body.lines());
     // Writing to a String cannot fail.
     let _ = writeln!(out, "#EXTM3U\n#EXT-X-VERSION:{version}");
-    if list.independent_segments {
+    if list.independent_segments && !edits.dependent {
         out.push_str("#EXT-X-INDEPENDENT-SEGMENTS\n");
     }
     out.push_str(&body);

@@ -6,7 +6,7 @@ use super::guard::Guarded;
 use super::head::Head;
 use super::keys::{KeysInForce, read_byte_range, read_map};
 use super::line::{HeadTag, Line, SegmentTag, Tag, trim};
-use super::number::{DurationFault, seconds};
+use super::number::{DurationFault, integer, seconds};
 use super::{
     ByteRange, Map, MediaPlaylist, Segment, date_time, fits_target_duration, reader, version,
 };
@@ -45,6 +45,8 @@ struct Builder<'a, 'b> {
     keys: KeysInForce,
     map: Option<Arc<Map>>,
     map_used: bool,
+    bit_rate: Option<u64>,
+    bit_rate_used: bool,
     has_decimals: bool,
     no_title: Arc<str>,
 }
@@ -86,6 +88,8 @@ impl<'a, 'b> Builder<'a, 'b> {
             keys: KeysInForce::new(),
             map: None,
             map_used: true,
+            bit_rate: None,
+            bit_rate_used: true,
             has_decimals: false,
             no_title: Arc::from(""),
         }
@@ -131,6 +135,7 @@ impl<'a, 'b> Builder<'a, 'b> {
             SegmentTag::ProgramDateTime => self.take_date_time(line)?,
             SegmentTag::Key => self.keys.apply(line, &mut self.flaws)?,
             SegmentTag::Map => self.take_map(line)?,
+            SegmentTag::BitRate => self.take_bit_rate(line),
             SegmentTag::Discontinuity => {
                 self.take_flag(line, self.pending.discontinuities > 0);
                 self.pending.discontinuities += 1;
@@ -208,6 +213,20 @@ impl<'a, 'b> Builder<'a, 'b> {
         Ok(())
     }
 
+    fn take_bit_rate(&mut self, line: &Line<'a>) {
+        let Some(bit_rate) = integer(line.value(&mut self.flaws)) else {
+            self.flaws.note(FlawKind::UnreadableBitRate, line);
+            self.pending.tags.push(Arc::from(line.text));
+            return;
+        };
+        if self.bit_rate != Some(bit_rate) {
+            if !self.bit_rate_used {
+                self.flaws.note(FlawKind::UnusedTag, line);
+            }
+            (self.bit_rate, self.bit_rate_used) = (Some(bit_rate), false);
+        }
+    }
+
     fn take_map(&mut self, line: &Line<'a>) -> Result<(), PlaylistError> {
         let map = read_map(line, self.keys.use_now(), &mut self.flaws)?;
         if self.map.as_deref() == Some(&map) {
@@ -246,6 +265,8 @@ impl<'a, 'b> Builder<'a, 'b> {
         let discontinuity_sequence = self.discontinuity_sequence.checked_add(discontinuities);
         self.discontinuity_sequence = discontinuity_sequence.ok_or_else(overflow)?;
         let date_time = self.pending.date_time.take();
+        let bit_rate = self.bit_rate.filter(|_| byte_range.is_none());
+        self.bit_rate_used |= byte_range.is_none();
         self.map_used = true;
         self.playlist.segments.push(Segment {
             media_sequence,
@@ -264,6 +285,7 @@ impl<'a, 'b> Builder<'a, 'b> {
             gap: std::mem::take(&mut self.pending.gap),
             keys: self.keys.use_now(),
             map: self.map.clone(),
+            bit_rate,
             // Collected anew, a Vec has no room to spare.
             tags: self.pending.tags.drain(..).collect(),
         });

@@ -14,7 +14,7 @@ mod version;
 mod window;
 
 use crate::checkpoint::{CHECKPOINT_FORMAT, Checkpoint, LeavingObject, SavedObject, SavedPosition};
-use crate::config::{self, HolePolicy};
+use crate::config::{self, HolePolicy, Spec};
 use crate::event::StoreError;
 use crate::ids::{Generation, ObjectName, PlaylistName};
 use crate::limits;
@@ -24,6 +24,7 @@ use crate::planted::Mistake;
 use crate::playlist::{self, Segment};
 use crate::processor::Finished;
 use crate::stage::Stage;
+use crate::tags::TagPolicy;
 use crate::time::{Span, Timestamp};
 use discontinuities::Discontinuities;
 use restore::Restoring;
@@ -39,6 +40,7 @@ use window::{Entry, Seen, Terms, Window};
 pub(crate) struct Publisher {
     window_limit: usize,
     hole_policy: HolePolicy,
+    tags: TagPolicy,
     /// One for all tracks (S-25).
     target_duration: Option<Span>,
     /// One for each track.
@@ -73,6 +75,7 @@ impl Publisher {
         Self {
             window_limit: config::DEFAULT_WINDOW,
             hole_policy: HolePolicy::default(),
+            tags: TagPolicy::default(),
             target_duration: None,
             windows: vec![Window::new(PlaylistName(PlaylistName::ENTRY.into()))],
             discontinuities: Discontinuities::default(),
@@ -96,9 +99,10 @@ impl Publisher {
     }
 
     /// Policies in force from the next version on.
-    pub(crate) fn reconfigure(&mut self, window: usize, hole: HolePolicy) {
-        self.window_limit = window;
-        self.hole_policy = hole;
+    pub(crate) fn reconfigure(&mut self, spec: &Spec) {
+        self.window_limit = spec.window;
+        self.hole_policy = spec.hole;
+        self.tags.clone_from(&spec.tags);
     }
 
     fn terms(&self) -> Terms {
@@ -111,7 +115,7 @@ impl Publisher {
 
     /// What the source says of a track's playlist as a whole.
     pub(crate) fn describe(&mut self, track: usize, about: &About) {
-        self.windows[track].describe(about);
+        self.windows[track].describe(about, &self.tags);
         self.target_duration.get_or_insert(about.target_duration);
     }
 
@@ -120,9 +124,10 @@ impl Publisher {
         &mut self,
         stage: &mut Stage<'_>,
         track: usize,
-        done: Finished,
+        mut done: Finished,
         generation: Generation,
     ) {
+        self.drop_tags(&mut done.segment);
         let terms = self.terms();
         let several = self.has_several();
         if let Some(place) = done.place.filter(|_| several) {
@@ -161,9 +166,18 @@ impl Publisher {
     }
 
     /// A segment that was offered and cannot be had. It is said with the next one.
-    pub(crate) fn lose(&mut self, track: usize, lost: Finished, cause: HoleCause) {
+    pub(crate) fn lose(&mut self, track: usize, mut lost: Finished, cause: HoleCause) {
+        self.drop_tags(&mut lost.segment);
         let window = &mut self.windows[track];
         window.holes.lose(lost, cause, self.window_limit);
+    }
+
+    /// What the channel does not want of a segment's lines.
+    fn drop_tags(&self, segment: &mut Segment) {
+        segment.tags.retain(|line| !self.tags.drops(line));
+        segment.bit_rate = segment
+            .bit_rate
+            .filter(|_| !self.tags.drops("#EXT-X-BITRATE"));
     }
 
     fn fit_target_duration(&mut self, stage: &mut Stage<'_>, duration: Span) {

@@ -19,6 +19,9 @@ impl Publisher {
         listed: &[ListedRange],
         until: u64,
     ) {
+        if self.tags.drops("#EXT-X-DATERANGE") {
+            return;
+        }
         let window = &mut self.windows[track];
         let covered = window.covered();
         if covered.dates.is_none() {

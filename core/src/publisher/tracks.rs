@@ -234,7 +234,7 @@ impl Publisher {
                 bandwidth: window.bandwidth,
             })
         };
-        Some(front.presentation.render(relayed).into())
+        Some(front.presentation.render(relayed, &self.tags).into())
     }
 
     /// When viewers may see the playlists of several tracks for the first time: once all have enough, or

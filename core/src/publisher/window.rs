@@ -12,6 +12,7 @@ use crate::planted::Mistake;
 use crate::playlist::{MeasuredBandwidth, MediaPlaylist, Segment, measured_bandwidth};
 use crate::processor::Finished;
 use crate::stage::Stage;
+use crate::tags::TagPolicy;
 use crate::time::{Place, Span, Timestamp};
 use crate::track::{Kind, Medium};
 use serde::{Deserialize, Serialize};
@@ -175,13 +176,15 @@ impl Window {
     }
 
     /// What the source says of its playlist as a whole.
-    pub(super) fn describe(&mut self, about: &About) {
-        self.head.clone_from(&about.head);
+    pub(super) fn describe(&mut self, about: &About, tags: &TagPolicy) {
+        let wanted = |line: &&Arc<str>| !tags.drops(line);
+        self.head = about.head.iter().filter(wanted).cloned().collect();
         self.i_frames_only = about.i_frames_only;
         // A promise about every segment in the list: it can be withdrawn, and not be given again
         // while older segments are listed.
+        let claimed = about.independent_segments && !tags.drops("#EXT-X-INDEPENDENT-SEGMENTS");
         self.independent_segments =
-            about.independent_segments && (self.entries.is_empty() || self.independent_segments);
+            claimed && (self.entries.is_empty() || self.independent_segments);
     }
 
     /// Appends a segment, after saying what was lost before it. Whether it begins a new run.
@@ -262,6 +265,7 @@ impl Window {
         // checkpoint still goes on above everything it ever listed (S-70).
         let secs = stage.now.wall.as_micros().max(0) as u64 / 1_000_000;
         let first = *self.media_sequence.get_or_insert(secs);
+        self.state_bit_rate(&mut entry);
         if entry.stored.is_none() {
             // A gap has a name of ours as well: the source's own may hold a token (S-65).
             let number = first + self.entries.len() as u64;
@@ -272,6 +276,20 @@ impl Window {
             self.dirty_since = stage.now.monotonic;
         }
         self.dirty = true;
+    }
+
+    /// EXT-X-BITRATE cannot be taken back (C-58): once it was said of one segment it is of all. Of those
+    /// whose source does not say it, it is what they have; of gaps, what it was before.
+    fn state_bit_rate(&self, entry: &mut Entry) {
+        let before = self.entries.back().and_then(|it| it.segment.bit_rate);
+        let Some(before) = before.filter(|_| entry.segment.bit_rate.is_none() || entry.segment.gap)
+        else {
+            return;
+        };
+        let micros = entry.segment.duration.as_micros();
+        let bits = |it: &SavedObject| it.length.saturating_mul(8_000).checked_div(micros);
+        let measured = entry.stored.as_ref().and_then(bits);
+        entry.segment.bit_rate = Some(measured.map_or(before, |it| it.max(1)));
     }
 
     /// The channel's discontinuity sequence number for an entry, in place of the source's own mark.

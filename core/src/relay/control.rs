@@ -37,7 +37,7 @@ impl Relay {
             revision,
             generation: self.generation.0,
         });
-        self.publisher.reconfigure(spec.window, spec.hole);
+        self.publisher.reconfigure(&spec);
         self.desired = desired;
         let before = self.spec.replace(spec);
         match desired {

@@ -102,6 +102,10 @@ impl Found {
                 let map = segment.map.as_ref();
                 has(FlawKind::UnusedTag) || map.is_some_and(|map| value.contains(&*map.uri))
             }
+            ("EXT-X-BITRATE", Some(segment)) if value.parse::<u64>().is_ok() => {
+                let says = segment.bit_rate.is_none_or(|it| number(value) == Some(it));
+                says || has(FlawKind::UnusedTag)
+            }
             ("EXT-X-PROGRAM-DATE-TIME", Some(segment))
                 if segment.date_time_text.as_deref() == Some(value) =>
             {

@@ -129,7 +129,8 @@ fn the_vendor_list_loses_no_line() {
     let list = file("vendor");
     assert_eq!(list.head.len(), 3);
     let tags = list.segments.iter().map(|segment| segment.tags.len());
-    assert_eq!(tags.collect::<Vec<_>>(), [3, 6, 3]);
+    assert_eq!(tags.collect::<Vec<_>>(), [3, 6, 2]);
+    assert_eq!(list.segments[2].bit_rate, Some(1_200));
     assert_eq!(list.tail.len(), 2);
     assert!(
         list.flaws

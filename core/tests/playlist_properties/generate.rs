@@ -20,6 +20,7 @@ struct Draft {
     gap: bool,
     keys: usize,
     map: usize,
+    bit_rate: Option<u64>,
     tags: Vec<String>,
 }
 
@@ -89,11 +90,9 @@ fn tags() -> impl Strategy<Value = Vec<String>> {
         Just("#EXT-OATCLS-SCTE35:/DAlAAAA+/=".to_owned()),
         "#EXT-X-DATERANGE:ID=\"[a-z ,=]{1,9}\",START-DATE=\"2026-01-01T00:00:00Z\",X-A=[0-9]{1,3}",
     ];
-    let bit_rate = prop::option::of("#EXT-X-BITRATE:[1-9][0-9]{0,4}");
     let parts = prop::collection::vec("#EXT-X-PART:DURATION=1\\.0,URI=\"[a-z]{1,5}\"", 0..2);
-    (prop::collection::vec(first, 0..3), bit_rate, parts).prop_map(|(first, bit_rate, parts)| {
-        first.into_iter().chain(bit_rate).chain(parts).collect()
-    })
+    (prop::collection::vec(first, 0..3), parts)
+        .prop_map(|(first, parts)| first.into_iter().chain(parts).collect())
 }
 
 fn draft() -> impl Strategy<Value = Draft> {
@@ -113,10 +112,17 @@ fn draft() -> impl Strategy<Value = Draft> {
         prop::option::of(range),
         prop::option::of(date),
         places,
-        tags(),
+        (prop::option::of(0..100_000_u64), tags()),
     )
         .prop_map(
-            |((uri, title), micros, byte_range, date, (discontinuity, gap, keys, map), tags)| {
+            |(
+                (uri, title),
+                micros,
+                byte_range,
+                date,
+                (discontinuity, gap, keys, map),
+                (bit_rate, tags),
+            )| {
                 Draft {
                     uri,
                     micros,
@@ -127,6 +133,7 @@ fn draft() -> impl Strategy<Value = Draft> {
                     gap,
                     keys,
                     map,
+                    bit_rate,
                     tags,
                 }
             },
@@ -199,7 +206,7 @@ pub(crate) fn playlist() -> impl Strategy<Value = MediaPlaylist> {
 fn segments((first, discontinuities): (u64, u64), drafts: Vec<Draft>) -> Vec<Segment> {
     let (key_sets, maps) = (key_sets(), maps());
     let mut discontinuity_sequence = discontinuities;
-    let mut map = None;
+    let (mut map, mut bit_rate) = (None, None);
     // Dates reach over a whole run of segments or over none of it, since readers fill up the rest.
     let mut is_dated = false;
     let mut segments = Vec::new();
@@ -212,6 +219,11 @@ fn segments((first, discontinuities): (u64, u64), drafts: Vec<Draft>) -> Vec<Seg
         }
         let date = draft.date.unwrap_or((0, None));
         map = maps.get(draft.map).cloned().or(map);
+        // It holds until another one is said, and never for a part of a resource.
+        bit_rate = draft
+            .bit_rate
+            .filter(|_| draft.byte_range.is_none())
+            .or(bit_rate);
         segments.push(Segment {
             media_sequence: number,
             discontinuity_sequence,
@@ -225,6 +237,7 @@ fn segments((first, discontinuities): (u64, u64), drafts: Vec<Draft>) -> Vec<Seg
             gap: draft.gap,
             keys: key_sets[draft.keys].clone(),
             map: map.clone(),
+            bit_rate: bit_rate.filter(|_| draft.byte_range.is_none()),
             tags: draft.tags.into_iter().map(Arc::from).collect(),
         });
     }

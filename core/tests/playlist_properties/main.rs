@@ -67,12 +67,10 @@ fn media(body: &[u8]) -> MediaPlaylist {
     }
 }
 
-/// The same list as the writer orders it: of the kept lines of a segment, bit rates and then parts
-/// come last.
+/// The same list as the writer orders it: of the kept lines of a segment, parts come last.
 fn in_written_order(mut playlist: MediaPlaylist) -> MediaPlaylist {
     let place = |line: &Arc<str>| match line.split([':', ' ', '\t']).next() {
-        Some("#EXT-X-PART") => 2,
-        Some("#EXT-X-BITRATE") => 1,
+        Some("#EXT-X-PART") => 1,
         _ => 0,
     };
     for segment in &mut playlist.segments {

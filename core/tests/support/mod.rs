@@ -24,6 +24,7 @@ use hls_relay_core::ids::{ContentHash, Epoch, Generation, PlaylistName, RequestI
 use hls_relay_core::notice::Notice;
 use hls_relay_core::playlist::{self, MediaPlaylist, Playlist};
 use hls_relay_core::relay::{Relay, Status};
+use hls_relay_core::tags::TagPolicy;
 use hls_relay_core::time::{Now, Timestamp, WallTime};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -109,6 +110,7 @@ pub(crate) fn spec(urls: &[&str]) -> Spec {
         reload: ReloadPolicy::LastSegment,
         keys: KeyPolicy::default(),
         selection: Selection::default(),
+        tags: TagPolicy::default(),
     }
 }
 

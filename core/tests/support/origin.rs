@@ -152,6 +152,7 @@ fn date(micros: i64) -> String {
         gap: false,
         keys: [].into(),
         map: None,
+        bit_rate: None,
         tags: Vec::new(),
     };
     let text = render(&MediaPlaylist {

@@ -17,6 +17,7 @@ fn segment(number: u64) -> Segment {
         gap: false,
         keys: Arc::from([]),
         map: None,
+        bit_rate: None,
         tags: Vec::new(),
     }
 }

@@ -81,7 +81,7 @@ fn what_is_changed_is_changed_and_all_else_stands_where_it_stood() {
         renditions: vec![uri("a0.m3u8"), uri("a1.m3u8")],
         i_frame_variants: vec![uri("i0.m3u8")],
         session_keys: vec![uri("skd://other")],
-        base: None,
+        ..MultivariantEdits::default()
     };
     let text = render_multivariant(&multivariant(LIST), &edits);
     assert_eq!(text, CHANGED);
