@@ -267,12 +267,29 @@ fn s_31_the_key_of_an_init_section_is_hosted_as_that_of_a_segment() {
 
 #[test]
 fn a_key_of_another_length_is_none() {
+    let head = "#EXT-X-KEY:METHOD=AES-128,URI=\"1.key\"\n";
+    let mut bench = relayed(KeyPolicy::Rehost, headed(head));
+    bench.checker.free_pace = true;
+    bench.key_bytes = 17;
+    bench.pass(29 * SEC);
+    assert!(bench.published.is_empty());
+    let refused = Notice::NeedRetry {
+        content: Content::Key,
+        error: FetchError::Key("a key of 17 bytes".into()),
+    };
+    assert!(bench.told(|it| *it == refused), "{:?}", bench.notices);
+    bench.key_bytes = 16;
+    bench.pass(60 * SEC);
+    assert_eq!(bench.status().state, State::Live);
+}
+
+#[test]
+fn what_is_named_as_a_key_and_as_an_init_section_is_had_as_both() {
     let mut bench = relayed(
         KeyPolicy::Rehost,
         headed("#EXT-X-KEY:METHOD=AES-128,URI=\"1.key\"\n#EXT-X-MAP:URI=\"1.key\"\n"),
     );
     bench.pass(40 * SEC);
-    // Asked for as both, and each is what it is.
     assert_eq!(asked(&bench, "1.key").len(), 2);
     assert_eq!(bench.status().state, State::Live);
 }

@@ -74,6 +74,8 @@ pub(crate) struct Bench {
     pub(crate) saved: Option<Checkpoint>,
     /// What a URL holds; by default it is told by the URL without its query.
     pub(crate) content: ContentAt,
+    /// How long the sources' keys are.
+    pub(crate) key_bytes: u64,
     /// Downloads under way and where they store.
     getting: BTreeMap<RequestId, String>,
     /// When the process began: its monotonic clock starts there.
@@ -134,6 +136,7 @@ impl Bench {
             checker: Checker::default(),
             saved: None,
             content: Box::new(|_, url| url.split('?').next().unwrap_or_default().to_owned()),
+            key_bytes: 16,
             getting: BTreeMap::new(),
             born: 0,
             due: VecDeque::new(),
@@ -303,7 +306,7 @@ impl Bench {
                 };
                 let at = now + taken.as_ref().copied().unwrap_or(waited);
                 let length = match get.content {
-                    Content::Key => 16,
+                    Content::Key => self.key_bytes,
                     Content::Segment | Content::InitSection => 1_000,
                 };
                 let mut bytes = (self.content)(now, &get.url);
