@@ -7,8 +7,8 @@ use crate::limits;
 use crate::loader::resolve;
 use crate::notice::Refusal;
 use crate::playlist::{
-    Changes, Edit, IFrameVariant, MeasuredBandwidth, MultivariantEdits, MultivariantPlaylist,
-    Rendition, Variables, Variant, render_multivariant,
+    Changes, Edit, MeasuredBandwidth, MultivariantEdits, MultivariantPlaylist, Rendition,
+    Resolution, Variables, Variant, render_multivariant,
 };
 use crate::tags::TagPolicy;
 use crate::track::{Kind, Medium, codec_families};
@@ -85,8 +85,10 @@ impl Presentation {
         }
         for variant in &list.i_frame_variants {
             let wanted = selection.takes_height(variant.resolution.map(|it| it.height));
-            let entry = match wanted && selection.takes_codecs(variant.codecs.as_deref()) {
-                true => presentation.lead_to(base, &variant.uri, i_frames(variant)),
+            let (bandwidth, codecs) = (variant.bandwidth, &variant.codecs);
+            let medium = of_pictures(Kind::IFrames, bandwidth, variant.resolution, codecs);
+            let entry = match wanted && selection.takes_codecs(codecs.as_deref()) {
+                true => presentation.lead_to(base, &variant.uri, medium),
                 false => Entry::LeftOut,
             };
             presentation.i_frame_variants.push(entry);
@@ -115,7 +117,9 @@ impl Presentation {
             }
             return Entry::LeftOut;
         }
-        self.lead_to(base, &variant.uri, of_variant(variant))
+        let (bandwidth, codecs) = (variant.bandwidth, &variant.codecs);
+        let medium = of_pictures(Kind::Variant, bandwidth, variant.resolution, codecs);
+        self.lead_to(base, &variant.uri, medium)
     }
 
     fn rendition(
@@ -274,26 +278,19 @@ fn group_of<'a>(variant: &'a Variant, kind: &str) -> Option<&'a str> {
     }
 }
 
-fn of_variant(variant: &Variant) -> Medium {
+/// Of a variant, or of an I-frame playlist.
+fn of_pictures(
+    kind: Kind,
+    bandwidth: u64,
+    resolution: Option<Resolution>,
+    codecs: &Option<Arc<str>>,
+) -> Medium {
     Medium {
-        kind: Kind::Variant,
+        kind,
         url: "".into(),
-        bandwidth: variant.bandwidth,
-        height: variant.resolution.map(|it| it.height),
-        codecs: codec_families(variant.codecs.as_deref().unwrap_or("")),
-        group: None,
-        language: None,
-        name: "".into(),
-    }
-}
-
-fn i_frames(variant: &IFrameVariant) -> Medium {
-    Medium {
-        kind: Kind::IFrames,
-        url: "".into(),
-        bandwidth: variant.bandwidth,
-        height: variant.resolution.map(|it| it.height),
-        codecs: codec_families(variant.codecs.as_deref().unwrap_or("")),
+        bandwidth,
+        height: resolution.map(|it| it.height),
+        codecs: codec_families(codecs.as_deref().unwrap_or("")),
         group: None,
         language: None,
         name: "".into(),

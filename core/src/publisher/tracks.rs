@@ -183,6 +183,7 @@ impl Publisher {
     }
 
     fn push_gap(&mut self, stage: &mut Stage<'_>, track: usize, like: &Gap) {
+        let terms = self.terms();
         let window = &mut self.windows[track];
         let Some(last) = window.entries.back() else {
             return;
@@ -198,11 +199,6 @@ impl Publisher {
             gap: true,
             tags: Vec::new(),
             ..last.segment.clone()
-        };
-        let terms = super::Terms {
-            window_limit: self.window_limit,
-            hole_policy: self.hole_policy,
-            target_duration: self.target_duration,
         };
         let marks = &mut self.discontinuities;
         window.push(

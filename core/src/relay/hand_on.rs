@@ -101,8 +101,7 @@ impl Relay {
         let Some(track) = track else {
             // Gaps stand for it already.
             if let Some(stored) = finished.stored {
-                let now = stage.now.monotonic;
-                self.publisher.retention.retire(stored.object, now);
+                self.publisher.release(stored.object, stage.now.monotonic);
             }
             return;
         };
