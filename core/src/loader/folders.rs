@@ -2,8 +2,9 @@
 //!
 //! Some origins put a token into the path, another one at every reload: then only the last component
 //! names the segment. That is told once, the first time two lists of a source can be compared. A list that
-//! goes on in every respect but the folders shows that they are fickle; one in which they have stayed
-//! that they are steady, and from then on another folder is another run of the encoder.
+//! goes on in every respect but the folders shows that they are fickle, and so does one in which the same
+//! date-times stand elsewhere; one in which they have stayed shows that they are steady, and from then on
+//! another folder is another run of the encoder.
 
 use crate::checkpoint::Identity;
 use crate::time::Span;
@@ -48,7 +49,18 @@ impl Folders {
                 Some((before, list.get(index)?))
             })
         };
-        if !goes_on || shared().next().is_none() {
+        if shared().next().is_none() {
+            return Self::Unknown;
+        }
+        // The same files of the same moments: it does not matter which of the lists is the older one.
+        let moved = |(before, now): (&Identity, &Identity)| {
+            let dated = before.date_time.is_some();
+            dated && folder(before) != folder(now) && is_alike(before, now)
+        };
+        if shared().all(moved) {
+            return Self::Fickle;
+        }
+        if !goes_on {
             return Self::Unknown;
         }
         if shared().any(|(before, now)| folder(before) == folder(now)) {
@@ -99,6 +111,7 @@ fn folder(it: &Identity) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::WallTime;
 
     const SEGMENT: Span = Span::from_secs(2);
 
@@ -129,6 +142,25 @@ mod tests {
             compare(&list(10..16, ""), &list(12..18, "t/b/"), SEGMENT * 2),
             Folders::Fickle
         );
+    }
+
+    #[test]
+    fn date_times_tell_that_folders_are_fickle_whichever_list_is_the_older_one() {
+        let dated = |numbers, folder, since: i64| {
+            let mut list = list(numbers, folder);
+            for it in &mut list {
+                let at = (since + 2 * it.media_sequence as i64) * 1_000_000;
+                it.date_time = Some(WallTime::from_micros(at));
+            }
+            list
+        };
+        let known = dated(10..16, "t/a/", 0);
+        for numbers in [9..15, 8..12, 10..16, 14..20] {
+            let now = dated(numbers, "t/b/", 0);
+            assert_eq!(compare(&known, &now, SEGMENT * 20), Folders::Fickle);
+        }
+        let restarted = dated(9..15, "t/b/", 60);
+        assert_eq!(compare(&known, &restarted, SEGMENT), Folders::Unknown);
     }
 
     #[test]
