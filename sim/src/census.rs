@@ -190,12 +190,10 @@ macro_rules! names {
                 "store full", "store failed", "store unknown",
                 "hole never listed", "hole failed", "hole not published",
             ];
-            // Every machine waits before it has heard a wish; none comes back to that. No simulated origin
-            // lists what cannot be asked for. No plan is drawn with a presentation, an init section or a key.
+            // Every machine waits before it has heard a wish; none comes back to that. No plan is drawn with a
+            // presentation, an init section or a key.
             let absent = [
                 "state waiting",
-                "notice segment refused",
-                "fault fall behind",
                 "fault keys down",
                 "fault init sections change",
                 "fault tokens expire",
@@ -345,6 +343,7 @@ names! {
         FaultKind::Text(TextFault::ByteOrderMark) => "fault byte order mark",
         FaultKind::Text(TextFault::NotUtf8) => "fault not utf-8",
         FaultKind::Text(TextFault::NulByte) => "fault nul byte",
+        FaultKind::Text(TextFault::ForeignScheme) => "fault foreign scheme",
         FaultKind::Text(TextFault::HugeTags { .. }) => "fault huge tags",
         FaultKind::Playlist(PlaylistFault::Status { .. }) => "fault playlist status",
         FaultKind::Playlist(PlaylistFault::Html200) => "fault html",

@@ -120,7 +120,7 @@ fn origin(seed: u64, number: u64, target_duration: u64) -> OriginSpec {
         target_duration
     };
     let window = dice.pick(&[4, 5, 6, 6, 8, 10]);
-    OriginSpec {
+    let mut spec = OriginSpec {
         seed: dice.below(u64::MAX),
         hosts: vec![format!("origin{number}.test"), format!("edge{number}.test")],
         durations: match dice.below(5) {
@@ -152,6 +152,7 @@ fn origin(seed: u64, number: u64, target_duration: u64) -> OriginSpec {
         tokens: match dice.below(12) {
             0 => Tokens::Query,
             1 => Tokens::Parameter,
+            2 => Tokens::Folder,
             _ => Tokens::None,
         },
         etag: dice.one_in(3),
@@ -159,7 +160,12 @@ fn origin(seed: u64, number: u64, target_duration: u64) -> OriginSpec {
         latency_jitter: dice.millis(0, 40),
         rate: dice.pick(&[None, None, Some(2_000_000), Some(500_000)]),
         ..OriginSpec::default()
+    };
+    // Whoever names each run by a folder does not put tokens there: nobody could tell one from the other.
+    if spec.tokens == Tokens::Folder && spec.naming == Naming::RunFolder {
+        spec.tokens = Tokens::None;
     }
+    spec
 }
 
 /// Wakeups are drawn once for the whole world.

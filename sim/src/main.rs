@@ -94,6 +94,9 @@ enum What {
     Bench,
 }
 
+/// Of those that failed.
+const SEEDS_SHOWN: usize = 20;
+
 #[derive(Args, Clone)]
 #[group(required = true, multiple = false)]
 struct Which {
@@ -215,7 +218,12 @@ fn summary(outcome: &Outcome) -> String {
 }
 
 fn sweep(sweep: Sweep, census: bool) -> Result<(), String> {
-    let swept = sweep.run(|swept| eprintln!("{}", swept.pace()));
+    // Whoever ends a long sweep early knows what has failed so far.
+    let swept = sweep.run(|swept| {
+        let seeds = swept.failures.values().flatten().take(SEEDS_SHOWN);
+        let seeds: String = seeds.map(|seed| format!(" {seed}")).collect();
+        eprintln!("{}{seeds}", swept.pace());
+    });
     println!("{}", swept.pace());
     println!(
         "viewers played {} segments and stalled {} times",
@@ -250,7 +258,7 @@ fn failures(swept: &Swept) -> String {
     }
     text.push_str("\nseeds by broken promise:\n");
     for (invariant, seeds) in &swept.failures {
-        let first: Vec<String> = seeds.iter().take(8).map(u64::to_string).collect();
+        let first: Vec<String> = seeds.iter().take(SEEDS_SHOWN).map(u64::to_string).collect();
         text.push_str(&format!(
             "{:>6} × {invariant}: {}\n",
             seeds.len(),

@@ -3,7 +3,7 @@
 //! A plan can be printed, kept, cut smaller and run again. How plans are drawn from a seed is in
 //! [`crate::draw`]; a scenario writes one by hand.
 
-use crate::origin::OriginSpec;
+use crate::origin::{Naming, OriginSpec, Tokens};
 use crate::store::StorePlan;
 use hls_relay_core::config::{HolePolicy, KeyPolicy, ReloadPolicy};
 use hls_relay_core::time::{Span, Timestamp};
@@ -273,6 +273,23 @@ impl Plan {
     }
 }
 
+/// How an origin writes its playlist, where another one might do otherwise.
+fn habits(origin: &OriginSpec) -> String {
+    let habits = [
+        (origin.program_date_time, ", with date-times"),
+        (origin.naming == Naming::RunFolder, ", folders for runs"),
+        (origin.tokens == Tokens::Query, ", tokens in queries"),
+        (origin.tokens == Tokens::Parameter, ", tokens in parameters"),
+        (origin.tokens == Tokens::Folder, ", tokens in folders"),
+        (origin.etag, ", with entity tags"),
+        (
+            !origin.discontinuity_sequence,
+            ", without discontinuity sequence",
+        ),
+    ];
+    habits.iter().filter(|it| it.0).map(|it| it.1).collect()
+}
+
 impl fmt::Display for Plan {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ChannelPlan {
@@ -324,11 +341,7 @@ impl fmt::Display for Plan {
                 origin.durations,
                 origin.window,
                 origin.media_sequence,
-                if origin.program_date_time {
-                    ", with date-times"
-                } else {
-                    ""
-                },
+                habits(origin),
             )?;
             if let Some(presentation) = &origin.presentation {
                 writeln!(out, "    {presentation}")?;

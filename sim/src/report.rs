@@ -7,6 +7,8 @@ use std::fmt::Write;
 
 /// Steps shown before the failure.
 const LAST_STEPS: usize = 40;
+/// What runs worlds.
+const COMMAND: &str = "cargo run --release -p hls-relay-sim --";
 
 /// Runs a plan once more with every step in words, and tells how it failed.
 pub fn failure(plan: &Plan, how: &str) -> String {
@@ -21,9 +23,14 @@ pub fn failure(plan: &Plan, how: &str) -> String {
     .run();
     let mut text = String::new();
     let Some(failure) = &outcome.failure else {
+        // Found by what a sweep does beyond a run: a second one, and a replay of the journal.
         return format!(
-            "seed {}: it does not fail again: the run is not deterministic\n",
-            plan.seed
+            "FAILED: seed {}, which holds in one run: another run differs, or its journal does not replay\n\n\
+             {plan}\ncensus: {}\n\n\
+             run it twice:  {COMMAND} twice {how}\n\
+             replay it:     {COMMAND} run {how} --journal journal && {COMMAND} replay journal\n",
+            plan.seed,
+            census(&outcome),
         );
     };
     headline(&mut text, plan, failure);
@@ -34,27 +41,22 @@ pub fn failure(plan: &Plan, how: &str) -> String {
         let _ = writeln!(text, "  {line}");
     });
     let _ = writeln!(text, "\ncensus: {}", census(&outcome));
-    let _ = writeln!(
-        text,
-        "\nrun it again:  cargo run --release -p hls-relay-sim -- run {how} --trace"
-    );
-    let _ = writeln!(
-        text,
-        "make it small: cargo run --release -p hls-relay-sim -- shrink {how}"
-    );
+    let _ = writeln!(text, "\nrun it again:  {COMMAND} run {how} --trace");
+    let _ = writeln!(text, "make it small: {COMMAND} shrink {how}");
     text
 }
 
 fn headline(text: &mut String, plan: &Plan, failure: &Failure) {
     let Failure {
         at,
+        node,
         status,
         violation,
     } = failure;
     let micros = at.as_micros();
     let _ = writeln!(
         text,
-        "FAILED: seed {} at {}.{:06} s\n{violation}\n  machine  {status}",
+        "FAILED: seed {} at {}.{:06} s\n{violation}\n  node     {node}\n  machine  {status}",
         plan.seed,
         micros / 1_000_000,
         micros % 1_000_000,

@@ -387,6 +387,7 @@ pub(crate) fn fault(words: &mut Words<'_>) -> Result<FaultKind, String> {
         "not-utf8" => TextFault::NotUtf8.into(),
         "nul" => TextFault::NulByte.into(),
         "bom" => TextFault::ByteOrderMark.into(),
+        "foreign-scheme" => TextFault::ForeignScheme.into(),
         "huge" => TextFault::HugeTags { bytes: 50_000_000 }.into(),
         "playlist" => PlaylistFault::Status {
             code: words.number()? as u16,

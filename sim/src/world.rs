@@ -81,7 +81,9 @@ pub struct Outcome {
 pub struct Failure {
     /// Since the start of the world.
     pub at: Span,
-    /// The state of the machine, in words.
+    /// Which of the processes it was.
+    pub node: String,
+    /// The state of its machine, in words.
     pub status: String,
     /// What should be and what is.
     pub violation: Violation,
@@ -234,16 +236,24 @@ impl World {
     }
 
     fn failure(&self, violation: Violation) -> Failure {
-        let status = match &self.process {
-            None => "no process".to_owned(),
+        let (node, status) = match &self.process {
+            None => (
+                format!("none: process {} has ended", self.incarnations),
+                "none".to_owned(),
+            ),
             Some(process) => {
                 let now = process.clocks(self.now, self.wall_at_start);
                 let status = catch_unwind(AssertUnwindSafe(|| process.machine.status(now)));
-                status.map_or_else(|_| "unknown".to_owned(), |status| format!("{status:?}"))
+                let status = status.map(|status| format!("{status:?}"));
+                (
+                    format!("process {}", process.incarnation),
+                    status.unwrap_or_else(|_| "unknown".to_owned()),
+                )
             }
         };
         Failure {
             at: self.now.since(Timestamp::default()),
+            node,
             status,
             violation,
         }

@@ -16,7 +16,7 @@ use hls_relay_core::time::Span;
 pub(super) type Family = fn(&mut Plan, &mut Dice);
 
 /// Every kind of fault, by the name of its stream.
-pub(super) const FAMILIES: [(&str, Family); 31] = [
+pub(super) const FAMILIES: [(&str, Family); 33] = [
     ("restart", |plan, dice| {
         let media_sequence = dice.pick(&[0, 0, 1, 50, 2_000_000]);
         let names = dice.pick(&[Names::New, Names::Same]);
@@ -71,6 +71,13 @@ pub(super) const FAMILIES: [(&str, Family); 31] = [
     ("backwards", |plan, dice| {
         let by = dice.between(1, 5);
         origin_fault(plan, dice, ViewFault::GoBackwards { by });
+    }),
+    ("fall behind", |plan, dice| {
+        let by = dice.between(1, 5);
+        origin_fault(plan, dice, ViewFault::FallBehind { by });
+    }),
+    ("foreign scheme", |plan, dice| {
+        origin_fault(plan, dice, TextFault::ForeignScheme)
     }),
     ("two edges", |plan, dice| {
         let lag = dice.between(1, 2);
@@ -145,7 +152,9 @@ pub(super) const FAMILIES: [(&str, Family); 31] = [
         origin_fault(plan, dice, fault);
     }),
     ("drip", |plan, dice| {
-        let (which, bytes_per_second) = (which(dice), dice.pick(&[1_000, 4_000, 20_000]));
+        // Below the least rate that is waited for, just above it, and above it.
+        let rate = dice.pick(&[1_000, 2_100, 4_000, 20_000]);
+        let (which, bytes_per_second) = (which(dice), rate);
         origin_fault(
             plan,
             dice,

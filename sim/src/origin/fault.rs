@@ -145,6 +145,9 @@ pub enum TextFault {
     NotUtf8,
     /// A byte of zero within a line.
     NulByte,
+    /// The segments that are first listed meanwhile have URIs that no client of HTTP asks for, and keep
+    /// them.
+    ForeignScheme,
     /// A great many lines with a tag that nobody knows.
     HugeTags {
         /// How long the body is, about.
@@ -297,6 +300,7 @@ impl FaultKind {
             Self::Encoder(_) => None,
             // It is believed as far as can be, and timed by.
             Self::Text(TextFault::TargetDuration { .. }) => None,
+            Self::Text(TextFault::ForeignScheme) => None,
             Self::View(_) | Self::Text(_) | Self::Playlist(_) => Some(1),
             Self::Connection(ConnectionFault::Reset { .. }) => Some(1),
             // A request that was slow to its very end is like one that hung.
@@ -378,6 +382,7 @@ impl TextFault {
             Self::RotatingTokens
             | Self::TargetDuration { .. }
             | Self::ByteOrderMark
+            | Self::ForeignScheme
             | Self::HugeTags { .. } => false,
         }
     }

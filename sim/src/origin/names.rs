@@ -42,16 +42,9 @@ pub(super) fn write_name(
     };
 }
 
-/// Writes the URI of a segment as the playlist has it. `host` and `prefix` are where the request for
-/// the playlist went; of the tokens one is for this reload.
-pub(super) fn write_uri(
-    out: &mut String,
-    spec: &OriginSpec,
-    (form, encoder): (&Form, &Encoder),
-    place: Place,
-    (host, prefix): (&str, &str),
-    (tokens, token): (Tokens, u64),
-) {
+/// Writes what stands before the path of a segment. `host` and `prefix` are where the request for the
+/// playlist went.
+pub(super) fn write_base(out: &mut String, spec: &OriginSpec, (host, prefix): (&str, &str)) {
     match spec.uris {
         UriForm::Relative => {}
         UriForm::AbsolutePath => {
@@ -65,6 +58,22 @@ pub(super) fn write_uri(
             out.push_str(folder(&spec.playlist_path));
         }
     }
+}
+
+/// The same for what no client of HTTP asks for.
+pub(super) fn write_foreign_base(out: &mut String, spec: &OriginSpec) {
+    out.push_str("ftp://elsewhere.test");
+    out.push_str(folder(&spec.playlist_path));
+}
+
+/// Writes the path of a segment with its tokens, of which one is for this reload.
+pub(super) fn write_uri(
+    out: &mut String,
+    spec: &OriginSpec,
+    (form, encoder): (&Form, &Encoder),
+    place: Place,
+    (tokens, token): (Tokens, u64),
+) {
     // Writing to a String cannot fail.
     let _ = match tokens {
         Tokens::None | Tokens::Query | Tokens::Parameter => Ok(()),

@@ -32,6 +32,8 @@ pub(super) struct Source<'a> {
     pub(super) encoder: &'a Encoder,
     /// The byte range of a segment in its file, where files hold several.
     pub(super) range: &'a dyn Fn(Place) -> Option<(u64, MediaRef)>,
+    /// Whether a segment has a URI that a client asks for.
+    pub(super) fetchable: &'a dyn Fn(Place) -> bool,
 }
 
 /// Writes the playlist of a window.
@@ -46,6 +48,7 @@ pub(super) fn render(
         form,
         encoder,
         range,
+        fetchable,
     } = source;
     let mut out = String::with_capacity(128 + 96 * window.places.len());
     write_head(&mut out, spec, encoder, window, faults);
@@ -54,10 +57,10 @@ pub(super) fn render(
     }
     let (mut init, mut key) = (None, None);
     let token = Stream::new(spec.seed, "token").draw(reader.sequence);
-    let tokens = if faults.contains(&TextFault::RotatingTokens) {
-        Tokens::Query
-    } else {
-        spec.tokens
+    let rotates = faults.contains(&TextFault::RotatingTokens);
+    let tokens = match spec.tokens == Tokens::None && rotates {
+        true => Tokens::Query,
+        false => spec.tokens,
     };
     for (nth, &place) in window.places.iter().enumerate() {
         let piece = encoder.piece(place);
@@ -101,14 +104,11 @@ pub(super) fn render(
         if let Some((offset, media)) = range(place) {
             let _ = writeln!(out, "#EXT-X-BYTERANGE:{}@{offset}", media.len);
         }
-        names::write_uri(
-            &mut out,
-            spec,
-            (form, encoder),
-            place,
-            (reader.host, reader.prefix),
-            (tokens, token),
-        );
+        match fetchable(place) {
+            true => names::write_base(&mut out, spec, (reader.host, reader.prefix)),
+            false => names::write_foreign_base(&mut out, spec),
+        }
+        names::write_uri(&mut out, spec, (form, encoder), place, (tokens, token));
         out.push_str(reader.issued);
         out.push('\n');
     }
@@ -145,6 +145,7 @@ fn write_head(
             TextFault::RotatingTokens
             | TextFault::NotUtf8
             | TextFault::NulByte
+            | TextFault::ForeignScheme
             | TextFault::HugeTags { .. } => {}
         }
     }

@@ -192,6 +192,7 @@ impl Origin {
             form: &self.form,
             encoder: &self.encoder,
             range: &|place| self.range_of(place),
+            fetchable: &|place| self.is_fetchable(place),
         };
         let text = playlist::render(source, window, reader, &faults);
         for fault in faults {
@@ -216,6 +217,7 @@ impl Origin {
                 | TextFault::Version { .. }
                 | TextFault::DuplicateTags { .. }
                 | TextFault::ByteOrderMark
+                | TextFault::ForeignScheme
                 | TextFault::NulByte => {}
             }
         }
@@ -359,6 +361,13 @@ impl Origin {
         let (_, before) = self.form.file_of(place)?;
         let before = before.map(|index| self.media(Place { index, ..place }).len);
         Some((before.sum(), self.media(place)))
+    }
+
+    /// Whether a segment's URI is one that a client asks for.
+    pub(super) fn is_fetchable(&self, place: Place) -> bool {
+        let foreign = FaultKind::Text(TextFault::ForeignScheme);
+        let mut faults = self.spec.faults.iter().filter(|it| it.kind == foreign);
+        !faults.any(|it| self.strikes(it, Which::ListedMeanwhile, place, Span::ZERO))
     }
 
     fn strikes(&self, fault: &Fault, which: Which, place: Place, at: Span) -> bool {

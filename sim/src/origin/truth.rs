@@ -16,6 +16,8 @@ pub struct Offered {
     pub media: MediaRef,
     /// Its path at the first host.
     pub path: String,
+    /// Whether its URI is one that a client asks for.
+    pub fetchable: bool,
     /// Whether EXT-X-DISCONTINUITY stands before it.
     pub discontinuity: bool,
     /// When it begins on the encoder's own wall clock.
@@ -134,6 +136,7 @@ impl Origin {
         Offered {
             media: self.media(place),
             path,
+            fetchable: self.is_fetchable(place),
             discontinuity: piece.discontinuity && place.index == 0,
             starts: names::wall(&self.spec, piece.start(place.index)),
             listed_at: self.encoder.listed_at(place),

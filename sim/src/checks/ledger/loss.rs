@@ -2,7 +2,7 @@
 
 use super::line::{Books, Line};
 use super::{Held, Known, Listed, MediaKey, OfferState, Stored, broken};
-use crate::origin::{Fault, FaultKind, Offered, Origin, ViewFault};
+use crate::origin::{Fault, FaultKind, Offered, Origin, SegmentFault, Tokens, ViewFault};
 use hls_relay_core::config::SEGMENT_WAIT_TARGETS;
 use hls_relay_core::time::{Span, Timestamp};
 use std::ops::Range;
@@ -29,12 +29,15 @@ impl Line {
             // Gaps stood for what came after all.
             return Ok(());
         }
-        lost.map(|number| MediaKey { number, ..last.key })
+        let unfetchable = between.iter().filter(|it| !it.fetchable);
+        let unfetchable: Vec<u64> = unfetchable.map(|it| it.media.number).collect();
+        lost.filter(|number| !unfetchable.contains(number))
+            .map(|number| MediaKey { number, ..last.key })
             .filter(|_| last.asker == next.asker && next.asker.process == known.process)
             .filter(|key| !(restarted && known.is_beyond_the_window(*key)))
             .filter(|key| !self.is_forgotten(known, *key, origin))
             .filter(|key| !(listed.discontinuity && has_a_twin(now, *key, origin)))
-            .try_for_each(|key| self.has_reason(known, now, key))
+            .try_for_each(|key| self.has_reason(known, now, key, origin))
     }
 
     /// Told of before an edge went back and not since. Where that looks like a restart, what was told
@@ -46,7 +49,7 @@ impl Line {
     }
 
     /// Nothing is lost for no reason: it was never listed to us, or it failed for long enough.
-    fn has_reason(&self, known: &Known, now: Timestamp, key: MediaKey) -> Held {
+    fn has_reason(&self, known: &Known, now: Timestamp, key: MediaKey, origin: &Origin) -> Held {
         // What viewers had before a repeat is not lost.
         let Some(offer) = known
             .told_in_time(key)
@@ -66,7 +69,7 @@ impl Line {
             .rev()
             .take(256)
             .any(|(_, it)| it.failures > 0);
-        if offer.failures == 0 && !trouble {
+        if offer.failures == 0 && !trouble && !drips(origin, offer.first, now) {
             return broken(
                 "ledger: nothing is lost without a reason",
                 format!(
@@ -180,14 +183,26 @@ fn hole_is_said(
     )
 }
 
+/// What drips comes in the end, and nothing behind it has its turn meanwhile.
+fn drips(origin: &Origin, from: Timestamp, until: Timestamp) -> bool {
+    let at = |span: Span| Timestamp::default() + span;
+    let drip = |fault: &Fault| matches!(fault.kind, FaultKind::Segment(SegmentFault::Drip { .. }));
+    let mut drips = origin.spec().faults.iter().filter(|fault| drip(fault));
+    drips.any(|fault| at(fault.from) <= until && from <= at(fault.until))
+}
+
 /// Without date-times an edge that stays behind for long looks just like an origin that started
 /// again and uses its old names (DESIGN 5.9).
+///
+/// Where folders are tokens, any list that is not as old as it should be looks so: that the folders do not
+/// count is known only once a list went on in time.
 pub(super) fn is_ambiguous(origin: &Origin) -> bool {
+    let folders = origin.spec().tokens == Tokens::Folder;
     let behind = |fault: &Fault| {
         matches!(
             fault.kind,
             FaultKind::View(ViewFault::GoBackwards { .. } | ViewFault::TwoEdges { .. })
-        )
+        ) || (folders && matches!(fault.kind, FaultKind::View(_)))
     };
     !origin.spec().program_date_time && origin.spec().faults.iter().any(behind)
 }

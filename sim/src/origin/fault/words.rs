@@ -104,6 +104,7 @@ impl fmt::Display for TextFault {
             Self::ByteOrderMark => write!(out, "playlist begins with a byte order mark"),
             Self::NotUtf8 => write!(out, "playlist is not UTF-8"),
             Self::NulByte => write!(out, "playlist holds a NUL"),
+            Self::ForeignScheme => write!(out, "segments listed meanwhile have ftp URLs"),
             Self::HugeTags { bytes } => write!(out, "playlist holds {bytes} bytes of tags"),
         }
     }

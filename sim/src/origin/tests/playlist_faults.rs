@@ -43,6 +43,27 @@ fn tokens_rotate_while_the_fault_lasts() {
 }
 
 #[test]
+fn what_is_listed_meanwhile_cannot_be_asked_for_and_stays_so() {
+    let origin = with(TextFault::ForeignScheme);
+    let foreign = |at| {
+        let uris = uris(&origin, secs(at));
+        let foreign = uris.iter().filter(|uri| uri.starts_with("ftp://"));
+        foreign.cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(foreign(9), [""; 0]);
+    assert_eq!(foreign(11), ["ftp://elsewhere.test/live/seg10.ts"]);
+    let five = (10..15).map(|number| format!("ftp://elsewhere.test/live/seg{number}.ts"));
+    assert_eq!(foreign(20), five.collect::<Vec<_>>());
+    let offered = origin.segments_offered(secs(30));
+    let fetchable = |number: u64| offered.iter().find(|it| it.media.number == number);
+    let fetchable = [9, 10, 14, 15].map(|number| fetchable(number).map(|it| it.fetchable));
+    assert_eq!(
+        fetchable,
+        [Some(true), Some(false), Some(false), Some(true)]
+    );
+}
+
+#[test]
 fn a_version_is_claimed() {
     let origin = with(TextFault::Version { version: 14 });
     assert!(text(&origin, secs(10)).contains("#EXT-X-VERSION:14\n"));
