@@ -6,6 +6,7 @@ use crate::ffmpeg::{self, Decoded};
 use crate::gstreamer::{self, Played};
 use crate::stage::live_folder::{LiveFolder, Ways};
 use crate::stage::relay::{Relay, any_address};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How long each player watches.
@@ -14,6 +15,11 @@ const WATCH: Duration = Duration::from_secs(30);
 const SHORT: Duration = Duration::from_secs(1);
 /// A channel that has not begun after this never will.
 const BEGIN: Duration = Duration::from_secs(20);
+/// Those of `testdata/media/aes128`.
+const KEYS: [&[u8]; 2] = [
+    include_bytes!("../../../testdata/media/aes128/key/0.key"),
+    include_bytes!("../../../testdata/media/aes128/key/1.key"),
+];
 /// Pictures a second of every loop.
 const FRAME_RATE: u64 = 25;
 
@@ -22,11 +28,18 @@ struct Shown {
     report: Report,
     decoded: Decoded,
     played: Played,
+    /// What the relay has logged.
+    log: String,
 }
 
 /// Relays an origin and lets all three watch.
 async fn watch(origin: &LiveFolder) -> Shown {
-    let relay = Relay::start(&origin.url(), any_address(), &[], Instant::now());
+    watch_with(origin, &[]).await
+}
+
+/// The same, with these arguments of the relay.
+async fn watch_with(origin: &LiveFolder, arguments: &[&str]) -> Shown {
+    let relay = Relay::start(&origin.url(), any_address(), arguments, Instant::now());
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let asked = Instant::now();
     loop {
@@ -44,6 +57,7 @@ async fn watch(origin: &LiveFolder) -> Shown {
     let playing = tokio::task::spawn_blocking(move || gstreamer::play(&url, WATCH));
     let report = browser::play(&relay.url, WATCH).await;
     let (decoded, played) = (decoding.await.unwrap(), playing.await.unwrap());
+    let log = format!("{:?}", relay.log());
     tokio::task::spawn_blocking(move || drop(relay))
         .await
         .unwrap();
@@ -51,6 +65,7 @@ async fn watch(origin: &LiveFolder) -> Shown {
         report,
         decoded,
         played,
+        log,
     }
 }
 
@@ -193,6 +208,63 @@ async fn s_31_aes_128_with_rotating_keys_is_played() {
             "{key} was never asked for"
         );
     }
+}
+
+/// The keys come from the relay, or are needed by nobody any more; its own requests for them are the only
+/// ones, and they stand in no log and no journal.
+#[tokio::test(flavor = "multi_thread")]
+async fn s_31_keys_that_are_hosted_here_and_media_in_the_clear_are_played() {
+    // One after the other: three players at a time are enough for a small machine.
+    for keys in ["rehost", "decrypt"] {
+        let origin = LiveFolder::of("aes128", Ways::default()).await;
+        let folder = tempfile::tempdir().unwrap();
+        let journal = folder.path().to_str().unwrap();
+        let arguments = ["--keys", keys, "--journal", journal, "--log-level", "trace"];
+        let shown = watch_with(&origin, &arguments).await;
+        shown.check_played();
+        shown.check_pictures();
+        let report = &shown.report;
+        assert!(report.fragments >= 12, "{report:#?}");
+        let decrypted = if keys == "rehost" {
+            report.fragments
+        } else {
+            0
+        };
+        assert_eq!(report.decrypted, decrypted, "{keys}");
+        let answered = origin.answered();
+        for (name, key) in [("/key/0.key", KEYS[0]), ("/key/1.key", KEYS[1])] {
+            let asked = answered.iter().filter(|it| it.path == name).count();
+            // Once for each round of the loop in which it is used, and not for each segment.
+            assert!(
+                (1..=4).contains(&asked),
+                "{keys}: {name} asked for {asked} times"
+            );
+            check_untold(folder.path(), &shown.log, key);
+        }
+    }
+}
+
+/// Neither the bytes of a key nor any way to write them stand in what the relay has written down.
+fn check_untold(journal: &Path, log: &str, key: &[u8]) {
+    let hex: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+    let list = format!("{key:?}").replace(' ', "");
+    let is_told = |bytes: &[u8]| {
+        let text = String::from_utf8_lossy(bytes)
+            .to_lowercase()
+            .replace(' ', "");
+        let raw = bytes.windows(key.len()).any(|it| it == key);
+        raw || text.contains(&hex) || text.contains(&list)
+    };
+    assert!(!is_told(log.as_bytes()), "a key in the log");
+    let mut read = 0;
+    for channel in std::fs::read_dir(journal).unwrap().flatten() {
+        for piece in std::fs::read_dir(channel.path()).unwrap().flatten() {
+            let bytes = std::fs::read(piece.path()).unwrap();
+            assert!(!is_told(&bytes), "a key in {:?}", piece.path());
+            read += bytes.len();
+        }
+    }
+    assert!(read > 0, "there is no journal");
 }
 
 #[tokio::test(flavor = "multi_thread")]
