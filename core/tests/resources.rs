@@ -368,3 +368,78 @@ fn what_is_decrypted_is_under_no_key_of_another_format_either() {
     bench.pass(40 * SEC);
     assert!(bench.last().segments.iter().all(|it| it.keys.is_empty()));
 }
+
+#[test]
+fn c_32_an_init_section_under_aes_128_needs_its_iv_written() {
+    const NO_IV: &str = "#EXT-X-KEY:METHOD=AES-128,URI=\"k\"\n#EXT-X-MAP:URI=\"init.mp4\"\n";
+    let mut bench = relayed(KeyPolicy::Decrypt, headed(NO_IV));
+    bench.pass(60 * SEC);
+    assert!(bench.downloads.is_empty(), "{:?}", bench.downloads);
+    let refused = |it: &Notice| {
+        matches!(
+            it,
+            Notice::SegmentRefused {
+                error: FetchError::Key(_),
+                ..
+            }
+        )
+    };
+    assert!(bench.told(refused));
+    const IV: &str = "#EXT-X-KEY:METHOD=AES-128,URI=\"k\",IV=0x0A\n#EXT-X-MAP:URI=\"init.mp4\"\n";
+    let mut bench = relayed(KeyPolicy::Decrypt, headed(IV));
+    bench.pass(60 * SEC);
+    assert_eq!(bench.status().state, State::Live);
+    let init = bench
+        .requests
+        .iter()
+        .find(|it| it.url.ends_with("init.mp4"))
+        .unwrap();
+    let iv = init.decrypt.as_ref().map(|it| u128::from_be_bytes(it.iv));
+    assert_eq!(iv, Some(10));
+}
+
+#[test]
+fn s_30_every_segment_of_fragmented_mp4_stands_under_its_init_section() {
+    let list = |now: u64| {
+        let run = Run::new(2 * SEC).marked(116, "#EXT-X-MAP:URI=\"other.mp4\"");
+        // The line has left its list from then on, and what it said stays.
+        let head = if now < 46 * SEC { "init" } else { "other" };
+        let head = format!("#EXT-X-MAP:URI=\"{head}.mp4\"\n");
+        Run { head, ..run }.at(now)
+    };
+    let mut bench = relayed(KeyPolicy::Origin, list);
+    // One segment cannot be had: the gap in its place needs one, too.
+    bench.segment = Box::new(|_, url| match url.contains("seg112") {
+        true => Err(FetchError::Status(404)),
+        false => Ok(50_000),
+    });
+    bench.pass(45 * SEC);
+    bench.kill(5, true);
+    bench.run(with_keys(KeyPolicy::Origin));
+    bench.pass(70 * SEC);
+    let init = |it: &str| it.rsplit('/').next().unwrap_or_default().to_owned();
+    let held = |object: &str| {
+        let of = bench.downloads.iter().find(|it| it.2 == object);
+        init(&of.expect("an object of ours").1)
+    };
+    let mut seen = Vec::new();
+    for (_, list) in bench.checker.versions() {
+        for segment in &list.segments {
+            let map = segment.map.as_ref().expect("S-30: an init section");
+            let told = (segment.media_sequence, held(&map.uri), segment.gap);
+            seen.push(told);
+        }
+    }
+    seen.sort();
+    seen.dedup();
+    assert!(seen.iter().any(|it| it.2), "a gap is listed");
+    let borders: Vec<_> = seen
+        .windows(2)
+        .filter(|pair| pair[0].1 != pair[1].1)
+        .collect();
+    assert_eq!(borders.len(), 1, "{borders:?}");
+    assert_eq!(
+        (&*borders[0][0].1, &*borders[0][1].1),
+        ("init.mp4", "other.mp4")
+    );
+}

@@ -268,7 +268,7 @@ fn check_untold(journal: &Path, log: &str, key: &[u8]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn packed_audio_is_played() {
+async fn c_57_packed_audio_is_played() {
     let origin = LiveFolder::of("audio", Ways::default()).await;
     let shown = watch(&origin).await;
     shown.check_played();

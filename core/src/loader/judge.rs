@@ -7,6 +7,7 @@ use super::reload::Pacing;
 use super::{ListedRanges, Loader, UnderWay, date_ranges, middle};
 use crate::checkpoint::Identity;
 use crate::config;
+use crate::event::FetchError;
 use crate::notice::{Break, Notice, Trouble};
 use crate::planted::Mistake;
 use crate::playlist::{MediaPlaylist, PlaylistType};
@@ -54,6 +55,9 @@ impl Loader {
         };
         let now = stage.now.monotonic;
         let mut listed = self.resolved.offer(base, list.segments, now);
+        if list.i_frames_only {
+            refuse_pieces_of_cipher(&mut listed);
+        }
         let first_new = self.judge(stage, load.sent, &mut listed, was_ended);
         // The first list of all is a change, and so is one after another edge's.
         let nothing_new = first_new.is_some_and(|(first_new, _)| first_new == listed.len());
@@ -156,5 +160,20 @@ impl Loader {
         (self.grown_at, self.silent_before) = (now, Span::ZERO);
         self.in_vain = false;
         self.trouble = None;
+    }
+}
+
+/// An I-frame in a resource under AES-128 can be decrypted where the blocks around it are known (C-33). As an
+/// object of its own it has none, and no player could make anything of it.
+fn refuse_pieces_of_cipher(listed: &mut [Offered]) {
+    let is_piece = |it: &&mut Offered| {
+        let mut keys = it.segment.keys.iter();
+        it.segment.byte_range.is_some() && keys.any(|key| key.method() == "AES-128")
+    };
+    for it in listed.iter_mut().filter(is_piece) {
+        it.url = Err(FetchError::Key(
+            "an I-frame is a piece of what is encrypted as a whole (AES-128 and EXT-X-BYTERANGE)"
+                .into(),
+        ));
     }
 }

@@ -10,6 +10,7 @@
 
 pub(crate) mod checker;
 pub(crate) mod date_ranges;
+pub(crate) mod multivariant;
 pub(crate) mod origin;
 
 use checker::Checker;
@@ -334,7 +335,13 @@ impl Bench {
                     let several = self.checker.several;
                     for playlist in &publish.playlists {
                         let is_entry = &*playlist.name.0 == PlaylistName::ENTRY;
-                        if !(several && is_entry) {
+                        let is_media = playlist.text.contains("#EXT-X-TARGETDURATION");
+                        if several && is_entry {
+                            // A source that was one media playlist is one to viewers, too.
+                            if !is_media {
+                                self.check_entry(&playlist.text, &publish);
+                            }
+                        } else {
                             self.check_stored(&playlist.text);
                         }
                     }
@@ -432,6 +439,22 @@ impl Bench {
         if self.objects.remove(name).is_some() {
             self.checker.deleted(self.now, name);
             self.deleted.push((self.now, name.to_owned()));
+        }
+    }
+
+    /// A multivariant playlist is right to the letter, and all that it leads to is there with it.
+    fn check_entry(&self, text: &str, version: &Publish) {
+        let named = multivariant::check(text).unwrap_or_else(|why| panic!("{why}\n{text}"));
+        let versions = self.published.iter().map(|(_, it)| it).chain([version]);
+        let shown: Vec<_> = versions
+            .flat_map(|it| &it.playlists)
+            .map(|it| &it.name.0)
+            .collect();
+        for name in named {
+            assert!(
+                shown.iter().any(|it| ***it == *name),
+                "{name} is not there:\n{text}"
+            );
         }
     }
 

@@ -1,0 +1,226 @@
+//! The multivariant playlist that viewers open. Every one that is published in these tests passes a strict
+//! reader; here it is shown what that sees, and what stays as the source has it.
+
+mod support;
+
+use hls_relay_core::config::HolePolicy;
+use hls_relay_core::notice::{Notice, State};
+use hls_relay_core::playlist::MediaPlaylist;
+use std::collections::BTreeMap;
+use support::origin::Run;
+use support::{Bench, SEC, Spec, media, multivariant, spec};
+
+const MAIN: &str = "http://origin.example/live/main.m3u8";
+
+const GOOD: &str = "#EXTM3U
+#EXT-X-VERSION:4
+#EXT-X-INDEPENDENT-SEGMENTS
+#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"en\",DEFAULT=YES,AUTOSELECT=YES,URI=\"a0.m3u8\"
+#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"fr, 2\",DEFAULT=NO,URI=\"a1.m3u8\"
+#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID=\"s\",NAME=\"en\",FORCED=NO,URI=\"s0.m3u8\"
+#EXT-X-SESSION-DATA:DATA-ID=\"t\",VALUE=\"1\"
+#EXT-X-STREAM-INF:BANDWIDTH=9,AVERAGE-BANDWIDTH=8,SCORE=1.5,AUDIO=\"a\",SUBTITLES=\"s\",CLOSED-CAPTIONS=NONE
+v0.m3u8
+#EXT-X-STREAM-INF:BANDWIDTH=9,SCORE=2,RESOLUTION=2x1,FRAME-RATE=29.970,AUDIO=\"a\",CLOSED-CAPTIONS=NONE
+v1.m3u8
+#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=9,URI=\"i0.m3u8\"
+";
+
+#[test]
+fn the_strict_reader_sees_what_is_wrong() {
+    let named = multivariant::check(GOOD).unwrap();
+    let names = ["a0", "a1", "i0", "s0", "v0", "v1"].map(|it| format!("{it}.m3u8"));
+    assert_eq!(named.into_iter().collect::<Vec<_>>(), names);
+    for (rule, from, to) in [
+        ("S-63", "#EXTM3U\n", ""),
+        ("S-63", "\n#EXT-X-SESSION", "\n\n#EXT-X-SESSION"),
+        ("S-29", "#EXT-X-VERSION:4\n", ""),
+        (
+            "C-05",
+            "#EXT-X-VERSION:4\n",
+            "#EXT-X-VERSION:4\n#EXT-X-VERSION:4\n",
+        ),
+        (
+            "C-04",
+            "#EXT-X-SESSION",
+            "#EXT-X-TARGETDURATION:4\n#EXT-X-SESSION",
+        ),
+        ("a URI", "v0.m3u8\n", "v0.m3u8\nv2.m3u8\n"),
+        ("no URI", "v0.m3u8\n", ""),
+        ("S-35", "BANDWIDTH=9,SCORE=2", "SCORE=2"),
+        ("S-35", "AVERAGE-BANDWIDTH=8", "AVERAGE-BANDWIDTH=10"),
+        ("S-38", "CLOSED-CAPTIONS=NONE\nv1", "PROGRAM-ID=1\nv1"),
+        ("S-42", "SCORE=2,", ""),
+        ("C-54", "AUDIO=\"a\",SUB", "AUDIO=\"b\",SUB"),
+        ("C-54", "NAME=\"fr, 2\"", "NAME=\"en\""),
+        ("C-54", "NAME=\"fr, 2\",", ""),
+        ("C-54", "FORCED=NO,URI=\"s0.m3u8\"", "FORCED=NO"),
+        ("C-54", "DEFAULT=NO", "FORCED=NO"),
+        ("S-38", "DEFAULT=NO", "DEFAULT=YES"),
+        ("S-38", "AUTOSELECT=YES", "AUTOSELECT=NO"),
+        ("S-40", ",URI=\"i0.m3u8\"", ""),
+        ("S-41", ",VALUE=\"1\"", ""),
+        ("S-41", ",VALUE=\"1\"", ",VALUE=\"1\",URI=\"x\""),
+        ("S-64", "RESOLUTION=2x1", "RESOLUTION=2x"),
+        ("S-64", "RESOLUTION=2x1", "RESOLUTION=2x1,RESOLUTION=2x1"),
+        ("S-64", "FRAME-RATE=29.970", "FRAME-RATE=\"29.970\""),
+        ("S-64", "GROUP-ID=\"s\"", "GROUP-ID=s"),
+        ("S-64", "DEFAULT=NO", "DEFAULT=no"),
+        ("S-65", "\nv1.m3u8", "\nhttps://a.example/v1.m3u8"),
+    ] {
+        assert!(GOOD.contains(from), "{from}");
+        let said = multivariant::check(&GOOD.replacen(from, to, 1)).unwrap_err();
+        assert!(said.contains(rule), "{rule} for {to:?}: {said}");
+    }
+}
+
+/// What the source says of its media, as far as it says it.
+const SAYS: [&str; 3] = [
+    "CODECS=\"avc1.4d401e,mp4a.40.2\",RESOLUTION=640x360,FRAME-RATE=29.970,VIDEO-RANGE=SDR",
+    "RESOLUTION=1280x720,CODECS=\"hvc1.2.4.L93.B0,ec-3\",HDCP-LEVEL=TYPE-0,VIDEO-RANGE=PQ,X-A=1",
+    "PROGRAM-ID=1",
+];
+
+fn main_list() -> String {
+    let sound = "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"en\",URI=\"en.m3u8\"\n";
+    let variants = SAYS.iter().enumerate().map(|(n, says)| {
+        format!("#EXT-X-STREAM-INF:BANDWIDTH=9000,{says},AUDIO=\"a\"\nv{n}.m3u8\n")
+    });
+    format!("#EXTM3U\n{sound}{}", variants.collect::<String>())
+}
+
+/// Each track's list is made of these; sound has other lengths than pictures.
+fn bench(main: String, track: impl Fn(&str) -> Run + 'static) -> Bench {
+    let mut bench = Bench::new(Box::new(move |now, url| match url == MAIN {
+        true => Ok(main.clone()),
+        false => Ok(track(url.rsplit('/').next().unwrap_or_default()).at(now)),
+    }));
+    bench.checker.several = true;
+    bench.now = 40 * SEC;
+    bench
+}
+
+fn plain(name: &str) -> Run {
+    let micros = if name == "en.m3u8" {
+        1_500_000
+    } else {
+        2 * SEC
+    };
+    let mut run = Run::new(micros).named(name, 100).dated();
+    run.window = 12;
+    run
+}
+
+fn entry(bench: &Bench) -> String {
+    let last = bench.published.iter().rev().find_map(|(_, it)| it.entry());
+    last.expect("it is published").to_string()
+}
+
+/// All media playlists as of each version.
+fn seen(bench: &Bench) -> Vec<BTreeMap<String, MediaPlaylist>> {
+    let mut now = BTreeMap::new();
+    let versions = bench.published.iter().map(|(_, publish)| {
+        for playlist in publish
+            .playlists
+            .iter()
+            .filter(|it| &*it.name.0 != "index.m3u8")
+        {
+            now.insert(playlist.name.0.to_string(), media(&playlist.text));
+        }
+        now.clone()
+    });
+    versions.collect()
+}
+
+#[test]
+fn s_36_and_s_37_what_the_source_says_of_its_media_stays_as_it_is() {
+    let mut bench = bench(main_list(), plain);
+    bench.run(spec(&[MAIN]));
+    bench.pass(80 * SEC);
+    assert_eq!(bench.status().state, State::Live);
+    let text = entry(&bench);
+    let tags: Vec<&str> = text
+        .lines()
+        .filter(|it| it.starts_with("#EXT-X-STREAM-INF"))
+        .collect();
+    let wanted = SAYS.map(|says| format!(",{says},AUDIO=\"a\""));
+    assert_eq!(tags.len(), wanted.len());
+    for (tag, wanted) in tags.iter().zip(&wanted) {
+        assert!(tag.ends_with(wanted), "{tag}: {wanted}");
+    }
+}
+
+#[test]
+fn s_37_size_rate_and_range_of_the_picture_stay_when_variants_are_chosen() {
+    let mut bench = bench(main_list(), plain);
+    let mut spec = spec(&[MAIN]);
+    spec.selection.min_height = Some(700);
+    bench.run(spec);
+    bench.pass(80 * SEC);
+    let text = entry(&bench);
+    assert!(
+        text.contains(SAYS[1]) && !text.contains("640x360"),
+        "{text}"
+    );
+}
+
+#[test]
+fn s_68_sound_and_pictures_have_one_target_duration_and_cover_the_same_time() {
+    let mut bench = bench(main_list(), plain);
+    bench.run(spec(&[MAIN]));
+    bench.pass(120 * SEC);
+    let versions = seen(&bench);
+    assert!(versions.len() > 20);
+    for lists in versions {
+        let sound = &lists["a0.m3u8"];
+        for (name, list) in &lists {
+            assert_eq!(list.target_duration, sound.target_duration, "{name}");
+            let apart = list.duration().abs_diff(sound.duration());
+            assert!(apart <= list.target_duration, "{name}: {apart}");
+        }
+    }
+}
+
+#[test]
+fn c_33_an_i_frame_that_is_a_piece_of_cipher_is_refused_and_stops_nobody() {
+    let i_frames = "#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=900,URI=\"fast.m3u8\"\n";
+    let mut bench = bench(main_list() + i_frames, |name| {
+        let mut run = plain(name);
+        if name == "fast.m3u8" {
+            run.head = "#EXT-X-I-FRAMES-ONLY\n#EXT-X-KEY:METHOD=AES-128,URI=\"k\"\n".to_owned();
+            run = (100..200).fold(run, |run, n| run.marked(n, "#EXT-X-BYTERANGE:1000@188"));
+        }
+        run
+    });
+    bench.run(spec(&[MAIN]));
+    bench.pass(120 * SEC);
+    assert_eq!(bench.status().state, State::Live);
+    assert!(
+        bench.asked().iter().all(|it| !it.contains("fast")),
+        "{:?}",
+        bench.asked()
+    );
+    assert!(bench.told(|it| matches!(it, Notice::SegmentRefused { .. })));
+    assert!(!entry(&bench).contains("I-FRAME"), "{}", entry(&bench));
+}
+
+#[test]
+fn s_47_of_several_tracks_a_hole_is_gaps_where_one_has_lost_it() {
+    let mut bench = bench(main_list(), plain);
+    bench.segment = Box::new(|_, url| match url.contains("v1.m3u8125") {
+        true => Err(hls_relay_core::event::FetchError::Status(404)),
+        false => Ok(50_000),
+    });
+    bench.run(Spec {
+        hole: HolePolicy::Discontinuity,
+        ..spec(&[MAIN])
+    });
+    bench.pass(100 * SEC);
+    let versions = seen(&bench);
+    let all = versions
+        .iter()
+        .flat_map(|it| it.values())
+        .flat_map(|it| &it.segments);
+    assert_eq!(all.clone().filter(|it| it.discontinuity).count(), 0);
+    assert!(all.clone().any(|it| it.gap));
+}
