@@ -161,7 +161,8 @@ impl DateRanges {
             let mut used = self.used.iter();
             known && used.all(|used| used.id() != Some(name) || used.start() == Some(start))
         };
-        let others = (2_u64..).map(|n| format!("{id}-{n}"));
+        // From the run's number on: a source that begins anew all the time is not searched through each time.
+        let others = (self.run.max(2)..).map(|n| format!("{id}-{n}"));
         let mut names = std::iter::once(id.to_owned()).chain(others);
         names.find(|name| is_free(name)).unwrap_or_default()
     }
