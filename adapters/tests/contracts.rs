@@ -400,6 +400,7 @@ fn checkpoint(media_sequence: u64) -> Checkpoint {
             date_ranges: DateRanges::default(),
             window: Vec::new(),
             position: None,
+            still_ended: false,
         }],
         retired: Vec::new(),
         leaving: Vec::new(),

@@ -58,6 +58,9 @@ pub struct SavedTrack {
     pub window: Vec<SavedEntry>,
     /// Where in the source the last listed segment stood.
     pub position: Option<SavedPosition>,
+    /// It still ends with EXT-X-ENDLIST, while another track has begun the next run.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub still_ended: bool,
 }
 
 /// A listed segment.

@@ -21,5 +21,6 @@ pub mod shrink;
 pub mod store;
 pub mod sweep;
 pub mod timeline;
+pub mod viewer;
 pub mod words;
 pub mod world;

@@ -244,8 +244,15 @@ impl When {
 impl Plan {
     /// Every stretch in which something is known to go wrong at a stated time.
     pub fn troubles(&self) -> Vec<Trouble> {
-        let origins = self.origins.iter().flat_map(|origin| &origin.faults);
-        let origins = origins.map(|fault| (fault.from, fault.until, fault.kind.recovery()));
+        let faults = self.origins.iter().flat_map(|origin| {
+            let alone = origin.presentation.is_none();
+            origin.faults.iter().map(move |fault| (alone, fault))
+        });
+        // Among several tracks one waits for the other: nothing is promised of the time that takes.
+        let origins = faults.map(|(alone, fault)| {
+            let recovery = fault.kind.recovery().filter(|_| alone);
+            (fault.from, fault.until, recovery)
+        });
         let store = self.store.faults.iter();
         let store = store.map(|fault| (fault.from, fault.until, None));
         let network = self.network.iter();
@@ -265,6 +272,15 @@ impl Plan {
             .collect();
         all.sort();
         all
+    }
+
+    /// The most tracks that an origin has.
+    pub fn tracks(&self) -> usize {
+        let presented = self
+            .origins
+            .iter()
+            .filter_map(|it| it.presentation.as_ref());
+        presented.map(|it| it.tracks.len()).max().unwrap_or(1)
     }
 
     /// How many things go wrong, or are wished.

@@ -1,11 +1,12 @@
-//! A viewer: reads only what is published, as strictly as hls.js does, and counts what it suffers.
+//! What follows a media playlist: reads only what is published, as strictly as hls.js does, and counts
+//! what its viewer suffers.
 //!
 //! Numbers of hls.js: it starts three target durations from the end, reloads after the lesser of the
 //! target duration and the last segment's, half a target duration after a reload without change,
 //! keeps up to 30 s ahead, jumps to the live edge where its position has left the list.
 
 use crate::published::{Listed, Version};
-use hls_relay_core::time::{Span, Timestamp};
+use hls_relay_core::time::{Span, Timestamp, WallTime};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -18,19 +19,30 @@ const RETRY: Span = Span::from_secs(1);
 /// From a request to its answer.
 const ROUND_TRIP: Span = Span::from_millis(20);
 
-/// One viewer.
+/// Follows one media playlist.
 #[derive(Clone, Debug)]
 pub struct Player {
     phase: Phase,
     known: Option<Arc<Version>>,
     /// The number of the next segment to load.
     next: Option<u64>,
+    /// Where it goes on in the list of another variant.
+    goes_on: Option<Position>,
     /// Until when what is buffered lasts, while it plays.
     plays_until: Timestamp,
     /// How much was buffered whenever everything listed had been loaded.
     leads: VecDeque<(Timestamp, Span)>,
     /// What the viewer suffered.
     pub suffered: Suffered,
+}
+
+/// A place in a presentation, as any of its playlists can tell it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Position {
+    /// The date-time.
+    date_time: Option<WallTime>,
+    /// How much is listed behind it.
+    from_end: Span,
 }
 
 /// What a player does next.
@@ -83,6 +95,7 @@ impl Default for Player {
             phase: Phase::Reload,
             known: None,
             next: None,
+            goes_on: None,
             plays_until: Timestamp::default(),
             leads: VecDeque::new(),
             suffered: Suffered::default(),
@@ -142,7 +155,22 @@ impl Player {
         self.after_reload(now, version, changed)
     }
 
+    /// The list of another variant is followed from now on, from the same place.
+    pub fn go_over(&mut self) {
+        self.phase = Phase::Reload;
+        let (Some(known), Some(next)) = (self.known.take(), self.next.take()) else {
+            return;
+        };
+        let behind = known.segments.iter().filter(|it| it.number >= next);
+        let last = next.checked_sub(1).and_then(|last| known.segment(last));
+        self.goes_on = Some(Position {
+            date_time: last.and_then(|it| Some(it.date_time? + it.duration)),
+            from_end: behind.map(|it| it.duration).sum(),
+        });
+    }
+
     fn start_again(&mut self) {
+        self.goes_on = None;
         (self.next, self.plays_until) = (None, Timestamp::default());
         self.leads.clear();
     }
@@ -157,7 +185,11 @@ impl Player {
                 self.suffered.jumps += 1;
                 self.next = Some(start_of(version));
             }
-            None => self.next = Some(start_of(version)),
+            None => {
+                let position = self.goes_on.take();
+                let there = position.map(|position| position.find(version));
+                self.next = Some(there.unwrap_or_else(|| start_of(version)));
+            }
         }
     }
 
@@ -214,6 +246,25 @@ impl Player {
             .as_ref()
             .map_or(RETRY, |known| known.target().half());
         (now + wait, stall)
+    }
+}
+
+impl Position {
+    /// The number of the segment that begins there: the one after the last where the list is not so far.
+    fn find(self, version: &Version) -> u64 {
+        let is_behind = |listed: &Listed| match (self.date_time, listed.date_time) {
+            (Some(place), Some(at)) => Some(at + listed.duration.half() > place),
+            (None, _) | (_, None) => None,
+        };
+        let mut from_end = version.total;
+        for listed in &version.segments {
+            let middle = from_end.saturating_sub(listed.duration.half());
+            if is_behind(listed).unwrap_or(middle < self.from_end) {
+                return listed.number;
+            }
+            from_end = from_end.saturating_sub(listed.duration);
+        }
+        version.next_number()
     }
 }
 

@@ -103,12 +103,13 @@ pub struct Fetch {
 }
 
 impl Process {
-    /// A process that starts from what the store kept.
+    /// A process that starts from what the store kept; its sources have so many tracks at most.
     pub fn start(
         seed: u64,
         incarnation: u64,
         checkpoint: Option<Arc<Checkpoint>>,
         planted: Planted,
+        tracks: usize,
     ) -> Self {
         let stream = Stream::new(seed, "process");
         let checkpoint = checkpoint.map(|it| Checkpoint::clone(&it));
@@ -120,7 +121,7 @@ impl Process {
             wakes_at: None,
             works: BTreeMap::new(),
             pace: PaceChecks::default(),
-            work: WorkChecks::default(),
+            work: WorkChecks::new(tracks),
             dies_after: None,
             closing: None,
             // The monotonic clock of another boot has nothing to do with the one before.

@@ -13,9 +13,13 @@
 //! its origin, a mark for each restart of that origin, its number there. `~` is a gap, `/` a
 //! discontinuity. The last version in full is a snapshot beside the test that runs the scripts.
 
+mod fault;
+
+pub(crate) use fault::fault;
+
 use crate::origin::{
-    ConnectionFault, EncoderFault, Fault, FaultKind, Names, Naming, OriginSpec, PlaylistFault,
-    Requests, SegmentDurations, SegmentFault, TextFault, Tokens, ViewFault, Which,
+    Container, Fault, Naming, OriginSpec, PresentationSpec, SegmentDurations, Tokens, TrackKind,
+    TrackSpec,
 };
 use crate::plan::{
     Change, ChannelPlan, Control, EndKind, MOMENTS, NetworkFault, NetworkFaultKind, Plan,
@@ -114,6 +118,7 @@ fn line_of(plan: &mut Plan, words: &mut Words<'_>) -> Result<(), String> {
             Ok(())
         }
         "origin" => origin(plan, words),
+        "presentation" => presentation(plan, words),
         "channel" => channel(plan, words),
         "store" => {
             plan.store.kind = match words.word()? {
@@ -169,11 +174,49 @@ fn origin(plan: &mut Plan, words: &mut Words<'_>) -> Result<(), String> {
     Ok(())
 }
 
+/// Puts the last origin behind a multivariant playlist.
+fn presentation(plan: &mut Plan, words: &mut Words<'_>) -> Result<(), String> {
+    let mut spec = PresentationSpec::default();
+    while let Some(word) = words.next() {
+        match word {
+            "variant" => {
+                let height = words.number()?;
+                let bandwidth = height * 2_000;
+                let kind = TrackKind::Variant { bandwidth, height };
+                spec.tracks.push(TrackSpec::new(kind));
+            }
+            "audio" => {
+                let language = words.word()?.to_owned();
+                let kind = TrackKind::Audio { language };
+                spec.tracks.push(TrackSpec::new(kind));
+            }
+            "behind" => {
+                let last = spec.tracks.last_mut().ok_or("behind what?")?;
+                last.behind = words.number()?;
+            }
+            "fragments" => spec.container = Container::Fragments,
+            "keys" => spec.segments_per_key = Some(words.number()?),
+            "expiring-tokens" => spec.expiring_tokens = true,
+            other => return Err(format!("unknown word {other}")),
+        }
+    }
+    let origin = plan.origins.last_mut().ok_or("no origin before it")?;
+    origin.presentation = Some(spec);
+    Ok(())
+}
+
 fn channel(plan: &mut Plan, words: &mut Words<'_>) -> Result<(), String> {
     while let Some(word) = words.next() {
         match word {
             "window" => plan.channel.window = words.number()? as usize,
             "hole" => plan.channel.hole = hole(words.word()?)?,
+            "keys" => {
+                plan.channel.keys = match words.word()? {
+                    "rehost" => KeyPolicy::Rehost,
+                    "decrypt" => KeyPolicy::Decrypt,
+                    other => return Err(format!("no such policy: {other}")),
+                }
+            }
             "strict" => plan.channel.reload = ReloadPolicy::TargetDuration,
             "source" => plan.channel.sources.push(words.number()? as usize),
             other => return Err(format!("unknown word {other}")),
@@ -190,22 +233,22 @@ fn hole(word: &str) -> Result<HolePolicy, String> {
     }
 }
 
-/// `at TIME [for TIME] [when MOMENT] …`
+/// `at TIME [for TIME] [when MOMENT] [track NUMBER] …`
 fn at(plan: &mut Plan, words: &mut Words<'_>) -> Result<(), String> {
     let mut when = When::at(words.seconds()?);
-    let mut length = Span::from_millis(1);
+    let (mut length, mut track) = (Span::from_millis(1), None);
     loop {
         let what = words.word()?;
         let until = when.after + length;
         match what {
             "for" => length = words.seconds()?,
+            "track" => track = Some(words.number()? as u16),
             "when" => when.moment = Some(moment(words.word()?)?),
             "origin" => {
                 let origin = words.number()? as usize;
                 let kind = fault(words)?;
                 let spec = plan.origins.get_mut(origin).ok_or("no such origin")?;
                 let from = when.after;
-                let track = None;
                 spec.faults.push(Fault {
                     from,
                     until,
@@ -314,142 +357,6 @@ fn store_fault(words: &mut Words<'_>) -> Result<StoreFaultKind, String> {
         "reply-lost" => Ok(StoreFaultKind::ReplyLost),
         other => Err(format!("no such fault: {other}")),
     }
-}
-
-fn names(word: &str) -> Result<Names, String> {
-    match word {
-        "new" => Ok(Names::New),
-        "same" => Ok(Names::Same),
-        other => Err(format!("no such names: {other}")),
-    }
-}
-
-fn requests(word: &str) -> Result<Requests, String> {
-    match word {
-        "all" => Ok(Requests::All),
-        "playlists" => Ok(Requests::Playlist),
-        "segments" => Ok(Requests::Segments),
-        other => Err(format!("no such requests: {other}")),
-    }
-}
-
-/// Reads what goes wrong at an origin.
-pub(crate) fn fault(words: &mut Words<'_>) -> Result<FaultKind, String> {
-    Ok(match words.word()? {
-        "restart" => {
-            let (media_sequence, names) = (words.number()?, names(words.word()?)?);
-            EncoderFault::Restart {
-                media_sequence,
-                names,
-            }
-            .into()
-        }
-        "endlist" => {
-            let (media_sequence, names) = (words.number()?, names(words.word()?)?);
-            EncoderFault::EndList {
-                media_sequence,
-                names,
-            }
-            .into()
-        }
-        "jump" => EncoderFault::JumpAhead {
-            by: words.number()?,
-        }
-        .into(),
-        "discontinuity" => {
-            EncoderFault::DiscontinuityWithTimestampJump { ticks: 90_000_000 }.into()
-        }
-        "target" => {
-            let (target_duration, segment) = (words.number()?, words.seconds()?);
-            EncoderFault::TargetDurationChange {
-                target_duration,
-                segment,
-            }
-            .into()
-        }
-        "freeze" => ViewFault::Freeze.into(),
-        "backwards" => ViewFault::GoBackwards {
-            by: words.number()?,
-        }
-        .into(),
-        "fall-behind" => ViewFault::FallBehind {
-            by: words.number()?,
-        }
-        .into(),
-        "two-edges" => ViewFault::TwoEdges {
-            lag: words.number()?,
-        }
-        .into(),
-        "false-target" => TextFault::TargetDuration {
-            target_duration: words.number()?,
-        }
-        .into(),
-        "not-utf8" => TextFault::NotUtf8.into(),
-        "nul" => TextFault::NulByte.into(),
-        "bom" => TextFault::ByteOrderMark.into(),
-        "foreign-scheme" => TextFault::ForeignScheme.into(),
-        "huge" => TextFault::HugeTags { bytes: 50_000_000 }.into(),
-        "playlist" => PlaylistFault::Status {
-            code: words.number()? as u16,
-        }
-        .into(),
-        "html" => PlaylistFault::Html200.into(),
-        "empty" => PlaylistFault::EmptyBody.into(),
-        "wrong-type" => PlaylistFault::WrongContentType.into(),
-        "unasked-gzip" => PlaylistFault::UnaskedGzip.into(),
-        "gzip-bomb" => PlaylistFault::GzipBomb { bytes: 50_000_000 }.into(),
-        "redirect-loop" => PlaylistFault::RedirectLoop.into(),
-        "redirect" => PlaylistFault::RedirectToOtherHost.into(),
-        "segment" => {
-            let (which, code) = (Which::Number(words.number()?), words.number()? as u16);
-            SegmentFault::Status { which, code }.into()
-        }
-        "segments" => {
-            let code = words.number()? as u16;
-            SegmentFault::Status {
-                which: Which::All,
-                code,
-            }
-            .into()
-        }
-        "late" => {
-            let (which, by) = (Which::Number(words.number()?), words.seconds()?);
-            SegmentFault::Late { which, by }.into()
-        }
-        "missing" => SegmentFault::Missing {
-            which: Which::Number(words.number()?),
-        }
-        .into(),
-        "reset-half-way" => SegmentFault::ResetHalfWay {
-            which: Which::Number(words.number()?),
-        }
-        .into(),
-        "truncated" => SegmentFault::Truncated {
-            which: Which::Number(words.number()?),
-        }
-        .into(),
-        "drip" => {
-            let which = Which::Number(words.number()?);
-            SegmentFault::Drip {
-                which,
-                bytes_per_second: 1_000,
-            }
-            .into()
-        }
-        "reset" => ConnectionFault::Reset {
-            on: requests(words.word()?)?,
-        }
-        .into(),
-        "hang" => ConnectionFault::Hang {
-            on: requests(words.word()?)?,
-        }
-        .into(),
-        "slow" => {
-            let (on, by) = (requests(words.word()?)?, words.seconds()?);
-            ConnectionFault::Slow { on, by }.into()
-        }
-        other => return Err(format!("no such fault: {other}")),
-    })
 }
 
 /// The words of a line that are not read yet.

@@ -16,12 +16,12 @@ use crate::checks::list::{Excuses, ListChecks};
 use crate::checks::{Held, Violation, broken};
 use crate::origin::{Origin, RequestCounter};
 use crate::plan::{Change, Plan};
-use crate::player::Player;
 use crate::process::Process;
 use crate::published::Version;
 use crate::queue::Queue;
 use crate::rng::Stream;
 use crate::store::Store;
+use crate::viewer::Viewer;
 use hls_relay_core::command::Command;
 use hls_relay_core::config::{Selection, Source, Spec};
 use hls_relay_core::digest::Digest;
@@ -120,8 +120,8 @@ pub(crate) enum Due {
     Control(usize),
     /// An end, unless its moment has come already.
     End(usize),
-    /// A viewer does something.
-    Player(usize),
+    /// A viewer does something for one of the playlists that it follows.
+    Player { viewer: usize, reel: usize },
     /// A look at the whole.
     Look,
     /// The faults are over.
@@ -143,7 +143,7 @@ pub struct World {
     incarnations: u64,
     wish: Configure,
     fate: fate::Fate,
-    players: Vec<Player>,
+    viewers: Vec<Viewer>,
     /// By the names under which they are published.
     lists: BTreeMap<PlaylistName, ListChecks>,
     keep: KeepChecks,
@@ -191,7 +191,9 @@ impl World {
             incarnations: 0,
             wish,
             fate: fate::Fate::new(&plan),
-            players: vec![Player::default(); plan.players.len()],
+            viewers: (0..plan.players.len() as u64)
+                .map(|number| Viewer::new(Stream::new(plan.seed, "variants").child(number)))
+                .collect(),
             lists: BTreeMap::new(),
             keep: KeepChecks::default(),
             ledger: Ledger::default(),
@@ -230,7 +232,7 @@ impl World {
             journal: self.journal,
             story: self.story,
             playlist: self.playlist,
-            suffered: self.players.iter().map(|player| player.suffered).collect(),
+            suffered: self.viewers.iter().flat_map(Viewer::suffered).collect(),
             totals: self.ledger.totals,
         }
     }
@@ -278,8 +280,9 @@ impl World {
         self.queue.push(start + Span::from_secs(1), Due::Look);
         self.queue.push(start + self.plan.healed_at, Due::Heal);
         self.queue.push(start + self.plan.stop_at, Due::Stop);
-        for (player, &from) in self.plan.players.iter().enumerate() {
-            self.queue.push(start + from, Due::Player(player));
+        for (viewer, &from) in self.plan.players.iter().enumerate() {
+            let due = Due::Player { viewer, reel: 0 };
+            self.queue.push(start + from, due);
         }
         self.arm();
     }
@@ -323,7 +326,7 @@ impl World {
             Due::Start => self.start(),
             Due::Control(number) => self.control_is_due(number),
             Due::End(number) => self.end_is_due(number),
-            Due::Player(number) => self.player(number),
+            Due::Player { viewer, reel } => self.watch(viewer, reel),
             Due::Look => self.look(),
             Due::Heal => self.heal(),
             Due::Stop => self.wish(&Change::Stop),

@@ -319,6 +319,7 @@ fn saved(media_sequence: u64) -> Saved {
             date_ranges: DateRanges::default(),
             window: Vec::new(),
             position: None,
+            still_ended: false,
         }],
         retired: Vec::new(),
         leaving: Vec::new(),

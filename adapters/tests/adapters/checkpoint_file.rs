@@ -25,6 +25,7 @@ pub(crate) fn checkpoint(media_sequence: u64) -> Checkpoint {
             date_ranges: DateRanges::default(),
             window: Vec::new(),
             position: None,
+            still_ended: false,
         }],
         retired: vec![RetiredObject {
             object: ObjectName("a-1.ts".into()),

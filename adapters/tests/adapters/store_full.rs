@@ -113,6 +113,7 @@ async fn fills_the_folder() {
             date_ranges: DateRanges::default(),
             window: Vec::new(),
             position: None,
+            still_ended: false,
         }],
         retired: Vec::new(),
         leaving: Vec::new(),

@@ -25,33 +25,37 @@ impl Discontinuities {
         Self { opened, first }
     }
 
-    /// The number for a segment at `place` of a track that has come to `last`. `own`: this track comes to
-    /// a discontinuity there. Tracks come to the same one within a target duration.
+    /// The number for a segment at `place` of a track that has come to `last`, or has `taken` it from
+    /// the others before it came to it. `own`: this track comes to a discontinuity there. Tracks come to
+    /// the same one within a target duration.
     pub(super) fn number(
         &mut self,
-        last: u64,
+        (last, taken): (u64, bool),
         place: Place,
         own: bool,
         target_duration: Span,
     ) -> u64 {
-        let reach = if own {
-            target_duration
-        } else {
-            target_duration.scaled(1, 8)
-        };
-        let until = self
+        let reach = target_duration.scaled(1, 8);
+        let passed = self
             .opened
             .iter()
             .take_while(|(at, _)| *at <= place + reach);
-        let number = until
+        let passed = passed
             .last()
             .map_or(self.first, |(_, number)| *number)
             .max(last);
-        let near = |(at, of): &(Place, u64)| *of == last && at.abs_diff(place) <= target_duration;
-        if number > last || !own || self.opened.iter().any(near) {
-            return number;
+        if !own {
+            return passed;
         }
-        let number = last.saturating_add(1);
+        let least = if taken { last } else { last.saturating_add(1) };
+        let near = |(at, number): &&(Place, u64)| {
+            *number >= least && at.abs_diff(place) <= target_duration
+        };
+        let same = self.opened.iter().filter(near);
+        if let Some((_, number)) = same.min_by_key(|(at, _)| at.abs_diff(place)) {
+            return *number;
+        }
+        let number = passed.saturating_add(1);
         if self
             .opened
             .back()
@@ -79,22 +83,33 @@ mod tests {
     #[test]
     fn s_25_the_others_take_the_number_of_the_track_that_was_first() {
         let mut all = Discontinuities::default();
-        assert_eq!(all.number(0, at(0), false, TARGET), 0);
-        assert_eq!(all.number(0, at(60), true, TARGET), 1);
+        assert_eq!(all.number((0, false), at(0), false, TARGET), 0);
+        assert_eq!(all.number((0, false), at(60), true, TARGET), 1);
         // Its own place of it is half a second later, and it stays one discontinuity.
-        assert_eq!(all.number(0, at(61), true, TARGET), 1);
-        assert_eq!(all.number(1, at(66), false, TARGET), 1);
+        assert_eq!(all.number((0, false), at(61), true, TARGET), 1);
+        assert_eq!(all.number((1, false), at(66), false, TARGET), 1);
         // One that does not mark it takes the number all the same.
-        assert_eq!(all.number(0, at(54), false, TARGET), 0);
-        assert_eq!(all.number(0, at(60), false, TARGET), 1);
+        assert_eq!(all.number((0, false), at(54), false, TARGET), 0);
+        assert_eq!(all.number((0, false), at(60), false, TARGET), 1);
     }
 
     #[test]
     fn s_25_a_track_that_missed_two_takes_both_numbers() {
         let mut all = Discontinuities::default();
-        assert_eq!(all.number(0, at(60), true, TARGET), 1);
-        assert_eq!(all.number(1, at(90), true, TARGET), 2);
-        assert_eq!(all.number(0, at(90), true, TARGET), 2);
-        assert_eq!(all.number(0, at(96), false, TARGET), 2);
+        assert_eq!(all.number((0, false), at(60), true, TARGET), 1);
+        assert_eq!(all.number((1, false), at(90), true, TARGET), 2);
+        assert_eq!(all.number((0, false), at(90), true, TARGET), 2);
+        assert_eq!(all.number((0, false), at(96), false, TARGET), 2);
+    }
+
+    #[test]
+    fn s_19_two_of_one_track_within_a_target_duration_stay_two() {
+        let mut all = Discontinuities::default();
+        assert_eq!(all.number((0, false), at(60), true, TARGET), 1);
+        assert_eq!(all.number((1, false), at(62), true, TARGET), 2);
+        // The other takes the first early, comes to it, and then to the second.
+        assert_eq!(all.number((0, false), at(60), false, TARGET), 1);
+        assert_eq!(all.number((1, true), at(60), true, TARGET), 1);
+        assert_eq!(all.number((1, false), at(62), true, TARGET), 2);
     }
 }

@@ -31,7 +31,7 @@ use restore::Restoring;
 use retention::Retention;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use tracks::Front;
+use tracks::{Front, SAME_PLACE};
 use version::Version;
 use window::{Entry, Seen, Terms, Window};
 
@@ -138,9 +138,6 @@ impl Publisher {
         let marks = Some(&mut self.discontinuities).filter(|_| several);
         if window.append(stage, terms, marks, done, generation) {
             self.ended = false;
-            self.windows
-                .iter_mut()
-                .for_each(|it| it.dirty |= several && !it.entries.is_empty());
         }
         let added = self.windows[track].entries.iter().skip(before);
         for it in added.clone().flat_map(|entry| &entry.resources) {
@@ -255,7 +252,7 @@ impl Publisher {
             ended: self.ended,
             entry: self.entry.clone(),
             tracks: tracks
-                .map(|(window, position)| window.saved(position))
+                .map(|(window, position)| window.saved(position, self.ended))
                 .collect(),
             retired: if stage.makes(Mistake::CheckpointForgetsRetired) {
                 Vec::new()
@@ -293,8 +290,14 @@ impl Publisher {
             let Some(first) = window.entries.front() else {
                 break;
             };
+            let target_duration = self.target_duration.unwrap_or_default();
+            let few = window.entries.len() <= config::MIN_WINDOW;
             let holds = match head {
-                Some(head) => first.middle() >= head,
+                // One that is a segment behind keeps as many (S-08).
+                Some(head) => {
+                    first.ends() > head + SAME_PLACE
+                        || (few && first.place + target_duration >= head)
+                }
                 None => window.entries.len() <= self.window_limit,
             };
             if holds && window.entries.len() <= limits::MAX_WINDOW {
@@ -315,6 +318,16 @@ impl Publisher {
         let Some(entry) = self.windows[track].pop_first(stage, self.hole_policy) else {
             return;
         };
+        // What others name with it stays for its sake as well.
+        let promised = entry.segment.duration + entry.longest_playlist;
+        for it in &entry.resources {
+            let mut others = self.windows[track].entries.iter_mut();
+            let names = |other: &&mut Entry| other.resources.contains(it);
+            if let Some(other) = others.find(names) {
+                let longest = promised.saturating_sub(other.segment.duration);
+                other.longest_playlist = other.longest_playlist.max(longest);
+            }
+        }
         for object in self.last_named_by(&entry) {
             match entry.seen {
                 // No viewer can know it: nothing has to wait for a version without it.

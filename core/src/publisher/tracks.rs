@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// What separates two places that are one: rounded durations, and dates in milliseconds.
-const SAME_PLACE: Span = Span::from_millis(200);
+pub(super) const SAME_PLACE: Span = Span::from_millis(200);
 
 /// What the multivariant playlist says.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -148,8 +148,8 @@ impl Publisher {
         }
     }
 
-    /// Every listed track for which `goes_on` is false gets gaps like the segments of `model`, a target
-    /// duration behind it: what comes until then is still in time (S-26).
+    /// Every listed track for which `goes_on` is false gets gaps like the segments of `model`, until it is
+    /// a target duration behind the newest of all: what comes until then is still in time (S-26).
     pub(crate) fn keep_in_step(
         &mut self,
         stage: &mut Stage<'_>,
@@ -159,8 +159,12 @@ impl Publisher {
         for (track, window) in self.windows.iter_mut().enumerate() {
             window.goes_on = goes_on(track);
         }
+        if self.ended {
+            return;
+        }
         let target_duration = self.target_duration.unwrap_or_default();
-        let Some((model, end)) = model.and_then(|model| Some((model, self.end_of(model)?))) else {
+        let going = self.windows.iter().filter(|window| window.goes_on);
+        let (Some(model), Some(end)) = (model, going.filter_map(Window::end).max()) else {
             return;
         };
         let late = |(track, window): (usize, &Window)| {
@@ -171,9 +175,14 @@ impl Publisher {
         for (track, from) in late {
             let of_model = self.windows[model].entries.iter().rev();
             let missing = of_model.take_while(|it| it.middle() > from);
-            let missing = missing.filter(|it| it.ends() + target_duration <= end);
+            let missing = missing.filter(|it| it.place + target_duration < end);
             let mut gaps: Vec<Gap> = missing.map(Gap::like).collect();
             gaps.reverse();
+            if let Some(first) = gaps.first_mut() {
+                // The others have begun another run.
+                let window = &mut self.windows[track];
+                first.discontinuity |= std::mem::take(&mut window.begins_run);
+            }
             for gap in gaps {
                 // Nothing was had for it, so nothing is said to be lost with it.
                 self.windows[track].holes.clear();

@@ -85,14 +85,46 @@ impl Publisher {
         let now = stage.now.monotonic;
         let is_due = |window| self.due_of(window).is_some_and(|at| at <= now);
         let due: Vec<bool> = self.windows.iter().map(is_due).collect();
-        let tracks: Vec<usize> = (0..due.len()).filter(|track| due[*track]).collect();
-        for track in &tracks {
-            self.trim(stage, *track);
+        let mut tracks: Vec<usize> = (0..due.len()).filter(|track| due[*track]).collect();
+        if self.has_several() {
+            tracks.extend(self.beside(&tracks));
+            tracks.sort_unstable();
+        }
+        // The first says where the others begin.
+        tracks.iter().for_each(|track| self.trim(stage, *track));
+        if self.has_several() {
+            let others = self.beside(&tracks);
+            others.iter().for_each(|track| self.trim(stage, *track));
+            tracks.extend(others);
+            tracks.sort_unstable();
         }
         self.publish(stage, &tracks, positions);
         for track in tracks {
             self.windows[track].catching_up &= behind(track);
         }
+    }
+
+    /// What is shown with these, or it would cover other times (S-26), or state another target duration
+    /// (S-25): a list that would begin or end too early beside them.
+    fn beside(&self, due: &[usize]) -> Vec<usize> {
+        let target_duration = self.target_duration.unwrap_or_default();
+        let ends = due.iter().filter_map(|track| self.windows[*track].end());
+        let end = ends.max();
+        let raised = due
+            .iter()
+            .any(|track| self.windows[*track].is_raised(target_duration));
+        let changes = |track: &usize| {
+            let window = &self.windows[*track];
+            let head = window.entries.front().map(|it| it.place);
+            let head = head.zip(self.head_of_lead(*track));
+            let begins_early = head.is_some_and(|(head, lead)| head + target_duration < lead);
+            let shown = window.shown_end().zip(end);
+            let ends_early = shown.is_some_and(|(shown, end)| shown + target_duration < end);
+            let ends_early = window.dirty && ends_early;
+            window.is_listed() && (begins_early || ends_early || raised)
+        };
+        let others = (0..self.windows.len()).filter(|track| !due.contains(track));
+        others.filter(changes).collect()
     }
 
     fn publish(
@@ -129,6 +161,7 @@ impl Publisher {
                 entry.seen = entry.seen.max(Seen::Maybe);
             }
             window.dirty = false;
+            window.stated = stated;
             generation = generation.max(window.entries.back().map(|entry| entry.generation));
             segment_max_age = Some(segment_max_age.map_or(duration, |it: Span| it.min(duration)));
         }

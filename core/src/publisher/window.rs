@@ -42,10 +42,14 @@ pub(super) struct Window {
     pub(super) dirty: bool,
     /// The last version with a new segment became visible then.
     pub(super) last_grown: Option<Timestamp>,
+    /// The target duration that its list states.
+    pub(super) stated: Span,
     /// It was changed then, after the last version.
     pub(super) dirty_since: Timestamp,
     /// It had enough for a list that begins then.
     pub(super) began_at: Option<Timestamp>,
+    /// The discontinuity sequence number that it took from the others, and has not come to itself.
+    taken: Option<u64>,
     /// Its source has new segments: a version waits for it.
     pub(super) goes_on: bool,
     /// How a multivariant playlist describes it.
@@ -113,8 +117,10 @@ impl Window {
             begins_run: false,
             dirty: false,
             last_grown: None,
+            stated: Span::ZERO,
             dirty_since: Timestamp::default(),
             began_at: None,
+            taken: None,
             goes_on: false,
             medium: None,
             bandwidth: None,
@@ -144,13 +150,13 @@ impl Window {
             media_sequence: Some(saved.media_sequence),
             discontinuity_sequence: saved.discontinuity_sequence,
             entries: saved.window.iter().map(entry).collect(),
-            begins_run: ended,
+            begins_run: ended || saved.still_ended,
             ..Self::new(saved.name.clone())
         }
     }
 
     /// For the next process; `position` is where its source goes on.
-    pub(super) fn saved(&self, position: Option<SavedPosition>) -> SavedTrack {
+    pub(super) fn saved(&self, position: Option<SavedPosition>, ended: bool) -> SavedTrack {
         let entries = self.entries.iter().zip(self.numbered());
         SavedTrack {
             name: self.name.clone(),
@@ -172,6 +178,7 @@ impl Window {
                 })
                 .collect(),
             position,
+            still_ended: self.begins_run && !ended && !self.entries.is_empty(),
         }
     }
 
@@ -303,7 +310,11 @@ impl Window {
         let (own, place) = (entry.segment.discontinuity, entry.place);
         let marked = self.entries.iter().filter(|it| it.segment.discontinuity);
         let last = self.discontinuity_sequence + marked.count() as u64;
-        let number = marks.number(last, place, own, target_duration);
+        let taken = self.taken == Some(last);
+        let number = marks.number((last, taken), place, own, target_duration);
+        if number > last || own {
+            self.taken = Some(number).filter(|_| !own);
+        }
         entry.segment.discontinuity = number > last;
         if self.entries.is_empty() {
             self.discontinuity_sequence = number - u64::from(number > last);
@@ -376,12 +387,14 @@ impl Window {
             })
     }
 
+    /// After EXT-X-ENDLIST nothing changes in a list until its own new run begins (S-15), whatever the
+    /// others have come to.
     pub(super) fn as_playlist(&self, target_duration: Span, ended: bool) -> MediaPlaylist {
         let mut list = MediaPlaylist {
             target_duration,
             media_sequence: self.media_sequence.unwrap_or_default(),
             discontinuity_sequence: self.discontinuity_sequence,
-            end_list: ended,
+            end_list: ended || self.begins_run,
             independent_segments: self.independent_segments,
             i_frames_only: self.i_frames_only,
             head: self.head.clone(),
@@ -405,6 +418,17 @@ impl Window {
     /// Something of it is in a version.
     pub(super) fn is_listed(&self) -> bool {
         self.entries.iter().any(|it| it.seen > Seen::Never)
+    }
+
+    /// Where what viewers know of it ends.
+    pub(super) fn shown_end(&self) -> Option<Place> {
+        let mut shown = self.entries.iter().rev().filter(|it| it.seen > Seen::Never);
+        shown.next().map(Entry::ends)
+    }
+
+    /// Its list states another target duration than this.
+    pub(super) fn is_raised(&self, target_duration: Span) -> bool {
+        self.stated != Span::ZERO && self.stated != target_duration
     }
 
     /// Enough is stored for a list that begins.

@@ -248,7 +248,8 @@ impl Lane {
                 });
                 same.next().map(|mark| mark.place).filter(near)
             };
-            let begins_run = at == 0 && restarted;
+            // What is lost before it is only estimated.
+            let begins_run = (at == 0 && restarted) || offered.lost.is_some();
             let by_number = if begins_run && by_date.is_none() {
                 by_number()
             } else {

@@ -24,13 +24,16 @@ impl Relay {
             return;
         };
         self.publisher.finish_restoring(stage);
-        // What one track appends may be what another has waited for.
-        while (0..lane.feeds.len())
-            .map(|feed| self.hand_on_feed(stage, &mut lane, feed))
-            .fold(false, |moved, it| moved | it)
-        {}
-        if self.publisher.has_several() {
-            self.keep_in_step(stage, &mut lane);
+        loop {
+            // What one track appends may be what another has waited for.
+            while (0..lane.feeds.len())
+                .map(|feed| self.hand_on_feed(stage, &mut lane, feed))
+                .fold(false, |moved, it| moved | it)
+            {}
+            // And so may be that nobody waits for it any longer.
+            if !self.publisher.has_several() || !self.keep_in_step(stage, &mut lane) {
+                break;
+            }
         }
         if lane.is_over() && !self.publisher.is_ended() {
             for feed in &mut lane.feeds {
@@ -67,7 +70,10 @@ impl Relay {
                 Processed::Hole { mut lost, cause } => {
                     passed(stage, lane, index, &lost);
                     lost.place = lane.on_channel(lost.place);
-                    if let Some(track) = lane.feeds[index].track {
+                    let track = lane.feeds[index].track;
+                    // Gaps may stand for it already.
+                    let track = track.filter(|it| !self.publisher.has_already(*it, &lost));
+                    if let Some(track) = track {
                         self.publisher.lose(track, lost, cause);
                     }
                 }
@@ -125,9 +131,12 @@ impl Relay {
     }
 
     /// What has fallen behind, or has no source any more, gets gaps like those of a track that goes on.
-    fn keep_in_step(&mut self, stage: &mut Stage<'_>, lane: &mut Lane) {
+    /// Whether anything was left behind.
+    fn keep_in_step(&mut self, stage: &mut Stage<'_>, lane: &mut Lane) -> bool {
         let now = stage.now.monotonic;
-        for index in lane.leave_behind(now) {
+        let left_behind = lane.leave_behind(now);
+        for index in &left_behind {
+            let index = *index;
             if let Some(track) = lane.feeds[index].track {
                 stage.notify(Notice::LeftBehind {
                     track: self.publisher.name(track).clone(),
@@ -159,6 +168,7 @@ impl Relay {
             .filter_map(|feed| feed.track);
         let model = tracks.into_iter().find(|track| goes_on(*track));
         self.publisher.keep_in_step(stage, model, goes_on);
+        !left_behind.is_empty()
     }
 
     /// Follows the lanes' tracks: begins them, looks for them elsewhere, and renews URLs that have run

@@ -1,7 +1,7 @@
 //! Segments for their time: nothing is listed before it is stored (S-11), nothing is deleted before
 //! RFC 8216 6.2.2 allows it (S-09), no name is used for two contents (S-65).
 
-use super::{Held, broken};
+use super::{Held, Violation, broken};
 use crate::published::Version;
 use crate::store::{Object, Store};
 use hls_relay_core::ids::{ObjectName, PlaylistName};
@@ -15,6 +15,8 @@ pub struct KeepChecks {
     lives: BTreeMap<Arc<str>, Life>,
     /// What each playlist lists now.
     listed: BTreeMap<PlaylistName, BTreeSet<Arc<str>>>,
+    /// What segments are read with.
+    needs: BTreeMap<Arc<str>, Object>,
     deleted: u64,
 }
 
@@ -28,6 +30,8 @@ struct Life {
     removed_at: Option<Timestamp>,
     /// Lost with a process; nobody can be blamed for what comes now.
     lost: bool,
+    /// The objects that it is read with: they are there for as long as it is.
+    needs: Vec<Arc<str>>,
 }
 
 impl KeepChecks {
@@ -42,35 +46,30 @@ impl KeepChecks {
         for segment in version.segments.iter().filter(|segment| !segment.gap) {
             // What is left at its origin has an address, and what is ours a name.
             let needs = segment.needs.uris().filter(|uri| !uri.contains("://"));
-            for uri in needs.map(Arc::from).chain([Arc::clone(&segment.uri)]) {
-                let name = ObjectName(Arc::clone(&uri));
-                let Some(&object) = store.objects.get(&name) else {
-                    return broken(
-                        "S-11 nothing is listed before it is stored",
-                        format!("an object named {name}"),
-                        "none",
-                    );
-                };
-                let life = self.lives.entry(Arc::clone(&uri)).or_insert_with(|| Life {
+            let needs: Vec<Arc<str>> = needs.map(Arc::from).collect();
+            for uri in &needs {
+                let object = there(store, uri)?;
+                let known = self.needs.entry(Arc::clone(uri)).or_insert(object);
+                same(uri, *known, object)?;
+            }
+            let object = there(store, &segment.uri)?;
+            let life = self
+                .lives
+                .entry(Arc::clone(&segment.uri))
+                .or_insert_with(|| Life {
                     object,
                     duration: segment.duration,
                     longest: Span::ZERO,
                     removed_at: None,
                     lost: false,
+                    needs,
                 });
-                if life.object != object {
-                    return broken(
-                        "S-65 a name is used for one content",
-                        format!("{name} is {:?}", life.object),
-                        format!("{object:?}"),
-                    );
-                }
-                life.longest = life.longest.max(version.total);
-                life.lost = false;
-                // The end of the presentation by its owner's wish counts as the removal of all.
-                life.removed_at = (stopping && version.ended).then_some(version.at);
-                listed.insert(uri);
-            }
+            same(&segment.uri, life.object, object)?;
+            life.longest = life.longest.max(version.total);
+            life.lost = false;
+            // The end of the presentation by its owner's wish counts as the removal of all.
+            life.removed_at = (stopping && version.ended).then_some(version.at);
+            listed.insert(Arc::clone(&segment.uri));
         }
         let before = self.listed.insert(playlist.clone(), listed);
         for gone in before.iter().flatten() {
@@ -122,7 +121,13 @@ impl KeepChecks {
                 "it is deleted",
             );
         }
-        self.may_go(&name.0, at, "S-09 a removed segment is kept for its time")?;
+        let kept = "S-09 a removed segment is kept for its time";
+        self.may_go(&name.0, at, kept)?;
+        if self.needs.remove(&name.0).is_some() {
+            let reads = |life: &&Life| life.needs.contains(&name.0);
+            let mut lives = self.lives.values().filter(reads);
+            lives.try_for_each(|life| life.may_go(&name.0, at, kept))?;
+        }
         self.deleted += 1;
         if self.deleted.is_multiple_of(64) {
             // Names are never used again, so what was deleted long ago can be forgotten.
@@ -165,11 +170,16 @@ impl KeepChecks {
     }
 
     fn may_go(&self, name: &str, at: Timestamp, invariant: &str) -> Held {
-        let Some(life) = self.lives.get(name).filter(|life| !life.lost) else {
-            return Ok(());
-        };
-        let kept = life.duration + life.longest;
-        match life.removed_at {
+        let life = self.lives.get(name);
+        life.map_or(Ok(()), |life| life.may_go(name, at, invariant))
+    }
+}
+
+impl Life {
+    fn may_go(&self, name: &str, at: Timestamp, invariant: &str) -> Held {
+        let kept = self.duration + self.longest;
+        match self.removed_at {
+            _ if self.lost => Ok(()),
             Some(removed) if at >= removed + kept => Ok(()),
             Some(removed) => broken(
                 invariant,
@@ -183,4 +193,25 @@ impl KeepChecks {
             ),
         }
     }
+}
+
+/// Nothing is listed before it is stored.
+fn there(store: &Store, name: &Arc<str>) -> Result<Object, Violation> {
+    let object = store.objects.get(&ObjectName(Arc::clone(name)));
+    object.copied().ok_or_else(|| Violation {
+        invariant: "S-11 nothing is listed before it is stored".to_owned(),
+        expected: format!("an object named {name}"),
+        got: "none".to_owned(),
+    })
+}
+
+fn same(name: &str, known: Object, object: Object) -> Held {
+    if known == object {
+        return Ok(());
+    }
+    broken(
+        "S-65 a name is used for one content",
+        format!("{name} is {known:?}"),
+        format!("{object:?}"),
+    )
 }

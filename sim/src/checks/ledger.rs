@@ -10,6 +10,7 @@ use super::{Held, broken};
 use crate::origin::{Listed as Offer, MediaRef, Origin};
 use crate::published::{Listed, Version};
 use hls_relay_core::command::Command;
+use hls_relay_core::config::{KeyPolicy, Spec};
 use hls_relay_core::event::FetchError;
 use hls_relay_core::ids::{ObjectName, PlaylistName};
 use hls_relay_core::notice::{Break, HoleCause, Notice};
@@ -54,6 +55,8 @@ struct Known {
     listed_at: BTreeMap<(usize, u16), Timestamp>,
     /// The window asked for.
     window: u64,
+    /// Segments are published in the clear.
+    decrypted: bool,
     /// The present process.
     process: u64,
 }
@@ -294,15 +297,17 @@ impl Ledger {
         now: Timestamp,
         (name, version): (&PlaylistName, &Version),
         origins: &[Origin],
-        window: usize,
+        spec: &Spec,
     ) -> Held {
-        self.known.window = window as u64;
+        self.known.window = spec.window as u64;
+        self.known.decrypted = spec.keys == KeyPolicy::Decrypt;
         self.line(name);
         let mut books = Books {
             now,
             known: &self.known,
             totals: &mut self.totals,
             origins,
+            several: &*name.0 != PlaylistName::ENTRY,
         };
         let line = self.lines.get_mut(name);
         line.map_or(Ok(()), |line| line.visible(&mut books, version))

@@ -46,6 +46,10 @@ pub struct Excuses {
     pub head_lost: bool,
     /// Nothing has gone wrong for long, so there is nothing to catch up with.
     pub calm: bool,
+    /// It is one of several, that begin within a target duration of each other (S-26).
+    pub several: bool,
+    /// The longest segment that any of the playlists lists that are visible with this one.
+    pub longest: Span,
     /// The list that brought the first new segment.
     pub asked: Option<Asked>,
 }
@@ -296,10 +300,8 @@ fn target_duration(last: &Version, version: &Version, excuses: Excuses) -> Held 
     if now == before || excuses.lost_state {
         return Ok(());
     }
-    let needed = version
-        .segments
-        .iter()
-        .any(|it| it.duration.rounded_secs() > before);
+    // It rises in all at once.
+    let needed = excuses.longest.rounded_secs() > before;
     // The segment that needed it may have left the list before a version could be seen.
     if now > before && (needed || excuses.unpublished) {
         return Ok(());
@@ -336,7 +338,8 @@ fn removal(last: &Version, version: &Version, excuses: Excuses) -> Held {
             format!("{} ms", version.total.as_millis()),
         );
     }
-    if grown && version.segments.len() < MIN_WINDOW {
+    let in_step = excuses.several && !excuses.calm;
+    if grown && version.segments.len() < MIN_WINDOW && !in_step {
         return broken(
             "S-08 six segments stay listed",
             MIN_WINDOW.to_string(),

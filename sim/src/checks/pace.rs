@@ -49,7 +49,7 @@ impl PaceChecks {
     pub fn sent(&mut self, now: Timestamp, load: &LoadPlaylist) -> Held {
         let asked = self
             .sources
-            .entry(Arc::clone(&load.url))
+            .entry(without_query(&load.url).into())
             .or_insert_with(|| Source {
                 sent_at: Timestamp::default(),
                 due_at: Timestamp::default(),
@@ -86,15 +86,25 @@ impl PaceChecks {
     /// Since there was last something new the source has been asked as often as it may be: what appeared
     /// right after a request could be seen no earlier than with the next one.
     pub fn is_eager(&self, url: &str, now: Timestamp) -> bool {
-        self.sources.get(url).is_some_and(|asked| {
-            let may_ask_at = asked.from + asked.forgiven + asked.wait;
-            asked.delayed == Span::ZERO && now <= may_ask_at
-        })
+        let asked = self.sources.get(without_query(url));
+        asked.is_some_and(|asked| asked.is_eager(now))
+    }
+
+    /// The same of a source's tracks, which lie beside its multivariant playlist.
+    pub fn is_any_eager(&self, multivariant: &str, now: Timestamp) -> bool {
+        let folder = multivariant
+            .rfind('/')
+            .map_or(multivariant, |at| &multivariant[..at]);
+        let mut tracks = self
+            .sources
+            .iter()
+            .filter(|(url, _)| url.starts_with(folder));
+        tracks.any(|(_, asked)| asked.is_eager(now))
     }
 
     /// The last request.
     pub fn asked(&self, url: &str) -> Option<Asked> {
-        self.sources.get(url).map(|asked| Asked {
+        self.sources.get(without_query(url)).map(|asked| Asked {
             at: asked.sent_at,
             delayed: asked.delayed,
         })
@@ -107,7 +117,14 @@ impl PaceChecks {
         outcome: &Result<LoadedPlaylist, FetchError>,
         policy: ReloadPolicy,
     ) {
-        let Some(asked) = self.sources.get_mut(url) else {
+        // Who is asked for the first time is taken to have what others of its place have told.
+        let host = |url: &str| url.split('/').nth(2).map(str::to_owned);
+        let beside = self
+            .sources
+            .iter()
+            .filter(|(other, _)| host(other) == host(url));
+        let told = beside.filter_map(|(_, it)| it.target_duration).min();
+        let Some(asked) = self.sources.get_mut(without_query(url)) else {
             return;
         };
         // After a cancelled request another one may be under way.
@@ -116,7 +133,8 @@ impl PaceChecks {
         }
         asked.in_flight = false;
         (asked.from, asked.forgiven) = (asked.sent_at, Span::ZERO);
-        let target = asked.target_duration.unwrap_or(ASSUMED_TARGET_DURATION);
+        let target = asked.target_duration.or(told);
+        let target = target.unwrap_or(ASSUMED_TARGET_DURATION);
         // Who follows a source anew has not been told its target duration yet.
         let failed = target
             .min(ASSUMED_TARGET_DURATION)
@@ -134,7 +152,7 @@ impl PaceChecks {
 
     /// Nobody waits for the answer any more.
     pub fn cancelled(&mut self, url: &str) {
-        if let Some(asked) = self.sources.get_mut(url) {
+        if let Some(asked) = self.sources.get_mut(without_query(url)) {
             asked.in_flight = false;
         }
     }
@@ -148,6 +166,11 @@ impl PaceChecks {
 }
 
 impl Source {
+    fn is_eager(&self, now: Timestamp) -> bool {
+        let may_ask_at = self.from + self.forgiven + self.wait;
+        self.delayed == Span::ZERO && now <= may_ask_at
+    }
+
     fn body(&mut self, text: &Text, policy: ReloadPolicy, failed: Span) -> Span {
         let changed = text.segments.iter().any(|it| !self.listed.contains(it));
         if text.doubtful {
@@ -252,6 +275,11 @@ fn seconds(text: &str) -> Option<Span> {
         _ => part.parse::<u64>().ok()? * 10_u64.pow(6_u32.checked_sub(part.len() as u32)?),
     };
     Some(Span::from_secs(whole.parse().ok()?) + Span::from_micros(micros))
+}
+
+/// A playlist is the same one whatever token it is asked for with.
+fn without_query(url: &str) -> &str {
+    url.split('?').next().unwrap_or(url)
 }
 
 /// The address under which a plan's origin has its playlist.

@@ -9,7 +9,9 @@ const FRAME: Span = Span::from_micros(41_667);
 
 /// What is visible at one time: the media playlists, by name, and the multivariant playlist that leads to
 /// them, where there is one.
-pub fn together(entry: Option<&Multivariant>, tracks: &[(&str, &Version)]) -> Held {
+///
+/// The others do not wait for subtitles and I-frames: only while all is `calm` these cover the same time.
+pub fn together(entry: Option<&Multivariant>, tracks: &[(&str, &Version)], calm: bool) -> Held {
     for name in entry.iter().flat_map(|entry| entry.names()) {
         if tracks.iter().all(|(track, _)| **track != *name.0) {
             return broken(
@@ -21,13 +23,18 @@ pub fn together(entry: Option<&Multivariant>, tracks: &[(&str, &Version)]) -> He
     }
     for (at, one) in tracks.iter().enumerate() {
         for other in &tracks[at + 1..] {
-            pair(*one, *other)?;
+            let waits = |name: &str| entry.is_none_or(|entry| entry.is_waited_for(name));
+            pair(*one, *other, calm || (waits(one.0) && waits(other.0)))?;
         }
     }
     Ok(())
 }
 
-fn pair((one_name, one): (&str, &Version), (other_name, other): (&str, &Version)) -> Held {
+fn pair(
+    (one_name, one): (&str, &Version),
+    (other_name, other): (&str, &Version),
+    in_step: bool,
+) -> Held {
     let both = format!("{one_name} and {other_name}");
     if one.target_duration != other.target_duration {
         return broken(
@@ -50,7 +57,9 @@ fn pair((one_name, one): (&str, &Version), (other_name, other): (&str, &Version)
     if !dated(one) {
         return Ok(());
     }
-    edges(&both, one, other)?;
+    if in_step {
+        edges(&both, one, other)?;
+    }
     breaks(&both, one, other)
 }
 
@@ -156,8 +165,8 @@ mod tests {
     }
 
     fn fault(one: &Version, other: &Version) -> String {
-        let held = together(None, &[("v0", one), ("v1", other)]);
-        let mirrored = together(None, &[("v1", other), ("v0", one)]);
+        let held = together(None, &[("v0", one), ("v1", other)], true);
+        let mirrored = together(None, &[("v1", other), ("v0", one)], true);
         assert_eq!(held.is_err(), mirrored.is_err());
         held.err()
             .map_or_else(String::new, |it| it.invariant[..4].to_owned())

@@ -15,8 +15,10 @@ use std::collections::BTreeSet;
 const STEPS_PER_SECOND: u64 = 1_500;
 
 /// The work of one process.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct WorkChecks {
+    /// How many tracks its sources have at most: each may cost what a single one does.
+    tracks: usize,
     newest: Option<RequestId>,
     publishing: Option<RequestId>,
     downloading: BTreeSet<RequestId>,
@@ -26,6 +28,19 @@ pub struct WorkChecks {
 }
 
 impl WorkChecks {
+    /// A process whose sources have so many tracks at most.
+    pub fn new(tracks: usize) -> Self {
+        Self {
+            tracks,
+            newest: None,
+            publishing: None,
+            downloading: BTreeSet::new(),
+            generation: Generation::default(),
+            second: 0,
+            steps: 0,
+        }
+    }
+
     /// An event comes in.
     pub fn event(&mut self, now: Timestamp, event: &Event) -> Held {
         match event {
@@ -47,10 +62,10 @@ impl WorkChecks {
             (self.second, self.steps) = (second, 0);
         }
         self.steps += 1;
-        if self.steps > STEPS_PER_SECOND {
+        if self.steps > STEPS_PER_SECOND * self.tracks as u64 {
             return broken(
                 "3 a machine is asked a bounded number of times",
-                format!("{STEPS_PER_SECOND} steps in a second"),
+                format!("{STEPS_PER_SECOND} steps in a second for each track"),
                 "more",
             );
         }
@@ -59,7 +74,7 @@ impl WorkChecks {
 
     /// What came out of a step.
     pub fn commands(&mut self, commands: &[Command]) -> Held {
-        if commands.len() > 4 * MAX_WINDOW.min(64) + 64 {
+        if commands.len() > (4 * MAX_WINDOW.min(64) + 64) * self.tracks {
             return broken(
                 "3 a step wants a bounded number of things",
                 "few",
@@ -77,10 +92,10 @@ impl WorkChecks {
             Command::Download(download) => {
                 self.downloading.insert(download.request);
                 // Those of a source being prepared come on top of those of the source in use.
-                if self.downloading.len() > 2 * MAX_DOWNLOADS {
+                if self.downloading.len() > 2 * MAX_DOWNLOADS * self.tracks {
                     return broken(
                         "downloads at once are bounded",
-                        format!("{MAX_DOWNLOADS} for each source in use"),
+                        format!("{MAX_DOWNLOADS} for each track of each source in use"),
                         self.downloading.len().to_string(),
                     );
                 }

@@ -77,6 +77,15 @@ pub enum TrackKind {
     },
 }
 
+impl PresentationSpec {
+    /// The first track that is described just like this one: it has the same media.
+    pub fn twin_of(&self, track: usize) -> usize {
+        let kind = self.tracks.get(track).map(|it| &it.kind);
+        let twin = self.tracks.iter().position(|it| Some(&it.kind) == kind);
+        twin.unwrap_or(track)
+    }
+}
+
 impl TrackSpec {
     /// A track in step with the encoder.
     pub fn new(kind: TrackKind) -> Self {
@@ -158,8 +167,10 @@ pub(super) fn form_of(presentation: &PresentationSpec, number: usize) -> Form {
         TrackKind::IFrames { .. } => (presentation.container, true),
     };
     let is_text = container == Container::WebVtt;
+    // The same from elsewhere is the same media.
+    let first = presentation.twin_of(number);
     Form {
-        track: u16::try_from(number).unwrap_or(u16::MAX),
+        track: u16::try_from(first).unwrap_or(u16::MAX),
         container,
         first_frame,
         segments_per_file: presentation.segments_per_file.filter(|_| !is_text),

@@ -40,12 +40,29 @@ pub struct Needs {
 }
 
 impl Origin {
-    /// The track that a path belongs to; 0 where there is only one.
+    /// The track whose media a path belongs to; 0 where there is only one.
     pub fn track_of(&self, path: &str) -> u16 {
         let prefix = super::respond::OTHER_PREFIX;
         let path = path.strip_prefix(prefix).unwrap_or(path);
+        let tracks = self.spec.presentation.as_ref();
         let track = super::presentation::track_of(&self.spec, path);
+        let track = track.and_then(|it| Some(tracks?.twin_of(it)));
         track.and_then(|it| u16::try_from(it).ok()).unwrap_or(0)
+    }
+
+    /// How far its slowest track is behind the encoder: all others wait for it.
+    pub fn out_of_step(&self) -> Span {
+        let tracks = self.spec.presentation.iter().flat_map(|it| &it.tracks);
+        let behind = tracks.map(|track| track.behind).max().unwrap_or(0);
+        Span::from_secs(self.spec.target_duration) * behind
+    }
+
+    /// The origin of the track that a path lies in; the origin itself where there is only one.
+    pub fn track_at(&self, path: &str) -> &Self {
+        let prefix = super::respond::OTHER_PREFIX;
+        let path = path.strip_prefix(prefix).unwrap_or(path);
+        let track = super::presentation::track_of(&self.spec, path);
+        track.and_then(|it| self.tracks.get(it)).unwrap_or(self)
     }
 
     /// What a segment of this track is read with, as far as it has been by `at`.
@@ -84,7 +101,7 @@ impl Origin {
         let path = request.path();
         let prefix = super::respond::OTHER_PREFIX;
         let path = path.strip_prefix(prefix).unwrap_or(path);
-        let track = self.track(self.track_of(path));
+        let track = self.track_at(path);
         let place = track.find(at, request, path)?;
         Some(track.media(place))
     }

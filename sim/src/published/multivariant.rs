@@ -47,6 +47,15 @@ impl Multivariant {
         variants.chain(renditions).chain(&self.i_frames)
     }
 
+    /// Whether the others wait for a playlist: subtitles may be empty for long, and I-frames only help to
+    /// seek.
+    pub fn is_waited_for(&self, name: &str) -> bool {
+        let variants = self.variants.iter().map(|it| &it.name);
+        let audio = self.renditions.iter().filter(|it| it.audio);
+        let mut waited = variants.chain(audio.map(|it| &it.name));
+        waited.any(|it| *it.0 == *name)
+    }
+
     /// The sound that plays with a variant whose own has been put elsewhere.
     pub fn audio_of(&self, variant: &Variant) -> Option<&PlaylistName> {
         let group = variant.groups[0].as_ref()?;

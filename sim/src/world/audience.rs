@@ -13,23 +13,42 @@ use std::sync::Arc;
 
 /// How much later than promised something may be seen: latencies of the network and the store.
 const SLACK: Span = Span::from_secs(1);
+/// From opening a multivariant playlist to the first request for what it leads to.
+const OPENS: Span = Span::from_millis(20);
 /// Everything of a stopped channel is freed within its longest promise and this.
 const FREED_WITHIN: Span = Span::from_secs(60);
 
 impl World {
-    /// A viewer asks for what it wants next.
-    pub(super) fn player(&mut self, number: usize) -> Held {
+    /// A viewer asks for what it wants next of one of the playlists that it follows.
+    pub(super) fn watch(&mut self, viewer: usize, reel: usize) -> Held {
         let now = self.now;
-        let next = match self.players[number].wish() {
-            Wish::Playlist => self.players[number].playlist(now, self.store.entry()),
-            Wish::Segment(listed) if listed.gap => self.players[number].segment(now, &listed).0,
+        if let Some(entry) = self.store.multivariant.as_ref().filter(|_| reel == 0) {
+            let followed = self.viewers[viewer].reels.len();
+            if self.viewers[viewer].open(entry) {
+                let more = followed..self.viewers[viewer].reels.len();
+                for reel in std::iter::once(0).chain(more) {
+                    self.queue.push(now + OPENS, Due::Player { viewer, reel });
+                }
+                return Ok(());
+            }
+        }
+        let Some(followed) = self.viewers[viewer].reels.get_mut(reel) else {
+            return Ok(());
+        };
+        let player = &mut followed.player;
+        let next = match player.wish() {
+            Wish::Playlist => {
+                let visible = self.store.playlists.get(&followed.name);
+                player.playlist(now, visible)
+            }
+            Wish::Segment(listed) if listed.gap => player.segment(now, &listed).0,
             Wish::Segment(listed) => {
                 let object = self.store.objects.get(&ObjectName(Arc::clone(&listed.uri)));
                 match object {
                     None if self.keep.promised(&listed.uri, now) => {
                         return broken(
                             "S-09 what was listed can be fetched for its time",
-                            format!("{} for player {number}", listed.uri),
+                            format!("{} for viewer {viewer}", listed.uri),
                             "not found",
                         );
                     }
@@ -43,26 +62,28 @@ impl World {
                         );
                     }
                     Some(_) => {
-                        let (next, stall) = self.players[number].segment(now, &listed);
+                        let (next, stall) = player.segment(now, &listed);
                         if let Some(stall) = stall {
-                            self.stalled(number, stall)?;
+                            self.stalled((viewer, reel), stall)?;
+                        }
+                        if let Some(entry) = self.store.multivariant.as_ref().filter(|_| reel == 0)
+                        {
+                            self.viewers[viewer].switch(entry);
                         }
                         next
                     }
                 }
             }
         };
-        let lost = next == now + Span::from_secs(1) && self.store.entry().is_none();
-        let next = if lost { now + Span::from_secs(1) } else { next };
-        self.queue
-            .push(next.max(now + Span::from_millis(1)), Due::Player(number));
+        let next = next.max(now + Span::from_millis(1));
+        self.queue.push(next, Due::Player { viewer, reel });
         Ok(())
     }
 
     /// A picture stands still only where something went wrong not long before. After a single outage that
     /// is just the time in which segments are promised to be relayed again: a viewer who has that much
     /// ahead when it begins, and the outage itself, sees nothing of it.
-    fn stalled(&self, number: usize, stall: Stall) -> Held {
+    fn stalled(&self, (viewer, reel): (usize, usize), stall: Stall) -> Held {
         let (since, settling) = (stall.since, self.settling());
         let only = self.fate.only_trouble(since, settling);
         let outage = only.and_then(|it| Some((it.from, it.until + self.target() * it.recovery?)));
@@ -79,13 +100,14 @@ impl World {
         // Whatever took from what it had ahead before, a stall or a source that made nothing for a while:
         // it goes on with less, as hls.js does, and then an irregular source alone can stop it.
         let from = Timestamp::default() + calm.since(Timestamp::default() + settling);
-        let lead = self.players[number].lead(from, since);
+        let reel = &self.viewers[viewer].reels[reel];
+        let lead = reel.player.lead(from, since);
         if lead < self.target().scaled(5, 2) {
             return Ok(());
         }
         broken(
             "viewers see no stall without a fault",
-            format!("player {number} plays on"),
+            format!("viewer {viewer} plays {} on", reel.name.0),
             format!(
                 "nothing to play for {} ms from {} ms on",
                 stall.until.since(stall.since).as_millis(),
@@ -150,7 +172,10 @@ impl World {
             .machine
             .status(process.clocks(self.now, self.wall_at_start));
         let source = self.wish.spec.sources.get(status.source);
-        source.is_some_and(|source| process.pace.is_eager(&source.url, self.now))
+        source.is_some_and(|source| match self.store.multivariant {
+            Some(_) => process.pace.is_any_eager(&source.url, self.now),
+            None => process.pace.is_eager(&source.url, self.now),
+        })
     }
 
     /// The live edge, and S-12's upper bound as the source keeps it.
@@ -171,6 +196,7 @@ impl World {
                 continue;
             };
             let age = at.saturating_sub(listed_at);
+            let allowed = allowed + self.origins[key.origin].out_of_step();
             if age > allowed {
                 return broken(
                     "liveness: the live edge is relayed",
@@ -235,8 +261,10 @@ impl World {
     /// What was said about losses is what was lost, where one process lived through all of it.
     fn balance(&self) -> Held {
         let totals = self.ledger.totals;
+        // Gaps that keep a track in step with others are told when it is left behind.
+        let alone = self.plan.tracks() == 1;
         let undisturbed =
-            self.incarnations == 1 && self.plan.controls.is_empty() && totals.changes == 0;
+            alone && self.incarnations == 1 && self.plan.controls.is_empty() && totals.changes == 0;
         if undisturbed && totals.missing != totals.said_missing {
             return broken(
                 "conservation: what is missing is said",

@@ -296,6 +296,7 @@ impl World {
             self.incarnations,
             checkpoint,
             self.options.planted,
+            self.plan.tracks(),
         ));
         self.tell_wish()
     }

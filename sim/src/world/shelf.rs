@@ -228,7 +228,15 @@ impl World {
             self.tell_line(&entry_story(&entry));
             self.store.multivariant = Some(entry);
         }
+        let segments = shown
+            .lists
+            .iter()
+            .flat_map(|(_, version)| &version.segments);
+        let longest = segments.map(|it| it.duration).max().unwrap_or_default();
+        let several = self.store.multivariant.is_some();
         for (name, version) in shown.lists {
+            let excuses = &mut self.lists.entry(name.clone()).or_default().excuses;
+            (excuses.longest, excuses.several) = (longest, several);
             let version = Arc::new(Version {
                 at: self.now,
                 ..Version::clone(&version)
@@ -247,7 +255,8 @@ impl World {
         }
         let playlists = self.store.playlists.iter();
         let visible: Vec<_> = playlists.map(|(name, it)| (&*name.0, &**it)).collect();
-        tracks::together(self.store.multivariant.as_deref(), &visible)
+        let calm = self.calm_for(self.settling());
+        tracks::together(self.store.multivariant.as_deref(), &visible, calm)
     }
 
     fn list_is_visible(&mut self, name: &PlaylistName, version: &Arc<Version>) -> Held {
@@ -262,9 +271,8 @@ impl World {
         let stopping = self.wish.desired == Desired::Stop;
         let version = (name, &**version);
         self.keep.visible(version, &self.store, stopping)?;
-        let window = self.wish.spec.window;
         self.ledger
-            .visible(self.now, version, &self.origins, window)
+            .visible(self.now, version, &self.origins, &self.wish.spec)
     }
 
     /// Whether the segment that stood right before this version's first is not there any more.
@@ -341,7 +349,7 @@ fn checkpoint_agrees(publish: &Publish, name: &PlaylistName, version: &Version) 
         track.media_sequence,
         track.discontinuity_sequence,
         track.window.len(),
-        checkpoint.ended,
+        checkpoint.ended || track.still_ended,
         checkpoint.target_duration.as_micros(),
     );
     let seen = (

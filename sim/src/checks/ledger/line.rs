@@ -42,6 +42,8 @@ pub(super) struct Books<'a> {
     pub(super) known: &'a Known,
     pub(super) totals: &'a mut Totals,
     pub(super) origins: &'a [Origin],
+    /// The playlist is one of a presentation.
+    pub(super) several: bool,
 }
 
 impl Books<'_> {
@@ -151,7 +153,9 @@ impl Line {
             if self.is_untold(books, last.key, next.key) {
                 return Ok(());
             }
-            if listed.discontinuity && gaps.is_empty() {
+            // Where others go on, gaps keep a playlist in step with them.
+            let in_step = books.several && gaps.iter().any(|gap| gap.discontinuity);
+            if in_step || (listed.discontinuity && (gaps.is_empty() || books.several)) {
                 return Ok(());
             }
             return broken(

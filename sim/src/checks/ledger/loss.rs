@@ -24,6 +24,9 @@ impl Line {
         self.restarts_said -= u64::from(restarted);
         let (known, now, origin) = (books.known, books.now, books.origin(last.key));
         let between = segments(origin, now, last.key, lost.clone());
+        if self.left_behind && listed.discontinuity {
+            return Ok(());
+        }
         hole_is_said(books, &between, next, listed, gaps)?;
         if self.left_behind {
             // Gaps stood for what came after all.

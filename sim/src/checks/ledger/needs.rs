@@ -38,7 +38,8 @@ pub(super) fn right(books: &Books<'_>, stored: Stored, listed: &Listed) -> Held 
         );
     }
     let uri = named(&listed.needs.key);
-    let good = match (&wanted.key, uri.as_deref()) {
+    let key_wanted = wanted.key.filter(|_| !books.known.decrypted);
+    let good = match (&key_wanted, uri.as_deref()) {
         (None, None) => true,
         // Left where it was, or ours.
         (Some((name, own)), Some(uri)) => {
@@ -55,7 +56,7 @@ pub(super) fn right(books: &Books<'_>, stored: Stored, listed: &Listed) -> Held 
     }
     broken(
         "S-32 a segment is listed with its key and its vector",
-        format!("{:?} of {key:?}", wanted.key),
+        format!("{key_wanted:?} of {key:?}"),
         format!("{:?} at {}", listed.needs.key, listed.number),
     )
 }

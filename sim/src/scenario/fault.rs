@@ -1,0 +1,152 @@
+//! What goes wrong at an origin, as a script says it.
+
+use super::Words;
+use crate::origin::{
+    ConnectionFault, EncoderFault, FaultKind, Names, PlaylistFault, PresentationFault, Requests,
+    SegmentFault, TextFault, ViewFault, Which,
+};
+
+fn names(word: &str) -> Result<Names, String> {
+    match word {
+        "new" => Ok(Names::New),
+        "same" => Ok(Names::Same),
+        other => Err(format!("no such names: {other}")),
+    }
+}
+
+fn requests(word: &str) -> Result<Requests, String> {
+    match word {
+        "all" => Ok(Requests::All),
+        "playlists" => Ok(Requests::Playlist),
+        "segments" => Ok(Requests::Segments),
+        other => Err(format!("no such requests: {other}")),
+    }
+}
+
+/// Reads what goes wrong at an origin.
+pub(crate) fn fault(words: &mut Words<'_>) -> Result<FaultKind, String> {
+    Ok(match words.word()? {
+        "restart" => {
+            let (media_sequence, names) = (words.number()?, names(words.word()?)?);
+            EncoderFault::Restart {
+                media_sequence,
+                names,
+            }
+            .into()
+        }
+        "endlist" => {
+            let (media_sequence, names) = (words.number()?, names(words.word()?)?);
+            EncoderFault::EndList {
+                media_sequence,
+                names,
+            }
+            .into()
+        }
+        "jump" => EncoderFault::JumpAhead {
+            by: words.number()?,
+        }
+        .into(),
+        "discontinuity" => {
+            EncoderFault::DiscontinuityWithTimestampJump { ticks: 90_000_000 }.into()
+        }
+        "target" => {
+            let (target_duration, segment) = (words.number()?, words.seconds()?);
+            EncoderFault::TargetDurationChange {
+                target_duration,
+                segment,
+            }
+            .into()
+        }
+        "freeze" => ViewFault::Freeze.into(),
+        "backwards" => ViewFault::GoBackwards {
+            by: words.number()?,
+        }
+        .into(),
+        "fall-behind" => ViewFault::FallBehind {
+            by: words.number()?,
+        }
+        .into(),
+        "two-edges" => ViewFault::TwoEdges {
+            lag: words.number()?,
+        }
+        .into(),
+        "false-target" => TextFault::TargetDuration {
+            target_duration: words.number()?,
+        }
+        .into(),
+        "not-utf8" => TextFault::NotUtf8.into(),
+        "nul" => TextFault::NulByte.into(),
+        "bom" => TextFault::ByteOrderMark.into(),
+        "foreign-scheme" => TextFault::ForeignScheme.into(),
+        "huge" => TextFault::HugeTags { bytes: 50_000_000 }.into(),
+        "playlist" => PlaylistFault::Status {
+            code: words.number()? as u16,
+        }
+        .into(),
+        "html" => PlaylistFault::Html200.into(),
+        "empty" => PlaylistFault::EmptyBody.into(),
+        "wrong-type" => PlaylistFault::WrongContentType.into(),
+        "unasked-gzip" => PlaylistFault::UnaskedGzip.into(),
+        "gzip-bomb" => PlaylistFault::GzipBomb { bytes: 50_000_000 }.into(),
+        "redirect-loop" => PlaylistFault::RedirectLoop.into(),
+        "redirect" => PlaylistFault::RedirectToOtherHost.into(),
+        "segment" => {
+            let (which, code) = (Which::Number(words.number()?), words.number()? as u16);
+            SegmentFault::Status { which, code }.into()
+        }
+        "segments" => {
+            let code = words.number()? as u16;
+            SegmentFault::Status {
+                which: Which::All,
+                code,
+            }
+            .into()
+        }
+        "late" => {
+            let (which, by) = (Which::Number(words.number()?), words.seconds()?);
+            SegmentFault::Late { which, by }.into()
+        }
+        "missing" => SegmentFault::Missing {
+            which: Which::Number(words.number()?),
+        }
+        .into(),
+        "reset-half-way" => SegmentFault::ResetHalfWay {
+            which: Which::Number(words.number()?),
+        }
+        .into(),
+        "truncated" => SegmentFault::Truncated {
+            which: Which::Number(words.number()?),
+        }
+        .into(),
+        "drip" => {
+            let which = Which::Number(words.number()?);
+            SegmentFault::Drip {
+                which,
+                bytes_per_second: 1_000,
+            }
+            .into()
+        }
+        "reset" => ConnectionFault::Reset {
+            on: requests(words.word()?)?,
+        }
+        .into(),
+        "hang" => ConnectionFault::Hang {
+            on: requests(words.word()?)?,
+        }
+        .into(),
+        "slow" => {
+            let (on, by) = (requests(words.word()?)?, words.seconds()?);
+            ConnectionFault::Slow { on, by }.into()
+        }
+        "keys-down" => PresentationFault::KeysDown {
+            code: words.number()? as u16,
+        }
+        .into(),
+        "init-sections-change" => PresentationFault::InitSectionsChange.into(),
+        "tokens-expire" => PresentationFault::TokensExpire {
+            code: words.number()? as u16,
+        }
+        .into(),
+        other => return Err(format!("no such fault: {other}")),
+    })
+}
