@@ -31,6 +31,8 @@ pub(crate) struct Played {
     pub(crate) gap: bool,
     pub(crate) keys: Keys,
     pub(crate) map: Option<(Bytes, Keys)>,
+    /// As EXT-X-BITRATE states it: it holds up to the next such tag, but for byte ranges.
+    pub(crate) bit_rate: Option<u64>,
     /// Every other line before its URI, in order.
     pub(crate) lines: Vec<String>,
 }
@@ -63,6 +65,7 @@ pub(crate) fn watch(text: &str, base: &Url) -> Seen {
     let text = without_variables(text, base);
     let mut seen = Seen::default();
     let (mut next, mut keys, mut map) = (Next::default(), Keys::new(), None);
+    let mut bit_rate = None;
     let mut head_may_grow = head_lines(&text);
     for line in lines(&text) {
         match line {
@@ -86,6 +89,8 @@ pub(crate) fn watch(text: &str, base: &Url) -> Seen {
                         let format = key.get("KEYFORMAT").map_or("identity", String::as_str);
                         keys.insert(format.to_owned(), located(key.clone(), base));
                     }
+                } else if !taken && tag.name() == "-X-BITRATE" {
+                    bit_rate = Some(integer(&tag));
                 } else if !taken && tag.name() == "-X-MAP" {
                     let of = attributes(&tag);
                     let range = of.get("BYTERANGE").map(|text| {
@@ -103,6 +108,8 @@ pub(crate) fn watch(text: &str, base: &Url) -> Seen {
             HlsLine::Uri(uri) => {
                 let of = std::mem::take(&mut next);
                 seen.play(of, absolute(base, &uri), keys.clone(), map.clone());
+                let played = seen.segments.last_mut().expect("it was played");
+                played.bit_rate = bit_rate.filter(|_| played.bytes.range.is_none());
             }
         }
     }
@@ -213,6 +220,7 @@ impl Seen {
             gap: of.gap,
             keys,
             map,
+            bit_rate: None,
             lines: of.lines,
         });
     }

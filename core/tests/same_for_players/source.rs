@@ -59,6 +59,8 @@ struct Draft {
     map: usize,
     /// How far its date is off what the one before it makes of it.
     jitter: i64,
+    /// In thousands of bits per second, from this segment on.
+    bit_rate: Option<u64>,
     lines: Vec<String>,
 }
 
@@ -103,9 +105,7 @@ fn lines() -> impl Strategy<Value = Vec<String>> {
         Just("#EXT-OATCLS-SCTE35:/DAlAAAA+/=".to_owned()),
         "#EXT-X-ASSET:CAID=0x[0-9A-F]{4}",
     ];
-    let bit_rate = prop::option::of("#EXT-X-BITRATE:[1-9][0-9]{0,4}");
-    (prop::collection::vec(first, 0..3), bit_rate)
-        .prop_map(|(first, bit_rate)| first.into_iter().chain(bit_rate).collect())
+    prop::collection::vec(first, 0..3)
 }
 
 fn draft() -> impl Strategy<Value = Draft> {
@@ -118,8 +118,9 @@ fn draft() -> impl Strategy<Value = Draft> {
     let place = (0..URIS.len(), prop::option::of(1..90_000_u64));
     let marks = (often(0.15), often(0.15), 0..KEYS.len(), 0..MAPS.len() + 3);
     let jitter = -300_000..300_000_i64;
-    ("[ -+.-~é]{0,12}", micros, place, marks, jitter, lines()).prop_map(
-        |(title, micros, (uri, range), (discontinuity, gap, keys, map), jitter, lines)| Draft {
+    let said = (lines(), prop::option::of(1..100_000_u64));
+    ("[ -+.-~é]{0,12}", micros, place, marks, jitter, said).prop_map(
+        |(title, micros, (uri, range), (discontinuity, gap, keys, map), jitter, said)| Draft {
             micros,
             title,
             uri,
@@ -129,7 +130,8 @@ fn draft() -> impl Strategy<Value = Draft> {
             keys,
             map,
             jitter,
-            lines,
+            lines: said.0,
+            bit_rate: said.1,
         },
     )
 }
@@ -255,6 +257,12 @@ impl Source {
             text.push('\n');
         };
         draft.lines.iter().for_each(|line| say(line));
+        // Like a map it goes on until the next.
+        let rates = self.drafts[..=index].iter().rev();
+        let rate = rates.filter_map(|it| it.bit_rate).next();
+        if let Some(rate) = rate.filter(|_| is_first || draft.bit_rate.is_some()) {
+            say(&format!("#EXT-X-BITRATE:{rate}"));
+        }
         if draft.discontinuity {
             say("#EXT-X-DISCONTINUITY");
         }
