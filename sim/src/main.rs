@@ -12,7 +12,9 @@ use hls_relay_sim::plan::Plan;
 use hls_relay_sim::replay::ReplayArgs;
 use hls_relay_sim::sweep::{CENSUS_FROM, Sweep, Swept};
 use hls_relay_sim::world::{Options, Outcome, World};
-use hls_relay_sim::{draw, figures, report, scenario, shrink};
+use hls_relay_sim::{draw, figures, report, scenario, shrink, words};
+use std::ffi::OsString;
+use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -120,8 +122,16 @@ impl Which {
 
     fn words(&self) -> String {
         match (&self.plan, self.seed) {
-            (Some(file), _) => format!("--plan {}", file.display()),
+            (Some(file), _) => format!("--plan {file:?}"),
             (None, seed) => format!("--seed {}", seed.unwrap_or(0)),
+        }
+    }
+
+    /// For another process of this program.
+    fn arguments(&self) -> [OsString; 2] {
+        match (&self.plan, self.seed) {
+            (Some(file), _) => ["--plan".into(), file.into()],
+            (None, seed) => ["--seed".into(), seed.unwrap_or(0).to_string().into()],
         }
     }
 }
@@ -129,7 +139,23 @@ impl Which {
 fn main() -> ExitCode {
     // A panic of the machine under test is a finding, told with its seed, not a crash.
     std::panic::set_hook(Box::new(|_| {}));
-    let held = match Cli::parse().command {
+    let command = Cli::parse().command;
+    let held = catch_unwind(|| carry_out(command));
+    match held {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(why)) => {
+            eprintln!("{why}");
+            ExitCode::FAILURE
+        }
+        Err(panic) => {
+            eprintln!("the simulator broke: {}", words::of_panic(&*panic));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn carry_out(command: What) -> Result<(), String> {
+    match command {
         What::Run {
             which,
             trace,
@@ -170,13 +196,6 @@ fn main() -> ExitCode {
             .run(&mut std::io::stdout().lock())
             .map_err(|error| error.to_string()),
         What::Bench => bench(),
-    };
-    match held {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(why) => {
-            eprintln!("{why}");
-            ExitCode::FAILURE
-        }
     }
 }
 
@@ -198,7 +217,10 @@ fn run(which: &Which, trace: bool, journal: Option<PathBuf>, digest: bool) -> Re
     }
     if digest {
         println!("{:016x}", outcome.digest);
-        return Ok(());
+        return match outcome.failure {
+            Some(failure) => Err(format!("FAILED: {}", failure.violation)),
+            None => Ok(()),
+        };
     }
     match &outcome.failure {
         Some(_) => Err(report::failure(&plan, &which.words())),
@@ -270,19 +292,22 @@ fn failures(swept: &Swept) -> String {
 
 fn twice(which: &Which) -> Result<(), String> {
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
-    let words = which.words();
     let digest = || {
         let mut command = std::process::Command::new(&program);
-        command.args(["run", "--digest"]).args(words.split(' '));
+        command.args(["run", "--digest"]).args(which.arguments());
         let output = command.output().map_err(|error| error.to_string())?;
-        Ok::<_, String>(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        let text = |bytes| String::from_utf8_lossy(bytes).trim().to_owned();
+        Ok::<_, String>((text(&output.stdout), text(&output.stderr)))
     };
-    let (one, two) = (digest()?, digest()?);
-    if one == two && !one.is_empty() {
-        println!("two processes, one digest: {one}");
-        return Ok(());
+    let ((one, why), (two, _)) = (digest()?, digest()?);
+    if one != two {
+        return Err(format!("two processes differ: {one:?} and {two:?}"));
     }
-    Err(format!("two processes differ: {one:?} and {two:?}"))
+    if !why.is_empty() {
+        return Err(why);
+    }
+    println!("two processes, one digest: {one}");
+    Ok(())
 }
 
 fn shrink_plan(which: &Which, out: Option<PathBuf>) -> Result<(), String> {
@@ -312,16 +337,8 @@ fn scenarios(files: &[PathBuf]) -> Result<(), String> {
             Ok(told) if told.text == text => println!("{}: as expected", file.display()),
             Ok(told) if rewrite => write(file, &told.text)?,
             Ok(told) => {
-                let differs = told
-                    .text
-                    .lines()
-                    .zip(text.lines())
-                    .find(|(got, wanted)| got != wanted);
-                let (got, wanted) = differs.unwrap_or(("(longer or shorter)", ""));
-                failures.push_str(&format!(
-                    "{}: the story differs\n  expected {wanted}\n  got      {got}\n",
-                    file.display()
-                ));
+                let differs = first_difference(&text, &told.text);
+                failures.push_str(&format!("{}: {differs}\n", file.display()));
             }
         }
     }
@@ -332,15 +349,30 @@ fn scenarios(files: &[PathBuf]) -> Result<(), String> {
     }
 }
 
+/// Where a story parts from what is written.
+fn first_difference(wanted: &str, got: &str) -> String {
+    let lines = wanted.lines().zip(got.lines());
+    let same = lines.take_while(|(wanted, got)| wanted == got).count();
+    let line = |text: &str| text.lines().nth(same).unwrap_or("(the end)").to_owned();
+    let (wanted, got) = (line(wanted), line(got));
+    if wanted == got {
+        return "the last line does not end as lines do".to_owned();
+    }
+    let number = same + 1;
+    format!("the story differs at line {number}\n  expected {wanted}\n  got      {got}")
+}
+
 #[cfg(feature = "planted")]
 fn planted(cap: u64, only: Option<&str>) -> Result<(), String> {
+    let named = hls_relay_core::planted::Mistake::ALL.map(|it| (it, format!("{it:?}")));
+    let wanted = |name: &str| only.is_none_or(|part| name.contains(part));
+    if !named.iter().any(|(_, name)| wanted(name)) {
+        let names = named.map(|(_, name)| name).join(", ");
+        return Err(format!("no such mistake; there are: {names}"));
+    }
     let mut unfound = Vec::new();
     println!("{:<28}{:>8}  found by", "mistake", "seeds");
-    for mistake in hls_relay_core::planted::Mistake::ALL {
-        let name = format!("{mistake:?}");
-        if only.is_some_and(|part| !name.contains(part)) {
-            continue;
-        }
+    for (mistake, name) in named.into_iter().filter(|(_, name)| wanted(name)) {
         match hls_relay_sim::sweep::find(mistake, cap, cores()) {
             Some(found) => println!("{name:<28}{:>8}  {}", found.seeds, found.invariant),
             None => {

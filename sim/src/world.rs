@@ -218,10 +218,13 @@ impl World {
     /// Runs it to its end, or to the first promise that does not hold.
     pub fn run(mut self) -> Outcome {
         self.census.plan(&self.plan);
-        let failure = self
-            .run_to_the_end()
-            .err()
-            .map(|violation| self.failure(violation));
+        // Whatever breaks in the world itself is told with its seed too.
+        let held = catch_unwind(AssertUnwindSafe(|| self.run_to_the_end()));
+        let held = held.unwrap_or_else(|panic| {
+            let words = crate::words::of_panic(&*panic);
+            broken("no panic of the world", "a world that goes on", words)
+        });
+        let failure = held.err().map(|violation| self.failure(violation));
         Outcome {
             failure,
             digest: self.digest.value(),
@@ -359,7 +362,7 @@ impl World {
         };
         let now = process.clocks(self.now, self.wall_at_start);
         self.census.event(&event);
-        process.work.event(self.now, &event)?;
+        let heard = process.work.event(self.now, &event);
         let record = (self.options.journal || self.options.trace).then(|| event.clone());
         if self.options.journal && process.steps.is_multiple_of(PIECE) {
             self.journal.push_str(&journal::encode_head(
@@ -387,11 +390,13 @@ impl World {
         process.steps += 1;
         self.digest.add(commands.as_slice());
         let next = process.machine.next_wakeup();
-        process.work.commands(&commands)?;
-        process.work.wakeup_after(tick, now.monotonic, next)?;
+        // A step that breaks a promise is among the last steps that are shown.
+        let wanted = process.work.commands(&commands);
+        let wakes = process.work.wakeup_after(tick, now.monotonic, next);
         if let Some(event) = record {
             self.record(seq, now, event, Some(&commands));
         }
+        heard.and(wanted).and(wakes)?;
         commands
             .iter()
             .for_each(|command| self.census.command(command));
@@ -403,6 +408,14 @@ impl World {
         carried
     }
 
+    fn trace_line(&mut self, line: impl FnOnce() -> String) {
+        if self.options.trace {
+            let at = self.now.as_micros();
+            let (secs, micros) = (at / 1_000_000, at % 1_000_000);
+            self.trace.push(format!("{secs:>7}.{micros:06} {}", line()));
+        }
+    }
+
     /// Without commands: the machine broke.
     fn record(
         &mut self,
@@ -411,15 +424,9 @@ impl World {
         event: Event,
         commands: Option<&[Command]>,
     ) {
-        if self.options.trace {
-            let at = self.now.as_micros();
-            let at = format!("{:>7}.{:06}", at / 1_000_000, at % 1_000_000);
-            self.trace
-                .push(format!("{at} > {}", crate::words::event(&event)));
-            for command in commands.unwrap_or_default() {
-                self.trace
-                    .push(format!("{at}   < {}", crate::words::command(command)));
-            }
+        self.trace_line(|| format!("> {}", crate::words::event(&event)));
+        for command in commands.unwrap_or_default() {
+            self.trace_line(|| format!("  < {}", crate::words::command(command)));
         }
         if self.options.journal {
             let record = Record {

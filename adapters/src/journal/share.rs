@@ -30,6 +30,9 @@ pub enum ShareError {
     /// The journal cannot be read, or does not replay itself.
     #[error("{0}")]
     Journal(#[from] ReplayError),
+    /// The copy would take the place of what it is a copy of.
+    #[error("{}: this is the journal itself; give the copy another name", .0.display())]
+    Original(PathBuf),
     /// The copy cannot be written.
     #[error("{}: {error}", path.display())]
     Output { path: PathBuf, error: io::Error },
@@ -50,6 +53,13 @@ pub enum ShareError {
 /// Writes the copy; says how many steps it has. The file is there only once the copy has replayed.
 pub fn share(files: &[PathBuf], out: &Path) -> Result<u64, ShareError> {
     let files = pieces(files)?;
+    let is_original = |file: &PathBuf| {
+        let there = out.canonicalize();
+        there.is_ok_and(|out| file.canonicalize().is_ok_and(|file| file == out))
+    };
+    if files.iter().any(is_original) {
+        return Err(ShareError::Original(out.to_owned()));
+    }
     let secrets = Secrets::new();
     let bodies = last_bodies(&files, &secrets)?;
 

@@ -280,3 +280,15 @@ fn there_is_no_copy_of_what_does_not_replay() {
     assert!(said.contains("follows where step"), "{said}");
     assert!(!out.exists());
 }
+
+#[test]
+fn a_copy_never_takes_the_place_of_its_journal() {
+    let folder = TempDir::new().unwrap();
+    let journal = quiet(60);
+    let files = write(folder.path(), std::slice::from_ref(&journal));
+    let file = files[0].to_str().unwrap();
+    let (code, said) = run(&["journal", "share", file, "-o", file]);
+    assert_eq!(code, 5, "{said}");
+    assert!(said.contains("another name"), "{said}");
+    assert_eq!(fs::read_to_string(&files[0]).unwrap(), journal);
+}

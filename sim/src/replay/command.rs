@@ -43,6 +43,9 @@ pub enum ReplayError {
     /// A file or folder cannot be read, or the picture not be written.
     #[error("{}: {error}", path.display())]
     File { path: PathBuf, error: io::Error },
+    /// Files without a step: a recording that never began, or no journal at all.
+    #[error("there is no step to replay")]
+    NoSteps,
     /// There is nothing to replay.
     #[error("{}: no journal in it (their names end with .{EXTENSION})", .0.display())]
     Empty(PathBuf),
@@ -67,6 +70,7 @@ impl ReplayArgs {
         let mut picture = self.timeline.as_ref().map(|_| Timeline::default());
         let mut written = Ok(());
         let mut found = self.until.is_none();
+        let mut parted = None;
         for path in pieces(&self.files)? {
             let file = open(&path)?;
             let mut seen = |seen: Seen<'_>| {
@@ -79,14 +83,22 @@ impl ReplayArgs {
                 ControlFlow::Continue(())
             };
             let went_on = replayer.piece(BufReader::new(file), &mut seen);
-            let went_on = went_on.map_err(|parted| ReplayError::Parted { path, parted })?;
-            if went_on.is_break() {
-                break;
+            match went_on {
+                Ok(ControlFlow::Continue(())) => {}
+                Ok(ControlFlow::Break(())) => break,
+                Err(why) => {
+                    parted = Some(ReplayError::Parted { path, parted: why });
+                    break;
+                }
             }
         }
         written?;
+        // What led to a difference is what the picture is wanted for.
         if let (Some(path), Some(picture)) = (&self.timeline, picture) {
             fs::write(path, picture.svg()).map_err(|error| file_error(path, error))?;
+        }
+        if let Some(parted) = parted {
+            return Err(parted);
         }
         match self.until {
             Some(seq) if !found => return Err(ReplayError::NoSuchStep(seq)),
@@ -97,6 +109,9 @@ impl ReplayArgs {
             None => {}
         }
         let steps = replayer.steps();
+        if steps == 0 {
+            return Err(ReplayError::NoSteps);
+        }
         Ok(writeln!(
             out,
             "{steps} steps replayed without a difference"

@@ -240,6 +240,8 @@ impl World {
         let end = self.plan.ends[number];
         self.process = None;
         self.tell_line(&format!("-- the process ends: {:?}", end.how));
+        let incarnation = self.incarnations;
+        self.trace_line(|| format!("-- process {incarnation} ends: {:?}", end.how));
         self.store.crash(self.plan.store.kind);
         if self.plan.store.kind == StoreKind::Memory {
             self.keep.memory_lost();
@@ -286,6 +288,8 @@ impl World {
 
     pub(super) fn start(&mut self) -> Held {
         self.incarnations += 1;
+        let incarnation = self.incarnations;
+        self.trace_line(|| format!("-- process {incarnation} begins"));
         let saved = self.store.checkpoint.as_ref();
         let checkpoint = saved.map(|saved| Arc::clone(&saved.checkpoint));
         let wall = self.wall_at_start + self.now.since(Timestamp::default());
