@@ -339,8 +339,11 @@ fn push(text: &mut String, name: &str, value: &str) {
 /// Appends what a quoted string may hold (RFC 8216 4.2): quotes and control characters as their
 /// percent-encoding, everything else as it is.
 pub(super) fn push_quotable(out: &mut String, value: &str) {
-    for character in value.chars() {
-        if character == '"' || character.is_control() {
+    let mut rest = value.chars();
+    while let Some(character) = rest.next() {
+        // Without quotes it referred to nothing (RFC 8216bis 4.3).
+        let refers = character == '{' && rest.as_str().starts_with('$');
+        if character == '"' || character.is_control() || refers {
             push_encoded(out, character);
         } else {
             out.push(character);

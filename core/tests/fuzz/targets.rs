@@ -2,7 +2,7 @@
 //!
 //! `fuzz/` gives them to cargo-fuzz, [`super`] to whoever has no nightly toolchain.
 
-use crate::support::{Bench, SEC, URL, media, spec};
+use crate::support::{Bench, SEC, URL, media, multivariant, spec};
 use hls_relay_core::event::FetchError;
 use hls_relay_core::playlist::{
     MultivariantEdits, Playlist, PlaylistError, parse, render, render_multivariant,
@@ -78,6 +78,12 @@ pub(crate) fn reloads(series: &[u8]) -> Outcome {
     let mut bodies = parts(series);
     bodies.truncate(16);
     let several = series.windows(10).any(|it| it == b"STREAM-INF");
+    // What a multivariant playlist says against the rules stays as the source says it.
+    let is_faulty = |body: &Vec<u8>| match std::str::from_utf8(body) {
+        Ok(text) => text.contains("STREAM-INF") && multivariant::check(text).is_err(),
+        Err(_) => true,
+    };
+    let free_entry = bodies.iter().any(is_faulty);
     let last = bodies.len() - 1;
     let (served, loads) = (bodies, AtomicUsize::new(0));
     let mut bench = Bench::new(Box::new(|_, _| Err(FetchError::Status(503))));
@@ -92,6 +98,7 @@ pub(crate) fn reloads(series: &[u8]) -> Outcome {
     bench.checker.free_date_ranges = true;
     // Bodies that are refused make holes and late versions, in ways that a viewer cannot tell.
     bench.checker.free_pace = true;
+    bench.checker.free_entry = free_entry;
     bench.now = 20 * SEC;
     bench.run(spec(&[URL]));
     bench.pass(80 * SEC);

@@ -31,6 +31,8 @@ pub(crate) struct Checker {
     unpublished: bool,
     /// Catching up comes and goes in ways that a viewer cannot tell: the pace is not judged.
     pub(crate) free_pace: bool,
+    /// The source breaks rules in its multivariant playlist: what it says there stays.
+    pub(crate) free_entry: bool,
     /// Nobody can tell how long the source's date ranges last.
     pub(crate) free_date_ranges: bool,
     /// Several playlists are published: their tests look at them.
@@ -150,8 +152,11 @@ impl Checker {
                 // Nothing ends a MAP but the next (RFC 8216 4.3.2.5): what has none of its own is under
                 // the one before it, for as long as that is listed.
                 let map = segment.map.as_ref().and(before.map.clone());
+                // A date-time tells those of the segments before it too.
+                let date_time = before.date_time.or(segment.date_time);
                 let before = Segment {
                     map,
+                    date_time,
                     ..before.clone()
                 };
                 assert_eq!(
