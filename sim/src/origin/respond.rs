@@ -365,8 +365,9 @@ impl Origin {
 
     /// Whether a segment's URI is one that a client asks for.
     pub(super) fn is_fetchable(&self, place: Place) -> bool {
-        let foreign = FaultKind::Text(TextFault::ForeignScheme);
-        let mut faults = self.spec.faults.iter().filter(|it| it.kind == foreign);
+        let is_foreign =
+            |kind: &FaultKind| matches!(kind, FaultKind::Text(TextFault::ForeignScheme));
+        let mut faults = self.spec.faults.iter().filter(|it| is_foreign(&it.kind));
         !faults.any(|it| self.strikes(it, Which::ListedMeanwhile, place, Span::ZERO))
     }
 

@@ -114,20 +114,18 @@ impl Origin {
 
     /// Every segment that was listed at some time from `since` to `at`, both included.
     pub fn segments_offered_since(&self, since: Span, at: Span) -> Vec<Offered> {
-        let mut offered = Vec::new();
-        for piece in 0..self.encoder.pieces().len() {
+        let newest_first = (0..self.encoder.pieces().len()).rev().flat_map(|piece| {
             let count = self.encoder.count_listed(piece, at);
-            let newest_first = (0..count).rev().map(|index| Place { piece, index });
-            let start = offered.len();
-            for place in newest_first {
-                let segment = self.offered(place);
-                if segment.removed_at.is_some_and(|removed| removed <= since) {
-                    break;
-                }
-                offered.push(segment);
-            }
-            offered[start..].reverse();
-        }
+            (0..count).rev().map(move |index| Place { piece, index })
+        });
+        // Before one that had left the list, all had.
+        let was_listed = |place: &Place| {
+            let removed = self.encoder.removed_at(*place);
+            removed.is_none_or(|removed| removed > since)
+        };
+        let places = newest_first.take_while(was_listed);
+        let mut offered: Vec<Offered> = places.map(|place| self.offered(place)).collect();
+        offered.reverse();
         offered
     }
 
