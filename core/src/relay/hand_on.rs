@@ -135,8 +135,7 @@ impl Relay {
     fn keep_in_step(&mut self, stage: &mut Stage<'_>, lane: &mut Lane) -> bool {
         let now = stage.now.monotonic;
         let left_behind = lane.leave_behind(now);
-        for index in &left_behind {
-            let index = *index;
+        for &index in &left_behind {
             if let Some(track) = lane.feeds[index].track {
                 stage.notify(Notice::LeftBehind {
                     track: self.publisher.name(track).clone(),

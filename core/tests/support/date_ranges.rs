@@ -1,5 +1,6 @@
 //! What holds for the date ranges of every version (S-23, S-24), read by other code than ours.
 
+use super::multivariant;
 use hls_relay_core::playlist::{MediaPlaylist, Segment};
 use std::collections::BTreeMap;
 
@@ -51,14 +52,7 @@ pub(crate) fn value<'a>(attributes: &'a Attributes, name: &str) -> Option<&'a st
 }
 
 fn attributes(text: &str) -> Attributes {
-    let (mut parts, mut quoted) = (vec![String::new()], false);
-    for character in text.chars() {
-        quoted ^= character == '"';
-        match parts.last_mut() {
-            Some(part) if character != ',' || quoted => part.push(character),
-            _ => parts.push(String::new()),
-        }
-    }
+    let parts = multivariant::parts(text);
     let pairs = parts.iter().filter_map(|part| part.split_once('='));
     pairs
         .map(|(name, value)| (name.to_owned(), value.to_owned()))

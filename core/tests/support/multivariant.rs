@@ -157,8 +157,8 @@ fn read(text: &str) -> Read<List> {
     Ok(list)
 }
 
-/// S-64, R 4.2: no blanks, no name twice, each value of its type.
-fn attributes(text: &str) -> Read<Attributes> {
+/// An attribute list, taken apart at the commas that stand outside of quotes.
+pub(crate) fn parts(text: &str) -> Vec<String> {
     let (mut parts, mut quoted) = (vec![String::new()], false);
     for character in text.chars() {
         quoted ^= character == '"';
@@ -167,8 +167,13 @@ fn attributes(text: &str) -> Read<Attributes> {
             _ => parts.push(String::new()),
         }
     }
+    parts
+}
+
+/// S-64, R 4.2: no blanks, no name twice, each value of its type.
+fn attributes(text: &str) -> Read<Attributes> {
     let mut found = Attributes::new();
-    for part in parts {
+    for part in parts(text) {
         let wrong = || format!("S-64: {part} in {text}");
         let (name, value) = part.split_once('=').ok_or_else(wrong)?;
         let plain = |it: char| it.is_ascii_uppercase() || it.is_ascii_digit() || it == '-';
