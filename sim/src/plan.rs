@@ -155,7 +155,8 @@ pub enum Change {
 pub struct ProcessEnd {
     /// When.
     pub when: When,
-    /// After so many commands of the step that is then made; the rest is never seen.
+    /// After so many commands of the next step that has any, or after the last one where it has fewer; the
+    /// rest is never seen. Before any step where it is none.
     pub commands: usize,
     /// How long nobody is there.
     pub down: Span,

@@ -370,7 +370,8 @@ fn process_end(plan: &mut Plan, dice: &mut Dice, how: EndKind) {
     let when = when(plan, dice);
     let long = dice.millis(1_000, 40_000);
     let down = dice.pick(&[Span::from_millis(10), Span::from_secs(1), long]);
-    let commands = dice.pick(&[0, 0, 1, 1, 2, 3]);
+    // Most steps want few things; some want as many as this.
+    let commands = dice.pick(&[0, 0, 1, 1, 2, 2, 3, 4, 5, 6, 7]);
     plan.ends.push(ProcessEnd {
         when,
         commands,
