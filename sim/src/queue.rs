@@ -5,8 +5,14 @@ use hls_relay_core::time::Timestamp;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+/// What may be due together with others.
+pub trait Lot {
+    /// What it draws its place with among them; whoever has the same comes in the order put in.
+    fn lot(&self) -> u64;
+}
+
 /// The one queue of a world. Things due at the same instant come in an order that the seed draws:
-/// a real network promises none.
+/// a real network promises none. What else is in the queue changes nothing of it.
 #[derive(Debug)]
 pub struct Queue<T> {
     heap: BinaryHeap<Reverse<Entry<T>>>,
@@ -22,7 +28,7 @@ struct Entry<T> {
     item: T,
 }
 
-impl<T> Queue<T> {
+impl<T: Lot> Queue<T> {
     /// An empty queue whose ties are broken by this stream.
     pub fn new(ties: Stream) -> Self {
         Self {
@@ -38,7 +44,7 @@ impl<T> Queue<T> {
         self.pushed += 1;
         self.heap.push(Reverse(Entry {
             at,
-            tie: self.ties.draw(number),
+            tie: self.ties.child(at.as_micros()).draw(item.lot()),
             number,
             item,
         }));
@@ -90,6 +96,12 @@ impl<T> Ord for Entry<T> {
 mod tests {
     use super::*;
 
+    impl Lot for u64 {
+        fn lot(&self) -> u64 {
+            *self
+        }
+    }
+
     #[test]
     fn the_earliest_comes_first() {
         let mut queue = Queue::new(Stream::new(1, "ties"));
@@ -114,5 +126,20 @@ mod tests {
         };
         assert_eq!(order(1), order(1));
         assert_ne!(order(1), order(2));
+    }
+
+    #[test]
+    fn one_more_leaves_the_order_of_the_others() {
+        let order = |items: &[u64]| {
+            let mut queue = Queue::new(Stream::new(1, "ties"));
+            let each = items.iter();
+            each.for_each(|&item| queue.push(Timestamp::default(), item));
+            let all = std::iter::from_fn(|| queue.pop()).map(|(_, item)| item);
+            all.filter(|item| *item != 99).collect::<Vec<u64>>()
+        };
+        assert_eq!(
+            order(&[1, 99, 2, 3, 4, 5, 6, 7]),
+            order(&[1, 2, 3, 4, 5, 6, 7])
+        );
     }
 }

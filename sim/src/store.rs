@@ -37,7 +37,7 @@ pub enum StoreKind {
 }
 
 /// One thing that goes wrong with a store.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoreFault {
     /// When it begins.
     pub from: Span,
@@ -83,13 +83,13 @@ pub enum StoreFaultKind {
 
 impl StorePlan {
     /// What hits a piece of work that begins at this time.
-    pub fn fault(&self, at: Timestamp, work: StoreWork) -> Option<StoreFaultKind> {
+    pub fn fault(&self, at: Timestamp, work: StoreWork) -> Option<StoreFault> {
         let at = at.since(Timestamp::default());
         let hits = |on: StoreWork| on == work || on == StoreWork::Everything;
-        self.faults
-            .iter()
+        let mut faults = self.faults.iter();
+        faults
             .find(|fault| hits(fault.on) && fault.from <= at && at < fault.until)
-            .map(|fault| fault.kind)
+            .copied()
     }
 }
 

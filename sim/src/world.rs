@@ -2,12 +2,17 @@
 //!
 //! The loop takes the next thing from the queue and lets it happen; what the machine then wants is
 //! carried out in `carry`, what is due in the store in `shelf`, what goes wrong with the process and
-//! its wishes in `fate`, what viewers do in `audience`. Each check stands where the thing happens.
+//! its wishes in `fate`, what viewers do in `audience`, when the machine wakes in `wakes`. What is left to
+//! chance is drawn in `chance`. Each check stands where the thing happens.
 
 mod audience;
 mod carry;
+mod chance;
+mod due;
 mod fate;
 mod shelf;
+mod told;
+mod wakes;
 
 use crate::census::Census;
 use crate::checks::keep::KeepChecks;
@@ -22,14 +27,15 @@ use crate::queue::Queue;
 use crate::rng::Stream;
 use crate::store::Store;
 use crate::viewer::Viewer;
+use chance::Chance;
+use due::Due;
 use hls_relay_core::command::Command;
 use hls_relay_core::config::{Selection, Source, Spec};
 use hls_relay_core::digest::Digest;
 use hls_relay_core::event::{Configure, Desired, Event};
-use hls_relay_core::ids::{PlaylistName, RequestId};
-use hls_relay_core::journal::{self, Record};
+use hls_relay_core::ids::PlaylistName;
+use hls_relay_core::journal;
 use hls_relay_core::planted::Planted;
-use hls_relay_core::relay::Wake;
 use hls_relay_core::tags::TagPolicy;
 use hls_relay_core::time::{Span, Timestamp, WallTime};
 use std::collections::BTreeMap;
@@ -89,47 +95,6 @@ pub struct Failure {
     pub violation: Violation,
 }
 
-/// Something that will happen. Whatever belongs to a process dies with it.
-#[derive(Debug)]
-pub(crate) enum Due {
-    /// The present wakeup of that process.
-    Wake { incarnation: u64, wake: u64 },
-    /// The same again: a spurious one.
-    Tick { incarnation: u64 },
-    /// A redirect is followed.
-    Hop {
-        incarnation: u64,
-        request: RequestId,
-    },
-    /// A GET is half done.
-    Half { incarnation: u64 },
-    /// A GET ends.
-    Fetched {
-        incarnation: u64,
-        request: RequestId,
-    },
-    /// The store does the work.
-    Shelf {
-        incarnation: u64,
-        request: RequestId,
-        phase: u8,
-    },
-    /// A new process takes over.
-    Start,
-    /// A wish, unless its moment has come already.
-    Control(usize),
-    /// An end, unless its moment has come already.
-    End(usize),
-    /// A viewer does something for one of the playlists that it follows.
-    Player { viewer: usize, reel: usize },
-    /// A look at the whole.
-    Look,
-    /// The faults are over.
-    Heal,
-    /// The channel is stopped for good.
-    Stop,
-}
-
 /// See the module.
 pub struct World {
     plan: Plan,
@@ -149,8 +114,7 @@ pub struct World {
     keep: KeepChecks,
     ledger: Ledger,
     versions: u64,
-    draws: u64,
-    chance: Stream,
+    chance: Chance,
     wall_at_start: WallTime,
     commands: Vec<Command>,
     digest: Digest,
@@ -198,8 +162,7 @@ impl World {
             keep: KeepChecks::default(),
             ledger: Ledger::default(),
             versions: 0,
-            draws: 0,
-            chance: Stream::new(plan.seed, "chance"),
+            chance: Chance::new(plan.seed),
             wall_at_start,
             commands: Vec::new(),
             digest: Digest::default(),
@@ -311,7 +274,7 @@ impl World {
                 request,
             } if self.lives(incarnation) => self.hop(request),
             Due::Hop { .. } => Ok(()),
-            Due::Half { incarnation } if self.lives(incarnation) => {
+            Due::Half { incarnation, .. } if self.lives(incarnation) => {
                 self.moment(crate::plan::Moment::DownloadHalf)
             }
             Due::Half { .. } => Ok(()),
@@ -340,19 +303,6 @@ impl World {
         self.process
             .as_ref()
             .is_some_and(|process| process.incarnation == incarnation)
-    }
-
-    fn wake(&mut self, incarnation: u64, wake: u64) -> Held {
-        let Some(process) = self.process.as_mut() else {
-            return Ok(());
-        };
-        if process.incarnation != incarnation || process.wake != wake {
-            return Ok(());
-        }
-        if let Some((_, why)) = process.wakes_at.take() {
-            self.census.wake(why);
-        }
-        self.step(Event::Tick)
     }
 
     /// Lets the machine take one event, checks what it wants, and sets about it.
@@ -408,92 +358,6 @@ impl World {
         carried
     }
 
-    fn trace_line(&mut self, line: impl FnOnce() -> String) {
-        if self.options.trace {
-            let at = self.now.as_micros();
-            let (secs, micros) = (at / 1_000_000, at % 1_000_000);
-            self.trace.push(format!("{secs:>7}.{micros:06} {}", line()));
-        }
-    }
-
-    /// Without commands: the machine broke.
-    fn record(
-        &mut self,
-        seq: u64,
-        now: hls_relay_core::time::Now,
-        event: Event,
-        commands: Option<&[Command]>,
-    ) {
-        self.trace_line(|| format!("> {}", crate::words::event(&event)));
-        for command in commands.unwrap_or_default() {
-            self.trace_line(|| format!("  < {}", crate::words::command(command)));
-        }
-        if self.options.journal {
-            let record = Record {
-                seq,
-                now,
-                event,
-                digest: commands.map(journal::digest_of),
-            };
-            self.journal.push_str(&journal::encode_record(&record));
-        }
-    }
-
-    /// What the operator is told.
-    fn tell(&mut self, commands: &[Command]) {
-        for command in commands {
-            if let Command::Notify(notice) = command {
-                self.tell_line(&notice.to_string());
-            }
-        }
-    }
-
-    fn tell_line(&mut self, line: &str) {
-        if self.options.story && self.now.since(Timestamp::default()) < self.plan.healed_at {
-            let millis = self.now.as_micros() / 1_000;
-            let (secs, millis) = (millis / 1_000, millis % 1_000);
-            self.story.push(format!("{secs:>4}.{millis:03} {line}"));
-        }
-    }
-
-    /// Wakeups come on time, and by the plan late, early or twice.
-    fn schedule_wake(&mut self, next: Option<(Timestamp, Wake)>) {
-        let wakes = self.plan.wakes;
-        let Some(process) = self.process.as_mut() else {
-            return;
-        };
-        let Some((at, why)) = next else {
-            process.wakes_at = None;
-            process.wake += 1;
-            return;
-        };
-        let at = process.true_time(at).max(self.now);
-        let before = process.wakes_at.replace((at, why));
-        if before.is_some_and(|(before, _)| before == at) {
-            return;
-        }
-        process.wake += 1;
-        let (incarnation, wake) = (process.incarnation, process.wake);
-        let mut due = at;
-        if wakes.late + wakes.early + wakes.twice > 0
-            && at < Timestamp::default() + self.plan.healed_at
-        {
-            self.draws += 1;
-            let drawn = self.chance.below(self.draws, 100);
-            let by =
-                Span::from_micros(self.chance.child(1).below(self.draws, wakes.by.as_micros()));
-            if drawn < wakes.late {
-                due = at + by;
-            } else if drawn < wakes.late + wakes.early {
-                self.queue
-                    .push((at - by).max(self.now), Due::Tick { incarnation });
-            } else if drawn < wakes.late + wakes.early + wakes.twice {
-                self.queue.push(at, Due::Tick { incarnation });
-            }
-        }
-        self.queue.push(due, Due::Wake { incarnation, wake });
-    }
-
     /// The newest version of any playlist.
     fn newest_version(&self) -> Option<&Arc<Version>> {
         let last = self.lists.values().filter_map(ListChecks::last);
@@ -504,12 +368,6 @@ impl World {
     fn excuse(&mut self, what: impl Fn(&mut Excuses)) {
         let lists = self.lists.values_mut();
         lists.for_each(|list| what(&mut list.excuses));
-    }
-
-    /// A draw of this world, below a limit.
-    fn draw(&mut self, limit: u64) -> u64 {
-        self.draws += 1;
-        self.chance.below(self.draws, limit)
     }
 }
 

@@ -244,7 +244,7 @@ impl Shelf {
 
     fn work(&mut self, work: StoreWork, apply: impl FnOnce(&mut Store)) -> String {
         let fault = self.plan.fault(Timestamp::default(), work);
-        match fault.and_then(StoreFaultKind::error) {
+        match fault.and_then(|it| it.kind.error()) {
             Some(error) => store_words(&error).to_owned(),
             None => {
                 apply(&mut self.store);

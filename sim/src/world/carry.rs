@@ -7,7 +7,7 @@ use crate::network::{self, Arrival, Content};
 use crate::origin::{Origin, OriginRequest, RequestCounter, without_tokens};
 use crate::plan::Moment;
 use crate::process::{Fetch, Work};
-use crate::store::{Saved, StoreFaultKind, StoreWork};
+use crate::store::{Saved, StoreWork};
 use hls_relay_core::command::{Command, Content as Wanted, FetchLimits, LoadPlaylist};
 use hls_relay_core::event::{Event, FetchError, LoadedPlaylist};
 use hls_relay_core::ids::RequestId;
@@ -241,8 +241,11 @@ impl World {
             }
         };
         if segment {
-            self.queue
-                .push(self.now + after.half(), Due::Half { incarnation });
+            let half = Due::Half {
+                incarnation,
+                request,
+            };
+            self.queue.push(self.now + after.half(), half);
         }
         self.queue.push(done_at, due);
     }
@@ -287,8 +290,7 @@ impl World {
 
     /// A segment that came is stored; one that failed is told.
     fn segment_came(&mut self, request: RequestId) -> Held {
-        let latency = self.store_latency();
-        let fault = self.plan.store.fault(self.now, StoreWork::Put);
+        let takes = self.put_takes(request);
         let Some(process) = self.process.as_mut() else {
             return Ok(());
         };
@@ -298,12 +300,8 @@ impl World {
         };
         let came = fetch.media.is_some() && fetch.outcome.is_none();
         if came {
-            let slow = match fault {
-                Some(StoreFaultKind::Slow(by)) => by,
-                Some(_) | None => Span::ZERO,
-            };
             self.queue.push(
-                self.now + latency + slow,
+                self.now + takes,
                 Due::Shelf {
                     incarnation,
                     request,

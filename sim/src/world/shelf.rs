@@ -7,38 +7,76 @@ use crate::checks::{Held, Violation, broken, tracks};
 use crate::plan::Moment;
 use crate::process::{Fetch, Work, content};
 use crate::published::{self, Multivariant, Shown, Version};
-use crate::store::{Saved, StoreFaultKind, StoreWork};
+use crate::store::{Saved, StoreFaultKind, StorePlan, StoreWork};
 use hls_relay_core::command::{Content, Publish, PublishedPlaylist};
 use hls_relay_core::event::{Desired, Event, FetchError, StoreError};
 use hls_relay_core::ids::{ObjectName, PlaylistName, RequestId};
 use hls_relay_core::time::Span;
 use std::sync::Arc;
 
+/// What becomes of a piece of work.
+struct Fortune {
+    /// It happens, whatever is said about it.
+    applied: bool,
+    /// What is said.
+    answer: Result<(), StoreError>,
+}
+
 impl World {
-    /// What the store takes for one piece of work, faults aside.
-    pub(super) fn store_latency(&mut self) -> Span {
-        let jitter = self.plan.store.jitter.as_micros();
-        self.plan.store.latency + Span::from_micros(self.draw(jitter + 1))
+    /// What the store takes for a piece of work, faults aside.
+    fn latency(&self, request: RequestId, phase: u8) -> Span {
+        let StorePlan {
+            latency, jitter, ..
+        } = self.plan.store;
+        latency
+            + self
+                .chance
+                .latency(self.incarnations, request, phase, jitter)
+    }
+
+    /// What a fault adds to it.
+    fn slowness(&self, work: StoreWork) -> Span {
+        match self.plan.store.fault(self.now, work).map(|it| it.kind) {
+            Some(StoreFaultKind::Slow(by)) => by,
+            Some(_) | None => Span::ZERO,
+        }
+    }
+
+    /// What the store takes for a segment that came.
+    pub(super) fn put_takes(&self, request: RequestId) -> Span {
+        self.latency(request, 1) + self.slowness(StoreWork::Put)
+    }
+
+    /// What becomes of a piece of work.
+    fn fortune(&mut self, work: StoreWork) -> Fortune {
+        let Some(fault) = self.plan.store.fault(self.now, work) else {
+            return Fortune {
+                applied: true,
+                answer: Ok(()),
+            };
+        };
+        Fortune {
+            applied: match fault.kind {
+                StoreFaultKind::Slow(_) => true,
+                StoreFaultKind::Failing | StoreFaultKind::Full => false,
+                StoreFaultKind::ReplyLost => self.chance.happens(&fault),
+            },
+            answer: fault.kind.error().map_or(Ok(()), Err),
+        }
     }
 
     /// Begins a piece of work. A publish has two phases, the checkpoint first.
     pub(super) fn store_work(&mut self, request: RequestId, work: Work, kind: StoreWork) {
-        let latency = self.store_latency();
-        let slow = match self.plan.store.fault(self.now, kind) {
-            Some(StoreFaultKind::Slow(by)) => by,
-            Some(_) | None => Span::ZERO,
-        };
         let phase = u8::from(!matches!(work, Work::Publish(..)));
+        let takes = match phase {
+            0 => self.latency(request, phase).half(),
+            _ => self.latency(request, phase) + self.slowness(kind),
+        };
         let Some(process) = self.process.as_mut() else {
             return;
         };
         process.works.insert(request, work);
         let incarnation = process.incarnation;
-        let takes = if phase == 0 {
-            latency.half()
-        } else {
-            latency + slow
-        };
         self.queue.push(
             self.now + takes,
             Due::Shelf {
@@ -90,26 +128,20 @@ impl World {
                     checkpoint: Arc::clone(&publish.checkpoint),
                     version: self.versions,
                 };
-                let saved = self.plan.store.fault(self.now, StoreWork::Save);
-                let applied = self.applies(saved);
-                if applied {
+                if self.fortune(StoreWork::Save).applied {
                     self.store.checkpoint = Some(checkpoint);
                 }
                 self.moment(Moment::CheckpointSaved)?;
                 if !self.lives(incarnation) {
                     return Ok(());
                 }
-                let latency = self.store_latency().half();
-                let slow = match self.plan.store.fault(self.now, StoreWork::Publish) {
-                    Some(StoreFaultKind::Slow(by)) => by,
-                    Some(_) | None => Span::ZERO,
-                };
+                let takes = self.latency(request, 1).half() + self.slowness(StoreWork::Publish);
                 let due = Due::Shelf {
                     incarnation,
                     request,
                     phase: 1,
                 };
-                self.queue.push(self.now + latency + slow, due);
+                self.queue.push(self.now + takes, due);
                 Ok(())
             }
             Some(_) => self.apply(request),
@@ -140,28 +172,27 @@ impl World {
                 self.step(Event::Deleted { request, outcome })
             }
             Work::Withdraw => {
-                let fault = self.plan.store.fault(self.now, StoreWork::Delete);
-                if self.applies(fault) {
+                let Fortune { applied, answer } = self.fortune(StoreWork::Delete);
+                if applied {
                     self.store.withdraw();
                 }
                 self.step(Event::Withdrawn {
                     request,
-                    outcome: answer(fault),
+                    outcome: answer,
                 })
             }
             Work::Save(checkpoint) => {
-                let fault = self.plan.store.fault(self.now, StoreWork::Save);
-                if self.applies(fault) {
+                let Fortune { applied, answer } = self.fortune(StoreWork::Save);
+                if applied {
                     self.store.checkpoint = Some(checkpoint);
                 }
                 self.step(Event::CheckpointSaved {
                     request,
-                    outcome: answer(fault),
+                    outcome: answer,
                 })
             }
             Work::Check(objects, keep) => {
-                let fault = self.plan.store.fault(self.now, StoreWork::Check);
-                let outcome = match answer(fault) {
+                let outcome = match self.fortune(StoreWork::Check).answer {
                     Err(error) => Err(error),
                     Ok(()) => Ok(self.check(&objects, &keep)?),
                 };
@@ -180,10 +211,10 @@ impl World {
         let (origin, Some(media)) = (fetch.origin, fetch.media) else {
             return Ok(());
         };
-        let fault = self.plan.store.fault(self.now, StoreWork::Put);
+        let Fortune { applied, answer } = self.fortune(StoreWork::Put);
         let segment = content(origin, &media);
         let key = MediaKey::of(origin, &media);
-        if self.applies(fault) {
+        if applied {
             self.store.put(object.clone(), &segment);
             self.ledger.stored(object, origin, media, revision);
         }
@@ -191,7 +222,7 @@ impl World {
         if self.process.is_none() {
             return Ok(());
         }
-        let outcome = answer(fault).map(|()| segment).map_err(FetchError::Store);
+        let outcome = answer.map(|()| segment).map_err(FetchError::Store);
         match (kind, &outcome) {
             (Content::Segment, _) => self.ledger.downloaded(Some(key), outcome.as_ref().err()),
             (Content::InitSection | Content::Key, Err(_)) => {
@@ -207,19 +238,18 @@ impl World {
         publish: &Publish,
         shown: Shown,
     ) -> Result<Result<(), StoreError>, Violation> {
-        let fault = self.plan.store.fault(self.now, StoreWork::Publish);
+        let Fortune { applied, answer } = self.fortune(StoreWork::Publish);
         let names: Vec<PlaylistName> = shown.lists.iter().map(|it| it.0.clone()).collect();
-        if self.applies(fault) {
+        if applied {
             self.make_visible(publish, shown)?;
             self.moment(Moment::PublishApplied)?;
         }
         // The machine must take a version that it has no word of for one that nobody can see.
-        let outcome = answer(fault);
         let of_version = self.lists.iter_mut();
         of_version
             .filter(|(name, _)| names.contains(name))
-            .for_each(|(_, list)| list.excuses.unpublished |= outcome.is_err());
-        Ok(outcome)
+            .for_each(|(_, list)| list.excuses.unpublished |= answer.is_err());
+        Ok(answer)
     }
 
     /// A version is visible for all viewers from now on.
@@ -287,15 +317,15 @@ impl World {
     }
 
     fn delete(&mut self, objects: &[ObjectName]) -> Result<Result<(), StoreError>, Violation> {
-        let fault = self.plan.store.fault(self.now, StoreWork::Delete);
-        if self.applies(fault) {
+        let Fortune { applied, answer } = self.fortune(StoreWork::Delete);
+        if applied {
             for object in objects {
                 self.store.objects.remove(object);
                 self.ledger.deleted(object);
                 self.keep.deleted(object, self.now)?;
             }
         }
-        Ok(answer(fault))
+        Ok(answer)
     }
 
     fn check(
@@ -314,19 +344,6 @@ impl World {
         }
         Ok(there)
     }
-
-    /// Whether a piece of work happens, whatever is said about it.
-    fn applies(&mut self, fault: Option<StoreFaultKind>) -> bool {
-        match fault {
-            None | Some(StoreFaultKind::Slow(_)) => true,
-            Some(StoreFaultKind::Failing | StoreFaultKind::Full) => false,
-            Some(StoreFaultKind::ReplyLost) => self.draw(2) == 0,
-        }
-    }
-}
-
-fn answer(fault: Option<StoreFaultKind>) -> Result<(), StoreError> {
-    fault.and_then(StoreFaultKind::error).map_or(Ok(()), Err)
 }
 
 /// The names that viewers find in what they open.
