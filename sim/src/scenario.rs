@@ -13,20 +13,15 @@
 //! its origin, a mark for each restart of that origin, its number there. `~` is a gap, `/` a
 //! discontinuity. The last version in full is a snapshot beside the test that runs the scripts.
 
+mod at;
 mod fault;
+mod origin;
 
 pub(crate) use fault::fault;
 
-use crate::origin::{
-    Container, Fault, Naming, OriginSpec, PresentationSpec, SegmentDurations, Tokens, TrackKind,
-    TrackSpec,
-};
-use crate::plan::{
-    Change, ChannelPlan, Control, EndKind, MOMENTS, NetworkFault, NetworkFaultKind, Plan,
-    ProcessEnd, WakePlan, When,
-};
-use crate::store::{StoreFault, StoreFaultKind, StoreKind, StorePlan, StoreWork};
-use crate::world::{Options, World};
+use crate::plan::{ChannelPlan, Plan, WakePlan};
+use crate::store::{StoreKind, StorePlan};
+use crate::world::{Options, World, spec_of};
 use hls_relay_core::config::{HolePolicy, KeyPolicy, ReloadPolicy};
 use hls_relay_core::time::Span;
 
@@ -68,20 +63,52 @@ pub fn run(text: &str) -> Result<Told, String> {
     Ok(Told { text, playlist })
 }
 
-/// Reads a script.
+/// Reads a script: first what there is and for how long, then the channel, then what happens to them.
+///
+/// # Errors
+/// A line that makes no sense, its number, and why.
 pub fn parse(script: &str) -> Result<Plan, String> {
     let mut plan = empty();
-    for (number, line) in script.lines().enumerate() {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let mut words = Words(&words);
-        line_of(&mut plan, &mut words)
-            .and_then(|()| words.end())
-            .map_err(|why| format!("line {}: {why}: {line}", number + 1))?;
+    each_line(script, |words| surroundings(&mut plan, words))?;
+    if plan.origins.is_empty() {
+        return Err("no line says `origin`: there is nothing to relay".to_owned());
     }
+    each_line(script, |words| {
+        match words.word()? {
+            "channel" => channel(&mut plan, words)?,
+            _ => words.skip(),
+        }
+        Ok(())
+    })?;
     if plan.channel.sources.is_empty() {
         plan.channel.sources = (0..plan.origins.len()).collect();
     }
+    each_line(script, |words| {
+        match words.word()? {
+            "at" => at::at(&mut plan, words)?,
+            _ => words.skip(),
+        }
+        Ok(())
+    })?;
     Ok(plan)
+}
+
+/// Reads all lines that are not empty and no comment.
+fn each_line(
+    script: &str,
+    mut read: impl FnMut(&mut Words<'_>) -> Result<(), String>,
+) -> Result<(), String> {
+    for (number, line) in script.lines().enumerate() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        if words.first().is_none_or(|word| word.starts_with('#')) {
+            continue;
+        }
+        let mut words = Words(&words);
+        read(&mut words)
+            .and_then(|()| words.end())
+            .map_err(|why| format!("line {}: {why}: {line}", number + 1))?;
+    }
+    Ok(())
 }
 
 fn empty() -> Plan {
@@ -111,97 +138,24 @@ fn empty() -> Plan {
     }
 }
 
-fn line_of(plan: &mut Plan, words: &mut Words<'_>) -> Result<(), String> {
-    match words.next_or("#") {
-        "#" => {
-            words.0 = &[];
-            Ok(())
-        }
-        "origin" => origin(plan, words),
-        "presentation" => presentation(plan, words),
-        "channel" => channel(plan, words),
+fn surroundings(plan: &mut Plan, words: &mut Words<'_>) -> Result<(), String> {
+    match words.word()? {
+        "origin" => origin::origin(plan, words)?,
+        "presentation" => origin::presentation(plan, words)?,
         "store" => {
             plan.store.kind = match words.word()? {
                 "memory" => StoreKind::Memory,
                 "directory" => StoreKind::Directory,
                 other => return Err(format!("no such store: {other}")),
             };
-            Ok(())
         }
         "run" => {
             plan.healed_at = words.seconds()?;
             plan.stop_at = plan.healed_at + AFTERWARDS;
-            Ok(())
         }
-        "at" => at(plan, words),
-        other if other.starts_with('#') => {
-            words.0 = &[];
-            Ok(())
-        }
-        other => Err(format!("unknown word {other}")),
+        "channel" | "at" => words.skip(),
+        other => return Err(format!("unknown word {other}")),
     }
-}
-
-fn origin(plan: &mut Plan, words: &mut Words<'_>) -> Result<(), String> {
-    let number = plan.origins.len();
-    let mut spec = OriginSpec {
-        seed: number as u64 + 1,
-        hosts: vec![format!("origin{number}.test"), format!("edge{number}.test")],
-        latency: Span::from_millis(20),
-        publish_delay: Span::from_millis(100 + 50 * number as u64),
-        ..OriginSpec::default()
-    };
-    let mut segment = None;
-    while let Some(word) = words.next() {
-        match word {
-            "target" => spec.target_duration = words.number()?,
-            "segment" => segment = Some(words.seconds()?),
-            "window" => spec.window = words.number()?,
-            "numbers" => spec.media_sequence = words.number()?,
-            "date-times" => spec.program_date_time = true,
-            "folders" => spec.naming = Naming::RunFolder,
-            "tokens" => spec.tokens = Tokens::Query,
-            "parameter-tokens" => spec.tokens = Tokens::Parameter,
-            "folder-tokens" => spec.tokens = Tokens::Folder,
-            "etag" => spec.etag = true,
-            other => return Err(format!("unknown word {other}")),
-        }
-    }
-    let whole = Span::from_secs(spec.target_duration);
-    spec.durations = SegmentDurations::Constant(segment.unwrap_or(whole));
-    spec.backlog = spec.window;
-    plan.origins.push(spec);
-    Ok(())
-}
-
-/// Puts the last origin behind a multivariant playlist.
-fn presentation(plan: &mut Plan, words: &mut Words<'_>) -> Result<(), String> {
-    let mut spec = PresentationSpec::default();
-    while let Some(word) = words.next() {
-        match word {
-            "variant" => {
-                let height = words.number()?;
-                let bandwidth = height * 2_000;
-                let kind = TrackKind::Variant { bandwidth, height };
-                spec.tracks.push(TrackSpec::new(kind));
-            }
-            "audio" => {
-                let language = words.word()?.to_owned();
-                let kind = TrackKind::Audio { language };
-                spec.tracks.push(TrackSpec::new(kind));
-            }
-            "behind" => {
-                let last = spec.tracks.last_mut().ok_or("behind what?")?;
-                last.behind = words.number()?;
-            }
-            "fragments" => spec.container = Container::Fragments,
-            "keys" => spec.segments_per_key = Some(words.number()?),
-            "expiring-tokens" => spec.expiring_tokens = true,
-            other => return Err(format!("unknown word {other}")),
-        }
-    }
-    let origin = plan.origins.last_mut().ok_or("no origin before it")?;
-    origin.presentation = Some(spec);
     Ok(())
 }
 
@@ -218,11 +172,26 @@ fn channel(plan: &mut Plan, words: &mut Words<'_>) -> Result<(), String> {
                 }
             }
             "strict" => plan.channel.reload = ReloadPolicy::TargetDuration,
-            "source" => plan.channel.sources.push(words.number()? as usize),
+            "source" => {
+                let source = words.origin(plan)?;
+                plan.channel.sources.push(source);
+            }
             other => return Err(format!("unknown word {other}")),
         }
     }
-    Ok(())
+    window(plan, plan.channel.window)
+}
+
+/// Whether a channel may have such a window.
+fn window(plan: &Plan, window: usize) -> Result<(), String> {
+    let sources = vec![0];
+    let channel = ChannelPlan {
+        sources,
+        window,
+        ..plan.channel.clone()
+    };
+    let valid = spec_of(plan, &channel).validate();
+    valid.map_err(|why| why.to_string())
 }
 
 fn hole(word: &str) -> Result<HolePolicy, String> {
@@ -230,132 +199,6 @@ fn hole(word: &str) -> Result<HolePolicy, String> {
         "gap" => Ok(HolePolicy::Gap),
         "discontinuity" => Ok(HolePolicy::Discontinuity),
         other => Err(format!("no such policy: {other}")),
-    }
-}
-
-/// `at TIME [for TIME] [when MOMENT] [track NUMBER] …`
-fn at(plan: &mut Plan, words: &mut Words<'_>) -> Result<(), String> {
-    let mut when = When::at(words.seconds()?);
-    let (mut length, mut track) = (Span::from_millis(1), None);
-    loop {
-        let what = words.word()?;
-        let until = when.after + length;
-        match what {
-            "for" => length = words.seconds()?,
-            "track" => track = Some(words.number()? as u16),
-            "when" => when.moment = Some(moment(words.word()?)?),
-            "origin" => {
-                let origin = words.number()? as usize;
-                let kind = fault(words)?;
-                let spec = plan.origins.get_mut(origin).ok_or("no such origin")?;
-                let from = when.after;
-                spec.faults.push(Fault {
-                    from,
-                    until,
-                    track,
-                    kind,
-                });
-                return Ok(());
-            }
-            "refused" | "private" => {
-                let origin = words.number()? as usize;
-                let from = when.after;
-                let kind = match what {
-                    "refused" => NetworkFaultKind::Refused,
-                    _ => NetworkFaultKind::PrivateAddress,
-                };
-                plan.network.push(NetworkFault {
-                    from,
-                    until,
-                    origin,
-                    kind,
-                });
-                return Ok(());
-            }
-            "store" => {
-                let (on, kind) = (store_work(words.word()?)?, store_fault(words)?);
-                let from = when.after;
-                plan.store.faults.push(StoreFault {
-                    from,
-                    until,
-                    on,
-                    kind,
-                });
-                return Ok(());
-            }
-            "kill" | "lose" | "shut-down" => {
-                let how = match what {
-                    "kill" => EndKind::Kill,
-                    "lose" => EndKind::KillAndLoseState,
-                    _ => EndKind::ShutDown,
-                };
-                let (commands, down) = (0, length);
-                plan.ends.push(ProcessEnd {
-                    when,
-                    commands,
-                    down,
-                    how,
-                });
-                return Ok(());
-            }
-            _ => {
-                let change = change(what, words)?;
-                plan.controls.push(Control { when, change });
-                return Ok(());
-            }
-        }
-    }
-}
-
-fn moment(word: &str) -> Result<crate::plan::Moment, String> {
-    let named = |moment: &crate::plan::Moment| {
-        serde_json::to_value(moment).is_ok_and(|value| value == word)
-    };
-    MOMENTS
-        .into_iter()
-        .find(named)
-        .ok_or_else(|| format!("no such moment: {word}"))
-}
-
-fn change(word: &str, words: &mut Words<'_>) -> Result<Change, String> {
-    match word {
-        "start" => Ok(Change::Run),
-        "stop" => Ok(Change::Stop),
-        "sources" => {
-            let mut sources = Vec::new();
-            while !words.0.is_empty() {
-                sources.push(words.number()? as usize);
-            }
-            Ok(Change::Sources(sources))
-        }
-        "window" => Ok(Change::Window(words.number()? as usize)),
-        "hole" => Ok(Change::Hole(hole(words.word()?)?)),
-        "same" => Ok(Change::Nothing),
-        "outdated" => Ok(Change::Outdated),
-        "invalid" => Ok(Change::Invalid),
-        other => Err(format!("unknown word {other}")),
-    }
-}
-
-fn store_work(word: &str) -> Result<StoreWork, String> {
-    match word {
-        "put" => Ok(StoreWork::Put),
-        "publish" => Ok(StoreWork::Publish),
-        "delete" => Ok(StoreWork::Delete),
-        "save" => Ok(StoreWork::Save),
-        "check" => Ok(StoreWork::Check),
-        "everything" => Ok(StoreWork::Everything),
-        other => Err(format!("no such work: {other}")),
-    }
-}
-
-fn store_fault(words: &mut Words<'_>) -> Result<StoreFaultKind, String> {
-    match words.word()? {
-        "slow" => Ok(StoreFaultKind::Slow(words.seconds()?)),
-        "failing" => Ok(StoreFaultKind::Failing),
-        "full" => Ok(StoreFaultKind::Full),
-        "reply-lost" => Ok(StoreFaultKind::ReplyLost),
-        other => Err(format!("no such fault: {other}")),
     }
 }
 
@@ -369,8 +212,9 @@ impl<'a> Words<'a> {
         Some(first)
     }
 
-    fn next_or(&mut self, other: &'a str) -> &'a str {
-        self.next().unwrap_or(other)
+    /// Whoever comes later reads the rest.
+    fn skip(&mut self) {
+        self.0 = &[];
     }
 
     pub(crate) fn word(&mut self) -> Result<&'a str, String> {
@@ -380,6 +224,29 @@ impl<'a> Words<'a> {
     pub(crate) fn number(&mut self) -> Result<u64, String> {
         let word = self.word()?;
         word.parse().map_err(|_| format!("not a number: {word}"))
+    }
+
+    /// A number that is no larger than those of statuses and tracks.
+    pub(crate) fn small(&mut self) -> Result<u16, String> {
+        let number = self.number()?;
+        u16::try_from(number).map_err(|_| format!("too large: {number}"))
+    }
+
+    /// What can be divided by, or lasts.
+    fn positive(&mut self) -> Result<u64, String> {
+        match self.number()? {
+            0 => Err("0 is too small".to_owned()),
+            number => Ok(number),
+        }
+    }
+
+    /// One of the origins that there are.
+    fn origin(&mut self, plan: &Plan) -> Result<usize, String> {
+        let number = self.number()?;
+        let there = usize::try_from(number)
+            .ok()
+            .filter(|it| *it < plan.origins.len());
+        there.ok_or_else(|| format!("there is no origin {number}"))
     }
 
     pub(crate) fn seconds(&mut self) -> Result<Span, String> {

@@ -80,7 +80,7 @@ pub(crate) fn fault(words: &mut Words<'_>) -> Result<FaultKind, String> {
         "foreign-scheme" => TextFault::ForeignScheme.into(),
         "huge" => TextFault::HugeTags { bytes: 50_000_000 }.into(),
         "playlist" => PlaylistFault::Status {
-            code: words.number()? as u16,
+            code: words.small()?,
         }
         .into(),
         "html" => PlaylistFault::Html200.into(),
@@ -91,11 +91,11 @@ pub(crate) fn fault(words: &mut Words<'_>) -> Result<FaultKind, String> {
         "redirect-loop" => PlaylistFault::RedirectLoop.into(),
         "redirect" => PlaylistFault::RedirectToOtherHost.into(),
         "segment" => {
-            let (which, code) = (Which::Number(words.number()?), words.number()? as u16);
+            let (which, code) = (Which::Number(words.number()?), words.small()?);
             SegmentFault::Status { which, code }.into()
         }
         "segments" => {
-            let code = words.number()? as u16;
+            let code = words.small()?;
             SegmentFault::Status {
                 which: Which::All,
                 code,
@@ -139,12 +139,12 @@ pub(crate) fn fault(words: &mut Words<'_>) -> Result<FaultKind, String> {
             ConnectionFault::Slow { on, by }.into()
         }
         "keys-down" => PresentationFault::KeysDown {
-            code: words.number()? as u16,
+            code: words.small()?,
         }
         .into(),
         "init-sections-change" => PresentationFault::InitSectionsChange.into(),
         "tokens-expire" => PresentationFault::TokensExpire {
-            code: words.number()? as u16,
+            code: words.small()?,
         }
         .into(),
         other => return Err(format!("no such fault: {other}")),

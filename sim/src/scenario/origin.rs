@@ -1,0 +1,82 @@
+//! Where media comes from, as a script says it.
+
+use super::Words;
+use crate::origin::{
+    Container, Naming, OriginSpec, PresentationSpec, SegmentDurations, Tokens, TrackKind, TrackSpec,
+};
+use crate::plan::Plan;
+use hls_relay_core::time::Span;
+
+pub(super) fn origin(plan: &mut Plan, words: &mut Words<'_>) -> Result<(), String> {
+    let number = plan.origins.len();
+    let mut spec = OriginSpec {
+        seed: number as u64 + 1,
+        hosts: vec![format!("origin{number}.test"), format!("edge{number}.test")],
+        latency: Span::from_millis(20),
+        publish_delay: Span::from_millis(100 + 50 * number as u64),
+        ..OriginSpec::default()
+    };
+    let mut segment = None;
+    while let Some(word) = words.next() {
+        match word {
+            "target" => spec.target_duration = words.positive()?,
+            "segment" => segment = Some(words.seconds()?),
+            "window" => spec.window = words.positive()?,
+            "numbers" => spec.media_sequence = words.number()?,
+            "date-times" => spec.program_date_time = true,
+            "folders" => spec.naming = Naming::RunFolder,
+            "tokens" => spec.tokens = Tokens::Query,
+            "parameter-tokens" => spec.tokens = Tokens::Parameter,
+            "folder-tokens" => spec.tokens = Tokens::Folder,
+            "etag" => spec.etag = true,
+            other => return Err(format!("unknown word {other}")),
+        }
+    }
+    let whole = Span::from_secs(spec.target_duration);
+    if segment.is_some_and(|it| it == Span::ZERO || it.rounded_secs() > spec.target_duration) {
+        return Err(
+            "a segment is longer than nothing, and not than the target duration".to_owned(),
+        );
+    }
+    spec.durations = SegmentDurations::Constant(segment.unwrap_or(whole));
+    spec.backlog = spec.window;
+    plan.origins.push(spec);
+    Ok(())
+}
+
+/// Puts the last origin behind a multivariant playlist.
+pub(super) fn presentation(plan: &mut Plan, words: &mut Words<'_>) -> Result<(), String> {
+    let mut spec = PresentationSpec::default();
+    while let Some(word) = words.next() {
+        match word {
+            "audio" if spec.tracks.is_empty() => return Err("a variant comes first".to_owned()),
+            "variant" => {
+                let height = words.number()?;
+                let bandwidth = height * 2_000;
+                let kind = TrackKind::Variant { bandwidth, height };
+                spec.tracks.push(TrackSpec::new(kind));
+            }
+            "audio" => {
+                let language = words.word()?.to_owned();
+                let kind = TrackKind::Audio { language };
+                spec.tracks.push(TrackSpec::new(kind));
+            }
+            "behind" => {
+                let last = spec.tracks.last_mut().ok_or("behind what?")?;
+                last.behind = words.number()?;
+            }
+            "fragments" => spec.container = Container::Fragments,
+            "keys" => spec.segments_per_key = Some(words.positive()?),
+            "expiring-tokens" => spec.expiring_tokens = true,
+            other => return Err(format!("unknown word {other}")),
+        }
+    }
+    if spec.tracks.is_empty() {
+        return Err("it needs a variant".to_owned());
+    }
+    let origin = plan.origins.last_mut().ok_or("no origin before it")?;
+    match origin.presentation.replace(spec) {
+        Some(_) => Err("its origin has one already".to_owned()),
+        None => Ok(()),
+    }
+}

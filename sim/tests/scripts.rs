@@ -1,0 +1,79 @@
+//! A script that makes no sense is said to, with the line.
+
+use hls_relay_sim::scenario::parse;
+
+/// Two origins; what is wrong stands in line 4.
+fn why(line: &str) -> String {
+    let script = format!("# about nothing\norigin target 4\norigin target 4\n{line}\nrun 60\n");
+    parse(&script).expect_err(line)
+}
+
+#[test]
+fn each_line_that_makes_no_sense_is_named_with_why() {
+    let wrong = [
+        ("orgin target 4", "unknown word orgin"),
+        ("origin target 0", "0 is too small"),
+        ("origin target 4 segment 9", "longer than nothing"),
+        ("origin window", "a word is missing"),
+        ("presentation", "needs a variant"),
+        ("presentation audio en variant 720", "a variant comes first"),
+        ("store drawer", "no such store: drawer"),
+        ("channel source 5", "there is no origin 5"),
+        ("channel window 3", "window: 3 is not in"),
+        ("channel hole silence", "no such policy: silence"),
+        ("at 20 for 5 origin 5 freeze", "there is no origin 5"),
+        ("at 20 for 5 origin 0 freze", "no such fault: freze"),
+        ("at 20 origin 0 freeze", "say `for`"),
+        ("at 20 for 0 origin 0 freeze", "for no time"),
+        (
+            "at 20 for 5 when load_sent origin 0 freeze",
+            "leave out `when`",
+        ),
+        ("at 20 for 5 track 3 origin 0 freeze", "has no track 3"),
+        ("at 20 for 5 origin 0 playlist 70000", "too large: 70000"),
+        ("at 20 for 5 origin 0 freeze 3", "left over: 3"),
+        ("at 58 for 5 origin 0 freeze", "the run is over after 60 s"),
+        ("at 60 origin 0 restart 0 new", "the run is over after 60 s"),
+        ("at 20 for 5 refused 5", "there is no origin 5"),
+        ("at 20 for 5 when load_sent refused 0", "leave out `when`"),
+        ("at 20 store put full", "say `for`"),
+        ("at 58 for 5 store put full", "the run is over after 60 s"),
+        (
+            "at 20 for 5 track 0 store put full",
+            "only what goes wrong at an origin",
+        ),
+        ("at 20 track 0 kill", "only what goes wrong at an origin"),
+        ("at 70 kill", "the run is over after 60 s"),
+        ("at 20 when never kill", "no such moment: never"),
+        ("at 20 for 5 stop", "leave out `for`"),
+        ("at 20 sources 0 5", "there is no origin 5"),
+        ("at 20 sources", "a word is missing"),
+        ("at 20 window 3", "window: 3 is not in"),
+        ("at noon stop", "not seconds: noon"),
+    ];
+    for (line, reason) in wrong {
+        let why = why(line);
+        assert!(why.starts_with("line 4: "), "{line}: {why}");
+        assert!(why.contains(reason), "{line}: {why}");
+        assert!(why.ends_with(line), "{line}: {why}");
+    }
+}
+
+#[test]
+fn without_an_origin_there_is_nothing_to_relay() {
+    let why = parse("run 60\nat 20 stop\n").expect_err("no origin");
+    assert!(why.contains("no line says `origin`"), "{why}");
+    let why =
+        parse("presentation variant 720\norigin target 4\n").expect_err("a lone presentation");
+    assert!(why.starts_with("line 1: no origin before it"), "{why}");
+}
+
+#[test]
+fn what_comes_first_in_a_script_is_left_to_its_writer() {
+    let plan = parse(
+        "at 70 for 5 origin 1 freeze\nchannel source 1\nrun 90\norigin target 4\norigin target 4\n",
+    );
+    let plan = plan.unwrap();
+    assert_eq!(plan.channel.sources, [1]);
+    assert_eq!(plan.origins[1].faults.len(), 1);
+}
