@@ -258,6 +258,10 @@ fn sweep(sweep: Sweep, census: bool) -> Result<(), String> {
             .for_each(|(name, count)| println!("{count:>12} {name}"));
     }
     let missing = swept.census.missing();
+    let unforeseen = swept.census.unforeseen();
+    if !unforeseen.is_empty() {
+        println!("never asked for, and happened: {}", unforeseen.join(", "));
+    }
     if !missing.is_empty() {
         println!("never happened: {}", missing.join(", "));
     }

@@ -35,10 +35,11 @@ use hls_relay_core::digest::Digest;
 use hls_relay_core::event::{Configure, Desired, Event};
 use hls_relay_core::ids::PlaylistName;
 use hls_relay_core::journal;
+use hls_relay_core::notice::Notice;
 use hls_relay_core::planted::Planted;
 use hls_relay_core::tags::TagPolicy;
 use hls_relay_core::time::{Span, Timestamp, WallTime};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -120,6 +121,8 @@ pub struct World {
     digest: Digest,
     events: u64,
     census: Census,
+    /// The faults of origins that a request has met: whose, from when to when, of which track.
+    met: BTreeSet<(usize, Span, Span, Option<u16>)>,
     trace: Vec<String>,
     journal: String,
     story: Vec<String>,
@@ -168,6 +171,7 @@ impl World {
             digest: Digest::default(),
             events: 0,
             census: Census::default(),
+            met: BTreeSet::new(),
             trace: Vec::new(),
             journal: String::new(),
             story: Vec::new(),
@@ -180,7 +184,6 @@ impl World {
 
     /// Runs it to its end, or to the first promise that does not hold.
     pub fn run(mut self) -> Outcome {
-        self.census.plan(&self.plan);
         // Whatever breaks in the world itself is told with its seed too.
         let held = catch_unwind(AssertUnwindSafe(|| self.run_to_the_end()));
         let held = held.unwrap_or_else(|panic| {
@@ -267,8 +270,10 @@ impl World {
     fn happen(&mut self, due: Due) -> Held {
         match due {
             Due::Wake { incarnation, wake } => self.wake(incarnation, wake),
-            Due::Tick { incarnation } if self.lives(incarnation) => self.step(Event::Tick),
-            Due::Tick { .. } => Ok(()),
+            Due::Tick {
+                incarnation,
+                coming,
+            } => self.tick(incarnation, coming),
             Due::Hop {
                 incarnation,
                 request,
@@ -290,8 +295,8 @@ impl World {
             } if self.lives(incarnation) => self.shelf(request, phase),
             Due::Shelf { .. } => Ok(()),
             Due::Start => self.start(),
-            Due::Control(number) => self.control_is_due(number),
-            Due::End(number) => self.end_is_due(number),
+            Due::Control(number) => self.control_is_due(number, None),
+            Due::End(number) => self.end_is_due(number, None),
             Due::Player { viewer, reel } => self.watch(viewer, reel),
             Due::Look => self.look(),
             Due::Heal => self.heal(),
@@ -347,9 +352,12 @@ impl World {
             self.record(seq, now, event, Some(&commands));
         }
         heard.and(wanted).and(wakes)?;
-        commands
-            .iter()
-            .for_each(|command| self.census.command(command));
+        for command in &commands {
+            self.census.command(command);
+            if let Command::Notify(Notice::Configured { .. }) = command {
+                self.census.policies(&self.wish.spec);
+            }
+        }
         self.ledger.commands(&commands);
         self.tell(&commands);
         self.schedule_wake(next);

@@ -30,6 +30,7 @@ mod presentation;
 mod reply;
 mod respond;
 mod spec;
+mod struck;
 mod truth;
 pub mod ts;
 

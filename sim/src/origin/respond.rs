@@ -60,7 +60,7 @@ impl Origin {
     }
 
     /// The authority that was asked, and the folder in front of its paths.
-    fn host_of<'a>(&'a self, request: &'a OriginRequest) -> (&'a str, &'static str) {
+    pub(super) fn host_of<'a>(&'a self, request: &'a OriginRequest) -> (&'a str, &'static str) {
         let first = self.spec.hosts.first().map_or("", String::as_str);
         let is_other = self
             .spec
@@ -80,7 +80,7 @@ impl Origin {
         self.spec.latency + Span::from_micros(jitter)
     }
 
-    fn active(&self, at: Span) -> impl Iterator<Item = &Fault> {
+    pub(super) fn active(&self, at: Span) -> impl Iterator<Item = &Fault> {
         // What strikes one track does not strike the list of them.
         let of_list = |fault: &&Fault| self.tracks.is_empty() || fault.track.is_none();
         let faults = self.spec.faults.iter().filter(of_list);
@@ -371,7 +371,7 @@ impl Origin {
         !faults.any(|it| self.strikes(it, Which::ListedMeanwhile, place, Span::ZERO))
     }
 
-    fn strikes(&self, fault: &Fault, which: Which, place: Place, at: Span) -> bool {
+    pub(super) fn strikes(&self, fault: &Fault, which: Which, place: Place, at: Span) -> bool {
         let number = self.encoder.piece(place).first_number + place.index;
         match which {
             Which::All => fault.active(at),

@@ -1,6 +1,7 @@
 //! What the machine wants is carried out: requests go to origins, work goes to the store.
 
 use super::{Due, World};
+use crate::census::Crash;
 use crate::checks::ledger::MediaKey;
 use crate::checks::{Held, broken};
 use crate::network::{self, Arrival, Content};
@@ -23,14 +24,14 @@ impl World {
             if let Some((after, end)) = dies
                 && index >= after
             {
-                return self.end(end);
+                return self.crash(end, Crash::BetweenCommands);
             }
             self.carry(command)?;
         }
         if let Some((_, end)) = self.process.as_ref().and_then(|process| process.dies_after)
             && !commands.is_empty()
         {
-            return self.end(end);
+            return self.crash(end, Crash::AfterTheLast);
         }
         for command in commands {
             match command {
@@ -204,12 +205,21 @@ impl World {
             .iter()
             .find(|fault| fault.origin == fetch.origin && fault.from <= at && at < fault.until);
         let arrival = match blocked {
-            Some(fault) => network::blocked(fault.kind, &fetch.limits),
+            Some(fault) => {
+                self.census.blocked(fault.kind);
+                network::blocked(fault.kind, &fetch.limits)
+            }
             None => {
                 let counter = &mut self.counters[fetch.origin];
                 let asked = request_for(fetch, &fetch.url, counter);
                 let origin = &self.origins[fetch.origin];
                 let reply = origin.respond(at, &asked);
+                for fault in origin.met(at, &asked) {
+                    let which = (fetch.origin, fault.from, fault.until, fault.track);
+                    if self.met.insert(which) {
+                        self.census.struck(fault);
+                    }
+                }
                 fetch.offer = reply.listed;
                 let arrival = network::receive(reply, &fetch.limits, self.now.since(fetch.sent_at));
                 match without_key(origin, at, fetch, counter) {

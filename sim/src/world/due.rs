@@ -1,5 +1,6 @@
 //! What will happen in a world.
 
+use crate::census::Coming;
 use crate::queue::Lot;
 use hls_relay_core::ids::RequestId;
 
@@ -9,7 +10,7 @@ pub(super) enum Due {
     /// The present wakeup of that process.
     Wake { incarnation: u64, wake: u64 },
     /// The same again: a spurious one.
-    Tick { incarnation: u64 },
+    Tick { incarnation: u64, coming: Coming },
     /// A redirect is followed.
     Hop {
         incarnation: u64,
@@ -55,7 +56,7 @@ impl Lot for Due {
     fn lot(&self) -> u64 {
         let (kind, which) = match *self {
             Self::Wake { incarnation, .. } => (0, incarnation),
-            Self::Tick { incarnation } => (1, incarnation),
+            Self::Tick { incarnation, .. } => (1, incarnation),
             Self::Hop { request, .. } => (2, request.0),
             Self::Half { request, .. } => (3, request.0),
             Self::Fetched { request, .. } => (4, request.0),

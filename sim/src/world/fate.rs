@@ -1,6 +1,7 @@
 //! What befalls the process: wishes at the worst moments, sudden ends, and another start.
 
 use super::{Due, World, spec_of};
+use crate::census::Crash;
 use crate::checks::list::ListChecks;
 use crate::checks::{Held, broken};
 use crate::plan::{Change, ChannelPlan, EndKind, Moment, Plan, Trouble, When};
@@ -121,19 +122,20 @@ impl World {
             when.is_some_and(|when| when.moment == Some(moment) && when.after <= at)
         };
         while let Some(number) = self.fate.controls.iter().position(waits) {
-            self.control_is_due(number)?;
+            self.control_is_due(number, Some(moment))?;
         }
         while let Some(number) = self.fate.ends.iter().position(waits) {
-            self.end_is_due(number)?;
+            self.end_is_due(number, Some(moment))?;
         }
         Ok(())
     }
 
-    pub(super) fn control_is_due(&mut self, number: usize) -> Held {
+    pub(super) fn control_is_due(&mut self, number: usize, at: Option<Moment>) -> Held {
         if self.fate.controls[number].take().is_none() {
             return Ok(());
         }
         let change = self.plan.controls[number].change.clone();
+        self.census.control(&change, at);
         self.wish(&change)
     }
 
@@ -187,11 +189,16 @@ impl World {
         self.step(Event::Configure(self.wish.clone()))
     }
 
-    /// A spec without a source, as a new revision: nothing may come of it either.
+    /// A spec that is wrong somewhere, as a new revision: nothing may come of it either.
     fn invalid_wish(&mut self) -> Held {
         let mut spec = Spec::clone(&self.wish.spec);
-        spec.sources.clear();
         self.wish.revision += 1;
+        match self.wish.revision % 4 {
+            0 => spec.sources.clear(),
+            1 => spec.window = 0,
+            2 => spec.tags.drop.push("EXTINF".into()),
+            _ => spec.sources[0].url = "ftp://origin0.test/".into(),
+        }
         let spec = Arc::new(spec);
         self.step(Event::Configure(Configure {
             spec,
@@ -211,7 +218,7 @@ impl World {
         }))
     }
 
-    pub(super) fn end_is_due(&mut self, number: usize) -> Held {
+    pub(super) fn end_is_due(&mut self, number: usize, at: Option<Moment>) -> Held {
         if self.fate.ends[number].take().is_none() {
             return Ok(());
         }
@@ -222,6 +229,7 @@ impl World {
             return Ok(());
         }
         let end = self.plan.ends[number];
+        self.census.end(end.how, at);
         if end.how == EndKind::ShutDown {
             process.closing = Some((number, self.now));
             // What is finished is listed at once then, whatever the pace.
@@ -232,11 +240,17 @@ impl World {
             process.dies_after = Some((end.commands, number));
             return Ok(());
         }
+        self.crash(number, Crash::BetweenSteps)
+    }
+
+    /// The process is gone without a word.
+    pub(super) fn crash(&mut self, number: usize, place: Crash) -> Held {
+        self.census.crash(place);
         self.end(number)
     }
 
     /// The process is gone.
-    pub(super) fn end(&mut self, number: usize) -> Held {
+    fn end(&mut self, number: usize) -> Held {
         let end = self.plan.ends[number];
         self.process = None;
         self.tell_line(&format!("-- the process ends: {:?}", end.how));

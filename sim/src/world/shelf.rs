@@ -35,15 +35,23 @@ impl World {
     }
 
     /// What a fault adds to it.
-    fn slowness(&self, work: StoreWork) -> Span {
-        match self.plan.store.fault(self.now, work).map(|it| it.kind) {
-            Some(StoreFaultKind::Slow(by)) => by,
-            Some(_) | None => Span::ZERO,
+    fn slowness(&mut self, work: StoreWork) -> Span {
+        let Some(fault) = self.plan.store.fault(self.now, work) else {
+            return Span::ZERO;
+        };
+        match fault.kind {
+            StoreFaultKind::Slow(by) => {
+                self.census.shelf(work, &fault);
+                by
+            }
+            StoreFaultKind::Failing | StoreFaultKind::Full | StoreFaultKind::ReplyLost => {
+                Span::ZERO
+            }
         }
     }
 
     /// What the store takes for a segment that came.
-    pub(super) fn put_takes(&self, request: RequestId) -> Span {
+    pub(super) fn put_takes(&mut self, request: RequestId) -> Span {
         self.latency(request, 1) + self.slowness(StoreWork::Put)
     }
 
@@ -55,6 +63,9 @@ impl World {
                 answer: Ok(()),
             };
         };
+        if !matches!(fault.kind, StoreFaultKind::Slow(_)) {
+            self.census.shelf(work, &fault);
+        }
         Fortune {
             applied: match fault.kind {
                 StoreFaultKind::Slow(_) => true,

@@ -2,6 +2,7 @@
 
 use super::chance::WakeDraw;
 use super::{Due, World};
+use crate::census::Coming;
 use crate::checks::Held;
 use hls_relay_core::event::Event;
 use hls_relay_core::relay::Wake;
@@ -16,9 +17,19 @@ impl World {
         if process.incarnation != incarnation || process.wake != wake {
             return Ok(());
         }
-        if let Some((_, why)) = process.wakes_at.take() {
-            self.census.wake(why);
+        let waited = process.wakes_at.take();
+        let late = waited.is_some_and(|(at, _)| at < self.now);
+        let coming = if late { Coming::Late } else { Coming::OnTime };
+        self.census.wake(coming, waited.map(|(_, why)| why));
+        self.step(Event::Tick)
+    }
+
+    /// A wakeup that nothing is due for.
+    pub(super) fn tick(&mut self, incarnation: u64, coming: Coming) -> Held {
+        if !self.lives(incarnation) {
+            return Ok(());
         }
+        self.census.wake(coming, None);
         self.step(Event::Tick)
     }
 
@@ -48,10 +59,19 @@ impl World {
             if percent < wakes.late {
                 due = at + by;
             } else if percent < wakes.late + wakes.early {
-                self.queue
-                    .push((at - by).max(self.now), Due::Tick { incarnation });
+                let coming = Coming::Early;
+                let tick = Due::Tick {
+                    incarnation,
+                    coming,
+                };
+                self.queue.push((at - by).max(self.now), tick);
             } else if percent < wakes.late + wakes.early + wakes.twice {
-                self.queue.push(at, Due::Tick { incarnation });
+                let coming = Coming::Twice;
+                let tick = Due::Tick {
+                    incarnation,
+                    coming,
+                };
+                self.queue.push(at, tick);
             }
         }
         self.queue.push(due, Due::Wake { incarnation, wake });
