@@ -71,6 +71,7 @@ fn level(notice: &Notice) -> Level {
         | Notice::Redundant { .. }
         | Notice::Renewing { .. }
         | Notice::DateRange { .. }
+        | Notice::FormatsUntold { .. }
         | Notice::TargetDurationRaised { .. } => Level::Warn,
         Notice::ConfigureRefused { .. } | Notice::StoreFailed { .. } => Level::Error,
     }
@@ -103,6 +104,7 @@ fn kind(notice: &Notice) -> &'static str {
         Notice::CaughtUp { .. } => "caught_up",
         Notice::Redundant { .. } => "redundant",
         Notice::DateRange { .. } => "date_range",
+        Notice::FormatsUntold { .. } => "formats_untold",
         Notice::Renewing { .. } => "renewing",
     }
 }

@@ -365,12 +365,13 @@ impl Channel {
         let fetch = self
             .fetcher
             .segment(access, download, &self.keys, &mut object);
-        match cancelled.run_until_cancelled(fetch).await {
+        let formats = match cancelled.run_until_cancelled(fetch).await {
             None => return Err(FetchError::Cancelled),
             Some(outcome) => outcome?,
-        }
+        };
         // From here on it is not stopped: a cancelled object must not turn up after all.
-        object.commit().await.map_err(FetchError::Store)
+        let stored = object.commit().await.map_err(FetchError::Store)?;
+        Ok(StoredSegment { formats, ..stored })
     }
 
     /// The checkpoint first, so that a successor never knows less than a viewer; but viewers come

@@ -105,7 +105,7 @@ impl Client {
             .fetcher
             .segment(&self.access, &download, &keys, &mut object);
         match get.await {
-            Ok(()) => {
+            Ok(_) => {
                 let stored = object.commit().await.unwrap();
                 let offered = self.server.truth();
                 let made = offered.iter().find(|it| it.media.number == number);
@@ -361,6 +361,7 @@ fn download(url: &str) -> Download {
         content: command::Content::Segment,
         byte_range: None,
         decrypt: None,
+        look: false,
         object: object("it"),
         limits: LIMITS,
     }
@@ -396,6 +397,7 @@ fn checkpoint(media_sequence: u64) -> Checkpoint {
             independent_segments: false,
             i_frames_only: false,
             medium: None,
+            formats: None,
             head: Vec::new(),
             date_ranges: DateRanges::default(),
             window: Vec::new(),

@@ -179,6 +179,7 @@ fn completed(now: u64, command: Command, variants: u64, segments: u64) -> Option
             let outcome = Ok(StoredSegment {
                 length: 250_000,
                 hash: ContentHash([7; 32]),
+                formats: None,
             });
             let request = get.request;
             // A long list is had within its first segments' time.

@@ -129,6 +129,7 @@ fn complete(now: u64, command: Command) -> Option<(u64, Event)> {
             let stored = StoredSegment {
                 length: 250_000,
                 hash: ContentHash([7; 32]),
+                formats: None,
             };
             (
                 now + 40_000,

@@ -1,6 +1,7 @@
 //! What a successor needs to go on where a process ended: numbering, window, position (S-70).
 
 use crate::date_ranges::DateRanges;
+use crate::formats::Formats;
 use crate::ids::{ContentHash, ObjectName, PlaylistName};
 use crate::playlist::Segment;
 use crate::time::{Place, Span, WallTime};
@@ -49,6 +50,9 @@ pub struct SavedTrack {
     pub i_frames_only: bool,
     /// How its multivariant playlist describes it, where there is one.
     pub medium: Option<Medium>,
+    /// What it is made of, where the media was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub formats: Option<Formats>,
     /// Other playlist-level lines as published.
     pub head: Vec<Arc<str>>,
     /// What is told of spans of time.

@@ -106,6 +106,10 @@ pub struct Download {
     pub byte_range: Option<ByteSpan>,
     /// Undo this encryption on the way: what is stored, its length and its hash are the plain bytes'.
     pub decrypt: Option<Decrypt>,
+    /// Nobody says what it is made of: look into it, and tell with the completion. What it does not tell
+    /// is no failure.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub look: bool,
     /// Where to store it.
     pub object: ObjectName,
     /// What the adapter enforces.

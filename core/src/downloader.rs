@@ -6,6 +6,7 @@
 //! segments need beside themselves.
 
 mod job;
+mod looks;
 mod resources;
 
 use crate::checkpoint::SavedObject;
@@ -18,6 +19,7 @@ use crate::notice::{HoleCause, Notice};
 use crate::stage::Stage;
 use crate::time::{Span, Timestamp};
 use job::{Job, JobState, Room};
+use looks::Looks;
 use resources::{Need, Resources, needs_of};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -35,6 +37,7 @@ pub(crate) struct Downloader {
     unneeded: Leftovers,
     /// What becomes of encryption.
     pub(crate) keys: KeyPolicy,
+    pub(crate) looks: Looks,
     target_duration: Span,
     /// Why downloads fail, while none succeeds.
     pub(crate) trouble: Option<FetchError>,
@@ -195,12 +198,12 @@ impl Downloader {
         // What many wait for comes first.
         let target_duration = self.target_duration;
         self.resources
-            .advance(stage, asker, target_duration, &mut room);
+            .advance(stage, asker, &self.looks, target_duration, &mut room);
         for job in &mut self.jobs {
             let startable = Self::startable_at(job, room, &self.resources);
             if startable.is_some_and(|at| at <= now) {
                 let again = job.attempts.count > 0;
-                job.start(stage, asker, target_duration);
+                job.start(stage, asker, &mut self.looks, target_duration);
                 let started = usize::from(job.request().is_some());
                 room.all -= started;
                 room.retries -= if again { started } else { 0 };
@@ -237,8 +240,9 @@ impl Downloader {
         let target_duration = self.target_duration;
         let resources = &mut self.resources;
         if let Some(left) = resources.completed(stage, request, outcome, target_duration) {
-            if let Err(error) = outcome {
-                self.trouble = Some(error.clone());
+            match outcome {
+                Ok(stored) => self.looks.take(stored),
+                Err(error) => self.trouble = Some(error.clone()),
             }
             self.settle(now);
             return Some(left);
@@ -248,6 +252,7 @@ impl Downloader {
         let job = jobs.find(|job| job.request() == Some(request))?;
         match outcome {
             Ok(stored) => {
+                self.looks.take(stored);
                 job.store(now, stored.clone());
                 if job.provided.is_some() {
                     self.trouble = None;

@@ -2,6 +2,7 @@
 
 use crate::command::ObjectCheck;
 use crate::config::Spec;
+use crate::formats::{Formats, Unreadable};
 use crate::ids::{ContentHash, RequestId};
 use crate::time::Span;
 use serde::{Deserialize, Serialize};
@@ -105,6 +106,9 @@ pub struct StoredSegment {
     pub length: u64,
     /// Hash of the content as stored.
     pub hash: ContentHash,
+    /// What it is made of, where that was asked for ([`Download::look`](crate::command::Download::look)).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub formats: Option<Result<Formats, Unreadable>>,
 }
 
 /// Why a playlist or a segment could not be had.

@@ -59,6 +59,13 @@ pub const KEY_BYTES: u64 = 16;
 /// Init sections and keys larger than this are refused: an init section is a few KB of tables.
 pub const MAX_RESOURCE_BYTES: u64 = 1 << 20;
 
+/// So many bytes from the beginning of a segment are looked into where nobody says what it is made of: all
+/// tables and parameter sets come before its first picture, and the first pictures within half a second.
+pub const LOOKED_INTO_BYTES: usize = 512 << 10;
+
+/// So many segments of each run of an encoder are looked into before it is left at that.
+pub const MOST_LOOKS: u32 = 4;
+
 /// Downloads under way at once in a channel. One is enough while all is well; the others let the
 /// successors of a segment in trouble pass, and let a start catch up.
 pub const MAX_DOWNLOADS: usize = 4;

@@ -4,6 +4,7 @@ use crate::command::Content;
 use crate::config::{HolePolicy, SpecError};
 use crate::date_ranges::DateRangeFault;
 use crate::event::{FetchError, StoreError};
+use crate::formats::Unreadable;
 use crate::ids::PlaylistName;
 use crate::playlist::{Flaw, PlaylistError};
 use crate::time::Span;
@@ -204,6 +205,11 @@ pub enum Notice {
     Redundant {
         track: PlaylistName,
         trouble: Trouble,
+    },
+    /// The source does not say what a track is made of, and the media does not tell either.
+    FormatsUntold {
+        track: PlaylistName,
+        error: Unreadable,
     },
     /// Not all that a source tells of its date ranges can be relayed; each is said once.
     DateRange {
@@ -452,6 +458,10 @@ impl fmt::Display for Notice {
             Self::Redundant { track, trouble } => write!(
                 out,
                 "{track} is loaded from the next place that the source names: {trouble}"
+            ),
+            Self::FormatsUntold { track, error } => write!(
+                out,
+                "the source does not say what {track} is made of, nor does its media: {error}"
             ),
             Self::DateRange { track, fault } => write!(out, "{track}: {fault}"),
             Self::Renewing { source, error } => write!(

@@ -2,6 +2,7 @@
 
 use crate::checkpoint::without_secrets;
 use crate::config::Selection;
+use crate::formats::Formats;
 use crate::ids::PlaylistName;
 use crate::limits;
 use crate::loader::resolve;
@@ -52,6 +53,8 @@ enum Entry {
 pub(crate) struct Relayed {
     pub(crate) name: PlaylistName,
     pub(crate) bandwidth: Option<MeasuredBandwidth>,
+    /// What its media says of itself, where it was asked.
+    pub(crate) formats: Option<Formats>,
 }
 
 impl Presentation {
@@ -200,12 +203,15 @@ impl Presentation {
         let variants = variants.map(|(variant, entry)| {
             of(entry).map_or(Edit::LeaveOut, |track| {
                 let (peak, average) = self.measured(variant, entry, &relayed);
+                let silent = variant.codecs.is_none();
+                let codecs = silent.then(|| self.codecs(variant, track, &relayed));
                 Edit::Keep(Changes {
                     uri: Some(Arc::clone(&track.name.0)),
                     bandwidth: Some(peak).filter(|it| *it > variant.bandwidth),
                     average_bandwidth: Some(average)
                         .filter(|it| variant.average_bandwidth.is_some_and(|stated| *it > stated)),
-                    ..Changes::default()
+                    codecs: codecs.flatten(),
+                    resolution: untold(variant.resolution, track),
                 })
             })
         });
@@ -219,9 +225,12 @@ impl Presentation {
             .map(|(variant, entry)| {
                 of(entry).map_or(Edit::LeaveOut, |track| {
                     let peak = track.bandwidth.map(|it| it.peak);
+                    let codecs = listed(track.formats.iter());
                     Edit::Keep(Changes {
                         uri: Some(Arc::clone(&track.name.0)),
                         bandwidth: peak.filter(|it| *it > variant.bandwidth),
+                        codecs: codecs.filter(|_| variant.codecs.is_none()),
+                        resolution: untold(variant.resolution, track),
                         ..Changes::default()
                     })
                 })
@@ -236,6 +245,54 @@ impl Presentation {
             base: Url::parse(&self.base).ok(),
         };
         render_multivariant(&self.list, &edits)
+    }
+
+    /// Whether the list does not say what this track is made of: of an entry that leads to it, or of a
+    /// variant with which it is played.
+    pub(crate) fn is_silent_about(&self, track: usize) -> bool {
+        let leads = |entry: &Entry| *entry == Entry::Track(track);
+        let variants = || self.list.variants.iter().zip(&self.variants);
+        let i_frames = self
+            .list
+            .i_frame_variants
+            .iter()
+            .zip(&self.i_frame_variants);
+        let mut own = variants()
+            .map(|(it, entry)| (it.codecs.is_none() || it.resolution.is_none(), entry))
+            .chain(
+                i_frames.map(|(it, entry)| (it.codecs.is_none() || it.resolution.is_none(), entry)),
+            );
+        let renditions = self.list.renditions.iter().zip(&self.renditions);
+        let mut played = renditions.filter(|(_, entry)| leads(entry)).map(|(it, _)| {
+            variants().any(|(variant, entry)| {
+                let silent = variant.codecs.is_none() && *entry != Entry::LeftOut;
+                silent && group_of(variant, &it.kind) == Some(&*it.group_id)
+            })
+        });
+        own.any(|(silent, entry)| silent && leads(entry)) || played.any(|silent| silent)
+    }
+
+    /// All formats of a variant and of the renditions that can be played with it (S-36); nothing while one
+    /// of them is not known, since a player takes what it reads for all there is.
+    fn codecs(
+        &self,
+        variant: &Variant,
+        own: &Relayed,
+        relayed: &[Option<Relayed>],
+    ) -> Option<Arc<str>> {
+        let renditions = self.list.renditions.iter().zip(&self.renditions);
+        let played = renditions.filter_map(|(rendition, entry)| match entry {
+            Entry::Track(track) => {
+                let grouped = group_of(variant, &rendition.kind) == Some(&*rendition.group_id);
+                relayed[*track].as_ref().filter(|_| grouped)
+            }
+            Entry::Within | Entry::LeftOut => None,
+        });
+        let formats: Option<Vec<&Formats>> = std::iter::once(own)
+            .chain(played)
+            .map(|it| it.formats.as_ref())
+            .collect();
+        listed(formats?)
     }
 
     /// The peak and the average bit rate of a variant with the renditions that can be played with it:
@@ -259,6 +316,23 @@ impl Presentation {
         }
         (peak, average)
     }
+}
+
+/// All formats of these, each once, as `CODECS` lists them.
+fn listed<'a>(formats: impl IntoIterator<Item = &'a Formats>) -> Option<Arc<str>> {
+    let mut codecs: Vec<&str> = Vec::new();
+    for codec in formats.into_iter().flat_map(|it| &it.codecs) {
+        if !codecs.contains(&&**codec) {
+            codecs.push(codec);
+        }
+    }
+    (!codecs.is_empty()).then(|| codecs.join(",").into())
+}
+
+/// The size of the picture, where only the media says it.
+fn untold(stated: Option<Resolution>, track: &Relayed) -> Option<Resolution> {
+    let told = track.formats.as_ref().and_then(|it| it.resolution);
+    told.filter(|_| stated.is_none())
 }
 
 fn named(track: &Relayed) -> Edit {

@@ -169,6 +169,7 @@ impl Census {
             | Notice::TargetDurationRaised { .. }
             | Notice::Presented { .. }
             | Notice::CaughtUp { .. }
+            | Notice::FormatsUntold { .. }
             | Notice::Renewing { .. }
             | Notice::Restored { .. } => {}
         }
@@ -303,6 +304,7 @@ const WITH_PRESENTATIONS: &[&str] = &[
 
 /// Nobody in these worlds writes playlists like that: they are for the tests of the reader, and its fuzzing.
 const UNWRITTEN: &[&str] = &[
+    "notice formats untold",
     "refusal bad base",
     "refused as too large",
     "refused as too many lines",

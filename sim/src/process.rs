@@ -163,5 +163,6 @@ pub fn content(origin: usize, media: &MediaRef) -> StoredSegment {
     StoredSegment {
         length: media.len,
         hash: ContentHash(hash),
+        formats: None,
     }
 }

@@ -306,6 +306,7 @@ impl Timeline {
             | Notice::LeftBehind { .. }
             | Notice::Redundant { .. }
             | Notice::DateRange { .. }
+            | Notice::FormatsUntold { .. }
             | Notice::Renewing { .. } => (Row::Notices, Look::Warning),
             Notice::PlaylistFlaw { .. }
             | Notice::PlaylistRecovered { .. }

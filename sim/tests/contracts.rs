@@ -265,6 +265,7 @@ fn stored(content: &str) -> StoredSegment {
     StoredSegment {
         length: content.len() as u64,
         hash: ContentHash(hash),
+        formats: None,
     }
 }
 
@@ -275,7 +276,7 @@ fn text_of(hash: ContentHash) -> String {
 }
 
 fn check(name: &str, content: &str) -> ObjectCheck {
-    let StoredSegment { length, hash } = stored(content);
+    let StoredSegment { length, hash, .. } = stored(content);
     let object = object(name);
     ObjectCheck {
         object,
@@ -315,6 +316,7 @@ fn saved(media_sequence: u64) -> Saved {
             independent_segments: false,
             i_frames_only: false,
             medium: None,
+            formats: None,
             head: Vec::new(),
             date_ranges: DateRanges::default(),
             window: Vec::new(),

@@ -11,6 +11,7 @@ mod decode;
 mod decrypt;
 mod failure;
 mod keys;
+mod look;
 mod range;
 mod zone;
 
@@ -25,6 +26,8 @@ use decode::Decoder;
 use decrypt::{Decryption, Key};
 use hls_relay_core::command::{Download, FetchLimits};
 use hls_relay_core::event::{FetchError, LoadedPlaylist, PlaylistBody};
+use hls_relay_core::formats::{Formats, Unreadable};
+use look::Look;
 use range::Cut;
 use reqwest::header::{self, HeaderMap, HeaderValue};
 use reqwest::{Client, ClientBuilder, Proxy, Response, StatusCode};
@@ -178,14 +181,14 @@ impl Fetcher {
 
     /// GETs a segment, or a range of a resource, into a store. What was written counts only once the
     /// writer is committed, which is left to the caller. With `keys`, what is encrypted is stored in
-    /// the clear.
+    /// the clear. What it is made of is told where that is asked for.
     pub async fn segment(
         &self,
         access: &SourceAccess,
         download: &Download,
         keys: &Keys,
         object: &mut ObjectWriter,
-    ) -> Result<(), FetchError> {
+    ) -> Result<Option<Result<Formats, Unreadable>>, FetchError> {
         let Download {
             url,
             byte_range,
@@ -236,6 +239,7 @@ impl Fetcher {
             object.expect(expected);
         }
         let (mut decoded, mut plain) = (Vec::new(), Vec::new());
+        let mut look = download.look.then(Look::default);
         loop {
             let next = reader.next().await?;
             match &next {
@@ -254,6 +258,9 @@ impl Fetcher {
                 }
                 None => wanted,
             };
+            if let Some(look) = &mut look {
+                look.push(plain);
+            }
             object.write(plain).await.map_err(FetchError::Store)?;
             decoded.clear();
             // The rest of a whole answer is of no use; the end of a part is, to keep its connection.
@@ -270,7 +277,7 @@ impl Fetcher {
         if object.is_empty() {
             Err(FetchError::Empty)
         } else {
-            Ok(())
+            Ok(look.map(Look::tell))
         }
     }
 

@@ -99,6 +99,7 @@ impl ObjectWriter {
         Ok(StoredSegment {
             length: self.length,
             hash,
+            formats: None,
         })
     }
 

@@ -21,6 +21,7 @@ pub(crate) fn checkpoint(media_sequence: u64) -> Checkpoint {
             independent_segments: true,
             i_frames_only: false,
             medium: None,
+            formats: None,
             head: Vec::new(),
             date_ranges: DateRanges::default(),
             window: Vec::new(),

@@ -47,6 +47,7 @@ pub(crate) fn wanted(url: &str, byte_range: Option<ByteSpan>, limits: &FetchLimi
         content: Content::Segment,
         byte_range,
         decrypt: None,
+        look: false,
         object: ObjectName("a.ts".into()),
         limits: *limits,
     }

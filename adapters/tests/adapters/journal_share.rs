@@ -152,6 +152,7 @@ fn answer(command: Command, loads: u64) -> Option<Event> {
             outcome: Ok(StoredSegment {
                 length: 1_000,
                 hash: ContentHash([7; 32]),
+                formats: None,
             }),
         },
         Command::CheckObjects { request, .. } => Event::ObjectsChecked {

@@ -7,6 +7,7 @@ mod command_line;
 mod driver;
 mod fetch;
 mod fetch_limits;
+mod formats;
 mod journal;
 mod journal_share;
 mod origin_forms;

@@ -109,6 +109,7 @@ async fn fills_the_folder() {
             independent_segments: false,
             i_frames_only: false,
             medium: None,
+            formats: None,
             head: Vec::new(),
             date_ranges: DateRanges::default(),
             window: Vec::new(),

@@ -52,6 +52,7 @@ fn download(server: &RawServer, request: u64, object: &str) -> Command {
         content: Content::Segment,
         byte_range: None,
         decrypt: None,
+        look: false,
         object: ObjectName(object.into()),
         limits: LIMITS,
     })

@@ -1,6 +1,7 @@
 //! One segment that is wanted, from its first attempt to its last.
 
 use super::Asker;
+use super::looks::Looks;
 use super::resources::{Need, decryption_of, needs_of};
 use crate::checkpoint::SavedObject;
 use crate::command::{ByteSpan, Command, Content, Decrypt, Download};
@@ -173,7 +174,13 @@ impl Job {
         }
     }
 
-    pub(super) fn start(&mut self, stage: &mut Stage<'_>, asker: Asker, target_duration: Span) {
+    pub(super) fn start(
+        &mut self,
+        stage: &mut Stage<'_>,
+        asker: Asker,
+        looks: &mut Looks,
+        target_duration: Span,
+    ) {
         let Ok(url) = &self.offered.url else {
             self.state = JobState::Failed;
             return;
@@ -195,6 +202,7 @@ impl Job {
                 offset: range.offset,
                 length: range.length,
             }),
+            look: looks.asks_segment(&self.offered, self.decrypt.is_some()),
             decrypt: self.decrypt.clone(),
             object: object.clone(),
             limits: config::segment_limits(target_duration),

@@ -4,6 +4,7 @@
 //! needs it. A segment is complete only when all that it needs is stored.
 
 use super::job::{Attempts, Room, object_name};
+use super::looks::Looks;
 use super::{Asker, Leftovers};
 use crate::checkpoint::SavedObject;
 use crate::command::{ByteSpan, Command, Content, Decrypt, Download};
@@ -254,6 +255,7 @@ impl Resources {
         &mut self,
         stage: &mut Stage<'_>,
         asker: Asker,
+        looks: &Looks,
         target_duration: Span,
         room: &mut Room,
     ) {
@@ -279,6 +281,7 @@ impl Resources {
                 content: it.need.content,
                 byte_range: it.need.byte_range,
                 decrypt: it.need.decrypt.clone(),
+                look: looks.asks_need(it.need.content),
                 object: object.clone(),
                 limits: config::resource_limits(target_duration),
             }));

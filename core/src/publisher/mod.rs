@@ -16,6 +16,7 @@ mod window;
 use crate::checkpoint::{CHECKPOINT_FORMAT, Checkpoint, LeavingObject, SavedObject, SavedPosition};
 use crate::config::{self, HolePolicy, Spec};
 use crate::event::StoreError;
+use crate::formats::Formats;
 use crate::ids::{Generation, ObjectName, PlaylistName};
 use crate::limits;
 use crate::loader::About;
@@ -114,8 +115,10 @@ impl Publisher {
     }
 
     /// What the source says of a track's playlist as a whole.
-    pub(crate) fn describe(&mut self, track: usize, about: &About) {
-        self.windows[track].describe(about, &self.tags);
+    pub(crate) fn describe(&mut self, track: usize, about: &About, formats: Option<&Formats>) {
+        let window = &mut self.windows[track];
+        window.describe(about, &self.tags);
+        window.formats = formats.cloned();
         self.target_duration.get_or_insert(about.target_duration);
     }
 

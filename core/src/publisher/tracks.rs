@@ -237,6 +237,7 @@ impl Publisher {
             known.then(|| Relayed {
                 name: window.name.clone(),
                 bandwidth: window.bandwidth,
+                formats: window.formats.clone(),
             })
         };
         Some(front.presentation.render(relayed, &self.tags).into())

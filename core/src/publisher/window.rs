@@ -5,6 +5,7 @@ use super::holes::Holes;
 use crate::checkpoint::{Identity, SavedEntry, SavedObject, SavedPosition, SavedTrack};
 use crate::config::{self, HolePolicy};
 use crate::date_ranges::DateRanges;
+use crate::formats::Formats;
 use crate::ids::{Generation, PlaylistName};
 use crate::loader::About;
 use crate::notice::{Break, HoleCause, Notice};
@@ -54,6 +55,8 @@ pub(super) struct Window {
     pub(super) goes_on: bool,
     /// How a multivariant playlist describes it.
     pub(super) medium: Option<Medium>,
+    /// What the media itself says.
+    pub(super) formats: Option<Formats>,
     /// The highest bit rates so far.
     pub(super) bandwidth: Option<MeasuredBandwidth>,
     /// Behind the source after an outage, a hole or a break: the pace of versions is free until the
@@ -123,6 +126,7 @@ impl Window {
             taken: None,
             goes_on: false,
             medium: None,
+            formats: None,
             bandwidth: None,
             catching_up: false,
         }
@@ -147,6 +151,7 @@ impl Window {
             independent_segments: saved.independent_segments,
             i_frames_only: saved.i_frames_only,
             medium: saved.medium.clone(),
+            formats: saved.formats.clone(),
             media_sequence: Some(saved.media_sequence),
             discontinuity_sequence: saved.discontinuity_sequence,
             entries: saved.window.iter().map(entry).collect(),
@@ -167,6 +172,7 @@ impl Window {
             head: self.head.clone(),
             date_ranges: self.date_ranges.clone(),
             medium: self.medium.clone(),
+            formats: self.formats.clone(),
             window: entries
                 .map(|(entry, segment)| SavedEntry {
                     segment,

@@ -119,7 +119,12 @@ impl Relay {
         if says_start {
             about.head.retain(|line| !line.starts_with("#EXT-X-START:"));
         }
-        self.publisher.describe(track, &about);
+        if let Some(error) = feed.downloader.looks.take_untold() {
+            let track = self.publisher.name(track).clone();
+            stage.notify(Notice::FormatsUntold { track, error });
+        }
+        let formats = feed.downloader.looks.formats.as_ref();
+        self.publisher.describe(track, &about, formats);
         feed.appended = Some((finished.run, finished.identity.media_sequence));
         finished.broken = feed.breaks.take().or(finished.broken);
         let (run, number) = (finished.run, finished.identity.media_sequence);

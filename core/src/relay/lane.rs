@@ -219,6 +219,7 @@ impl Lane {
                 }
             };
             feed.loader.variables = Some(variables.clone());
+            feed.downloader.looks.wanted = master.presentation.is_silent_about(offer);
             self.feeds.push(feed);
         }
         known.into_iter().flatten().collect()

@@ -21,6 +21,7 @@ use hls_relay_core::config::{HolePolicy, KeyPolicy, ReloadPolicy, Selection, Sou
 use hls_relay_core::event::{
     Configure, Desired, Event, FetchError, LoadedPlaylist, PlaylistBody, StoreError, StoredSegment,
 };
+use hls_relay_core::formats::{Formats, Unreadable};
 use hls_relay_core::ids::{ContentHash, Epoch, Generation, PlaylistName, RequestId};
 use hls_relay_core::notice::Notice;
 use hls_relay_core::playlist::{self, MediaPlaylist, Playlist};
@@ -38,6 +39,9 @@ pub(crate) const START_WALL: i64 = 1_800_000_000_000_000;
 pub(crate) type SourceAt = Box<dyn Fn(u64, &str) -> Result<String, FetchError>>;
 /// What a download of a URL gives: the time it takes, or how it fails.
 pub(crate) type SegmentAt = Box<dyn Fn(u64, &str) -> Result<u64, FetchError>>;
+
+/// What a URL's media says of itself.
+pub(crate) type FormatsAt = Box<dyn Fn(&str) -> Result<Formats, Unreadable>>;
 
 /// A body as bytes, in place of what the source gives.
 pub(crate) type RawAt = Box<dyn Fn(u64, &str) -> Option<Vec<u8>>>;
@@ -75,6 +79,10 @@ pub(crate) struct Bench {
     pub(crate) saved: Option<Checkpoint>,
     /// What a URL holds; by default it is told by the URL without its query.
     pub(crate) content: ContentAt,
+    /// What it says of itself, to who looks into it.
+    pub(crate) formats: FormatsAt,
+    /// What was looked into.
+    pub(crate) looks: Vec<String>,
     /// How long the sources' keys are.
     pub(crate) key_bytes: u64,
     /// Downloads under way and where they store.
@@ -137,6 +145,8 @@ impl Bench {
             checker: Checker::default(),
             saved: None,
             content: Box::new(|_, url| url.split('?').next().unwrap_or_default().to_owned()),
+            formats: Box::new(|_| Err(Unreadable::Container)),
+            looks: Vec::new(),
             key_bytes: 16,
             getting: BTreeMap::new(),
             born: 0,
@@ -194,6 +204,7 @@ impl Bench {
         let stored = StoredSegment {
             length: 1,
             hash: hash(""),
+            formats: None,
         };
         let outcome = Ok(());
         self.step(Event::PlaylistLoaded {
@@ -317,7 +328,11 @@ impl Bench {
                 let outcome = taken.map(|_| StoredSegment {
                     length,
                     hash: hash(&bytes),
+                    formats: get.look.then(|| (self.formats)(&get.url)),
                 });
+                if get.look {
+                    self.looks.push(get.url.to_string());
+                }
                 if outcome.is_ok() {
                     self.objects.insert(get.object.to_string(), at);
                     self.getting.insert(get.request, get.object.to_string());

@@ -99,6 +99,7 @@ names! {
         Notice::CaughtUp { .. } => "notice caught up",
         Notice::Redundant { .. } => "notice redundant",
         Notice::DateRange { .. } => "notice date range",
+        Notice::FormatsUntold { .. } => "notice formats untold",
         Notice::Renewing { .. } => "notice renewing",
     }
     state_name(State) {
