@@ -68,6 +68,21 @@ impl Discontinuities {
         }
         number
     }
+
+    /// Where a number begins.
+    pub(super) fn place_of(&self, number: u64) -> Option<Place> {
+        let mut opened = self.opened.iter().rev();
+        opened.find(|it| it.1 == number).map(|it| it.0)
+    }
+
+    /// Whether another track has come to a discontinuity behind `from`, where one that has come to
+    /// `last` would come to it already.
+    pub(super) fn is_opened_behind(&self, last: u64, from: Place, target_duration: Span) -> bool {
+        let mut opened = self.opened.iter();
+        opened.any(|(at, number)| {
+            *number > last && *at > from && at.abs_diff(from) <= target_duration
+        })
+    }
 }
 
 #[cfg(test)]

@@ -93,9 +93,20 @@ impl Holes {
 
     /// The hole as segments, where that is wanted and leaves room for something to play.
     fn as_gaps(&self, policy: HolePolicy, window: usize) -> bool {
-        let room = window.saturating_sub(config::START_SEGMENTS) as u64;
-        policy == HolePolicy::Gap && self.segments <= room
+        policy == HolePolicy::Gap && self.segments <= room(window)
     }
+
+    /// Whether `next` would follow them behind a discontinuity, in one of several tracks.
+    pub(super) fn break_before(&self, next: &Finished, window: usize) -> bool {
+        let more = next.lost.map_or(0, |lost| lost.segments);
+        let long = self.segments.saturating_add(more) > room(window);
+        self.broken.or(next.broken).is_some() || long
+    }
+}
+
+/// So many gaps leave enough to play in a window.
+fn room(window: usize) -> u64 {
+    window.saturating_sub(config::START_SEGMENTS) as u64
 }
 
 impl Window {

@@ -119,6 +119,23 @@ impl Publisher {
         place + done.segment.duration.half() <= end
     }
 
+    /// Whether a segment would come to a discontinuity of ours before the others do: what they have lost
+    /// up to there is lost for all, so that it stands at one place (S-27).
+    pub(crate) fn is_before_the_break(&self, track: usize, done: &Finished) -> bool {
+        let window = &self.windows[track];
+        let Some(place) = done.place.filter(|_| self.has_several()) else {
+            return false;
+        };
+        let target_duration = self.target_duration.unwrap_or_default();
+        let (last, from) = (
+            window.discontinuities(),
+            place + done.segment.duration.half(),
+        );
+        let marks = &self.discontinuities;
+        window.holes.break_before(done, self.window_limit)
+            && marks.is_opened_behind(last, from, target_duration)
+    }
+
     /// Fills what is missing right before a segment, where a track comes back.
     pub(super) fn fill_before(&mut self, stage: &mut Stage<'_>, track: usize, place: Place) {
         let window = &self.windows[track];
@@ -174,10 +191,14 @@ impl Publisher {
         let late: Vec<_> = self.windows.iter().enumerate().filter_map(late).collect();
         for (track, from) in late {
             let of_model = self.windows[model].entries.iter().rev();
-            let missing = of_model.take_while(|it| it.middle() > from);
-            let missing = missing.filter(|it| it.place + target_duration < end);
-            let mut gaps: Vec<Gap> = missing.map(Gap::like).collect();
-            gaps.reverse();
+            let missing: Vec<_> = of_model.take_while(|it| it.middle() > from).collect();
+            let mut reached = from;
+            let needed = |it: &&&Entry| {
+                let before = std::mem::replace(&mut reached, it.ends());
+                before + target_duration < end
+            };
+            let missing = missing.iter().rev().take_while(needed);
+            let mut gaps: Vec<Gap> = missing.map(|it| Gap::like(it)).collect();
             if let Some(first) = gaps.first_mut() {
                 // The others have begun another run.
                 let window = &mut self.windows[track];
@@ -267,15 +288,23 @@ impl Publisher {
     }
 
     /// How long a version waits for the other tracks: until all that go on have something, or the time
-    /// for that is over.
+    /// for that is over. Behind a hole of all they are waited for until they are left behind (S-26).
     pub(super) fn gathers_until(&self) -> Timestamp {
-        let going = || self.windows.iter().filter(|window| window.goes_on);
-        if !self.has_several() || self.ended || going().all(|window| window.dirty) {
+        if !self.has_several() || self.ended {
             return Timestamp::default();
         }
+        let target_duration = self.target_duration.unwrap_or_default();
+        let going = || self.windows.iter().filter(|window| window.goes_on);
+        let waited = || going().filter(|it| it.kind().is_some_and(Kind::is_waited_for));
+        let ends = || waited().filter_map(Window::end);
+        let apart = ends().max().zip(ends().min());
+        let gather = match apart.is_some_and(|(last, first)| first + target_duration < last) {
+            true => config::stalled_after(target_duration),
+            false if going().all(|window| window.dirty) => return Timestamp::default(),
+            false => config::gather_for(target_duration),
+        };
         let dirty = self.windows.iter().filter(|window| window.dirty);
         let since = dirty.map(|window| window.dirty_since).min();
-        let gather = config::gather_for(self.target_duration.unwrap_or_default());
         since.map_or(Timestamp::default(), |since| since + gather)
     }
 

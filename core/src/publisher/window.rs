@@ -314,8 +314,7 @@ impl Window {
         target_duration: Span,
     ) {
         let (own, place) = (entry.segment.discontinuity, entry.place);
-        let marked = self.entries.iter().filter(|it| it.segment.discontinuity);
-        let last = self.discontinuity_sequence + marked.count() as u64;
+        let last = self.discontinuities();
         let taken = self.taken == Some(last);
         let number = marks.number((last, taken), place, own, target_duration);
         if number > last || own {
@@ -328,21 +327,27 @@ impl Window {
         }
         // A track that has missed one wholly still counts it.
         for _ in last + 1..number {
-            let segment = Segment {
-                duration: Span::from_millis(1),
-                gap: true,
-                tags: Vec::new(),
-                byte_range: None,
-                ..entry.segment.clone()
-            };
-            let missed = Entry {
-                segment,
-                stored: None,
-                identity: None,
-                ..entry.clone()
-            };
+            let missed = entry.as_gap(Span::from_millis(1));
             self.push_numbered(stage, missed);
         }
+        // One that has lost what followed it comes to it where the others did (S-27).
+        let opened = marks.place_of(number).filter(|_| own && number > last);
+        let Some(opened) = opened.filter(|at| *at + entry.segment.duration.half() < place) else {
+            return;
+        };
+        let missing = place.since(opened);
+        let mut lost = entry.as_gap(missing);
+        lost.place = opened;
+        lost.segment.date_time = entry.segment.date_time.map(|at| at - missing);
+        lost.segment.date_time_text = None;
+        self.push_numbered(stage, lost);
+        entry.segment.discontinuity = false;
+    }
+
+    /// Where the channel's discontinuity sequence has come to in it.
+    pub(super) fn discontinuities(&self) -> u64 {
+        let marked = self.entries.iter().filter(|it| it.segment.discontinuity);
+        self.discontinuity_sequence + marked.count() as u64
     }
 
     /// Takes the first entry out of the list, counted.
@@ -369,8 +374,7 @@ impl Window {
 
     /// Takes everything out; the numbers go on behind it.
     pub(super) fn clear(&mut self) {
-        let discontinuities = self.entries.iter().filter(|it| it.segment.discontinuity);
-        self.discontinuity_sequence += discontinuities.count() as u64;
+        self.discontinuity_sequence = self.discontinuities();
         let left = self.entries.len() as u64;
         self.media_sequence = self.media_sequence.map(|number| number + left);
         self.entries.clear();
@@ -495,6 +499,23 @@ impl Window {
 impl Entry {
     pub(super) fn ends(&self) -> Place {
         self.place + self.segment.duration
+    }
+
+    /// A gap of that length in its place.
+    fn as_gap(&self, duration: Span) -> Self {
+        let segment = Segment {
+            duration,
+            gap: true,
+            tags: Vec::new(),
+            byte_range: None,
+            ..self.segment.clone()
+        };
+        Self {
+            segment,
+            stored: None,
+            identity: None,
+            ..self.clone()
+        }
     }
 
     pub(super) fn middle(&self) -> Place {

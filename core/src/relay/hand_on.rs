@@ -8,7 +8,7 @@ use crate::config;
 use crate::ids::Generation;
 use crate::limits;
 use crate::loader::Listing;
-use crate::notice::Notice;
+use crate::notice::{HoleCause, Notice};
 use crate::planted::Mistake;
 use crate::playlist::MultivariantPlaylist;
 use crate::presentation::Presentation;
@@ -111,6 +111,14 @@ impl Relay {
             }
             return;
         };
+        if self.publisher.is_before_the_break(track, &finished) {
+            if let Some(stored) = finished.stored.take() {
+                self.publisher.release(stored.object, stage.now.monotonic);
+            }
+            self.publisher
+                .lose(track, finished, HoleCause::NotPublished);
+            return;
+        }
         if std::mem::take(&mut feed.left_behind) {
             let track = self.publisher.name(track).clone();
             stage.notify(Notice::CaughtUp { track });
