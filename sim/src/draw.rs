@@ -6,6 +6,7 @@
 
 mod dice;
 mod families;
+mod presentation;
 
 use crate::origin::{Naming, OriginSpec, SegmentDurations, Tokens, UriForm};
 use crate::plan::{ChannelPlan, Plan, WakePlan};
@@ -25,6 +26,13 @@ pub fn plan(seed: u64) -> Plan {
 
 /// The plan of a seed that is stopped after `length`.
 pub fn plan_of_length(seed: u64, length: Span) -> Plan {
+    let mut plan = single(seed, length);
+    presentation::draw(&mut plan);
+    plan
+}
+
+/// A plan whose sources are media playlists.
+fn single(seed: u64, length: Span) -> Plan {
     let mut dice = Dice::new(seed, "world");
     let origins = origins(seed, &mut dice);
     let sources: Vec<usize> = (0..origins.len()).collect();
@@ -82,7 +90,7 @@ fn add_faults(plan: &mut Plan, seed: u64, few: u64) {
 
 /// A long world with as many faults in the time of a usual one as those have.
 pub fn busy(seed: u64, length: Span) -> Plan {
-    let mut plan = plan_of_length(seed, length);
+    let mut plan = single(seed, length);
     let times = length.as_micros() / DEFAULT_LENGTH.as_micros();
     (1..times).for_each(|more| add_faults(&mut plan, seed + more, 5));
     plan
@@ -90,7 +98,7 @@ pub fn busy(seed: u64, length: Span) -> Plan {
 
 /// A world without faults, as lean as it goes: what the core alone costs is measured in it.
 pub fn faultless(seed: u64, length: Span) -> Plan {
-    let mut plan = plan_of_length(seed, length);
+    let mut plan = single(seed, length);
     plan.origins
         .iter_mut()
         .for_each(|origin| origin.faults.clear());

@@ -6,7 +6,7 @@
 //! keeps up to 30 s ahead, jumps to the live edge where its position has left the list.
 
 use crate::published::{Listed, Version};
-use hls_relay_core::time::{Span, Timestamp, WallTime};
+use hls_relay_core::time::{Span, Timestamp};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -37,12 +37,23 @@ pub struct Player {
 }
 
 /// A place in a presentation, as any of its playlists can tell it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 struct Position {
-    /// The date-time.
-    date_time: Option<WallTime>,
+    /// Played last.
+    last: Option<Arc<Listed>>,
     /// How much is listed behind it.
     from_end: Span,
+}
+
+/// What the timestamps of a segment tell whoever has loaded it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamps {
+    /// Whose timeline it is: of the origin, and of the run of its encoder.
+    pub timeline: (usize, u32),
+    /// Where it begins, in ticks of 90 kHz.
+    pub begins: u64,
+    /// Where the next one begins.
+    pub ends: u64,
 }
 
 /// What a player does next.
@@ -136,8 +147,13 @@ impl Player {
         self.plays_until > Timestamp::default()
     }
 
-    /// The visible playlist, or none; says when to wake it again.
-    pub fn playlist(&mut self, now: Timestamp, visible: Option<&Arc<Version>>) -> Timestamp {
+    /// The visible playlist, or none; says when to wake it again. `stamps` are those of a segment.
+    pub fn playlist(
+        &mut self,
+        now: Timestamp,
+        visible: Option<&Arc<Version>>,
+        stamps: impl Fn(&Listed) -> Option<Stamps>,
+    ) -> Timestamp {
         let Some(version) = visible else {
             self.suffered.without_playlist += 1;
             return now + RETRY;
@@ -151,7 +167,7 @@ impl Player {
             self.start_again();
         }
         self.known = Some(Arc::clone(version));
-        self.find_position(version);
+        self.find_position(version, stamps);
         self.after_reload(now, version, changed)
     }
 
@@ -162,9 +178,10 @@ impl Player {
             return;
         };
         let behind = known.segments.iter().filter(|it| it.number >= next);
-        let last = next.checked_sub(1).and_then(|last| known.segment(last));
+        let mut played = known.segments.iter().rev();
+        let last = played.find(|it| it.number < next && !it.gap);
         self.goes_on = Some(Position {
-            date_time: last.and_then(|it| Some(it.date_time? + it.duration)),
+            last: last.cloned(),
             from_end: behind.map(|it| it.duration).sum(),
         });
     }
@@ -175,7 +192,7 @@ impl Player {
         self.leads.clear();
     }
 
-    fn find_position(&mut self, version: &Version) {
+    fn find_position(&mut self, version: &Version, stamps: impl Fn(&Listed) -> Option<Stamps>) {
         if version.segments.is_empty() {
             return;
         }
@@ -187,7 +204,7 @@ impl Player {
             }
             None => {
                 let position = self.goes_on.take();
-                let there = position.map(|position| position.find(version));
+                let there = position.map(|position| position.find(version, stamps));
                 self.next = Some(there.unwrap_or_else(|| start_of(version)));
             }
         }
@@ -251,15 +268,24 @@ impl Player {
 
 impl Position {
     /// The number of the segment that begins there: the one after the last where the list is not so far.
-    fn find(self, version: &Version) -> u64 {
-        let is_behind = |listed: &Listed| match (self.date_time, listed.date_time) {
-            (Some(place), Some(at)) => Some(at + listed.duration.half() > place),
-            (None, _) | (_, None) => None,
+    /// Date-times tell, else timestamps, which a player sees once it has loaded a segment, else how much
+    /// is listed behind it.
+    fn find(self, version: &Version, stamps: impl Fn(&Listed) -> Option<Stamps>) -> u64 {
+        let last = self.last.as_deref();
+        let date_time = last.and_then(|it| Some(it.date_time? + it.duration));
+        let stamped = last.and_then(&stamps);
+        let by_date =
+            |listed: &Listed| Some(listed.date_time? + listed.duration.half() > date_time?);
+        let by_stamps = |listed: &Listed| {
+            let (here, there) = (stamped?, stamps(listed)?);
+            let middle = there.begins.midpoint(there.ends);
+            (here.timeline == there.timeline).then_some(middle > here.ends)
         };
         let mut from_end = version.total;
         for listed in &version.segments {
             let middle = from_end.saturating_sub(listed.duration.half());
-            if is_behind(listed).unwrap_or(middle < self.from_end) {
+            let is_behind = by_date(listed).or_else(|| by_stamps(listed));
+            if is_behind.unwrap_or(middle < self.from_end) {
                 return listed.number;
             }
             from_end = from_end.saturating_sub(listed.duration);

@@ -67,12 +67,18 @@ pub fn command(command: &Command) -> String {
         } => {
             format!("check {}: {} objects", request.0, objects.len())
         }
-        Command::Publish(it) => format!(
-            "publish {}: generation {}, {}",
-            it.request.0,
-            it.generation.0,
-            it.entry().map_or_else(String::new, |text| playlist(text))
-        ),
+        Command::Publish(it) => {
+            let lists = it.playlists.iter();
+            let lists: Vec<String> = lists
+                .map(|list| format!("{} {}", list.name.0, playlist(&list.text)))
+                .collect();
+            format!(
+                "publish {}: generation {}, {}",
+                it.request.0,
+                it.generation.0,
+                lists.join(", ")
+            )
+        }
         Command::Delete {
             request, objects, ..
         } => {

@@ -48,6 +48,8 @@ pub struct Excuses {
     pub calm: bool,
     /// It is one of several, that begin within a target duration of each other (S-26).
     pub several: bool,
+    /// It becomes visible with another one, beside which the one before would not belong.
+    pub beside: bool,
     /// The longest segment that any of the playlists lists that are visible with this one.
     pub longest: Span,
     /// The list that brought the first new segment.
@@ -208,7 +210,8 @@ impl ListChecks {
         let distance = version.at.since(grown_at);
         // After a pause longer than S-12 foresees there is something to catch up with.
         let late = self.pause >= version.target().scaled(3, 2);
-        if version.ended || fresh || late || last.ended || distance >= least {
+        let excused = fresh || late || excuses.beside;
+        if version.ended || excused || last.ended || distance >= least {
             return Ok(());
         }
         broken(

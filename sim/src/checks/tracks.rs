@@ -63,6 +63,14 @@ fn pair(
     breaks(&both, one, other)
 }
 
+/// Whether a playlist that stayed as it is would not belong beside this one (S-25, S-26), as far as
+/// date-times tell.
+pub fn would_part(stays: &Version, other: &Version) -> bool {
+    let dated = first_moment(stays).is_some() && first_moment(other).is_some();
+    let same = stays.target_duration == other.target_duration;
+    !dated || !same || edges("both", stays, other).is_err()
+}
+
 /// S-26: what only one of them covers is at its head or tail, and not longer than a target duration.
 fn edges(both: &str, one: &Version, other: &Version) -> Held {
     let target = one.target();

@@ -257,7 +257,7 @@ pub(super) const FAMILIES: [(&str, Family); 33] = [
 
 /// From when until when a fault lasts: most are short, some are long, all are over when the world
 /// is healed.
-fn stretch(plan: &Plan, dice: &mut Dice) -> (Span, Span) {
+pub(super) fn stretch(plan: &Plan, dice: &mut Dice) -> (Span, Span) {
     let healed = plan.healed_at.as_millis();
     let from = dice.between(healed / 20, healed * 9 / 10);
     let length = match dice.below(6) {

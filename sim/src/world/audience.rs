@@ -1,9 +1,11 @@
 //! Viewers, and a look at the whole once a second: what must come about, not only what must not.
 
 use super::{Due, World};
+use crate::checks::ledger::Ledger;
 use crate::checks::list::ListChecks;
 use crate::checks::{Held, broken};
-use crate::player::{Stall, Wish};
+use crate::player::{Stall, Stamps, Wish};
+use crate::published::Listed;
 use hls_relay_core::config::ReloadPolicy;
 use hls_relay_core::event::Desired;
 use hls_relay_core::ids::ObjectName;
@@ -39,7 +41,8 @@ impl World {
         let next = match player.wish() {
             Wish::Playlist => {
                 let visible = self.store.playlists.get(&followed.name);
-                player.playlist(now, visible)
+                let ledger = &self.ledger;
+                player.playlist(now, visible, |listed| stamps(ledger, listed))
             }
             Wish::Segment(listed) if listed.gap => player.segment(now, &listed).0,
             Wish::Segment(listed) => {
@@ -274,4 +277,14 @@ impl World {
         }
         Ok(())
     }
+}
+
+/// What a player reads in a segment that it has loaded.
+fn stamps(ledger: &Ledger, listed: &Listed) -> Option<Stamps> {
+    let (key, media) = ledger.media(&listed.uri)?;
+    Some(Stamps {
+        timeline: (key.origin, key.run),
+        begins: media.start_tick,
+        ends: media.end_tick(),
+    })
 }

@@ -275,9 +275,16 @@ impl World {
             .flat_map(|(_, version)| &version.segments);
         let longest = segments.map(|it| it.duration).max().unwrap_or_default();
         let several = self.store.multivariant.is_some();
+        let with = shown.lists.clone();
         for (name, version) in shown.lists {
-            let excuses = &mut self.lists.entry(name.clone()).or_default().excuses;
-            (excuses.longest, excuses.several) = (longest, several);
+            let list = self.lists.entry(name.clone()).or_default();
+            let parts = |(other, beside): &(PlaylistName, Arc<Version>)| {
+                let stays = list.last().filter(|_| *other != name);
+                stays.is_some_and(|stays| tracks::would_part(stays, beside))
+            };
+            let beside = with.iter().any(parts);
+            let excuses = &mut list.excuses;
+            (excuses.longest, excuses.several, excuses.beside) = (longest, several, beside);
             let version = Arc::new(Version {
                 at: self.now,
                 ..Version::clone(&version)
