@@ -1,14 +1,14 @@
-//! One world in six has its source behind a multivariant playlist, with what can go wrong there alone.
+//! One world in six has its sources behind multivariant playlists, with what can go wrong there alone.
 //!
 //! Not drawn together with it, and left to scenarios and to the tests of the core: several sources or
-//! processes, wishes, a store or an encoder in trouble, several faults one upon the other, subtitles and
+//! processes, wishes, a store or a network in trouble, several faults one upon the other, subtitles and
 //! I-frames, and tracks that are out of step, numbered or cut otherwise, or the same from elsewhere.
 
 use super::dice::Dice;
 use super::families::stretch;
 use crate::origin::{
-    Container, Fault, FaultKind, PlaylistFault, PresentationFault, PresentationSpec, Tokens,
-    TrackKind, TrackSpec, ViewFault,
+    Container, EncoderFault, Fault, FaultKind, Names, PlaylistFault, PresentationFault,
+    PresentationSpec, Tokens, TrackKind, TrackSpec, ViewFault,
 };
 use crate::plan::{Plan, WakePlan};
 use hls_relay_core::config::KeyPolicy;
@@ -20,16 +20,17 @@ pub(super) fn draw(plan: &mut Plan) {
         return;
     }
     narrow(plan);
-    let presentation = presentation(&mut dice);
-    let tracks = presentation.tracks.len() as u64;
     plan.channel.keys = dice.pick(&[KeyPolicy::Origin, KeyPolicy::Rehost, KeyPolicy::Decrypt]);
-    for origin in &mut plan.origins {
-        if presentation.expiring_tokens {
-            origin.tokens = Tokens::None;
-        }
-        origin.presentation = Some(presentation.clone());
+    plan.origins[0].presentation = Some(presentation(&mut dice));
+    add_fault(plan, &mut dice);
+    let origin = &mut plan.origins[0];
+    if origin
+        .presentation
+        .as_ref()
+        .is_some_and(|it| it.expiring_tokens)
+    {
+        origin.tokens = Tokens::None;
     }
-    add_fault(plan, &mut dice, tracks);
 }
 
 /// Leaves out what is not drawn together with a presentation.
@@ -66,29 +67,61 @@ fn presentation(dice: &mut Dice) -> PresentationSpec {
     }
 }
 
-/// What only a presentation has: a track that dies and comes back, and troubles of all of them.
-fn add_fault(plan: &mut Plan, dice: &mut Dice, tracks: u64) {
+/// A track that dies and comes back, or troubles of all of them.
+fn add_fault(plan: &mut Plan, dice: &mut Dice) {
     let (from, until) = stretch(plan, dice);
     let code = dice.pick(&[401, 403, 410]);
     let by = dice.between(1, 3);
-    let one = Some(dice.below(tracks) as u16);
-    let (track, kind): (Option<u16>, FaultKind) = match dice.below(8) {
-        0 => (None, PresentationFault::KeysDown { code: 503 }.into()),
-        1 => (None, PresentationFault::InitSectionsChange.into()),
-        2 => (None, PresentationFault::TokensExpire { code }.into()),
-        3 => (one, ViewFault::FallBehind { by }.into()),
-        4 => (one, PlaylistFault::Status { code: 404 }.into()),
-        5 => (one, ViewFault::Freeze.into()),
-        _ => return,
+    let media_sequence = dice.pick(&[0, 17, 5_000_000]);
+    let names = dice.pick(&[Names::New, Names::Same]);
+    let origin = &mut plan.origins[0];
+    let Some(presentation) = &mut origin.presentation else {
+        return;
     };
-    for origin in &mut plan.origins {
-        origin.faults.push(Fault {
+    let one = Some(dice.below(presentation.tracks.len() as u64) as u16);
+    let restart = EncoderFault::Restart {
+        media_sequence,
+        names,
+    };
+    let faults: Vec<(Option<u16>, FaultKind)> = match dice.below(9) {
+        0 => {
+            presentation.segments_per_key = Some(5);
+            vec![(None, PresentationFault::KeysDown { code: 503 }.into())]
+        }
+        1 => {
+            // It is asked for again where the encoder starts again.
+            presentation.container = Container::Fragments;
+            let change = PresentationFault::InitSectionsChange;
+            vec![(None, change.into()), (None, restart.into())]
+        }
+        2 => {
+            presentation.expiring_tokens = true;
+            vec![(None, PresentationFault::TokensExpire { code }.into())]
+        }
+        3 => vec![(None, restart.into())],
+        4 => vec![(one, ViewFault::FallBehind { by }.into())],
+        5 => vec![(one, PlaylistFault::Status { code: 404 }.into())],
+        6 => vec![(one, ViewFault::Freeze.into())],
+        _ => Vec::new(),
+    };
+    origin.faults = faults
+        .into_iter()
+        .map(|(track, kind)| Fault {
             from,
-            until,
+            // A restart is over at once.
+            until: match kind {
+                FaultKind::Encoder(_) => from,
+                FaultKind::View(_)
+                | FaultKind::Text(_)
+                | FaultKind::Playlist(_)
+                | FaultKind::Segment(_)
+                | FaultKind::Connection(_)
+                | FaultKind::Presentation(_) => until,
+            },
             track,
-            kind: kind.clone(),
-        });
-    }
+            kind,
+        })
+        .collect();
 }
 
 #[cfg(test)]
