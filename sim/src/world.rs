@@ -19,7 +19,7 @@ use crate::checks::keep::KeepChecks;
 use crate::checks::ledger::Ledger;
 use crate::checks::list::{Excuses, ListChecks};
 use crate::checks::{Held, Violation, broken};
-use crate::origin::{Origin, RequestCounter};
+use crate::origin::{Origin, RequestCounter, Unmet};
 use crate::plan::{Change, Plan};
 use crate::process::Process;
 use crate::published::Version;
@@ -39,7 +39,7 @@ use hls_relay_core::notice::Notice;
 use hls_relay_core::planted::Planted;
 use hls_relay_core::tags::TagPolicy;
 use hls_relay_core::time::{Span, Timestamp, WallTime};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -121,8 +121,8 @@ pub struct World {
     digest: Digest,
     events: u64,
     census: Census,
-    /// The faults of origins that a request has met: whose, from when to when, of which track.
-    met: BTreeSet<(usize, Span, Span, Option<u16>)>,
+    /// What lies in wait, by origin.
+    unmet: Vec<Unmet>,
     trace: Vec<String>,
     journal: String,
     story: Vec<String>,
@@ -171,7 +171,11 @@ impl World {
             digest: Digest::default(),
             events: 0,
             census: Census::default(),
-            met: BTreeSet::new(),
+            unmet: plan
+                .origins
+                .iter()
+                .map(|it| Unmet::of(&it.faults))
+                .collect(),
             trace: Vec::new(),
             journal: String::new(),
             story: Vec::new(),

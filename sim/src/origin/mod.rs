@@ -44,6 +44,7 @@ pub(crate) use names::without_tokens;
 pub use presentation::{PresentationSpec, TrackKind, TrackSpec};
 pub use reply::{Body, Delivery, Headers, Listed, OriginReply, OriginRequest, RequestCounter};
 pub use spec::{Naming, OriginSpec, SegmentDurations, Tokens, UriForm};
+pub use struck::Unmet;
 pub use truth::{Needs, Offered};
 
 use crate::rng::Stream;

@@ -80,7 +80,7 @@ impl Origin {
         self.spec.latency + Span::from_micros(jitter)
     }
 
-    pub(super) fn active(&self, at: Span) -> impl Iterator<Item = &Fault> {
+    fn active(&self, at: Span) -> impl Iterator<Item = &Fault> {
         // What strikes one track does not strike the list of them.
         let of_list = |fault: &&Fault| self.tracks.is_empty() || fault.track.is_none();
         let faults = self.spec.faults.iter().filter(of_list);
@@ -89,7 +89,7 @@ impl Origin {
 
     // -- the connection ---------------------------------------------------------------------------
 
-    fn connection(&self, at: Span, is_playlist: bool) -> Connection {
+    pub(super) fn connection(&self, at: Span, is_playlist: bool) -> Connection {
         let mut connection = Connection {
             ended: None,
             delay: Span::ZERO,
@@ -386,8 +386,8 @@ impl Origin {
 }
 
 /// What the connection does to a request.
-struct Connection {
-    ended: Option<Delivery>,
+pub(super) struct Connection {
+    pub(super) ended: Option<Delivery>,
     delay: Span,
 }
 

@@ -1,115 +1,96 @@
 //! Which faults really struck: those that a request meets, not those that lie in wait for one.
 
 use super::fault::{
-    ConnectionFault, Fault, FaultKind, PlaylistFault, PresentationFault, SegmentFault, ViewFault,
+    ConnectionFault, Fault, FaultKind, PresentationFault, SegmentFault, ViewFault, Which,
 };
 use super::{Origin, OriginRequest, presentation};
 use hls_relay_core::time::Span;
 
-impl Origin {
-    /// The faults that have a part in the reply to this request.
-    pub fn met(&self, at: Span, request: &OriginRequest) -> Vec<&Fault> {
-        if self.spec.faults.is_empty() {
-            return Vec::new();
+/// What has changed an origin is met by whoever asks within so long; after that it is how it is.
+const FELT: Span = Span::from_secs(120);
+
+/// The faults of an origin that no request has met yet.
+#[derive(Clone, Debug, Default)]
+pub struct Unmet {
+    /// Those to come, the next one last.
+    ahead: Vec<Fault>,
+    begun: Vec<Fault>,
+}
+
+impl Unmet {
+    /// Of an origin that nobody has asked yet.
+    pub fn of(faults: &[Fault]) -> Self {
+        let mut ahead = faults.to_vec();
+        ahead.sort_by_key(|fault| std::cmp::Reverse(fault.from));
+        Self {
+            ahead,
+            begun: Vec::new(),
         }
+    }
+
+    /// Those that this request is the first to meet.
+    pub fn meet(&mut self, origin: &Origin, at: Span, request: &OriginRequest) -> Vec<Fault> {
+        while let Some(fault) = self.ahead.pop_if(|fault| fault.from <= at) {
+            self.begun.push(fault);
+        }
+        self.begun
+            .retain(|fault| at < fault.until + felt(&fault.kind));
+        self.begun
+            .extract_if(.., |fault| origin.meets(fault, at, request))
+            .collect()
+    }
+}
+
+impl Origin {
+    /// Whether a fault has a part in the reply to a request. Of what lies at one place of the way, as two
+    /// statuses do, each has.
+    fn meets(&self, fault: &Fault, at: Span, request: &OriginRequest) -> bool {
         let (_, prefix) = self.host_of(request);
         let path = request.path().strip_prefix(prefix).unwrap_or_default();
-        let track = presentation::track_of(&self.spec, path);
-        if let Some(track) = track.and_then(|it| self.tracks.get(it)) {
-            if presentation::refused(&self.spec, at, &request.path_and_query).is_some() {
-                let begun = self.spec.faults.iter().filter(|it| it.from <= at);
-                return begun.filter(|it| is_expiry(&it.kind)).collect();
-            }
-            return track.met(at, request);
+        let number = presentation::track_of(&self.spec, path);
+        if let Some((number, track)) = number.and_then(|it| Some((it, self.tracks.get(it)?))) {
+            let of_track = fault.track.is_none_or(|it| usize::from(it) == number);
+            return match presentation::refused(&self.spec, at, &request.path_and_query) {
+                Some(_) => is_expiry(&fault.kind),
+                None => of_track && track.meets(fault, at, request),
+            };
         }
         let is_playlist = path == self.spec.playlist_path;
-        let mut met = Vec::new();
-        if self.connection_met(at, is_playlist, &mut met) {
-            return met;
-        }
-        if is_playlist {
-            self.playlist_met(at, request, &mut met);
-        } else {
-            self.segment_met(at, request, path, &mut met);
-        }
-        met
-    }
-
-    /// Whether the request ends there.
-    fn connection_met<'a>(&'a self, at: Span, is_playlist: bool, met: &mut Vec<&'a Fault>) -> bool {
-        let mut ended = false;
-        for fault in self.active(at) {
-            let FaultKind::Connection(kind) = fault.kind else {
-                continue;
-            };
-            let (on, ends) = match kind {
-                ConnectionFault::Reset { on } | ConnectionFault::Hang { on } => (on, true),
-                ConnectionFault::Slow { on, .. } => (on, false),
-            };
-            if on.includes(is_playlist) {
-                met.push(fault);
-                ended |= ends;
+        let active = fault.active(at);
+        let reached = || self.connection(at, is_playlist).ended.is_none();
+        match fault.kind {
+            FaultKind::Connection(
+                ConnectionFault::Reset { on }
+                | ConnectionFault::Hang { on }
+                | ConnectionFault::Slow { on, .. },
+            ) => active && on.includes(is_playlist),
+            // What was done to the encoder is seen from then on.
+            FaultKind::Encoder(_) => is_playlist && reached(),
+            FaultKind::View(ViewFault::TwoEdges { .. }) => {
+                is_playlist && active && request.sequence % 2 == 1 && reached()
             }
-        }
-        ended
-    }
-
-    fn playlist_met<'a>(&'a self, at: Span, request: &OriginRequest, met: &mut Vec<&'a Fault>) {
-        let replies = |it: &&Fault| matches!(it.kind, FaultKind::Playlist(_));
-        for fault in self.active(at).filter(replies) {
-            met.push(fault);
-            if takes_its_place(&fault.kind) {
-                return;
+            FaultKind::View(_) | FaultKind::Text(_) | FaultKind::Playlist(_) => {
+                is_playlist && active && reached()
             }
-        }
-        for fault in &self.spec.faults {
-            let (active, begun) = (fault.active(at), fault.from <= at);
-            let meets = match fault.kind {
-                // What it has done to the encoder stays.
-                FaultKind::Encoder(_) => begun,
-                FaultKind::View(ViewFault::TwoEdges { .. }) => active && request.sequence % 2 == 1,
-                FaultKind::View(_) | FaultKind::Text(_) => active,
-                FaultKind::Playlist(_)
-                | FaultKind::Segment(_)
-                | FaultKind::Connection(_)
-                | FaultKind::Presentation(_) => false,
-            };
-            met.extend(Some(fault).filter(|_| meets));
-        }
-    }
-
-    fn segment_met<'a>(
-        &'a self,
-        at: Span,
-        request: &OriginRequest,
-        path: &str,
-        met: &mut Vec<&'a Fault>,
-    ) {
-        let (is_key, is_init) = (path.contains(".key"), path.contains("init"));
-        for fault in &self.spec.faults {
-            let (active, begun) = (fault.active(at), fault.from <= at);
-            let meets = match fault.kind {
-                FaultKind::Segment(kind) => self.find(at, request, path).is_some_and(|place| {
-                    let in_time = match kind {
-                        SegmentFault::Late { by, .. } => at < self.encoder.listed_at(place) + by,
-                        SegmentFault::Status { .. }
-                        | SegmentFault::Missing { .. }
-                        | SegmentFault::Truncated { .. }
-                        | SegmentFault::ResetHalfWay { .. }
-                        | SegmentFault::Drip { .. } => true,
-                    };
-                    in_time && self.strikes(fault, kind.which(), place, at)
-                }),
-                FaultKind::Presentation(PresentationFault::KeysDown { .. }) => is_key && active,
-                FaultKind::Presentation(PresentationFault::InitSectionsChange) => is_init && begun,
-                FaultKind::Presentation(PresentationFault::TokensExpire { .. })
-                | FaultKind::Encoder(_)
-                | FaultKind::View(_)
-                | FaultKind::Text(_)
-                | FaultKind::Playlist(_)
-                | FaultKind::Connection(_) => false,
-            };
-            met.extend(Some(fault).filter(|_| meets));
+            FaultKind::Segment(kind) => {
+                let place = self.find(at, request, path);
+                let place = place.filter(|place| match kind {
+                    SegmentFault::Late { by, .. } => at < self.encoder.listed_at(*place) + by,
+                    SegmentFault::Status { .. }
+                    | SegmentFault::Missing { .. }
+                    | SegmentFault::Truncated { .. }
+                    | SegmentFault::ResetHalfWay { .. }
+                    | SegmentFault::Drip { .. } => true,
+                });
+                place.is_some_and(|place| self.strikes(fault, kind.which(), place, at)) && reached()
+            }
+            FaultKind::Presentation(PresentationFault::KeysDown { .. }) => {
+                active && path.contains(".key")
+            }
+            FaultKind::Presentation(PresentationFault::InitSectionsChange) => {
+                path.contains("/init")
+            }
+            FaultKind::Presentation(PresentationFault::TokensExpire { .. }) => false,
         }
     }
 }
@@ -121,23 +102,19 @@ fn is_expiry(kind: &FaultKind) -> bool {
     )
 }
 
-/// Whether something else comes in place of the playlist.
-fn takes_its_place(kind: &FaultKind) -> bool {
+/// For how long it may still be met when it is over.
+fn felt(kind: &FaultKind) -> Span {
     match kind {
-        FaultKind::Playlist(PlaylistFault::WrongContentType | PlaylistFault::UnaskedGzip) => false,
-        FaultKind::Playlist(
-            PlaylistFault::Status { .. }
-            | PlaylistFault::Html200
-            | PlaylistFault::EmptyBody
-            | PlaylistFault::RedirectLoop
-            | PlaylistFault::RedirectToOtherHost
-            | PlaylistFault::GzipBomb { .. },
-        ) => true,
         FaultKind::Encoder(_)
+        | FaultKind::Presentation(
+            PresentationFault::InitSectionsChange | PresentationFault::TokensExpire { .. },
+        ) => FELT,
+        FaultKind::Segment(kind) if kind.which() == Which::ListedMeanwhile => FELT,
+        FaultKind::Segment(_)
         | FaultKind::View(_)
         | FaultKind::Text(_)
-        | FaultKind::Segment(_)
+        | FaultKind::Playlist(_)
         | FaultKind::Connection(_)
-        | FaultKind::Presentation(_) => false,
+        | FaultKind::Presentation(PresentationFault::KeysDown { .. }) => Span::ZERO,
     }
 }

@@ -214,12 +214,8 @@ impl World {
                 let asked = request_for(fetch, &fetch.url, counter);
                 let origin = &self.origins[fetch.origin];
                 let reply = origin.respond(at, &asked);
-                for fault in origin.met(at, &asked) {
-                    let which = (fetch.origin, fault.from, fault.until, fault.track);
-                    if self.met.insert(which) {
-                        self.census.struck(fault);
-                    }
-                }
+                let met = self.unmet[fetch.origin].meet(origin, at, &asked);
+                met.iter().for_each(|fault| self.census.struck(fault));
                 fetch.offer = reply.listed;
                 let arrival = network::receive(reply, &fetch.limits, self.now.since(fetch.sent_at));
                 match without_key(origin, at, fetch, counter) {
