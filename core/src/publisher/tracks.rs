@@ -252,10 +252,18 @@ impl Publisher {
     /// The multivariant playlist as it is now; nothing where there is none.
     pub(super) fn render_entry(&self) -> Option<Arc<str>> {
         let front = self.front.as_ref()?;
+        let known = |window: &Window| {
+            let closed = self.ended && !window.entries.is_empty();
+            window.is_listed() || window.can_begin() || closed
+        };
+        let mut windows = front.tracks.iter().flatten().map(|it| &self.windows[*it]);
+        if !windows.any(|it| it.kind() == Some(Kind::Variant) && known(it)) {
+            // Without a variant there is nothing to play, and no list of variants.
+            return None;
+        }
         let relayed = |track: usize| {
             let window = &self.windows[front.tracks[track]?];
-            let known = window.is_listed() || window.can_begin();
-            known.then(|| Relayed {
+            known(window).then(|| Relayed {
                 name: window.name.clone(),
                 bandwidth: window.bandwidth,
                 formats: window.formats.clone(),
