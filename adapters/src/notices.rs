@@ -72,6 +72,7 @@ fn level(notice: &Notice) -> Level {
         | Notice::Renewing { .. }
         | Notice::DateRange { .. }
         | Notice::FormatsUntold { .. }
+        | Notice::InitSectionChanged
         | Notice::TargetDurationRaised { .. } => Level::Warn,
         Notice::ConfigureRefused { .. } | Notice::StoreFailed { .. } => Level::Error,
     }
@@ -105,6 +106,7 @@ fn kind(notice: &Notice) -> &'static str {
         Notice::Redundant { .. } => "redundant",
         Notice::DateRange { .. } => "date_range",
         Notice::FormatsUntold { .. } => "formats_untold",
+        Notice::InitSectionChanged => "init_section_changed",
         Notice::Renewing { .. } => "renewing",
     }
 }

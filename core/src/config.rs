@@ -268,6 +268,10 @@ pub fn playlist_limits(target_duration: Span) -> FetchLimits {
     }
 }
 
+/// An init section is looked at again with the next new segment after so long: it costs a small request in
+/// fifteen at most, and what changes unannounced is wrong for no longer.
+pub const INIT_SECTION_AGAIN: Span = Span::from_secs(30);
+
 /// What a download of an init section or a key may take: it is small, and segments wait for it.
 pub fn resource_limits(target_duration: Span) -> FetchLimits {
     FetchLimits {

@@ -20,7 +20,7 @@ use crate::stage::Stage;
 use crate::time::{Span, Timestamp};
 use job::{Job, JobState, Room};
 use looks::Looks;
-use resources::{Need, Resources, needs_of};
+use resources::{Changed, Need, Resources, needs_of};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
@@ -34,6 +34,8 @@ pub(crate) struct Downloader {
     resources: Resources,
     /// What the newest segment needs that was listed: the next one is likely to need the same.
     newest_needs: Vec<Need>,
+    /// Its run of the encoder and its discontinuity: what they do not use is not needed again.
+    newest_era: (u64, u64),
     unneeded: Leftovers,
     /// What becomes of encryption.
     pub(crate) keys: KeyPolicy,
@@ -122,9 +124,14 @@ impl Downloader {
             let job = Job::new(offered, None, self.keys, listing.target_duration);
             self.note_refused(stage, &job);
             self.newest_needs.clone_from(&job.needs);
+            let identity = &job.offered.identity;
+            self.newest_era = (job.offered.run, identity.discontinuity_sequence);
             self.jobs.push_back(job);
         }
         let now = stage.now.monotonic;
+        if !fresh.is_empty() {
+            self.resources.look_again(&self.newest_needs, now);
+        }
         for job in &self.jobs {
             let again = job.again.as_ref().map_or(&[][..], |it| &it.resources);
             self.resources.want(&job.needs, again, now);
@@ -154,10 +161,46 @@ impl Downloader {
     }
 
     fn drop_unneeded(&mut self) -> Leftovers {
+        let era = self.newest_era;
+        self.keep_only(|need| need.is_of(era))
+    }
+
+    fn keep_only(&mut self, may_return: impl Fn(&Need) -> bool) -> Leftovers {
         let (jobs, newest) = (&self.jobs, &self.newest_needs);
         let wanted = |need: &Need| jobs.iter().any(|job| job.needs.contains(need));
         let is_needed = |need: &Need| newest.contains(need) || wanted(need);
-        self.resources.keep_only(is_needed)
+        let is_provided = |it: &SavedObject| {
+            let mut provided = jobs.iter().filter_map(|job| job.provided.as_ref());
+            provided.any(|(_, objects)| objects.contains(it))
+        };
+        self.resources.keep_only(is_needed, may_return, is_provided)
+    }
+
+    /// Takes what an init section is now, where it was looked at again.
+    fn looked_again(
+        &mut self,
+        stage: &mut Stage<'_>,
+        request: RequestId,
+        outcome: &Result<StoredSegment, FetchError>,
+    ) -> Option<Leftovers> {
+        let (mut left, changed) = self.resources.looked_again(request, outcome)?;
+        if let Ok(stored) = outcome {
+            self.looks.take(stored);
+        }
+        if let Some(Changed { before, now, since }) = changed {
+            stage.notify(Notice::InitSectionChanged);
+            // What was listed since then, and has not left, belongs to the new one.
+            for job in &mut self.jobs {
+                let is_new = job.offered.first_listed >= since && job.again.is_none();
+                let provided = job.provided.as_mut().filter(|_| is_new);
+                let objects = provided.into_iter().flat_map(|(_, objects)| objects);
+                objects
+                    .filter(|it| **it == before)
+                    .for_each(|it| it.clone_from(&now));
+            }
+            left.append(self.drop_unneeded());
+        }
+        Some(left)
     }
 
     /// What is stored beside segments, and must stay.
@@ -238,6 +281,9 @@ impl Downloader {
     ) -> Option<Leftovers> {
         let now = stage.now.monotonic;
         let target_duration = self.target_duration;
+        if let Some(left) = self.looked_again(stage, request, outcome) {
+            return Some(left);
+        }
         let resources = &mut self.resources;
         if let Some(left) = resources.completed(stage, request, outcome, target_duration) {
             match outcome {
@@ -340,7 +386,7 @@ impl Downloader {
     pub(crate) fn clear(&mut self) -> Leftovers {
         let mut left = self.drop_from(0);
         self.newest_needs.clear();
-        left.append(self.drop_unneeded());
+        left.append(self.keep_only(|_| false));
         left.append(self.take_unneeded());
         left
     }

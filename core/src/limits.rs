@@ -59,6 +59,10 @@ pub const KEY_BYTES: u64 = 16;
 /// Init sections and keys larger than this are refused: an init section is a few KB of tables.
 pub const MAX_RESOURCE_BYTES: u64 = 1 << 20;
 
+/// So many init sections and keys are remembered beside those that are needed: rotations go around a few, and
+/// a key is 16 bytes.
+pub const REMEMBERED_NEEDS: usize = 32;
+
 /// So many bytes from the beginning of a segment are looked into where nobody says what it is made of: all
 /// tables and parameter sets come before its first picture, and the first pictures within half a second.
 pub const LOOKED_INTO_BYTES: usize = 512 << 10;

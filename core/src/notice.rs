@@ -206,6 +206,8 @@ pub enum Notice {
         track: PlaylistName,
         trouble: Trouble,
     },
+    /// An init section has other bytes than before, under the same URL and without a discontinuity.
+    InitSectionChanged,
     /// The source does not say what a track is made of, and the media does not tell either.
     FormatsUntold {
         track: PlaylistName,
@@ -458,6 +460,10 @@ impl fmt::Display for Notice {
             Self::Redundant { track, trouble } => write!(
                 out,
                 "{track} is loaded from the next place that the source names: {trouble}"
+            ),
+            Self::InitSectionChanged => write!(
+                out,
+                "an init section has changed unannounced: new segments stand under the new one"
             ),
             Self::FormatsUntold { track, error } => write!(
                 out,

@@ -170,6 +170,7 @@ impl Census {
             | Notice::Presented { .. }
             | Notice::CaughtUp { .. }
             | Notice::FormatsUntold { .. }
+            | Notice::InitSectionChanged
             | Notice::Renewing { .. }
             | Notice::Restored { .. } => {}
         }

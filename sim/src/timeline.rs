@@ -307,6 +307,7 @@ impl Timeline {
             | Notice::Redundant { .. }
             | Notice::DateRange { .. }
             | Notice::FormatsUntold { .. }
+            | Notice::InitSectionChanged
             | Notice::Renewing { .. } => (Row::Notices, Look::Warning),
             Notice::PlaylistFlaw { .. }
             | Notice::PlaylistRecovered { .. }

@@ -33,6 +33,14 @@ pub(crate) struct Need {
     era: (u64, u64),
 }
 
+impl Need {
+    /// Whether segments of this run of an encoder, and of this discontinuity, may need it.
+    pub(super) fn is_of(&self, (run, discontinuity): (u64, u64)) -> bool {
+        let same = self.content == Content::Key || self.era.1 == discontinuity;
+        self.era.0 == run && same
+    }
+}
+
 /// What a segment needs: an init section with what that needs, then the keys, in the order of its tags.
 ///
 /// # Errors
@@ -135,6 +143,8 @@ fn absolute(base: &Url, uri: &str) -> Result<Arc<str>, FetchError> {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Resources {
     all: Vec<Resource>,
+    /// Replaced by what their source has now; kept for the segments that were listed before.
+    former: Vec<SavedObject>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -144,6 +154,19 @@ struct Resource {
     again: Option<(ObjectName, ContentHash)>,
     attempts: Attempts,
     state: State,
+    /// It was asked for last then; what is stored and may have changed is asked for again.
+    asked_at: Timestamp,
+    again_due: bool,
+    /// The request for what it is now, and where that is stored.
+    looking: Option<(RequestId, ObjectName)>,
+}
+
+/// What was stored for a need, and what its source has now.
+pub(super) struct Changed {
+    pub(super) before: SavedObject,
+    pub(super) now: SavedObject,
+    /// It was asked for then.
+    pub(super) since: Timestamp,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -169,37 +192,73 @@ impl Resources {
                     again: before,
                     attempts: Attempts::default(),
                     state: State::Waiting { retry_at: now },
+                    asked_at: now,
+                    again_due: false,
+                    looking: None,
                 });
             }
         }
     }
 
-    /// Lets go of what nobody needs; not while another of its kind is on its way, which may turn out to
-    /// be the same.
-    pub(super) fn keep_only(&mut self, is_needed: impl Fn(&Need) -> bool) -> Leftovers {
+    /// A new segment needs these: an init section that has not been looked at for long is looked at again.
+    /// Nobody waits for that, or an origin that has it no more would end what can still be played.
+    pub(super) fn look_again(&mut self, needs: &[Need], now: Timestamp) {
+        for it in &mut self.all {
+            let may_change = it.need.content == Content::InitSection && needs.contains(&it.need);
+            let stored = matches!(it.state, State::Stored(_)) && it.looking.is_none();
+            let long_ago = now.since(it.asked_at) >= config::INIT_SECTION_AGAIN;
+            it.again_due |= may_change && stored && long_ago;
+        }
+    }
+
+    /// Lets go of what nobody needs, but for what `may_return`, as keys that are used in turn do, and while
+    /// another of its kind is on its way, which may turn out to be the same. `is_provided` tells of objects
+    /// that segments on their way are to be listed with.
+    pub(super) fn keep_only(
+        &mut self,
+        is_needed: impl Fn(&Need) -> bool,
+        may_return: impl Fn(&Need) -> bool,
+        is_provided: impl Fn(&SavedObject) -> bool,
+    ) -> Leftovers {
         let mut left = Leftovers::default();
-        let is_on_its_way = |it: &Resource| !matches!(it.state, State::Stored(_));
-        let awaited = self
-            .all
-            .iter()
-            .filter(|it| is_on_its_way(it) && is_needed(&it.need));
+        let is_stored = |it: &Resource| matches!(it.state, State::Stored(_));
+        let awaited = self.all.iter().filter(|it| !is_stored(it));
+        let awaited = awaited.filter(|it| is_needed(&it.need));
         let awaited: Vec<Content> = awaited.map(|it| it.need.content).collect();
-        let is_needed = |it: &Resource| {
-            is_needed(&it.need) || (!is_on_its_way(it) && awaited.contains(&it.need.content))
+        let mut remembered = 0;
+        let mut is_kept = |it: &Resource| {
+            if is_needed(&it.need) {
+                return true;
+            }
+            let is_of_use = may_return(&it.need) || awaited.contains(&it.need.content);
+            remembered += usize::from(is_stored(it) && is_of_use);
+            is_stored(it) && is_of_use && remembered <= limits::REMEMBERED_NEEDS
         };
-        let (kept, gone): (Vec<_>, Vec<_>) = self.all.drain(..).partition(is_needed);
+        // The newest stand last.
+        let mut kept = Vec::new();
+        let mut gone = Vec::new();
+        for it in self.all.drain(..).rev() {
+            if is_kept(&it) {
+                kept.push(it);
+            } else {
+                gone.push(it);
+            }
+        }
+        kept.reverse();
         self.all = kept;
+        let mut objects = Vec::new();
         for it in gone {
+            left.requests.extend(it.looking);
             match it.state {
                 State::Waiting { .. } => {}
                 State::InFlight { request, object } => left.requests.push((request, object)),
-                State::Stored(stored) => {
-                    if !self.stored().any(|other| other.object == stored.object) {
-                        left.objects.push(stored.object);
-                    }
-                }
+                State::Stored(stored) => objects.push(stored),
             }
         }
+        objects.extend(self.former.extract_if(.., |it| !is_provided(it)));
+        let is_kept = |it: &SavedObject| self.stored().any(|other| other.object == it.object);
+        objects.retain(|it| !is_kept(it));
+        left.objects.extend(objects.into_iter().map(|it| it.object));
         left
     }
 
@@ -229,16 +288,18 @@ impl Resources {
     }
 
     pub(super) fn in_flight(&self) -> usize {
-        let busy = |it: &&Resource| matches!(it.state, State::InFlight { .. });
+        let busy =
+            |it: &&Resource| matches!(it.state, State::InFlight { .. }) || it.looking.is_some();
         self.all.iter().filter(busy).count()
     }
 
     /// What is stored here, whether it is listed or not.
     pub(super) fn stored(&self) -> impl Iterator<Item = &SavedObject> {
-        self.all.iter().filter_map(|it| match &it.state {
+        let current = self.all.iter().filter_map(|it| match &it.state {
             State::Stored(stored) => Some(stored),
             State::Waiting { .. } | State::InFlight { .. } => None,
-        })
+        });
+        current.chain(&self.former)
     }
 
     /// When the next one is to be asked for.
@@ -261,17 +322,23 @@ impl Resources {
     ) {
         let now = stage.now.monotonic;
         for it in &mut self.all {
-            let due = matches!(it.state, State::Waiting { retry_at } if retry_at <= now);
+            let due = match it.state {
+                State::Waiting { retry_at } => retry_at <= now,
+                State::Stored(_) => it.again_due,
+                State::InFlight { .. } => false,
+            };
             if !due || room.all == 0 {
                 continue;
             }
             room.all -= 1;
             let request = stage.request();
+            let again = std::mem::take(&mut it.again_due);
             let object = match &it.again {
-                Some((object, _)) => object.clone(),
-                None => object_name(asker.tag, request, extension(&it.need)),
+                Some((object, _)) if !again => object.clone(),
+                Some(_) | None => object_name(asker.tag, request, extension(&it.need)),
             };
-            it.attempts.count += 1;
+            it.asked_at = now;
+            it.attempts.count += u32::from(!again);
             stage.commands.push(Command::Download(Download {
                 request,
                 generation: asker.generation,
@@ -285,7 +352,11 @@ impl Resources {
                 object: object.clone(),
                 limits: config::resource_limits(target_duration),
             }));
-            it.state = State::InFlight { request, object };
+            if again {
+                it.looking = Some((request, object));
+            } else {
+                it.state = State::InFlight { request, object };
+            }
         }
     }
 
@@ -354,6 +425,45 @@ impl Resources {
             }
         }
         Some(left)
+    }
+
+    /// Takes what an init section is now; gives what it leaves behind and, where it is another one, what it
+    /// was, what it is, and since when; `None` where the request is not one of ours. A failure changes
+    /// nothing.
+    pub(super) fn looked_again(
+        &mut self,
+        request: RequestId,
+        outcome: &Result<StoredSegment, FetchError>,
+    ) -> Option<(Leftovers, Option<Changed>)> {
+        let is_it = |it: &Resource| it.looking.as_ref().is_some_and(|(own, _)| *own == request);
+        let index = self.all.iter().position(is_it)?;
+        let (_, object) = self.all[index].looking.take()?;
+        let mut left = Leftovers::default();
+        let now = match outcome {
+            Ok(stored) => SavedObject {
+                object,
+                length: stored.length,
+                hash: stored.hash,
+            },
+            Err(error) => {
+                if matches!(error, FetchError::Store(_)) {
+                    left.objects.push(object);
+                }
+                return Some((left, None));
+            }
+        };
+        let since = self.all[index].asked_at;
+        let State::Stored(known) = &mut self.all[index].state else {
+            left.objects.push(now.object);
+            return Some((left, None));
+        };
+        if known.hash == now.hash && known.length == now.length {
+            left.objects.push(now.object);
+            return Some((left, None));
+        }
+        let before = std::mem::replace(known, now.clone());
+        self.former.push(before.clone());
+        Some((left, Some(Changed { before, now, since })))
     }
 
     fn find(&self, need: &Need) -> Option<&Resource> {

@@ -9,6 +9,7 @@ mod holes;
 mod ranges;
 mod restore;
 mod retention;
+mod stated;
 mod tracks;
 mod version;
 mod window;

@@ -228,6 +228,7 @@ impl Publisher {
             date_time_text: None,
             gap: true,
             tags: Vec::new(),
+            map: (last.segment.map.clone()).filter(|_| !last.is_its_own_init_section()),
             ..last.segment.clone()
         };
         let marks = &mut self.discontinuities;

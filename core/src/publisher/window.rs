@@ -279,6 +279,7 @@ impl Window {
         let secs = stage.now.wall.as_micros().max(0) as u64 / 1_000_000;
         let first = *self.media_sequence.get_or_insert(secs);
         self.state_bit_rate(&mut entry);
+        self.state_init_section(&mut entry);
         if entry.stored.is_none() {
             // A gap has a name of ours as well: the source's own may hold a token (S-65).
             let number = first + self.entries.len() as u64;
@@ -289,20 +290,6 @@ impl Window {
             self.dirty_since = stage.now.monotonic;
         }
         self.dirty = true;
-    }
-
-    /// EXT-X-BITRATE cannot be taken back (C-58): once it was said of one segment it is of all. Of those
-    /// whose source does not say it, it is what they have; of gaps, what it was before.
-    fn state_bit_rate(&self, entry: &mut Entry) {
-        let before = self.entries.back().and_then(|it| it.segment.bit_rate);
-        let Some(before) = before.filter(|_| entry.segment.bit_rate.is_none() || entry.segment.gap)
-        else {
-            return;
-        };
-        let micros = entry.segment.duration.as_micros();
-        let bits = |it: &SavedObject| it.length.saturating_mul(8_000).checked_div(micros);
-        let measured = entry.stored.as_ref().and_then(bits);
-        entry.segment.bit_rate = Some(measured.map_or(before, |it| it.max(1)));
     }
 
     /// The channel's discontinuity sequence number for an entry, in place of the source's own mark.

@@ -100,6 +100,7 @@ names! {
         Notice::Redundant { .. } => "notice redundant",
         Notice::DateRange { .. } => "notice date range",
         Notice::FormatsUntold { .. } => "notice formats untold",
+        Notice::InitSectionChanged => "notice init section changed",
         Notice::Renewing { .. } => "notice renewing",
     }
     state_name(State) {
