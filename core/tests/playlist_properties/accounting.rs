@@ -104,7 +104,10 @@ impl Found {
             }
             ("EXT-X-BITRATE", Some(segment)) if value.parse::<u64>().is_ok() => {
                 let says = segment.bit_rate.is_none_or(|it| number(value) == Some(it));
-                says || has(FlawKind::UnusedTag)
+                // What is in force is said again, before another one takes its place.
+                let before = playlist.segments[..self.segments].iter();
+                let in_force = before.rev().find_map(|it| it.bit_rate);
+                says || in_force == number(value) || has(FlawKind::UnusedTag)
             }
             ("EXT-X-PROGRAM-DATE-TIME", Some(segment))
                 if segment.date_time_text.as_deref() == Some(value) =>
