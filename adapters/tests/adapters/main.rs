@@ -8,6 +8,7 @@ mod driver;
 mod fetch;
 mod fetch_limits;
 mod formats;
+mod http2;
 mod journal;
 mod journal_share;
 mod origin_forms;
