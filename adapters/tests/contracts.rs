@@ -398,6 +398,7 @@ fn checkpoint(media_sequence: u64) -> Checkpoint {
             i_frames_only: false,
             medium: None,
             formats: None,
+            closing: Vec::new(),
             head: Vec::new(),
             date_ranges: DateRanges::default(),
             window: Vec::new(),

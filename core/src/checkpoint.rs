@@ -55,6 +55,9 @@ pub struct SavedTrack {
     pub formats: Option<Formats>,
     /// Other playlist-level lines as published.
     pub head: Vec<Arc<str>>,
+    /// The lines behind the last segment, where the source has ended its list.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub closing: Vec<Arc<str>>,
     /// What is told of spans of time.
     #[serde(default, skip_serializing_if = "DateRanges::is_empty")]
     pub date_ranges: DateRanges,

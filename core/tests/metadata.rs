@@ -346,3 +346,58 @@ fn s_41_what_the_session_has_stands_where_it_stood() {
     );
     assert!(entry.contains("#EXT-X-VENDOR-SESSION:1\n"), "{entry}");
 }
+
+/// What a source closes its list with is no part of a segment to come.
+#[test]
+fn lines_behind_the_last_segment_of_a_source_that_ends_stay_there() {
+    const CLOSING: &str = "#EXT-X-VENDOR-END:1\n# the end\n#EXT-X-CUE-IN";
+    let tail =
+        format!("{CLOSING}\n#EXT-X-KEY:METHOD=AES-128,URI=\"k?token=1\"\n#EXT-X-DISCONTINUITY");
+    let mut run = marked().between(0, 40 * SEC).marked(120, &tail);
+    run.ends = true;
+    let next = Run::new(2 * SEC)
+        .named("b", 500)
+        .dated()
+        .between(60 * SEC, u64::MAX);
+    let source = move |now: u64| {
+        if now < 70 * SEC {
+            run.at(now)
+        } else {
+            next.at(now)
+        }
+    };
+    let mut bench = Bench::new(Box::new(move |now, _| Ok(source(now))));
+    bench.now = 20 * SEC;
+    let tags = TagPolicy {
+        drop: vec!["EXT-X-CUE-IN".into()],
+        keep: Vec::new(),
+    };
+    bench.run(with(tags));
+    bench.pass(50 * SEC);
+    let text = |bench: &Bench| {
+        bench
+            .published
+            .last()
+            .unwrap()
+            .1
+            .entry()
+            .unwrap()
+            .to_string()
+    };
+    let last = |text: &str| {
+        let (_, uri) = text.split_at(text.rfind(".ts\n").expect("a segment"));
+        uri.trim_start_matches(".ts\n").to_owned()
+    };
+    let expected = "#EXT-X-VENDOR-END:1\n# the end\n#EXT-X-ENDLIST\n";
+    assert_eq!(last(&text(&bench)), expected, "{}", text(&bench));
+    // Another process knows it.
+    assert_eq!(bench.checkpoint().tracks[0].closing.len(), 2);
+    bench.kill(5, true);
+    bench.run(with(TagPolicy::default()));
+    bench.pass(100 * SEC);
+    let text = text(&bench);
+    assert!(
+        !text.contains("VENDOR-END") && !text.contains("# the end"),
+        "{text}"
+    );
+}

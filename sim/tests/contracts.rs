@@ -317,6 +317,7 @@ fn saved(media_sequence: u64) -> Saved {
             i_frames_only: false,
             medium: None,
             formats: None,
+            closing: Vec::new(),
             head: Vec::new(),
             date_ranges: DateRanges::default(),
             window: Vec::new(),

@@ -110,6 +110,7 @@ async fn fills_the_folder() {
             i_frames_only: false,
             medium: None,
             formats: None,
+            closing: Vec::new(),
             head: Vec::new(),
             date_ranges: DateRanges::default(),
             window: Vec::new(),

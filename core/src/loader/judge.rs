@@ -43,7 +43,10 @@ impl Loader {
         self.pacing = Pacing::of(&list.segments);
         self.target_duration = Some(self.believed(list.target_duration));
         let date_ranges = date_ranges::of(&mut list, base);
+        let closing = list.closing().filter(|_| list.end_list);
+        let closing = closing.filter(|line| !is_low_latency(line));
         let about = About {
+            closing: closing.cloned().collect(),
             target_duration: list.target_duration,
             head: list
                 .head

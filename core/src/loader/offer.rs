@@ -53,6 +53,8 @@ pub(crate) struct Listing {
 pub(crate) struct About {
     pub(crate) target_duration: Span,
     pub(crate) head: Vec<Arc<str>>,
+    /// What stands behind the last segment of a list that has ended.
+    pub(crate) closing: Vec<Arc<str>>,
     pub(crate) independent_segments: bool,
     pub(crate) i_frames_only: bool,
 }

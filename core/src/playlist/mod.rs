@@ -61,6 +61,7 @@ pub use version::required_version;
 use crate::time::{Span, WallTime};
 use flaw::Flaws;
 use head::Head;
+use line::Tag;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -262,6 +263,14 @@ impl Key {
     /// How the key is represented, `identity` where the tag does not say (RFC 8216 4.3.2.4).
     pub fn keyformat(&self) -> &str {
         self.attributes.text("KEYFORMAT").unwrap_or("identity")
+    }
+}
+
+impl MediaPlaylist {
+    /// The lines behind the last URI that say nothing of a segment to come: what an ended list closes with.
+    pub fn closing(&self) -> impl Iterator<Item = &Arc<str>> {
+        let of_segment = |line: &str| matches!(Tag::of(line), Tag::Segment(_) | Tag::Uri);
+        self.tail.iter().filter(move |line| !of_segment(line))
     }
 }
 

@@ -191,6 +191,12 @@ impl Publisher {
         }
     }
 
+    /// What the source closes a track's list with.
+    pub(crate) fn close_with(&mut self, track: usize, lines: &[Arc<str>]) {
+        let wanted = lines.iter().filter(|line| !self.tags.drops(line));
+        self.windows[track].closing = wanted.cloned().collect();
+    }
+
     /// Closes the presentation: EXT-X-ENDLIST, until a new run begins. Holes at the very end stand
     /// before nothing and are not said.
     pub(crate) fn end(&mut self, stage: &mut Stage<'_>) {

@@ -29,6 +29,8 @@ pub(super) struct Window {
     pub(super) name: PlaylistName,
     /// Playlist-level lines of the source, kept as they stood.
     head: Vec<Arc<str>>,
+    /// The lines behind the last segment, where the source has ended its list.
+    pub(super) closing: Vec<Arc<str>>,
     independent_segments: bool,
     i_frames_only: bool,
     /// The number of the first entry; of the next one to come where there is none.
@@ -110,6 +112,7 @@ impl Window {
         Self {
             name,
             head: Vec::new(),
+            closing: Vec::new(),
             independent_segments: false,
             i_frames_only: false,
             media_sequence: None,
@@ -147,6 +150,7 @@ impl Window {
         };
         Self {
             head: saved.head.clone(),
+            closing: saved.closing.clone(),
             date_ranges: saved.date_ranges.clone(),
             independent_segments: saved.independent_segments,
             i_frames_only: saved.i_frames_only,
@@ -170,6 +174,7 @@ impl Window {
             independent_segments: self.independent_segments,
             i_frames_only: self.i_frames_only,
             head: self.head.clone(),
+            closing: self.closing.clone(),
             date_ranges: self.date_ranges.clone(),
             medium: self.medium.clone(),
             formats: self.formats.clone(),
@@ -286,6 +291,7 @@ impl Window {
             entry.segment.uri = format!("gap-{number}.ts").into();
         }
         self.entries.push_back(entry);
+        self.closing.clear();
         if !self.dirty {
             self.dirty_since = stage.now.monotonic;
         }
@@ -399,6 +405,9 @@ impl Window {
             ..MediaPlaylist::default()
         };
         self.write_date_ranges(&mut list);
+        if list.end_list {
+            list.tail.extend(self.closing.iter().cloned());
+        }
         list
     }
 

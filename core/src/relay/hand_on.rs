@@ -37,6 +37,10 @@ impl Relay {
         }
         if lane.is_over() && !self.publisher.is_ended() {
             for feed in &mut lane.feeds {
+                if let Some(track) = feed.track {
+                    let closing = &feed.loader.about.closing;
+                    self.publisher.close_with(track, closing);
+                }
                 let listed = feed.loader.date_ranges.rest();
                 if let Some((track, listed)) = feed.track.zip(listed) {
                     self.publisher
