@@ -273,10 +273,11 @@ impl Publisher {
         Some(front.presentation.render(relayed, &self.tags).into())
     }
 
-    /// When viewers may see the playlists of several tracks for the first time: once all have enough, or
-    /// have had time for it since the first variant had. Without a variant there is nothing to play.
+    /// When viewers may see the playlists of several tracks, where no variant is listed: once all have
+    /// enough, or have had time for it since the first variant had. Without a variant there is nothing to
+    /// play.
     pub(super) fn opens_at(&self) -> Option<Timestamp> {
-        if !self.has_several() || self.entry.is_some() || self.ended {
+        if !self.has_several() || self.ended {
             return Some(Timestamp::default());
         }
         let front = self.front.as_ref()?;
@@ -287,11 +288,11 @@ impl Publisher {
                 .flatten()
                 .map(|track| &self.windows[*track])
         };
-        if tracks().all(Window::can_begin) {
+        let variants = || tracks().filter(|window| window.kind() == Some(Kind::Variant));
+        if variants().any(Window::is_listed) || tracks().all(Window::can_begin) {
             return Some(Timestamp::default());
         }
-        let variants = tracks().filter(|window| window.kind() == Some(Kind::Variant));
-        let first = variants.filter_map(|window| window.began_at).min()?;
+        let first = variants().filter_map(|window| window.began_at).min()?;
         let target_duration = self.target_duration.unwrap_or_default();
         Some(first + config::stalled_after(target_duration))
     }

@@ -371,6 +371,7 @@ impl Window {
         let left = self.entries.len() as u64;
         self.media_sequence = self.media_sequence.map(|number| number + left);
         self.entries.clear();
+        self.began_at = None;
     }
 
     /// The entries as they are published: with their numbers.
