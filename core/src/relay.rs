@@ -151,12 +151,17 @@ impl Relay {
         Self { planted, ..self }
     }
 
-    /// Takes one event and appends what is to be done to `commands`.
+    /// Takes one event, appends what is to be done to `commands`, and tells the
+    /// [`next_wakeup`](Self::next_wakeup), which is in the future.
     ///
     /// May be called at any time and with any event: a tick for nothing changes nothing, a completion
-    /// that nobody waits for is cleaned up after. Afterwards [`next_wakeup`](Self::next_wakeup) has to
-    /// be asked anew, and is in the future.
-    pub fn step(&mut self, now: Now, event: Event, commands: &mut Vec<Command>) {
+    /// that nobody waits for is cleaned up after.
+    pub fn step(
+        &mut self,
+        now: Now,
+        event: Event,
+        commands: &mut Vec<Command>,
+    ) -> Option<(Timestamp, Wake)> {
         self.clock = self.clock.max(now.monotonic);
         let now = Now {
             monotonic: self.clock,
@@ -177,7 +182,9 @@ impl Relay {
         self.take(&mut stage, event);
         self.advance(&mut stage);
         (self.rng, self.counters) = (rng, counters);
-        self.assert_invariants();
+        let wakeup = self.next_wakeup();
+        self.assert_invariants(wakeup);
+        wakeup
     }
 
     /// After [`Event::ShutDown`]: everything is in order, the process may leave.
@@ -257,7 +264,7 @@ impl Relay {
                     .find(of)
                     .is_some_and(|feed| !feed.downloader.is_empty())
             };
-            self.publisher.publish_next(stage, &positions, behind);
+            self.publisher.publish_next(stage, positions, behind);
         }
         let lanes = [&self.active, &self.next].into_iter().flatten();
         let held = lanes.flat_map(|lane| lane.feeds.iter().flat_map(|feed| feed.downloader.held()));
@@ -323,7 +330,7 @@ impl Relay {
     }
 
     /// What must hold after every step, in production too.
-    fn assert_invariants(&self) {
+    fn assert_invariants(&self, wakeup: Option<(Timestamp, Wake)>) {
         let lanes = || [&self.active, &self.next].into_iter().flatten();
         for lane in lanes() {
             for feed in &lane.feeds {
@@ -334,7 +341,6 @@ impl Relay {
                 );
             }
         }
-        let wakeup = self.next_wakeup();
         assert!(
             wakeup.is_none_or(|(at, _)| at > self.clock),
             "a wakeup in the past: {wakeup:?}"

@@ -6,6 +6,7 @@ pub mod checks;
 pub mod contract;
 pub mod draw;
 pub mod figures;
+mod lines;
 pub mod network;
 pub mod origin;
 pub mod plan;

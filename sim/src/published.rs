@@ -7,6 +7,7 @@ mod multivariant;
 
 pub use multivariant::{Multivariant, parse_multivariant};
 
+use crate::lines::lines;
 use hls_relay_core::ids::PlaylistName;
 use hls_relay_core::time::{Span, Timestamp, WallTime};
 use std::sync::Arc;
@@ -124,7 +125,7 @@ pub fn parse(
 ) -> Result<Version, String> {
     check_text(text)?;
     let mut reader = Reader::new(before);
-    for (index, line) in text.lines().enumerate() {
+    for (index, line) in lines(text).enumerate() {
         reader
             .line(index, line)
             .map_err(|what| format!("line {}: {what}: {line}", index + 1))?;

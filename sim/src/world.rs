@@ -335,20 +335,22 @@ impl World {
         commands.clear();
         let machine = &mut process.machine;
         let stepped = catch_unwind(AssertUnwindSafe(|| machine.step(now, event, &mut commands)));
-        if let Err(panic) = stepped {
-            let (seq, words) = (process.steps, crate::words::of_panic(&*panic));
-            let what = record.as_ref().map(crate::words::event);
-            let words = format!("{words}; {}", what.unwrap_or_default());
-            if let Some(event) = record {
-                self.record(seq, now, event, None);
+        let next = match stepped {
+            Ok(next) => next,
+            Err(panic) => {
+                let (seq, words) = (process.steps, crate::words::of_panic(&*panic));
+                let what = record.as_ref().map(crate::words::event);
+                let words = format!("{words}; {}", what.unwrap_or_default());
+                if let Some(event) = record {
+                    self.record(seq, now, event, None);
+                }
+                return broken("no panic", "a step", words);
             }
-            return broken("no panic", "a step", words);
-        }
+        };
         self.events += 1;
         let seq = process.steps;
         process.steps += 1;
         self.digest.add(commands.as_slice());
-        let next = process.machine.next_wakeup();
         // A step that breaks a promise is among the last steps that are shown.
         let wanted = process.work.commands(&commands);
         let wakes = process.work.wakeup_after(tick, now.monotonic, next);

@@ -73,13 +73,13 @@ impl History {
     }
 
     /// The newest segments known, oldest first.
-    pub(crate) fn known(&self) -> impl DoubleEndedIterator<Item = &Identity> {
-        self.known.iter()
+    pub(crate) fn known(&self) -> &VecDeque<Identity> {
+        &self.known
     }
 
     /// Those of the run before.
-    pub(crate) fn former(&self) -> impl DoubleEndedIterator<Item = &Identity> {
-        self.former.back().into_iter().flatten()
+    pub(crate) fn former(&self) -> Option<&VecDeque<Identity>> {
+        self.former.back()
     }
 
     /// Takes out of a list's identities, and of those known, what does not tell segments apart.

@@ -29,6 +29,7 @@ use phase::Phase;
 use reload::Pacing;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use url::Url;
 
@@ -210,17 +211,20 @@ impl Loader {
 
     /// The position right behind segment `number` of a run; `None` where nothing is known of that run.
     pub(crate) fn position(&self, run: u64, number: u64) -> Option<SavedPosition> {
-        let until = |known: &mut dyn Iterator<Item = &Identity>| -> Vec<Identity> {
-            known
-                .filter(|id| id.media_sequence <= number)
-                .cloned()
-                .collect()
+        // What is known of a run goes on number by number.
+        let until = |known: &VecDeque<Identity>| -> Vec<Identity> {
+            let end = known.partition_point(|id| id.media_sequence <= number);
+            known.range(..end).cloned().collect()
         };
+        let none = VecDeque::new();
+        let former = self.history.former().unwrap_or(&none);
         let (known, former) = if run == self.run {
-            let former = self.history.former().cloned().collect();
-            (until(&mut self.history.known()), former)
+            (
+                until(self.history.known()),
+                former.iter().cloned().collect(),
+            )
         } else if run + 1 == self.run {
-            (until(&mut self.history.former()), Vec::new())
+            (until(former), Vec::new())
         } else {
             return None;
         };

@@ -3,6 +3,22 @@
 use crate::limits;
 use crate::time::Span;
 
+/// Appends a decimal integer. A long list has thousands of them, and the formatting machinery takes
+/// several times as long.
+pub(super) fn push_integer(out: &mut String, value: u64) {
+    out.push_str(itoa::Buffer::new().format(value));
+}
+
+/// Appends seconds with all six decimals.
+pub(super) fn push_seconds(out: &mut String, span: Span) {
+    let (secs, micros) = (span.as_micros() / 1_000_000, span.as_micros() % 1_000_000);
+    push_integer(out, secs);
+    // The one in front keeps the zeros.
+    let mut digits = itoa::Buffer::new();
+    out.push('.');
+    out.push_str(&digits.format(1_000_000 + micros)[1..]);
+}
+
 /// A decimal integer: digits only, below 2^64 (RFC 8216 4.2).
 pub(super) fn integer(text: &str) -> Option<u64> {
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {

@@ -2,6 +2,7 @@
 
 use super::attributes::{push_encoded, push_quotable};
 use super::line::{HeadTag, SegmentLine, SegmentTag, Tag};
+use super::number::{push_integer, push_seconds};
 use super::version::required_version;
 use super::{Key, Map, MediaPlaylist, PlaylistType, Segment, date_time};
 use crate::limits;
@@ -228,25 +229,22 @@ fn write_date_time(out: &mut String, segment: &Segment) {
 }
 
 fn write_extinf(out: &mut String, duration: Span, title: &str) {
-    let micros = duration.as_micros();
-    let _ = write!(
-        out,
-        "#EXTINF:{}.{:06},",
-        micros / 1_000_000,
-        micros % 1_000_000
-    );
+    out.push_str("#EXTINF:");
+    push_seconds(out, duration);
+    out.push(',');
     write_blanked(out, title);
     out.push('\n');
 }
 
 fn write_number(out: &mut String, tag: &str, value: u64) {
-    let _ = writeln!(out, "{tag}{value}");
+    out.push_str(tag);
+    push_integer(out, value);
+    out.push('\n');
 }
 
 /// A URI line. Control characters are encoded, and so is what would make it blank, a comment, or
 /// another URI. No resource has an empty URI; `.` keeps the line where it is.
 pub(super) fn write_uri(out: &mut String, uri: &str) {
-    let last = uri.chars().count().saturating_sub(1);
     let is_plain = |uri: &str| {
         !uri.starts_with(['#', ' ']) && !uri.ends_with(' ') && !uri.contains(char::is_control)
     };
@@ -255,6 +253,7 @@ pub(super) fn write_uri(out: &mut String, uri: &str) {
     } else if is_plain(uri) {
         out.push_str(uri);
     } else {
+        let last = uri.chars().count().saturating_sub(1);
         for (index, character) in uri.chars().enumerate() {
             let at_edge = character == ' ' && (index == 0 || index == last);
             if character.is_control() || at_edge || (index == 0 && character == '#') {

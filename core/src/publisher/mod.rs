@@ -252,8 +252,8 @@ impl Publisher {
     }
 
     /// For the next process: the windows, newest identities last, and where the source of each goes on.
-    fn checkpoint(&self, stage: &Stage<'_>, positions: &[Option<SavedPosition>]) -> Checkpoint {
-        let positions = positions.iter().cloned().chain(std::iter::repeat(None));
+    fn checkpoint(&self, stage: &Stage<'_>, positions: Vec<Option<SavedPosition>>) -> Checkpoint {
+        let positions = positions.into_iter().chain(std::iter::repeat(None));
         let tracks = self.windows.iter().zip(positions);
         Checkpoint {
             format: CHECKPOINT_FORMAT,
@@ -277,7 +277,7 @@ impl Publisher {
     pub(crate) fn saved(
         &self,
         stage: &Stage<'_>,
-        positions: &[Option<SavedPosition>],
+        positions: Vec<Option<SavedPosition>>,
     ) -> Option<Arc<Checkpoint>> {
         let mut windows = self.windows.iter();
         windows.find(|window| window.media_sequence.is_some())?;

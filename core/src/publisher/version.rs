@@ -79,7 +79,7 @@ impl Publisher {
     pub(crate) fn publish_next(
         &mut self,
         stage: &mut Stage<'_>,
-        positions: &[Option<SavedPosition>],
+        positions: Vec<Option<SavedPosition>>,
         behind: impl Fn(usize) -> bool,
     ) {
         let now = stage.now.monotonic;
@@ -131,7 +131,7 @@ impl Publisher {
         &mut self,
         stage: &mut Stage<'_>,
         tracks: &[usize],
-        positions: &[Option<SavedPosition>],
+        positions: Vec<Option<SavedPosition>>,
     ) {
         let target_duration = self.target_duration;
         let stated = target_duration.unwrap_or(Span::from_secs(1));

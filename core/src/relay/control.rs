@@ -205,7 +205,7 @@ impl Relay {
             return;
         }
         let positions = self.positions();
-        self.shutdown = Some(match self.publisher.saved(stage, &positions) {
+        self.shutdown = Some(match self.publisher.saved(stage, positions) {
             // A window that is still being restored is saved as it was found.
             Some(checkpoint) if self.publisher.restoring.is_none() => {
                 let request = stage.request();

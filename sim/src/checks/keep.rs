@@ -2,19 +2,19 @@
 //! RFC 8216 6.2.2 allows it (S-09), no name is used for two contents (S-65).
 
 use super::{Held, Violation, broken};
-use crate::published::Version;
+use crate::published::{Listed, Version};
 use crate::store::{Object, Store};
 use hls_relay_core::ids::{ObjectName, PlaylistName};
 use hls_relay_core::time::{Span, Timestamp};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What is promised for each name.
 #[derive(Debug, Default)]
 pub struct KeepChecks {
     lives: BTreeMap<Arc<str>, Life>,
-    /// What each playlist lists now.
-    listed: BTreeMap<PlaylistName, BTreeSet<Arc<str>>>,
+    /// What each playlist lists now, gaps left out.
+    listed: BTreeMap<PlaylistName, Vec<Arc<Listed>>>,
     /// What segments are read with.
     needs: BTreeMap<Arc<str>, Object>,
     deleted: u64,
@@ -42,7 +42,7 @@ impl KeepChecks {
         store: &Store,
         stopping: bool,
     ) -> Held {
-        let mut listed = BTreeSet::new();
+        let mut listed = Vec::with_capacity(version.segments.len());
         for segment in version.segments.iter().filter(|segment| !segment.gap) {
             // What is left at its origin has an address, and what is ours a name.
             let needs = segment.needs.uris().filter(|uri| !uri.contains("://"));
@@ -69,12 +69,17 @@ impl KeepChecks {
             life.lost = false;
             // The end of the presentation by its owner's wish counts as the removal of all.
             life.removed_at = (stopping && version.ended).then_some(version.at);
-            listed.insert(Arc::clone(&segment.uri));
+            listed.push(Arc::clone(segment));
         }
         let before = self.listed.insert(playlist.clone(), listed);
-        for gone in before.iter().flatten() {
-            if !self.is_listed(gone)
-                && let Some(life) = self.lives.get_mut(gone)
+        // As long as a segment is listed, it keeps its number (S-05).
+        let stays = |it: &Listed| {
+            let now = version.segment(it.number);
+            now.is_some_and(|now| now.uri == it.uri && !now.gap)
+        };
+        for gone in before.iter().flatten().filter(|it| !stays(it)) {
+            if !self.is_listed(&gone.uri)
+                && let Some(life) = self.lives.get_mut(&gone.uri)
             {
                 life.removed_at.get_or_insert(version.at);
             }
@@ -83,13 +88,14 @@ impl KeepChecks {
     }
 
     fn is_listed(&self, name: &str) -> bool {
-        self.listed.values().any(|listed| listed.contains(name))
+        let mut listed = self.listed.values().flatten();
+        listed.any(|segment| *segment.uri == *name)
     }
 
     /// The owner wants the channel stopped: a list that has ended already goes from now on.
     pub fn stop_wanted(&mut self, at: Timestamp, ended: bool) {
-        for name in self.listed.values().flatten().filter(|_| ended) {
-            if let Some(life) = self.lives.get_mut(name) {
+        for segment in self.listed.values().flatten().filter(|_| ended) {
+            if let Some(life) = self.lives.get_mut(&segment.uri) {
                 life.removed_at = Some(at);
             }
         }
@@ -97,8 +103,8 @@ impl KeepChecks {
 
     /// The owner wants it to run again: what is listed stays.
     pub fn run_wanted(&mut self) {
-        for name in self.listed.values().flatten() {
-            if let Some(life) = self.lives.get_mut(name) {
+        for segment in self.listed.values().flatten() {
+            if let Some(life) = self.lives.get_mut(&segment.uri) {
                 life.removed_at = None;
             }
         }
@@ -109,7 +115,7 @@ impl KeepChecks {
         std::mem::take(&mut self.listed)
             .values()
             .flatten()
-            .try_for_each(|name| self.may_go(name, at, "S-46 the playlist stays for its time"))
+            .try_for_each(|it| self.may_go(&it.uri, at, "S-46 the playlist stays for its time"))
     }
 
     /// An object goes away by our own doing.

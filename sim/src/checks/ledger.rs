@@ -7,6 +7,7 @@ mod needs;
 
 use super::pace::Asked;
 use super::{Held, broken};
+use crate::lines::lines;
 use crate::origin::{Listed as Offer, MediaRef, Origin};
 use crate::published::{Listed, Version};
 use hls_relay_core::command::Command;
@@ -333,7 +334,7 @@ impl Ledger {
     pub fn in_full(&self, version: &Version) -> String {
         let mut segments = version.segments.iter();
         let mut text = String::new();
-        for line in version.text.lines() {
+        for line in lines(&version.text) {
             match line.starts_with('#') {
                 true => text.push_str(&self.without_names(line)),
                 false => text.extend(segments.next().map(|it| self.called(it))),

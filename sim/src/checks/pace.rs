@@ -1,6 +1,7 @@
 //! How often sources are asked: never faster than DESIGN 5.8 allows.
 
 use super::{Held, broken};
+use crate::lines::lines;
 use crate::plan::Plan;
 use hls_relay_core::command::LoadPlaylist;
 use hls_relay_core::config::{ASSUMED_TARGET_DURATION, RETRY_JITTER_PERCENT, ReloadPolicy};
@@ -117,13 +118,7 @@ impl PaceChecks {
         outcome: &Result<LoadedPlaylist, FetchError>,
         policy: ReloadPolicy,
     ) {
-        // Who is asked for the first time is taken to have what others of its place have told.
-        let host = |url: &str| url.split('/').nth(2).map(str::to_owned);
-        let beside = self
-            .sources
-            .iter()
-            .filter(|(other, _)| host(other) == host(url));
-        let told = beside.filter_map(|(_, it)| it.target_duration).min();
+        let told = self.told_target_duration(url);
         let Some(asked) = self.sources.get_mut(without_query(url)) else {
             return;
         };
@@ -133,8 +128,7 @@ impl PaceChecks {
         }
         asked.in_flight = false;
         (asked.from, asked.forgiven) = (asked.sent_at, Span::ZERO);
-        let target = asked.target_duration.or(told);
-        let target = target.unwrap_or(ASSUMED_TARGET_DURATION);
+        let target = told.unwrap_or(ASSUMED_TARGET_DURATION);
         // Who follows a source anew has not been told its target duration yet.
         let failed = target
             .min(ASSUMED_TARGET_DURATION)
@@ -148,6 +142,17 @@ impl PaceChecks {
                 Some(text) => asked.body(&text, policy, failed),
             },
         };
+    }
+
+    /// Who is asked for the first time is taken to have what others of its place have told.
+    fn told_target_duration(&self, url: &str) -> Option<Span> {
+        let own = self.sources.get(without_query(url));
+        own.and_then(|it| it.target_duration).or_else(|| {
+            let host = |url: &str| url.split('/').nth(2).map(str::to_owned);
+            let beside = self.sources.iter();
+            let beside = beside.filter(|(other, _)| host(other) == host(url));
+            beside.filter_map(|(_, it)| it.target_duration).min()
+        })
     }
 
     /// Nobody waits for the answer any more.
@@ -233,12 +238,13 @@ impl Text {
         let (mut targets, mut sequences, mut version) = (Vec::new(), Vec::new(), None);
         let (mut last, mut longest) = (None, Span::ZERO);
         let (mut segments, mut ended) = (Vec::new(), false);
-        for line in text.lines() {
+        for line in lines(text) {
             let value = |tag: &str| line.strip_prefix(tag);
             if !line.starts_with('#') {
                 let end = line.bytes().position(|byte| matches!(byte, b'?' | b';'));
                 let path = &line[..end.unwrap_or(line.len())];
-                segments.push(Digest::of(path.rsplit('/').next().unwrap_or(path)));
+                let name_at = path.bytes().rposition(|byte| byte == b'/');
+                segments.push(Digest::of(&path[name_at.map_or(0, |at| at + 1)..]));
             } else if let Some(rest) = value("#EXTINF:") {
                 let duration = seconds(rest.split(',').next()?)?;
                 longest = longest.max(duration);

@@ -32,7 +32,12 @@ pub(super) fn write_name(
     }
     // Writing to a String cannot fail.
     let _ = match (spec.naming, piece.names) {
-        (Naming::Numbered, 0) => write!(out, "seg{number}{ending}"),
+        (Naming::Numbered, 0) => {
+            out.push_str("seg");
+            out.push_str(itoa::Buffer::new().format(number));
+            out.push_str(ending);
+            Ok(())
+        }
         (Naming::Numbered, names) => write!(out, "r{names}-seg{number}{ending}"),
         (Naming::RunFolder, names) => write!(out, "run{names}/seg{number}{ending}"),
         (Naming::Dated, _) => {

@@ -173,14 +173,16 @@ fn write_head(
 /// EXTINF with six decimals, or whole seconds where the version knows no others.
 fn write_duration(out: &mut String, spec: &OriginSpec, duration: Span) {
     let micros = duration.as_micros();
-    let _ = if spec.version < 3 {
-        writeln!(out, "#EXTINF:{},", duration.rounded_secs())
+    // Every reload has some of these, and formatting is what takes the time of a simulated day.
+    let mut digits = itoa::Buffer::new();
+    out.push_str("#EXTINF:");
+    if spec.version < 3 {
+        out.push_str(digits.format(duration.rounded_secs()));
     } else {
-        writeln!(
-            out,
-            "#EXTINF:{}.{:06},",
-            micros / 1_000_000,
-            micros % 1_000_000
-        )
-    };
+        out.push_str(digits.format(micros / 1_000_000));
+        out.push('.');
+        // The one in front keeps the zeros.
+        out.push_str(&digits.format(1_000_000 + micros % 1_000_000)[1..]);
+    }
+    out.push_str(",\n");
 }

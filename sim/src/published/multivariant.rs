@@ -1,6 +1,7 @@
 //! Our multivariant playlist, as strictly as a careful player reads it (S-01, S-34 to S-41).
 
 use super::{check_text, quoted};
+use crate::lines::lines;
 use hls_relay_core::ids::PlaylistName;
 use std::sync::Arc;
 
@@ -76,7 +77,7 @@ pub fn parse_multivariant(text: &Arc<str>) -> Result<Multivariant, String> {
         i_frames: Vec::new(),
     };
     let mut variant = None;
-    for (index, line) in text.lines().enumerate() {
+    for (index, line) in lines(text).enumerate() {
         let fault = |what: &str| format!("line {}: {what}: {line}", index + 1);
         if (index == 0) != (line == "#EXTM3U") {
             return Err(fault("EXTM3U is the first line"));

@@ -10,6 +10,7 @@ use hls_relay_core::config::ReloadPolicy;
 use hls_relay_core::event::Desired;
 use hls_relay_core::ids::ObjectName;
 use hls_relay_core::notice::State;
+use hls_relay_core::relay::Status;
 use hls_relay_core::time::{Span, Timestamp};
 use std::sync::Arc;
 
@@ -126,21 +127,24 @@ impl World {
             return self.freed();
         }
         let steady = self.wish.desired == Desired::Run && self.calm_for(self.settling());
-        if !steady || self.process.is_none() {
+        if !steady {
             return Ok(());
         }
-        self.is_live()?;
-        self.keeps_up()?;
-        self.is_on_the_first_source()
-    }
-
-    fn is_live(&self) -> Held {
-        let Some(process) = &self.process else {
+        let Some(status) = self.status() else {
             return Ok(());
         };
-        let status = process
-            .machine
-            .status(process.clocks(self.now, self.wall_at_start));
+        self.is_live(&status)?;
+        self.keeps_up()?;
+        self.is_on_the_first_source(&status)
+    }
+
+    fn status(&self) -> Option<Status> {
+        let process = self.process.as_ref()?;
+        let now = process.clocks(self.now, self.wall_at_start);
+        Some(process.machine.status(now))
+    }
+
+    fn is_live(&self, status: &Status) -> Held {
         if status.state == State::Live || (status.state == State::Stale && self.asks_eagerly()) {
             return Ok(());
         }
@@ -168,12 +172,9 @@ impl World {
     /// A source that jitters can be looked at a moment too early, and is not to be asked again before half
     /// a target duration.
     fn asks_eagerly(&self) -> bool {
-        let Some(process) = &self.process else {
+        let (Some(process), Some(status)) = (&self.process, self.status()) else {
             return false;
         };
-        let status = process
-            .machine
-            .status(process.clocks(self.now, self.wall_at_start));
         let source = self.wish.spec.sources.get(status.source);
         source.is_some_and(|source| match self.store.multivariant {
             Some(_) => process.pace.is_any_eager(&source.url, self.now),
@@ -219,15 +220,9 @@ impl World {
     }
 
     /// After a minute of its health the first source is in use again.
-    fn is_on_the_first_source(&self) -> Held {
+    fn is_on_the_first_source(&self, status: &Status) -> Held {
         let healthy = self.settling() + Span::from_secs(120);
-        let Some(process) = self.process.as_ref().filter(|_| self.calm_for(healthy)) else {
-            return Ok(());
-        };
-        let status = process
-            .machine
-            .status(process.clocks(self.now, self.wall_at_start));
-        if status.source == 0 {
+        if status.source == 0 || !self.calm_for(healthy) {
             return Ok(());
         }
         broken(
