@@ -90,8 +90,7 @@ impl Loader {
         let before = self
             .history
             .known()
-            .iter()
-            .next_back()
+            .back()
             .map(|id| id.discontinuity_sequence);
         let mut identities: Vec<Identity> = listed.iter().map(|it| it.identity.clone()).collect();
         let silence = now.since(self.grown_at) + self.silent_before;
