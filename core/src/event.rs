@@ -184,6 +184,13 @@ pub enum StoreError {
     Unknown,
 }
 
+impl FetchError {
+    /// Whether what was asked for may be in the store all the same.
+    pub(crate) fn may_be_stored(&self) -> bool {
+        matches!(self, Self::Store(StoreError::Unknown))
+    }
+}
+
 impl Serialize for PlaylistBody {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match std::str::from_utf8(&self.0) {

@@ -314,7 +314,9 @@ impl Relay {
         outcome: &Result<StoredSegment, FetchError>,
     ) {
         if let Some(object) = self.abandoned.remove(&request) {
-            let stored = matches!(outcome, Ok(_) | Err(FetchError::Store(_)))
+            let stored = outcome
+                .as_ref()
+                .map_or_else(FetchError::may_be_stored, |_| true)
                 && !stage.makes(Mistake::OrphanLeft);
             if let Some(object) = object.filter(|_| stored) {
                 self.publisher.release(object, stage.now.monotonic);

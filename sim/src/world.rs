@@ -15,6 +15,7 @@ mod told;
 mod wakes;
 
 use crate::census::Census;
+use crate::checks::bounds::BoundChecks;
 use crate::checks::keep::KeepChecks;
 use crate::checks::ledger::Ledger;
 use crate::checks::list::{Excuses, ListChecks};
@@ -113,6 +114,7 @@ pub struct World {
     /// By the names under which they are published.
     lists: BTreeMap<PlaylistName, ListChecks>,
     keep: KeepChecks,
+    bounds: BoundChecks,
     ledger: Ledger,
     versions: u64,
     chance: Chance,
@@ -163,6 +165,7 @@ impl World {
                 .collect(),
             lists: BTreeMap::new(),
             keep: KeepChecks::default(),
+            bounds: BoundChecks::new(plan.tracks()),
             ledger: Ledger::default(),
             versions: 0,
             chance: Chance::new(plan.seed),

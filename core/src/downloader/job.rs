@@ -223,12 +223,10 @@ impl Job {
     /// What a failure may have stored all the same. The next attempt has a name of its own, but for
     /// a segment that is to have its old one again.
     pub(super) fn maybe_stored(&self, error: &FetchError) -> Option<ObjectName> {
-        match (&self.state, error) {
-            (JobState::InFlight { object, .. }, FetchError::Store(_)) if self.again.is_none() => {
-                Some(object.clone())
-            }
-            _ => None,
-        }
+        let JobState::InFlight { object, .. } = &self.state else {
+            return None;
+        };
+        (error.may_be_stored() && self.again.is_none()).then(|| object.clone())
     }
 
     pub(super) fn fail(

@@ -416,7 +416,7 @@ impl Resources {
                     let error = error.clone();
                     stage.notify(Notice::NeedRetry { content, error });
                 }
-                let stored = matches!(error, FetchError::Store(_) | FetchError::Key(_));
+                let stored = error.may_be_stored() || matches!(error, FetchError::Key(_));
                 if stored && it.again.is_none() {
                     left.objects.push(object);
                 }

@@ -2,8 +2,10 @@
 //!
 //! `list`: one version of the playlist after the other · `keep`: segments for their time ·
 //! `pace`: how often sources are asked · `work`: requests, generations, bounds ·
+//! `bounds`: what is held and under way ·
 //! `ledger`: every segment of the source accounted for · `tracks`: the playlists of a presentation.
 
+pub mod bounds;
 pub mod keep;
 pub mod ledger;
 pub mod list;

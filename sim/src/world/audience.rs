@@ -123,6 +123,7 @@ impl World {
     /// Once a second.
     pub(super) fn look(&mut self) -> Held {
         self.queue.push(self.now + Span::from_secs(1), Due::Look);
+        self.is_bounded()?;
         if self.fate.stopping_for_good {
             return self.freed();
         }
@@ -135,7 +136,34 @@ impl World {
         };
         self.is_live(&status)?;
         self.keeps_up()?;
+        self.is_of_the_source_in_use(&status)?;
         self.is_on_the_first_source(&status)
+    }
+
+    fn is_bounded(&self) -> Held {
+        let objects = self.store.objects.len();
+        let calm = self.calm_for(self.settling() * 2);
+        self.bounds.stored(objects, calm)?;
+        let works = self.process.as_ref().map_or(0, |it| it.works.len());
+        self.bounds.under_way(works, self.queue.len())
+    }
+
+    /// What is listed last comes from the source that the machine says it relays, and the wish names.
+    fn is_of_the_source_in_use(&self, status: &Status) -> Held {
+        let wanted = self.fate.source(status.source);
+        for (name, key, _) in self.ledger.newest() {
+            if Some(key.origin) != wanted {
+                return broken(
+                    "what is listed last is of the source in use",
+                    format!(
+                        "{} from origin {wanted:?}, source {}",
+                        name.0, status.source
+                    ),
+                    format!("{key:?}"),
+                );
+            }
+        }
+        Ok(())
     }
 
     fn status(&self) -> Option<Status> {

@@ -8,7 +8,7 @@ use crate::network::{self, Arrival, Content};
 use crate::origin::{Origin, OriginRequest, RequestCounter, without_tokens};
 use crate::plan::Moment;
 use crate::process::{Fetch, Work};
-use crate::store::{Saved, StoreWork};
+use crate::store::{Saved, StoreFaultKind, StoreWork};
 use hls_relay_core::command::{Command, Content as Wanted, FetchLimits, LoadPlaylist};
 use hls_relay_core::event::{Event, FetchError, LoadedPlaylist};
 use hls_relay_core::ids::RequestId;
@@ -81,6 +81,9 @@ impl World {
                 Ok(())
             }
             Command::Publish(publish) => {
+                let mut faults = self.plan.store.faults.iter();
+                let sure = !faults.any(|it| it.kind == StoreFaultKind::ReplyLost);
+                self.bounds.saved(&publish.checkpoint, sure)?;
                 let shown = self.parse(publish)?;
                 self.store_work(
                     publish.request,

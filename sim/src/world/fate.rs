@@ -27,6 +27,8 @@ pub(super) struct Fate {
     /// Every stretch of trouble: those that the plan states, and those that came about otherwise.
     troubles: Vec<Trouble>,
     pub(super) stopping_for_good: bool,
+    /// The channel was stopped then, and its list has not gone on since for long: it may end.
+    pub(super) may_end: Option<Timestamp>,
 }
 
 impl Fate {
@@ -41,6 +43,7 @@ impl Fate {
             channel: plan.channel.clone(),
             troubles: plan.troubles(),
             stopping_for_good: false,
+            may_end: None,
         }
     }
 
@@ -59,6 +62,11 @@ impl Fate {
         let last = *begun.clone().max_by_key(|it| it.until)?;
         let felt = |it: &&Trouble| it.until + settling >= last.from;
         (begun.filter(felt).count() == 1).then_some(last)
+    }
+
+    /// The origin that is a source of the channel as it is wished for.
+    pub(super) fn source(&self, number: usize) -> Option<usize> {
+        self.channel.sources.get(number).copied()
     }
 
     pub(super) fn trouble(&mut self, from: Timestamp, until: Timestamp) {
@@ -166,6 +174,7 @@ impl World {
             }
             Desired::Stop if self.wish.desired == Desired::Stop => {}
             Desired::Stop => {
+                self.fate.may_end = Some(self.now);
                 let mut visible = self.store.playlists.values();
                 let ended = visible.any(|version| version.ended);
                 self.keep.stop_wanted(self.now, ended);
@@ -183,6 +192,7 @@ impl World {
     }
 
     fn tell_wish(&mut self) -> Held {
+        self.bounds.wished(&self.wish.spec);
         if let Some(process) = self.process.as_mut() {
             process.pace.configured();
         }

@@ -4,6 +4,7 @@ use super::{Due, World};
 use crate::checks::ledger::MediaKey;
 use crate::checks::list::ListChecks;
 use crate::checks::{Held, Violation, broken, tracks};
+use crate::origin::{EncoderFault, Fault, FaultKind};
 use crate::plan::Moment;
 use crate::process::{Fetch, Work, content};
 use crate::published::{self, Multivariant, Shown, Version};
@@ -11,7 +12,7 @@ use crate::store::{Saved, StoreFaultKind, StorePlan, StoreWork};
 use hls_relay_core::command::{Content, Publish, PublishedPlaylist};
 use hls_relay_core::event::{Desired, Event, FetchError, StoreError};
 use hls_relay_core::ids::{ObjectName, PlaylistName, RequestId};
-use hls_relay_core::time::Span;
+use hls_relay_core::time::{Span, Timestamp};
 use std::sync::Arc;
 
 /// What becomes of a piece of work.
@@ -21,6 +22,9 @@ struct Fortune {
     /// What is said.
     answer: Result<(), StoreError>,
 }
+
+/// What a store may take for the list that ends, with those under way before it.
+const ENDS_WITHIN: Span = Span::from_secs(60);
 
 impl World {
     /// What the store takes for a piece of work, faults aside.
@@ -317,10 +321,38 @@ impl World {
         list.excuses.asked = self.ledger.asked_for(name, version);
         list.visible(version)?;
         let stopping = self.wish.desired == Desired::Stop;
+        self.ends_by_right(name, version)?;
         let version = (name, &**version);
         self.keep.visible(version, &self.store, stopping)?;
         self.ledger
             .visible(self.now, version, &self.origins, &self.wish.spec)
+    }
+
+    /// A list ends where its owner has stopped the channel, or a source has ended (S-14).
+    fn ends_by_right(&mut self, name: &PlaylistName, version: &Version) -> Held {
+        let at = self.now.since(Timestamp::default());
+        let ends = |fault: &Fault| {
+            matches!(fault.kind, FaultKind::Encoder(EncoderFault::EndList { .. }))
+                && fault.from <= at
+        };
+        let mut faults = self.plan.origins.iter().flat_map(|origin| &origin.faults);
+        if !version.ended {
+            // What was under way when it was stopped comes first.
+            let stopped = self
+                .fate
+                .may_end
+                .filter(|_| self.wish.desired == Desired::Run);
+            if stopped.is_some_and(|since| self.now.since(since) > ENDS_WITHIN) {
+                self.fate.may_end = None;
+            }
+        } else if self.fate.may_end.is_none() && !faults.any(ends) {
+            return broken(
+                "S-14 a list ends where its owner or its source does",
+                format!("{} goes on", name.0),
+                "EXT-X-ENDLIST",
+            );
+        }
+        Ok(())
     }
 
     /// Whether the segment that stood right before this version's first is not there any more.

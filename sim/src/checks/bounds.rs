@@ -1,0 +1,81 @@
+//! Bounds: what is held for a channel follows from its window and from how long what has left it is kept,
+//! however long it runs and whatever goes wrong.
+
+use super::{Held, broken};
+use hls_relay_core::checkpoint::Checkpoint;
+use hls_relay_core::config::Spec;
+use hls_relay_core::limits::MAX_DOWNLOADS;
+use hls_relay_core::time::Span;
+
+/// Beside the window of each track: what is downloaded and not listed yet, and what is in flight.
+const BESIDE: usize = 8 * MAX_DOWNLOADS;
+/// What a store that deletes nothing for the longest outage of a plan is left with, for each track.
+const LEFT_BY_AN_OUTAGE: usize = 256;
+/// What may be due for one piece of work and does not go when it is cancelled.
+const DUE_FOR_EACH: usize = 64;
+
+/// The bounds of one world.
+#[derive(Debug)]
+pub struct BoundChecks {
+    tracks: usize,
+    widest: usize,
+}
+
+impl BoundChecks {
+    /// Of a world whose sources have so many tracks at most.
+    pub fn new(tracks: usize) -> Self {
+        Self { tracks, widest: 0 }
+    }
+
+    /// A channel is wished for.
+    pub fn wished(&mut self, spec: &Spec) {
+        self.widest = self.widest.max(spec.window);
+    }
+
+    /// Objects in the store: what is listed, what has left the list and is kept for as long as the longest
+    /// list was (RFC 8216 6.2.2), and as much again where segments became shorter.
+    pub fn stored(&self, objects: usize, calm: bool) -> Held {
+        let beside = if calm {
+            BESIDE
+        } else {
+            BESIDE + LEFT_BY_AN_OUTAGE
+        };
+        let most = self.tracks * (3 * self.widest + beside);
+        bounded("objects in the store are bounded", most, objects)
+    }
+
+    /// What a process has asked for and not been answered, and what will happen in the world.
+    pub fn under_way(&self, works: usize, due: usize) -> Held {
+        let most = self.tracks * 2 * (MAX_DOWNLOADS + 1) + BESIDE;
+        bounded("work under way is bounded", most, works)?;
+        let most = most * DUE_FOR_EACH;
+        bounded("what is to happen is bounded", most, due)
+    }
+
+    /// What a successor is left: as many segments as are listed, and what has left the lists. Where it
+    /// is not `sure` what was stored, each attempt may be there and has to be deleted.
+    pub fn saved(&self, checkpoint: &Checkpoint, sure: bool) -> Held {
+        let most = 2 * self.widest + BESIDE;
+        for track in &checkpoint.tracks {
+            // For as long as players need what is listed, more is listed than was asked for (S-07).
+            let total: Span = track.window.iter().map(|it| it.segment.duration).sum();
+            if total > checkpoint.target_duration * 4 {
+                let listed = track.window.len();
+                bounded("a checkpoint holds a window for each track", most, listed)?;
+            }
+        }
+        if !sure {
+            return Ok(());
+        }
+        let gone = checkpoint.retired.len() + checkpoint.leaving.len();
+        let most = self.tracks * (3 * self.widest + BESIDE + LEFT_BY_AN_OUTAGE);
+        bounded("a checkpoint holds what is kept for its time", most, gone)
+    }
+}
+
+fn bounded(invariant: &str, most: usize, got: usize) -> Held {
+    if got <= most {
+        return Ok(());
+    }
+    broken(invariant, format!("at most {most}"), got.to_string())
+}
