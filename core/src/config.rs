@@ -234,7 +234,7 @@ pub fn late_at_most(segment: Span) -> Span {
     segment.scaled(1, 50).min(Span::from_millis(50))
 }
 
-/// A stated target duration as far as it is believed, for timing only.
+/// A stated target duration as far as it is believed.
 pub fn believed(target_duration: Span, longest_segment: Span) -> Span {
     target_duration.min((longest_segment * BELIEVED_SEGMENTS).max(LEAST_DOUBTED))
 }

@@ -47,7 +47,8 @@ impl Loader {
         let closing = closing.filter(|line| !is_low_latency(line));
         let about = About {
             closing: closing.cloned().collect(),
-            target_duration: list.target_duration,
+            // Ours stays for good: what nobody can believe is not taken over.
+            target_duration: self.target_duration(),
             head: list
                 .head
                 .into_iter()
