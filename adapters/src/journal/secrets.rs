@@ -31,7 +31,7 @@ const PLAIN_TAGS: [&str; 13] = [
     "#EXT-X-INDEPENDENT-SEGMENTS",
 ];
 /// Attributes whose value is one, in the tags that the relay reads.
-const PLAIN_ATTRIBUTES: [&str; 15] = [
+const PLAIN_ATTRIBUTES: [&str; 19] = [
     "START-DATE",
     "END-DATE",
     "DURATION",
@@ -47,6 +47,10 @@ const PLAIN_ATTRIBUTES: [&str; 15] = [
     "RESOLUTION",
     "CODECS",
     "FRAME-RATE",
+    "TYPE",
+    "DEFAULT",
+    "AUTOSELECT",
+    "FORCED",
 ];
 /// Fields of events and machines that hold no text of a stranger, or one that was read and is a date.
 const PLAIN_FIELDS: [&str; 3] = ["object", "channel", "date_time_text"];
