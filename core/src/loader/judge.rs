@@ -48,7 +48,7 @@ impl Loader {
         let about = About {
             closing: closing.cloned().collect(),
             // Ours stays for good: what nobody can believe is not taken over.
-            target_duration: self.target_duration(),
+            target_duration: Span::from_secs(self.target_duration().rounded_secs()),
             head: list
                 .head
                 .into_iter()
