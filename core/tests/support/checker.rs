@@ -152,8 +152,12 @@ impl Checker {
                 // Nothing ends a MAP but the next (RFC 8216 4.3.2.5): what has none of its own is under
                 // the one before it, for as long as that is listed.
                 let map = segment.map.as_ref().and(before.map.clone());
-                // A date-time tells those of the segments before it too.
-                let date_time = before.date_time.or(segment.date_time);
+                // A date-time tells those of the segments around it too, for as long as it is listed.
+                let told_by_another = before.date_time_text.is_none();
+                let date_time = before
+                    .date_time
+                    .filter(|_| segment.date_time.is_some() || !told_by_another)
+                    .or(segment.date_time);
                 let before = Segment {
                     map,
                     date_time,
