@@ -316,12 +316,12 @@ impl Window {
         entry.segment.discontinuity = number > last;
         if self.entries.is_empty() {
             self.discontinuity_sequence = number - u64::from(number > last);
-            return;
-        }
-        // A track that has missed one wholly still counts it.
-        for _ in last + 1..number {
-            let missed = entry.as_gap(Span::from_millis(1));
-            self.push_numbered(stage, missed);
+        } else {
+            // A track that has missed one wholly still counts it.
+            for _ in last + 1..number {
+                let missed = entry.as_gap(Span::from_millis(1));
+                self.push_numbered(stage, missed);
+            }
         }
         // One that has lost what followed it comes to it where the others did (S-27).
         let opened = marks.place_of(number).filter(|_| own && number > last);

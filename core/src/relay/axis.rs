@@ -318,18 +318,28 @@ impl Lane {
 
     /// When a track is left behind, if nothing comes until then.
     fn patience_ends(&self) -> Option<Timestamp> {
-        let patience = config::stalled_after(self.target_duration());
-        let tracks = (0..self.feeds.len()).filter(|index| self.holds_up(*index));
-        tracks
-            .map(|index| self.feeds[index].advanced_at + patience)
-            .min()
+        let feeds = self.feeds.iter();
+        feeds.filter_map(|feed| self.patience_with(feed)).min()
+    }
+
+    /// What befell all tracks is over for one before it is over for the next, which is tried again half a
+    /// target duration later at most.
+    fn patience_with(&self, feed: &Feed) -> Option<Timestamp> {
+        let target_duration = self.target_duration();
+        let waited = feed.advanced_at + config::stalled_after(target_duration);
+        Some(waited.max(feed.holds_up_since? + target_duration))
     }
 
     /// The tracks for which nobody waits any longer.
     pub(super) fn leave_behind(&mut self, now: Timestamp) -> Vec<usize> {
-        let patience = config::stalled_after(self.target_duration());
+        for index in 0..self.feeds.len() {
+            let holds_up = self.holds_up(index);
+            let since = &mut self.feeds[index].holds_up_since;
+            *since = holds_up.then(|| since.unwrap_or(now));
+        }
         let late = |index: &usize| {
-            self.holds_up(*index) && self.feeds[*index].advanced_at + patience <= now
+            let patience = self.patience_with(&self.feeds[*index]);
+            patience.is_some_and(|at| at <= now)
         };
         let late: Vec<usize> = (0..self.feeds.len()).filter(late).collect();
         for index in &late {

@@ -39,6 +39,8 @@ pub(super) struct Feed {
     pub(super) reached: Option<Place>,
     /// It left then.
     pub(super) advanced_at: Timestamp,
+    /// Since then another track could go on if it did not wait for this one.
+    pub(super) holds_up_since: Option<Timestamp>,
     /// The others do not wait for it, and it gets gaps.
     pub(super) left_behind: bool,
     /// The first listing of a track that waits for those of the others.
@@ -72,6 +74,7 @@ impl Feed {
             breaks: None,
             reached: None,
             advanced_at: now,
+            holds_up_since: None,
             left_behind: false,
             held: None,
             latest: Vec::new(),
