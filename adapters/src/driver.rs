@@ -9,6 +9,7 @@ use hls_relay_core::command::Command;
 use hls_relay_core::event::{Configure, Event};
 use hls_relay_core::relay::{Relay, Status};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
@@ -23,7 +24,19 @@ pub enum Control {
     /// Finish and leave.
     ShutDown,
     /// Say how it is.
-    Inspect(oneshot::Sender<Status>),
+    Inspect(oneshot::Sender<Observed>),
+    /// Say once nothing is under way or waited for: of a stopped channel, all it had published has had its
+    /// time and is gone. The next configuration takes the question back.
+    WhenIdle(oneshot::Sender<()>),
+}
+
+/// What is observed of a running channel.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    /// As its machine sees it.
+    pub status: Status,
+    /// A change of source that is under way, or refused, in words.
+    pub change: Option<Arc<str>>,
 }
 
 /// One channel, running.
@@ -34,6 +47,7 @@ pub struct Driver {
     control: mpsc::Receiver<Control>,
     commands: Vec<Command>,
     configured: Option<(Configure, Accesses)>,
+    idle: Option<oneshot::Sender<()>>,
     leaving: bool,
 }
 
@@ -48,6 +62,7 @@ impl Driver {
             control,
             commands: Vec::new(),
             configured: None,
+            idle: None,
             leaving: false,
         };
         (driver, sender)
@@ -56,6 +71,7 @@ impl Driver {
     /// Runs until the machine has finished after [`Control::ShutDown`].
     pub async fn run(mut self) {
         while !self.relay.is_finished() {
+            self.tell_idle();
             let Some(event) = self.next_event().await else {
                 continue;
             };
@@ -84,9 +100,20 @@ impl Driver {
         }
     }
 
+    fn tell_idle(&mut self) {
+        if self.relay.next_wakeup().is_none()
+            && self.worker.is_idle()
+            && let Some(asked) = self.idle.take()
+        {
+            // Whoever asked may have gone.
+            let _ = asked.send(());
+        }
+    }
+
     fn obey(&mut self, control: Control) -> Option<Event> {
         match control {
             Control::Configure(configure, accesses) => {
+                self.idle = None;
                 self.worker.expect(configure.revision, accesses.clone());
                 self.configured = Some((configure.clone(), accesses));
                 Some(Event::Configure(configure))
@@ -97,7 +124,14 @@ impl Driver {
             }
             Control::Inspect(reply) => {
                 // Whoever asked may have gone.
-                let _ = reply.send(self.relay.status(clock::now()));
+                let _ = reply.send(Observed {
+                    status: self.relay.status(clock::now()),
+                    change: self.worker.change(),
+                });
+                None
+            }
+            Control::WhenIdle(asked) => {
+                self.idle = Some(asked);
                 None
             }
         }

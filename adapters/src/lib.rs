@@ -4,10 +4,11 @@
 //! as a [`Command`](hls_relay_core::command::Command) from the machine in the core.
 //!
 //! Reading order: [`driver`] (the loop), [`worker`] (commands to tasks), then the adapters it uses:
-//! [`fetch`], [`store`], [`checkpoint_file`], [`output`], [`server`], [`journal`]; at last [`app`], which puts them
-//! together for a command line.
+//! [`fetch`], [`store`], [`checkpoint_file`], [`output`], [`server`], [`journal`]; then [`channel`], which puts
+//! one together, [`node`], which has many, and [`app`], which does what a command line says.
 
 pub mod app;
+pub mod channel;
 pub mod checkpoint_file;
 pub mod cli;
 pub mod clock;
@@ -17,10 +18,12 @@ mod file_lock;
 pub mod journal;
 pub mod logging;
 pub mod mask;
+pub mod node;
 pub mod notices;
 pub mod origin_server;
 pub mod output;
 pub mod server;
+pub mod spec;
 pub mod status_line;
 pub mod store;
 pub mod worker;

@@ -1,15 +1,21 @@
 //! The command `hls-relay`. All it does is in the library beside it.
 
 use clap::Parser;
-use hls_relay::{app, cli::Cli, logging};
+use hls_relay::cli::{Action, Cli};
+use hls_relay::{app, logging};
 use std::process::ExitCode;
+use tokio::runtime::Builder;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let screen = logging::init(cli.log_format, cli.log_level);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
+    // One channel needs one thread. Of many, none keeps the others waiting while it reads a long list.
+    let mut builder = if matches!(cli.action, Action::Node(_)) {
+        Builder::new_multi_thread()
+    } else {
+        Builder::new_current_thread()
+    };
+    let runtime = builder.enable_all().build();
     let outcome = match runtime {
         Ok(runtime) => {
             let outcome = runtime.block_on(app::run(cli, screen));

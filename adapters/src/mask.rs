@@ -2,6 +2,9 @@
 
 use url::Url;
 
+/// What stands in place of a secret.
+pub const MASKED: &str = "***";
+
 /// The URL with userinfo, query values and fragment replaced by `***`. What is no URL is not shown
 /// at all, since nobody knows where its secrets are.
 pub fn mask_url(url: &str) -> String {
@@ -15,7 +18,8 @@ pub fn mask_url(url: &str) -> String {
 pub fn mask(url: &Url) -> String {
     let mut shown = format!("{}://", url.scheme());
     if !url.username().is_empty() || url.password().is_some() {
-        shown.push_str("***@");
+        shown.push_str(MASKED);
+        shown.push('@');
     }
     shown.push_str(url.host_str().unwrap_or_default());
     if let Some(port) = url.port() {
@@ -33,8 +37,8 @@ pub fn mask(url: &Url) -> String {
 /// A name is kept, since it tells which parameter is meant; a bare word may be the token itself.
 fn mask_pair(pair: &str) -> String {
     match pair.split_once('=') {
-        Some((name, _)) => format!("{name}=***"),
-        None => "***".to_owned(),
+        Some((name, _)) => format!("{name}={MASKED}"),
+        None => MASKED.to_owned(),
     }
 }
 

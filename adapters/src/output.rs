@@ -13,12 +13,21 @@ use hls_relay_core::time::Span;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 
 /// The channels of a process, by name. A clone is the same list.
 #[derive(Clone, Debug, Default)]
 pub struct Outputs {
-    channels: Arc<RwLock<BTreeMap<Arc<str>, Arc<Output>>>>,
+    channels: Arc<RwLock<BTreeMap<Arc<str>, Listed>>>,
+}
+
+/// A channel that viewers may ask for.
+#[derive(Clone, Debug)]
+pub enum Listed {
+    /// It is open.
+    Open(Arc<Output>),
+    /// It should run and is not open yet, or not at this moment: viewers are asked to wait.
+    Shut,
 }
 
 /// One channel, as viewers see it.
@@ -132,31 +141,39 @@ impl Output {
 }
 
 impl Outputs {
-    /// Adds a channel, or replaces the one of that name.
+    /// Adds a channel that is open, or replaces the one of that name.
     pub fn insert(&self, name: Arc<str>, output: Arc<Output>) {
-        self.channels
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(name, output);
+        self.lock().insert(name, Listed::Open(output));
+    }
+
+    /// Adds a channel that is not open, or forgets what one had open.
+    pub fn shut(&self, name: Arc<str>) {
+        self.lock().insert(name, Listed::Shut);
+    }
+
+    /// Takes a channel off the list.
+    pub fn remove(&self, name: &str) {
+        self.lock().remove(name);
     }
 
     /// The channel of that name.
-    pub fn get(&self, name: &str) -> Option<Arc<Output>> {
-        self.channels
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(name)
-            .cloned()
+    pub fn get(&self, name: &str) -> Option<Listed> {
+        let channels = self.channels.read();
+        let channels = channels.unwrap_or_else(PoisonError::into_inner);
+        channels.get(name).cloned()
     }
 
     /// The names of all channels, in order.
     pub fn names(&self) -> Vec<Arc<str>> {
+        let channels = self.channels.read();
+        let channels = channels.unwrap_or_else(PoisonError::into_inner);
+        channels.keys().cloned().collect()
+    }
+
+    fn lock(&self) -> RwLockWriteGuard<'_, BTreeMap<Arc<str>, Listed>> {
         self.channels
-            .read()
+            .write()
             .unwrap_or_else(PoisonError::into_inner)
-            .keys()
-            .cloned()
-            .collect()
     }
 }
 

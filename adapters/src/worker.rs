@@ -12,7 +12,7 @@ use hls_relay_core::checkpoint::Checkpoint;
 use hls_relay_core::command::{Command, Download, LoadPlaylist, Publish};
 use hls_relay_core::event::{Event, FetchError, StoreError, StoredSegment};
 use hls_relay_core::ids::{Epoch, Generation, RequestId};
-use hls_relay_core::notice::Notice;
+use hls_relay_core::notice::{Notice, SwitchReason};
 use hls_relay_core::relay::Relay;
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
@@ -61,6 +61,8 @@ pub struct Worker {
     /// Done once the latest work on the store is.
     last_store_work: Option<oneshot::Receiver<()>>,
     checkpoint: Option<Arc<Checkpoint>>,
+    /// A change of source that has not been made yet, or not at all, in words.
+    change: Option<Arc<str>>,
 }
 
 impl Channel {
@@ -100,12 +102,23 @@ impl Worker {
             completions,
             last_store_work: None,
             checkpoint,
+            change: None,
         }
     }
 
     /// The channel it works for.
     pub fn channel(&self) -> &Channel {
         &self.channel
+    }
+
+    /// Whether nothing is under way.
+    pub fn is_idle(&self) -> bool {
+        self.running.is_empty()
+    }
+
+    /// A change of source that is under way, or refused, in words.
+    pub fn change(&self) -> Option<Arc<str>> {
+        self.change.clone()
     }
 
     /// A machine for these hands, which goes on from the last checkpoint. Each has a seed of its own,
@@ -157,17 +170,7 @@ impl Worker {
         let Command::Notify(notice) = command else {
             return;
         };
-        if let Notice::Configured {
-            revision,
-            generation,
-        } = *notice
-        {
-            (self.revision, self.generation) = (revision, Generation(generation));
-            if let Some(accesses) = self.wished.remove(&revision) {
-                self.in_force.insert(self.generation, accesses);
-            }
-            self.wished.retain(|wished, _| *wished > revision);
-        }
+        self.note_change(notice);
         let speaker = Speaker {
             channel: &self.channel.name,
             epoch: self.epoch.0,
@@ -175,6 +178,39 @@ impl Worker {
             generation: self.generation.0,
         };
         notices::log(speaker, notice);
+    }
+
+    /// Follows a configuration from its wish to its first segment.
+    fn note_change(&mut self, notice: &Notice) {
+        let said = || Some(notice.to_string().into());
+        if let Notice::Configured {
+            revision,
+            generation,
+        } = *notice
+        {
+            self.become_configured(revision, Generation(generation));
+        } else if let Notice::ConfigureRefused { .. }
+        | Notice::Preparing {
+            why: SwitchReason::Reconfigured,
+            ..
+        } = notice
+        {
+            // Why the one before could not take over is worth more than which one is next.
+            self.change = self.change.take().or_else(said);
+        } else if matches!(notice, Notice::PreparationFailed { .. }) && self.change.is_some() {
+            self.change = said();
+        } else if matches!(notice, Notice::Switched { .. }) {
+            self.change = None;
+        }
+    }
+
+    fn become_configured(&mut self, revision: u64, generation: Generation) {
+        (self.revision, self.generation) = (revision, generation);
+        self.change = None;
+        if let Some(accesses) = self.wished.remove(&revision) {
+            self.in_force.insert(generation, accesses);
+        }
+        self.wished.retain(|wished, _| *wished > revision);
     }
 
     fn start(&mut self, command: Command) {

@@ -21,6 +21,7 @@ pub mod ids;
 pub mod journal;
 pub mod limits;
 mod loader;
+pub mod node;
 pub mod notice;
 pub mod planted;
 pub mod playlist;

@@ -13,6 +13,7 @@ mod failure;
 mod keys;
 mod look;
 mod range;
+mod share;
 mod zone;
 
 pub use access::SourceAccess;
@@ -21,7 +22,7 @@ pub use zone::Zone;
 
 use crate::mask::mask_url;
 use crate::store::ObjectWriter;
-use body::{BodyReader, Deadlines};
+use body::{BodyReader, Deadlines, duration};
 use decode::Decoder;
 use decrypt::{Decryption, Key};
 use hls_relay_core::command::{Download, FetchLimits};
@@ -31,6 +32,7 @@ use look::Look;
 use range::Cut;
 use reqwest::header::{self, HeaderMap, HeaderValue};
 use reqwest::{Client, ClientBuilder, Proxy, Response, StatusCode};
+use share::{Share, Turn, Turns};
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -52,6 +54,9 @@ const IDLE_FOR: Duration = Duration::from_secs(30);
 #[derive(Clone)]
 pub struct Fetcher {
     clients: Arc<Clients>,
+    /// Where several channels ask the same origins: whose turn it is.
+    turns: Option<Turns>,
+    share: Option<Share>,
 }
 
 /// A client for each zone: a name is resolved, and a connection kept, only with those who may go
@@ -65,6 +70,16 @@ struct Clients {
     pinned: Vec<(String, SocketAddr)>,
     /// Through which all origins are asked.
     proxy: Option<Url>,
+}
+
+/// The first answer that is no redirect.
+struct Answer {
+    response: Response,
+    /// That gave it.
+    url: Url,
+    deadlines: Deadlines,
+    /// Held until all of it is read.
+    turn: Option<Turn>,
 }
 
 /// What is asked for.
@@ -84,22 +99,40 @@ impl Fetcher {
     /// A fetcher that asks all origins through this proxy, where there is one. The environment is not
     /// looked at.
     pub fn through(proxy: Option<Url>) -> Self {
+        Self::with(Clients {
+            proxy,
+            ..Clients::default()
+        })
+    }
+
+    fn with(clients: Clients) -> Self {
         Self {
-            clients: Arc::new(Clients {
-                proxy,
-                ..Clients::default()
-            }),
+            clients: Arc::new(clients),
+            turns: None,
+            share: None,
+        }
+    }
+
+    /// The same with turns: its channels share what one origin is asked at a time.
+    pub fn shared(self) -> Self {
+        let turns = Some(Turns::default());
+        Self { turns, ..self }
+    }
+
+    /// The same for one channel.
+    pub fn for_channel(&self, channel: &Arc<str>) -> Self {
+        Self {
+            share: self.turns.as_ref().map(|turns| turns.share(channel)),
+            ..self.clone()
         }
     }
 
     /// A fetcher that takes the word of the operator for where some names are, as `curl --resolve`.
     pub fn with_pinned(pinned: Vec<(String, SocketAddr)>) -> Self {
-        Self {
-            clients: Arc::new(Clients {
-                pinned,
-                ..Clients::default()
-            }),
-        }
+        Self::with(Clients {
+            pinned,
+            ..Clients::default()
+        })
     }
 
     /// GETs a playlist.
@@ -110,7 +143,6 @@ impl Fetcher {
         etag: Option<&str>,
         limits: &FetchLimits,
     ) -> Result<LoadedPlaylist, FetchError> {
-        let deadlines = Deadlines::from_now(limits);
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         let etag = etag.and_then(|etag| HeaderValue::try_from(etag).ok());
@@ -122,7 +154,12 @@ impl Fetcher {
             limits,
             headers,
         };
-        let (response, url) = self.answer(ask, deadlines).await?;
+        let Answer {
+            response,
+            url,
+            deadlines,
+            turn: _turn,
+        } = self.answer(ask).await?;
         if response.status() == StatusCode::NOT_MODIFIED && conditional {
             return Ok(LoadedPlaylist::NotModified);
         }
@@ -154,7 +191,6 @@ impl Fetcher {
         url: &str,
         limits: &FetchLimits,
     ) -> Result<Key, FetchError> {
-        let deadlines = Deadlines::from_now(limits);
         let headers = HeaderMap::new();
         let ask = Ask {
             access,
@@ -162,7 +198,12 @@ impl Fetcher {
             limits,
             headers,
         };
-        let (response, _) = self.answer(ask, deadlines).await?;
+        let Answer {
+            response,
+            deadlines,
+            turn: _turn,
+            ..
+        } = self.answer(ask).await?;
         Cut::of_answer(response.status(), response.headers(), None)?;
         let mut reader = BodyReader::new(response, limits, deadlines.whole);
         let mut body = Vec::new();
@@ -203,7 +244,6 @@ impl Fetcher {
             }
             None => None,
         };
-        let deadlines = Deadlines::from_now(limits);
         let mut headers = HeaderMap::new();
         headers.insert(
             header::ACCEPT_ENCODING,
@@ -211,17 +251,18 @@ impl Fetcher {
         );
         let range = byte_range.and_then(|range| range::header_value(range).try_into().ok());
         headers.extend(range.map(|range| (header::RANGE, range)));
-        let (response, _) = self
-            .answer(
-                Ask {
-                    access,
-                    url,
-                    limits,
-                    headers,
-                },
-                deadlines,
-            )
-            .await?;
+        let ask = Ask {
+            access,
+            url,
+            limits,
+            headers,
+        };
+        let Answer {
+            response,
+            deadlines,
+            turn: _turn,
+            ..
+        } = self.answer(ask).await?;
         let mut cut = Cut::of_answer(response.status(), response.headers(), byte_range)?;
         let mut decoder = Decoder::new(response.headers(), false, limits.max_bytes)?;
         let partial = response.status() == StatusCode::PARTIAL_CONTENT;
@@ -281,26 +322,37 @@ impl Fetcher {
         }
     }
 
-    /// The first answer that is no redirect, and the URL that gave it.
-    async fn answer(
-        &self,
-        ask: Ask<'_>,
-        deadlines: Deadlines,
-    ) -> Result<(Response, Url), FetchError> {
-        let timely = timeout_at(deadlines.first_byte, self.follow(ask.access, &ask));
-        match timely.await {
-            Ok(answer) => answer,
-            Err(_) => Err(FetchError::FirstByteTimeout(ask.limits.first_byte)),
+    /// The first answer that is no redirect. Its time begins once the channel has a turn.
+    async fn answer(&self, ask: Ask<'_>) -> Result<Answer, FetchError> {
+        let url = Url::parse(ask.url).map_err(|_| FetchError::BadUrl(mask_url(ask.url).into()))?;
+        let turn = self.turn(&url, ask.limits).await?;
+        let deadlines = Deadlines::from_now(ask.limits);
+        let timely = timeout_at(deadlines.first_byte, self.follow(url, turn, &ask));
+        let (response, url, turn) = timely
+            .await
+            .unwrap_or(Err(FetchError::FirstByteTimeout(ask.limits.first_byte)))?;
+        Ok(Answer {
+            response,
+            url,
+            deadlines,
+            turn,
+        })
+    }
+
+    async fn turn(&self, url: &Url, limits: &FetchLimits) -> Result<Option<Turn>, FetchError> {
+        match &self.share {
+            Some(share) => Ok(Some(share.turn(url, duration(limits.first_byte)).await?)),
+            None => Ok(None),
         }
     }
 
     async fn follow(
         &self,
-        access: &SourceAccess,
+        mut url: Url,
+        mut turn: Option<Turn>,
         ask: &Ask<'_>,
-    ) -> Result<(Response, Url), FetchError> {
-        let mut url =
-            Url::parse(ask.url).map_err(|_| FetchError::BadUrl(mask_url(ask.url).into()))?;
+    ) -> Result<(Response, Url, Option<Turn>), FetchError> {
+        let access = ask.access;
         let reach = match self.clients.proxy {
             Some(_) => access.reach_as_written(),
             None => access.reach().await?,
@@ -319,9 +371,12 @@ impl Fetcher {
                 .map_err(|error| failure::of_request(&error, &url))?;
             access.keep_cookies(&url, response.headers());
             let Some(next) = redirect(&response, &url)? else {
-                return Ok((response, url));
+                return Ok((response, url, turn));
             };
             drain(response).await;
+            // Nobody waits for one origin while he holds a turn at another.
+            drop(turn.take());
+            turn = self.turn(&next, ask.limits).await?;
             url = next;
         }
         Err(FetchError::TooManyRedirects(ask.limits.max_redirects))

@@ -7,7 +7,7 @@ mod connections;
 mod headers;
 mod segment;
 
-use crate::output::{Output, Outputs, Shown, Version};
+use crate::output::{Listed, Output, Outputs, Shown, Version};
 use crate::store::PLAYLIST_ENDING;
 use axum::Router;
 use axum::body::Body;
@@ -91,8 +91,10 @@ async fn file(
     method: Method,
     head: HeaderMap,
 ) -> Response {
-    let Some(output) = outputs.get(&channel) else {
-        return not_found("no-store");
+    let output = match outputs.get(&channel) {
+        Some(Listed::Open(output)) => output,
+        Some(Listed::Shut) => return not_yet(),
+        None => return not_found("no-store"),
     };
     if file.ends_with(PLAYLIST_ENDING) {
         playlist(&output, &file, &head)
@@ -187,12 +189,17 @@ fn value(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
-/// The address a server listens on, as people type it into a player.
+/// The address of a channel's playlist, as people type it into a player.
 pub fn address_of(listen: SocketAddr, channel: &str) -> String {
+    format!("{}/{channel}/{}", base_of(listen), PlaylistName::ENTRY)
+}
+
+/// The address a server listens on, as people type it.
+pub fn base_of(listen: SocketAddr) -> String {
     let host = if listen.ip().is_unspecified() {
         format!("localhost:{}", listen.port())
     } else {
         listen.to_string()
     };
-    format!("http://{host}/{channel}/{}", PlaylistName::ENTRY)
+    format!("http://{host}")
 }

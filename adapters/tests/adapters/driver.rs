@@ -62,7 +62,7 @@ fn drive(
 async fn inspect(control: &mpsc::Sender<Control>) -> Status {
     let (reply, answer) = oneshot::channel();
     control.send(Control::Inspect(reply)).await.ok().unwrap();
-    answer.await.unwrap()
+    answer.await.unwrap().status
 }
 
 async fn leave(driving: JoinHandle<()>, control: &mpsc::Sender<Control>) -> Duration {

@@ -1,0 +1,147 @@
+//! One channel put together: its store, its state, its journal and the driver around them. `relay` opens
+//! one, `node` many.
+
+use crate::checkpoint_file::{CheckpointFile, Found, StateError};
+use crate::cli::StoreArg;
+use crate::driver::{Control, Driver};
+use crate::fetch::Fetcher;
+use crate::journal::Recorder;
+use crate::output::Output;
+use crate::store::{OpenError, Store};
+use crate::worker::{Channel, Worker};
+use hls_relay_core::checkpoint::Checkpoint;
+use hls_relay_core::event::StoreError;
+use hls_relay_core::ids::Epoch;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// What is left of the journal at the end is waited for so long.
+const LAST_LINES: Duration = Duration::from_secs(2);
+/// Without a cluster a channel has one owner, this one.
+const ONLY_EPOCH: Epoch = Epoch(1);
+
+/// Where the parts of channels are, the same for all channels of a process.
+#[derive(Clone)]
+pub struct Places {
+    /// Where segments are kept.
+    pub store: StoreArg,
+    /// The folder of checkpoints, if they are kept.
+    pub state: Option<PathBuf>,
+    /// The folder of journals, if they are kept, and what one may take.
+    pub journal: Option<(PathBuf, u64)>,
+    /// The connections to the sources.
+    pub fetcher: Fetcher,
+}
+
+/// A channel whose driver is ready to run.
+pub struct Opened {
+    /// To be run until it is told to leave.
+    pub driver: Driver,
+    /// How it is told.
+    pub control: mpsc::Sender<Control>,
+    /// What its viewers see.
+    pub output: Arc<Output>,
+    /// Done when all of the journal is written.
+    pub recorded: Option<oneshot::Receiver<()>>,
+}
+
+/// Why a channel cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenFailure {
+    /// The folder of segments.
+    #[error("{0}")]
+    Store(OpenError),
+    /// The folder of checkpoints.
+    #[error("{0}")]
+    State(StateError),
+    /// The folder of journals.
+    #[error("{0}")]
+    Journal(OpenError),
+    /// What an earlier process has left cannot be taken away.
+    #[error("{0}")]
+    Leftovers(StoreError),
+}
+
+impl Places {
+    /// Takes the channel's folders for this process.
+    pub async fn open(&self, name: &Arc<str>) -> Result<Opened, OpenFailure> {
+        let (places, of) = (self.clone(), name.clone());
+        // Locks are waited for, and files read.
+        let parts = tokio::task::spawn_blocking(move || places.take(&of));
+        let broken = |_| OpenFailure::Leftovers(StoreError::Unknown);
+        let (store, state, recording) = parts.await.map_err(broken)??;
+        let (checkpoint_file, checkpoint) = state;
+        if checkpoint.is_none() {
+            empty(&store).await.map_err(OpenFailure::Leftovers)?;
+        }
+        let (recorder, recorded) = recording.unzip();
+        let output = Arc::new(Output::new(store));
+        let fetcher = self.fetcher.for_channel(name);
+        let channel = Channel::new(name.clone(), fetcher, output.clone(), checkpoint_file);
+        let worker = Worker::new(Arc::new(channel), ONLY_EPOCH, checkpoint.map(Arc::from));
+        let (driver, control) = Driver::new(worker, recorder);
+        Ok(Opened {
+            driver,
+            control,
+            output,
+            recorded,
+        })
+    }
+
+    fn take(&self, name: &Arc<str>) -> Result<Taken, OpenFailure> {
+        let store = match &self.store {
+            StoreArg::Memory => Store::memory(),
+            StoreArg::Directory(root) => {
+                Store::directory(root, name).map_err(OpenFailure::Store)?
+            }
+        };
+        let state = match &self.state {
+            Some(folder) => open_state(folder, name).map_err(OpenFailure::State)?,
+            None => (None, None),
+        };
+        let recording = match &self.journal {
+            Some((folder, most_bytes)) => {
+                let started = Recorder::start(folder, name, *most_bytes);
+                Some(started.map_err(OpenFailure::Journal)?)
+            }
+            None => None,
+        };
+        Ok((store, state, recording))
+    }
+}
+
+type Taken = (Store, State, Option<(Recorder, oneshot::Receiver<()>)>);
+type State = (Option<CheckpointFile>, Option<Box<Checkpoint>>);
+
+fn open_state(folder: &Path, channel: &str) -> Result<State, StateError> {
+    let (file, found) = CheckpointFile::open(folder, channel)?;
+    let checkpoint = match found {
+        Found::Nothing => None,
+        Found::Checkpoint(checkpoint) => Some(checkpoint),
+        Found::Refused { why, moved_to } => {
+            tracing::error!(
+                channel,
+                "the saved state cannot be used: {why}; it is kept as {}, and the numbering begins \
+                 anew",
+                moved_to.display()
+            );
+            None
+        }
+    };
+    Ok((Some(file), checkpoint))
+}
+
+/// Without a checkpoint nobody knows what the files in the folder were.
+async fn empty(store: &Store) -> Result<(), StoreError> {
+    store.withdraw().await?;
+    store.check(Vec::new(), Vec::new()).await.map(drop)
+}
+
+/// Waits until a journal is written. A disk that hangs keeps nobody.
+pub async fn last_lines(recorded: Option<oneshot::Receiver<()>>) {
+    if let Some(recorded) = recorded {
+        let _ = tokio::time::timeout(LAST_LINES, recorded).await;
+    }
+}

@@ -1,0 +1,245 @@
+//! What can be said of a channel, by `relay`, `channel add` and `channel set` alike.
+
+use crate::spec::{self, ChannelSpec, SpecFault};
+use clap::Args;
+use hls_relay_core::config::{DEFAULT_WINDOW, HolePolicy, KeyPolicy};
+use std::sync::Arc;
+use url::Url;
+
+/// See the help of each. What is not said stays as it is, by default or by what was said before.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ChannelArgs {
+    /// Another origin of the same channel, used while those before it fail; may be repeated
+    ///
+    /// It takes over when the source in use has brought no new segment for three target durations
+    /// (5 s at the least), with one discontinuity. The first one is gone back to after it has been
+    /// well for 60 s.
+    #[arg(long = "backup", value_name = "URL", value_parser = source)]
+    pub backups: Vec<String>,
+    /// How many segments the playlist lists; more where three target durations need more
+    #[arg(long, value_name = "N", help = window_help(), value_parser = window)]
+    pub window: Option<usize>,
+    /// How lost media is said to players [default: gap]
+    ///
+    /// gap: EXT-X-GAP stands for what was lost and the timeline goes on; what the window has no room
+    /// for is said as a discontinuity. discontinuity: the next segment follows an
+    /// EXT-X-DISCONTINUITY, for players that don't know gaps.
+    #[arg(long, value_name = "gap|discontinuity", value_parser = hole)]
+    pub hole: Option<HolePolicy>,
+    /// What becomes of segments under AES-128 [default: origin]
+    ///
+    /// origin leaves the key where the source says it is, and so leaves it to its server who gets it;
+    /// rehost fetches it once, with the headers of the source, and serves it beside the segments to
+    /// everybody; decrypt publishes segments in the clear. What DRM systems and SAMPLE-AES encrypt
+    /// passes as it is.
+    #[arg(long, value_name = "origin|rehost|decrypt", value_parser = keys)]
+    pub keys: Option<KeyPolicy>,
+    /// Leave out tags with this name, as EXT-X-CUE-OUT; may be repeated
+    ///
+    /// A '*' at the end stands for all names that begin so: 'EXT-X-CUE*'. A '*' alone is every tag and
+    /// comment that can be left out. What segments cannot be played without is refused. Without this, tags
+    /// that the relay does not know stay where they stood.
+    #[arg(long, value_name = "NAME", value_parser = spec::drop_tag)]
+    pub drop_tag: Vec<Arc<str>>,
+    /// Keep tags with this name, whatever --drop-tag says; may be repeated
+    #[arg(long, value_name = "NAME", value_parser = spec::keep_tag)]
+    pub keep_tag: Vec<Arc<str>>,
+    /// Never reload sooner than one target duration after a change (RFC 8216 6.3.4 to the letter)
+    ///
+    /// Without it the wait is the last segment's duration, and half a target duration at the least,
+    /// as players do: new segments are then seen sooner.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "true|false")]
+    pub strict_reload: Option<bool>,
+    /// What the sources are asked with.
+    #[command(flatten)]
+    pub asking: AskingArgs,
+    /// What is relayed of a multivariant playlist.
+    #[command(flatten)]
+    pub selection: SelectionArgs,
+}
+
+/// Nothing of it ever enters a log or a journal.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "How the sources are asked")]
+pub struct AskingArgs {
+    /// A header for the requests to the sources, as 'Name: value'; may be repeated
+    ///
+    /// Authorization, Cookie and Proxy-Authorization are sent only to the host of the source's own
+    /// URL, never to where its playlists or redirects lead. What only one source may know is said
+    /// with --header-for, or put into its URL.
+    #[arg(long = "header", value_name = "HEADER", value_parser = header)]
+    pub headers: Vec<String>,
+    /// A header for the requests to the source on this host alone; may be repeated
+    ///
+    /// HOST is as it stands in the URL of the source or of a backup, with its port where one stands
+    /// there: --header-for b.example 'Authorization: Bearer x'. It takes the place of a --header of
+    /// the same name.
+    #[arg(long = "header-for", num_args = 2, value_names = ["HOST", "HEADER"])]
+    pub headers_for: Vec<String>,
+    /// What the relay calls itself to the sources, as some CDNs let only players in
+    #[arg(long, value_name = "TEXT", value_parser = user_agent)]
+    pub user_agent: Option<String>,
+}
+
+/// What is relayed of a multivariant playlist: all of it where nothing is said.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+#[command(next_help_heading = "Of a multivariant playlist")]
+pub struct SelectionArgs {
+    /// Only variants whose picture is at least so many pixels high
+    #[arg(long, value_name = "PIXELS")]
+    pub min_height: Option<u64>,
+    /// Only variants whose picture is at most so many pixels high
+    #[arg(long, value_name = "PIXELS")]
+    pub max_height: Option<u64>,
+    /// Only variants whose BANDWIDTH is at most so many bits per second
+    #[arg(long, value_name = "BITS")]
+    pub max_bandwidth: Option<u64>,
+    /// Only variants with this format, told by its beginning, as avc1 or hvc1.2; may be repeated
+    #[arg(long, value_name = "FORMAT")]
+    pub codec: Vec<Arc<str>>,
+    /// Only audio and subtitles in this language, as en, which is en-GB as well; may be repeated
+    #[arg(long, value_name = "LANGUAGE")]
+    pub language: Vec<Arc<str>>,
+}
+
+impl ChannelArgs {
+    /// Puts what was said into a spec. A source that is given takes the place of all that were there.
+    pub fn change(&self, source: Option<&str>, spec: &mut ChannelSpec) {
+        match source {
+            Some(source) => {
+                spec.sources = vec![source.to_owned()];
+                spec.sources.extend(self.backups.iter().cloned());
+            }
+            None if !self.backups.is_empty() => {
+                spec.sources.truncate(1);
+                spec.sources.extend(self.backups.iter().cloned());
+            }
+            None => {}
+        }
+        set(&mut spec.window, self.window);
+        set(&mut spec.hole, self.hole);
+        set(&mut spec.keys, self.keys);
+        set(&mut spec.strict_reload, self.strict_reload);
+        set_list(&mut spec.drop_tags, &self.drop_tag);
+        set_list(&mut spec.keep_tags, &self.keep_tag);
+        let AskingArgs {
+            headers,
+            headers_for,
+            user_agent,
+        } = &self.asking;
+        set_list(&mut spec.headers, headers);
+        if !headers_for.is_empty() {
+            spec.headers_for.clear();
+        }
+        for pair in headers_for.chunks_exact(2) {
+            let of_host = spec.headers_for.entry(pair[0].clone()).or_default();
+            of_host.push(pair[1].clone());
+        }
+        set_some(&mut spec.user_agent, user_agent);
+        let SelectionArgs {
+            min_height,
+            max_height,
+            max_bandwidth,
+            codec,
+            language,
+        } = &self.selection;
+        set_some(&mut spec.min_height, min_height);
+        set_some(&mut spec.max_height, max_height);
+        set_some(&mut spec.max_bandwidth, max_bandwidth);
+        set_list(&mut spec.codecs, codec);
+        set_list(&mut spec.languages, language);
+    }
+}
+
+/// A fault of a spec in the words of the command line.
+pub fn in_words(fault: &SpecFault) -> String {
+    let SpecFault { field, why } = fault;
+    match field.split(['[', '.']).next().unwrap_or_default() {
+        "sources" => why.clone(),
+        "headers" => format!("--header: {why}"),
+        "headers_for" => format!("--header-for: {why}"),
+        _ => format!("{field}: {why}"),
+    }
+}
+
+fn set<T>(field: &mut T, said: Option<T>) {
+    if let Some(said) = said {
+        *field = said;
+    }
+}
+
+fn set_some<T: Clone>(field: &mut Option<T>, said: &Option<T>) {
+    if said.is_some() {
+        field.clone_from(said);
+    }
+}
+
+fn set_list<T: Clone>(field: &mut Vec<T>, said: &[T]) {
+    if !said.is_empty() {
+        *field = said.to_vec();
+    }
+}
+
+/// The URL of a source, as it was written.
+pub(super) fn source(text: &str) -> Result<String, String> {
+    spec::source_url(text).map(|_: Url| text.to_owned())
+}
+
+fn window_help() -> String {
+    format!(
+        "How many segments the playlist lists; more where three target durations need more [default: {DEFAULT_WINDOW}]"
+    )
+}
+
+fn window(text: &str) -> Result<usize, String> {
+    // What is no number is out of range, too.
+    spec::window(text.parse().unwrap_or_default())
+}
+
+fn keys(text: &str) -> Result<KeyPolicy, String> {
+    match text {
+        "origin" => Ok(KeyPolicy::Origin),
+        "rehost" => Ok(KeyPolicy::Rehost),
+        "decrypt" => Ok(KeyPolicy::Decrypt),
+        _ => Err("it is 'origin', 'rehost' or 'decrypt'".to_owned()),
+    }
+}
+
+fn hole(text: &str) -> Result<HolePolicy, String> {
+    match text {
+        "gap" => Ok(HolePolicy::Gap),
+        "discontinuity" => Ok(HolePolicy::Discontinuity),
+        _ => Err("give 'gap' or 'discontinuity'".to_owned()),
+    }
+}
+
+fn header(text: &str) -> Result<String, String> {
+    spec::header(text).map(|_| text.to_owned())
+}
+
+fn user_agent(text: &str) -> Result<String, String> {
+    spec::user_agent(text).map(|_| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_said_stays() {
+        let mut spec = ChannelSpec::of(vec!["http://a/".to_owned(), "http://b/".to_owned()]);
+        spec.window = 7;
+        spec.headers = vec!["X: 1".to_owned()];
+        let before = spec.clone();
+        let mut said = ChannelArgs::default();
+        said.change(None, &mut spec);
+        assert_eq!(spec, before);
+        said.backups = vec!["http://c/".to_owned()];
+        said.strict_reload = Some(true);
+        said.change(None, &mut spec);
+        assert_eq!(spec.sources, ["http://a/", "http://c/"]);
+        assert!(spec.strict_reload && spec.window == 7);
+        ChannelArgs::default().change(Some("http://d/"), &mut spec);
+        assert_eq!(spec.sources, ["http://d/"]);
+    }
+}

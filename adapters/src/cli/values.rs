@@ -1,0 +1,114 @@
+//! Values that several commands take: addresses, folders, sizes.
+
+use crate::journal;
+use hls_relay_core::node::ChannelId;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use url::Url;
+
+/// Addresses to listen on, the first that works; and how they were written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// As written.
+    pub text: String,
+    /// What it stands for.
+    pub addresses: Vec<SocketAddr>,
+}
+
+/// `--store`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreArg {
+    /// In memory.
+    Memory,
+    /// In this folder.
+    Directory(PathBuf),
+}
+
+/// The name of a channel.
+pub(crate) fn channel_id(text: &str) -> Result<ChannelId, String> {
+    ChannelId::new(text).map_err(|error| error.to_string())
+}
+
+/// An address to listen on.
+pub(crate) fn listen(text: &str) -> Result<Listen, String> {
+    let found = text.to_socket_addrs().map_err(|error| {
+        format!(
+            "not an address to listen on ({error}): give address and port, as in 127.0.0.1:8080"
+        )
+    })?;
+    Ok(Listen {
+        text: text.to_owned(),
+        addresses: found.collect(),
+    })
+}
+
+/// Where segments are kept.
+pub(crate) fn store(text: &str) -> Result<StoreArg, String> {
+    match text {
+        "" => Err("give 'memory' or a folder".to_owned()),
+        "memory" => Ok(StoreArg::Memory),
+        folder => Ok(StoreArg::Directory(folder.into())),
+    }
+}
+
+/// A proxy for the requests to the sources.
+pub(crate) fn proxy(text: &str) -> Result<Url, String> {
+    let hint = "give it as in http://proxy.example:3128";
+    let url = Url::parse(text).map_err(|error| format!("this is no URL ({error}): {hint}"))?;
+    match url.scheme() {
+        "http" | "https" => Ok(url),
+        other => Err(format!(
+            "a proxy is asked over http or https, not '{other}:'; {hint}"
+        )),
+    }
+}
+
+/// A number of bytes.
+pub(crate) fn journal_size(text: &str) -> Result<u64, String> {
+    let units = [
+        ("", 1),
+        ("B", 1),
+        ("kB", 1_000),
+        ("MB", 1_000_000),
+        ("GB", 1_000_000_000),
+        ("KiB", 1 << 10),
+        ("MiB", 1 << 20),
+        ("GiB", 1 << 30),
+    ];
+    let end = text
+        .find(|it: char| !it.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let known = units
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case(unit.trim()));
+    let bytes = known.and_then(|(_, factor)| number.parse::<u64>().ok()?.checked_mul(*factor));
+    let bytes = bytes.ok_or("give a number and a unit, as in 64MB or 2GiB")?;
+    if bytes < journal::LEAST_BYTES {
+        return Err(format!(
+            "give at least {} MB",
+            journal::LEAST_BYTES / 1_000_000
+        ));
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_with_their_units() {
+        for (text, bytes) in [
+            ("64MB", 64_000_000),
+            ("1mib", 1 << 20),
+            ("2000000", 2_000_000),
+            ("3 GB", 3_000_000_000),
+        ] {
+            assert_eq!(journal_size(text), Ok(bytes), "{text}");
+        }
+        for bad in ["", "MB", "64 parsecs", "-1MB", "999kB", "99999999999GB"] {
+            assert!(journal_size(bad).is_err(), "{bad}");
+        }
+    }
+}

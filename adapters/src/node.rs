@@ -1,0 +1,291 @@
+//! Many channels in one process: the loop around the node's machine, which opens and closes channels and
+//! tells each what is wanted of it. It decides nothing.
+
+pub mod config;
+
+use crate::channel::{OpenFailure, Opened, Places, last_lines};
+use crate::cli::StoreArg;
+use crate::clock;
+use crate::driver::Control;
+use crate::output::Outputs;
+use crate::spec::ChannelSpec;
+use futures_util::FutureExt;
+use hls_relay_core::event::{Configure, Desired};
+use hls_relay_core::node::{ChannelId, Node, NodeCommand, NodeEvent, Record, Standing};
+use std::collections::BTreeMap;
+use std::io::{self, ErrorKind};
+use std::panic::AssertUnwindSafe;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
+
+/// What the loop is told.
+enum Message {
+    Event(NodeEvent<ChannelSpec>),
+    Opened(ChannelId, Result<Box<Opened>, OpenFailure>),
+    Look(oneshot::Sender<BTreeMap<ChannelId, Seen>>),
+}
+
+/// One channel as the node sees it.
+#[derive(Clone)]
+pub struct Seen {
+    /// Where it stands.
+    pub standing: Standing,
+    /// The way to its driver, where it has one.
+    pub control: Option<mpsc::Sender<Control>>,
+}
+
+/// The way to a node's loop. A clone leads to the same.
+#[derive(Clone)]
+pub struct NodeHandle(mpsc::UnboundedSender<Message>);
+
+/// The loop, ready to run.
+pub struct NodeLoop {
+    machine: Node<ChannelSpec>,
+    places: Places,
+    outputs: Outputs,
+    open: BTreeMap<ChannelId, mpsc::Sender<Control>>,
+    messages: mpsc::UnboundedReceiver<Message>,
+    handle: NodeHandle,
+    leaving: bool,
+}
+
+impl NodeHandle {
+    /// Tells what has happened. After the end of the loop nobody listens.
+    pub fn tell(&self, event: NodeEvent<ChannelSpec>) {
+        let _ = self.0.send(Message::Event(event));
+    }
+
+    /// All channels of the node.
+    pub async fn look(&self) -> BTreeMap<ChannelId, Seen> {
+        let (reply, answer) = oneshot::channel();
+        let _ = self.0.send(Message::Look(reply));
+        answer.await.unwrap_or_default()
+    }
+}
+
+impl NodeLoop {
+    /// A node without channels.
+    pub fn new(capacity: usize, places: Places, outputs: Outputs) -> (Self, NodeHandle) {
+        // Each channel has a few messages under way, and each question a request of its own.
+        let (sender, messages) = mpsc::unbounded_channel();
+        let handle = NodeHandle(sender);
+        let node = Self {
+            machine: Node::new(capacity),
+            places,
+            outputs,
+            open: BTreeMap::new(),
+            messages,
+            handle: handle.clone(),
+            leaving: false,
+        };
+        (node, handle)
+    }
+
+    /// Runs until all channels have finished after [`NodeEvent::ShutDown`].
+    pub async fn run(mut self) {
+        let mut commands = Vec::new();
+        while !self.machine.is_finished() {
+            let Some(event) = self.next_event().await else {
+                continue;
+            };
+            self.leaving |= event == NodeEvent::ShutDown;
+            self.machine
+                .step(clock::now().monotonic, event, &mut commands);
+            for command in commands.drain(..) {
+                self.carry_out(command);
+            }
+            self.show();
+        }
+    }
+
+    /// `None` where a message was answered without the machine.
+    async fn next_event(&mut self) -> Option<NodeEvent<ChannelSpec>> {
+        let wakeup = self.machine.next_wakeup();
+        let sleep = async move {
+            match wakeup {
+                Some(at) => clock::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        let message = tokio::select! {
+            Some(message) = self.messages.recv() => message,
+            () = sleep => return Some(NodeEvent::Tick),
+        };
+        match message {
+            Message::Event(event) => {
+                if let NodeEvent::Closed { id, broke } = &event {
+                    self.forget(id, broke.as_deref());
+                }
+                Some(event)
+            }
+            Message::Opened(id, outcome) => {
+                let outcome = match outcome {
+                    Ok(opened) => {
+                        self.drive(&id, *opened);
+                        Ok(())
+                    }
+                    Err(error) => {
+                        let channel = &**id.name();
+                        tracing::error!(channel, "cannot be opened: {error}; trying again");
+                        Err(error.to_string().into())
+                    }
+                };
+                Some(NodeEvent::Opened { id, outcome })
+            }
+            Message::Look(reply) => {
+                let standings = self.machine.standings();
+                let seen = standings.map(|(id, _, standing)| {
+                    let control = self.open.get(id).cloned();
+                    (id.clone(), Seen { standing, control })
+                });
+                // Whoever asked may have gone.
+                let _ = reply.send(seen.collect());
+                None
+            }
+        }
+    }
+
+    /// The channel's folders are free for its next opening once nothing of it is held any more.
+    fn forget(&mut self, id: &ChannelId, broke: Option<&str>) {
+        self.open.remove(id);
+        if let Some(why) = broke {
+            let channel = &**id.name();
+            tracing::error!(channel, "{why}; opening it again from its checkpoint");
+        }
+        if !self.leaving {
+            self.outputs.shut(id.name().clone());
+        }
+    }
+
+    /// What is not open is waited for where it should run, and unknown where it should not. What was shown
+    /// when the node leaves is shown to the end.
+    fn show(&self) {
+        if self.leaving {
+            return;
+        }
+        for (id, record, standing) in self.machine.standings() {
+            match (standing, record.desired) {
+                (Standing::Waiting(_) | Standing::Opening, Desired::Run) => {
+                    if !self.open.contains_key(id) {
+                        self.outputs.shut(id.name().clone());
+                    }
+                }
+                (Standing::Waiting(_) | Standing::Opening | Standing::Resting, _) => {
+                    self.outputs.remove(id.name());
+                }
+                (Standing::Open | Standing::Leaving, _) => {}
+            }
+        }
+    }
+
+    fn carry_out(&mut self, command: NodeCommand<ChannelSpec>) {
+        match command {
+            NodeCommand::Open { id } => self.open(id),
+            NodeCommand::Configure { id, record } => self.configure(id, record),
+            NodeCommand::Close { id } => self.send(&id, Control::ShutDown),
+            NodeCommand::Erase { id } => self.erase(id),
+        }
+    }
+
+    fn open(&self, id: ChannelId) {
+        let (places, handle) = (self.places.clone(), self.handle.clone());
+        tokio::spawn(async move {
+            let opening = places.open(id.name()).map(|it| it.map(Box::new)).await;
+            let _ = handle.0.send(Message::Opened(id, opening));
+        });
+    }
+
+    fn drive(&mut self, id: &ChannelId, opened: Opened) {
+        let Opened {
+            driver,
+            control,
+            output,
+            recorded,
+        } = opened;
+        self.outputs.insert(id.name().clone(), output);
+        self.open.insert(id.clone(), control);
+        let (id, handle) = (id.clone(), self.handle.clone());
+        tokio::spawn(async move {
+            // What breaks one channel is that channel's affair.
+            let ran = AssertUnwindSafe(driver.run()).catch_unwind().await;
+            last_lines(recorded).await;
+            let broke = ran
+                .err()
+                .map(|_| "a mistake of our own, the log has it".into());
+            handle.tell(NodeEvent::Closed { id, broke });
+        });
+    }
+
+    fn configure(&self, id: ChannelId, record: Record<ChannelSpec>) {
+        let channel = &**id.name();
+        let (spec, accesses) = match record.spec.resolve() {
+            Ok(resolved) => resolved,
+            // Checked before it was stored: by another version, then.
+            Err(fault) => {
+                let revision = record.revision;
+                tracing::error!(channel, revision, "cannot be relayed: {fault}");
+                return;
+            }
+        };
+        let Record {
+            revision, desired, ..
+        } = record;
+        let configure = Configure {
+            revision,
+            desired,
+            spec: Arc::new(spec),
+        };
+        self.send(&id, Control::Configure(configure, accesses));
+        if desired == Desired::Stop {
+            let (asked, idle) = oneshot::channel();
+            self.send(&id, Control::WhenIdle(asked));
+            let handle = self.handle.clone();
+            tokio::spawn(async move {
+                if idle.await.is_ok() {
+                    handle.tell(NodeEvent::Idle { id, revision });
+                }
+            });
+        }
+    }
+
+    /// The driver takes what it is sent between two steps. Its queue is longer than the node ever needs,
+    /// unless it is stuck: then it is for whoever looks to see that.
+    fn send(&self, id: &ChannelId, message: Control) {
+        let Some(control) = self.open.get(id) else {
+            return;
+        };
+        if let Err(mpsc::error::TrySendError::Full(message)) = control.try_send(message) {
+            let control = control.clone();
+            tokio::spawn(async move { control.send(message).await.map_err(drop) });
+        }
+    }
+
+    fn erase(&self, id: ChannelId) {
+        self.outputs.remove(id.name());
+        let (places, handle) = (self.places.clone(), self.handle.clone());
+        tokio::task::spawn_blocking(move || {
+            let name = id.name();
+            let state = places.state.as_deref();
+            let erased = state.map_or(Ok(()), |folder| erase_state(folder, name));
+            let store = match &places.store {
+                StoreArg::Memory => Ok(()),
+                // Empty by now; what somebody else has put there stays.
+                StoreArg::Directory(root) => std::fs::remove_dir(root.join(&**name)),
+            };
+            for error in [erased, store].into_iter().filter_map(Result::err) {
+                if error.kind() != ErrorKind::NotFound {
+                    let channel = &**name;
+                    tracing::warn!(channel, "something is left of it: {error}");
+                }
+            }
+            handle.tell(NodeEvent::Erased { id });
+        });
+    }
+}
+
+/// The files that [`crate::checkpoint_file`] keeps of a channel.
+fn erase_state(folder: &Path, channel: &str) -> io::Result<()> {
+    std::fs::remove_file(folder.join(format!(".{channel}.lock")))?;
+    std::fs::remove_file(folder.join(format!("{channel}.json")))
+}

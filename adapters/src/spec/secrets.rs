@@ -1,0 +1,122 @@
+//! What of a spec is shown, and how a spec that was shown is written back: what stands masked in it keeps
+//! its secret.
+
+use super::{ChannelSpec, SpecFault};
+use crate::mask::{MASKED, mask_url};
+
+impl ChannelSpec {
+    /// The same without secrets: passwords and query values in URLs, and the values of headers.
+    pub fn masked(&self) -> Self {
+        let each = |texts: &[String]| texts.iter().map(|it| mask_header(it)).collect();
+        let own = self.headers_for.iter();
+        Self {
+            sources: self.sources.iter().map(|url| mask_url(url)).collect(),
+            headers: each(&self.headers),
+            headers_for: own
+                .map(|(host, texts)| (host.clone(), each(texts)))
+                .collect(),
+            ..self.clone()
+        }
+    }
+
+    /// The same with the secrets of the present spec where it shows them masked.
+    ///
+    /// # Errors
+    /// The first field with a mask that stands for nothing known.
+    pub fn unmasked(mut self, present: Option<&Self>) -> Result<Self, SpecFault> {
+        let known = present.map_or(&[][..], |it| &it.sources);
+        for (index, url) in self.sources.iter_mut().enumerate() {
+            unmask(url, known, mask_url, || format!("sources[{index}]"))?;
+        }
+        let known = present.map_or(&[][..], |it| &it.headers);
+        for (index, header) in self.headers.iter_mut().enumerate() {
+            unmask(header, known, mask_header, || format!("headers[{index}]"))?;
+        }
+        for (host, headers) in &mut self.headers_for {
+            let known = present.and_then(|it| it.headers_for.get(host));
+            let known = known.map_or(&[][..], |it| it);
+            for (index, header) in headers.iter_mut().enumerate() {
+                let field = || format!("headers_for.{host}[{index}]");
+                unmask(header, known, mask_header, field)?;
+            }
+        }
+        Ok(self)
+    }
+}
+
+/// The name tells which header it is; the value may be anything.
+fn mask_header(text: &str) -> String {
+    match text.split_once(':') {
+        Some((name, _)) => format!("{}: {MASKED}", name.trim()),
+        None => MASKED.to_owned(),
+    }
+}
+
+fn unmask(
+    text: &mut String,
+    known: &[String],
+    mask: impl Fn(&str) -> String,
+    field: impl Fn() -> String,
+) -> Result<(), SpecFault> {
+    if !text.contains(MASKED) || known.contains(text) {
+        return Ok(());
+    }
+    let mut meant = known.iter().filter(|it| mask(it) == *text);
+    match (meant.next(), meant.next()) {
+        (Some(secret), None) => {
+            text.clone_from(secret);
+            Ok(())
+        }
+        (None, _) => Err(SpecFault::new(
+            field(),
+            format!(
+                "'{MASKED}' stands for a secret of the present spec, and it has none there: write it out"
+            ),
+        )),
+        (Some(_), Some(_)) => Err(SpecFault::new(
+            field(),
+            format!("'{MASKED}' could stand for several secrets of the present spec: write it out"),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secretive() -> ChannelSpec {
+        let mut spec = ChannelSpec::of(vec![
+            "https://me:pw@a.example/ch.m3u8?token=abc".to_owned(),
+            "https://b.example/ch.m3u8".to_owned(),
+        ]);
+        spec.headers = vec!["Authorization: Bearer abc".to_owned()];
+        spec.headers_for = [("b.example".to_owned(), vec!["X-Key: abc".to_owned()])].into();
+        spec
+    }
+
+    #[test]
+    fn what_is_shown_has_no_secret_and_can_be_written_back() {
+        let spec = secretive();
+        let shown = spec.masked();
+        let text = serde_json::to_string(&shown).unwrap();
+        assert!(!text.contains("abc") && !text.contains("pw"), "{text}");
+        assert!(text.contains("X-Key: ***"), "{text}");
+        assert_eq!(shown.unmasked(Some(&spec)), Ok(spec));
+    }
+
+    #[test]
+    fn a_mask_that_stands_for_nothing_is_refused_with_its_field() {
+        let spec = secretive();
+        let mut moved = spec.masked();
+        moved.sources[0] = "https://***@c.example/ch.m3u8?token=***".to_owned();
+        let fault = moved.unmasked(Some(&spec)).unwrap_err();
+        assert_eq!(fault.field, "sources[0]");
+        let fault = spec.masked().unmasked(None).unwrap_err();
+        assert_eq!(fault.field, "sources[0]");
+        let mut two = spec.clone();
+        two.headers.push("Authorization: Bearer abcd".to_owned());
+        let fault = two.masked().unmasked(Some(&two)).unwrap_err();
+        assert_eq!(fault.field, "headers[0]");
+        assert!(fault.why.contains("several"), "{fault}");
+    }
+}

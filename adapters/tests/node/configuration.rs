@@ -1,0 +1,85 @@
+//! What a node is told by its file, the environment and the command line.
+
+use crate::support::binary::command;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const FILE: &str = "
+listen = \"127.0.0.1:1\"
+window = 3
+";
+
+fn written(folder: &Path, text: &str) -> PathBuf {
+    let path = folder.join("node.toml");
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+fn run(command: &mut Command) -> (i32, String, String) {
+    let output = command.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    let code = output.status.code().unwrap();
+    (code, text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn what_is_said_later_is_stronger_and_what_is_shown_has_no_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "listen = \"127.0.0.1:1\"\ncapacity = 1\nname = \"file\"\n
+        [[channel]]\nid = \"news\"\nsources = [\"http://me:hunter2@a.example/ch?token=hunter2\"]
+        headers = [\"Authorization: Bearer hunter2\"]\n";
+    let file = written(folder.path(), text);
+    let mut node = command(&["node", "--check", "--name", "flag", "--config"]);
+    node.arg(file);
+    node.env("HLS_RELAY_NAME", "environment");
+    node.env("HLS_RELAY_CAPACITY", "2");
+    let (code, shown, error) = run(&mut node);
+    assert_eq!(code, 0, "{error}");
+    for line in [
+        "name = \"flag\"",
+        "capacity = 2",
+        "listen = \"127.0.0.1:1\"",
+        "store = \"memory\"",
+        "id = \"news\"",
+        "sources = [\"http://***@a.example/ch?token=***\"]",
+        "headers = [\"Authorization: ***\"]",
+        "window = 10",
+    ] {
+        assert!(shown.contains(line), "{line} in\n{shown}");
+    }
+    assert!(!(shown + &error).contains("hunter2"));
+}
+
+#[test]
+fn a_file_that_is_wrong_is_exit_2_with_file_line_and_field() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = written(folder.path(), FILE);
+    let shown = file.display().to_string();
+    let (code, _, error) = run(command(&["node", "--config"]).arg(&file));
+    assert_eq!(code, 2, "{error}");
+    for words in [&format!("{shown}:3: "), "unknown field `window`"] {
+        assert!(error.contains(words), "{words} in {error}");
+    }
+    let nowhere = folder.path().join("none.toml");
+    let (code, _, error) = run(command(&["node", "--config"]).arg(nowhere));
+    assert_eq!(code, 2, "{error}");
+    assert!(error.contains("none.toml"), "{error}");
+    let (code, _, error) = run(command(&["node", "--check"]).env("HLS_RELAY_LISTEN", "x"));
+    assert_eq!(code, 2, "{error}");
+    assert!(error.contains("--listen"), "{error}");
+}
+
+#[test]
+fn help_teaches() {
+    let (code, help, _) = run(&mut command(&["node", "--help"]));
+    assert_eq!(code, 0);
+    for words in [
+        "[[channel]]",
+        "--check",
+        "HLS_RELAY_DATA",
+        "the command line says is stronger",
+        "Exit codes:",
+    ] {
+        assert!(help.contains(words), "{words} in\n{help}");
+    }
+}

@@ -1,0 +1,10 @@
+//! Many channels in one process, as operators and viewers meet them: the real binary over loopback, fed by
+//! live origins.
+
+mod configuration;
+#[path = "../stage/mod.rs"]
+mod stage;
+#[path = "../support/mod.rs"]
+mod support;
+mod together;
+mod viewers;

@@ -1,0 +1,109 @@
+//! Channels side by side: what is wrong with one is that one's affair, and all outlive the process.
+
+use crate::support::binary::Relay;
+use crate::support::raw_server::{Act, RawServer};
+use crate::viewers::{origin, playlist, until};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// A node with these channels, keeping its data in this folder.
+fn start(folder: &Path, channels: &[(&str, &str)]) -> Relay {
+    let listed = channels.iter().map(|(id, source)| {
+        format!("[[channel]]\nid = \"{id}\"\nsources = [\"{source}\"]\nwindow = 6\n")
+    });
+    let file = folder.join("node.toml");
+    std::fs::write(&file, listed.collect::<String>()).unwrap();
+    let (file, data) = (file.display().to_string(), folder.join("data"));
+    let data = data.display().to_string();
+    Relay::start(&["node", "--config", &file, "--data", &data])
+}
+
+/// Never ends, and every line of it is worth something.
+fn endless() -> Vec<Act> {
+    let head = b"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.apple.mpegurl\r\n\r\n#EXTM3U\n#EXT-X-TARGETDURATION:1\n";
+    let segments = "#EXTINF:1,\nx.ts\n".repeat(4_000);
+    vec![Act::Send(head.to_vec()), Act::Flood(segments.into_bytes())]
+}
+
+/// A byte now and then.
+fn dripping() -> Vec<Act> {
+    let head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n#EXTM3U\n";
+    let drip = [
+        Act::Send(b"#".to_vec()),
+        Act::Pause(Duration::from_millis(200)),
+    ];
+    let mut acts = vec![Act::Send(head.to_vec())];
+    acts.extend(drip.iter().cycle().take(400).cloned());
+    acts
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hostile_channels_harm_no_other_one() {
+    let good = origin(20).await;
+    let (flood, drip) = (
+        RawServer::start(|_| endless()).await,
+        RawServer::start(|_| dripping()).await,
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let relay = start(
+        folder.path(),
+        &[
+            ("dead", "http://127.0.0.1:9/live.m3u8"),
+            ("drip", &drip.url("/live.m3u8")),
+            ("flood", &flood.url("/live.m3u8")),
+            ("good", &good.url()),
+        ],
+    );
+    let first = until(&relay.address, "good", || relay.log(), |_| true).await;
+    let began = Instant::now();
+    let mut newest = first.entries.last().unwrap().number;
+    let mut grown_at = Instant::now();
+    while began.elapsed() < Duration::from_secs(6) {
+        let (_, now) = playlist(&relay.address, "good").await;
+        let now = now.unwrap().entries.last().unwrap().number;
+        if now > newest {
+            (newest, grown_at) = (now, Instant::now());
+        }
+        let silent = grown_at.elapsed();
+        assert!(
+            silent < Duration::from_secs(3),
+            "{silent:?}\n{}",
+            relay.log()
+        );
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    for hostile in ["dead", "drip", "flood"] {
+        assert_eq!(playlist(&relay.address, hostile).await.0, 503, "{hostile}");
+        let line = format!("channel=\"{hostile}\"");
+        assert!(relay.log().contains(&line), "{}", relay.log());
+    }
+    assert_eq!(playlist(&relay.address, "none").await.0, 404);
+    relay.signal("TERM");
+    let (status, log) = relay.wait();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(log.contains("finished"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_kill_9_each_channel_goes_on_with_its_numbers() {
+    let (one, two) = (origin(20).await, origin(7_000).await);
+    let (one, two) = (one.url(), two.url());
+    let channels = [("one", &*one), ("two", &*two)];
+    let folder = tempfile::tempdir().unwrap();
+    let relay = start(folder.path(), &channels);
+    let mut newest = Vec::new();
+    for (channel, _) in channels {
+        let list = until(&relay.address, channel, || relay.log(), |_| true).await;
+        newest.push(list.entries.last().unwrap().clone());
+    }
+    drop(relay);
+    let relay = start(folder.path(), &channels);
+    for ((channel, _), before) in channels.iter().zip(newest) {
+        let list = until(&relay.address, channel, || relay.log(), |_| true).await;
+        // Media of the same date has the same number, and goes on without a break.
+        let same = list.entries.iter().find(|it| it.number == before.number);
+        let same = same.unwrap_or_else(|| panic!("no {} in {}", before.number, list.text));
+        assert_eq!(same.lines, before.lines, "{channel}");
+        assert!(!before.lines.is_empty() && !list.text.contains("#EXT-X-DISCONTINUITY\n"));
+    }
+}

@@ -1,0 +1,387 @@
+//! One node and its channels: which are open, what each was told, what is closed and cleared away.
+//!
+//! It is a machine like that of a channel: [`Node::step`] is the only way in, every command is completed
+//! once, deadlines are fields. It knows nothing of what a channel is (`S`), only what is wanted of it.
+
+mod record;
+
+use crate::event::Desired;
+use crate::time::{Span, Timestamp};
+pub use record::{
+    Applied, BadChannelId, Change, ChannelId, Condition, Record, Refused, Writer, apply,
+};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A channel that cannot be opened, or broke, is opened again after this, then twice as late each time.
+pub const REOPEN_FIRST: Span = Span::from_secs(1);
+/// The longest such pause.
+pub const REOPEN_SLOWEST: Span = Span::from_secs(30);
+
+/// What a node's machine is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NodeEvent<S> {
+    /// A wakeup, at whatever time.
+    Tick,
+    /// What the control store has for a channel now. An older revision than is known changes nothing.
+    Wanted {
+        /// Which one.
+        id: ChannelId,
+        /// What it should be.
+        record: Record<S>,
+    },
+    /// The control store has it no more.
+    Removed {
+        /// Which one.
+        id: ChannelId,
+        /// Of the removal.
+        revision: u64,
+    },
+    /// Completes [`NodeCommand::Open`]; `Err` says why it is not open.
+    Opened {
+        /// Which one.
+        id: ChannelId,
+        /// Why it is not open.
+        outcome: Result<(), Arc<str>>,
+    },
+    /// What a stopped channel had published has had its time and is gone.
+    Idle {
+        /// Which one.
+        id: ChannelId,
+        /// With which the channel was told to stop.
+        revision: u64,
+    },
+    /// Completes [`NodeCommand::Close`], or comes without one: the channel broke, for this reason.
+    Closed {
+        /// Which one.
+        id: ChannelId,
+        /// Why it broke.
+        broke: Option<Arc<str>>,
+    },
+    /// Completes [`NodeCommand::Erase`].
+    Erased {
+        /// Which one.
+        id: ChannelId,
+    },
+    /// The process wants to end: all channels finish what is in flight.
+    ShutDown,
+}
+
+/// What a node's machine wants done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NodeCommand<S> {
+    /// Put its parts together, and begin from its checkpoint.
+    Open {
+        /// Which one.
+        id: ChannelId,
+    },
+    /// Tell an open channel what it should be. Its own machine ignores what is older than it knows.
+    Configure {
+        /// Which one.
+        id: ChannelId,
+        /// What it should be.
+        record: Record<S>,
+    },
+    /// Let it finish what is in flight, save its checkpoint and end.
+    Close {
+        /// Which one.
+        id: ChannelId,
+    },
+    /// Delete what is left of a removed channel.
+    Erase {
+        /// Which one.
+        id: ChannelId,
+    },
+}
+
+/// Where a channel stands, for people. Of an open one, its own machine says more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It should run and cannot yet, for this reason.
+    Waiting(Arc<str>),
+    /// It is being opened.
+    Opening,
+    /// It is open.
+    Open,
+    /// It is stopped, and nothing of it is left but its checkpoint.
+    Resting,
+    /// It is on its way out.
+    Leaving,
+}
+
+/// The machine of one node.
+#[derive(Clone, Debug)]
+pub struct Node<S> {
+    /// So many channels run at most.
+    capacity: usize,
+    channels: BTreeMap<ChannelId, Channel<S>>,
+    leaving: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Channel<S> {
+    record: Record<S>,
+    /// The store has it no more: it stops, and then it is forgotten.
+    removed: bool,
+    phase: Phase,
+    /// It takes one of the places that the node has for running channels.
+    takes_place: bool,
+    /// It has stopped and all it had published is gone.
+    rested: bool,
+    /// Openings that led to nothing, in a row.
+    failures: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Phase {
+    Shut {
+        /// After a failure: not before this, for this reason.
+        pause: Option<(Timestamp, Arc<str>)>,
+    },
+    Opening,
+    Open {
+        since: Timestamp,
+        /// The revision it was told last.
+        told: Option<u64>,
+    },
+    Closing,
+    Erasing,
+}
+
+impl<S> Node<S> {
+    /// A node without channels.
+    pub fn new(capacity: usize) -> Self {
+        Self {
+            capacity,
+            channels: BTreeMap::new(),
+            leaving: false,
+        }
+    }
+
+    /// Takes what has happened and says what is to be done.
+    pub fn step(
+        &mut self,
+        now: Timestamp,
+        event: NodeEvent<S>,
+        commands: &mut Vec<NodeCommand<S>>,
+    ) {
+        self.take(now, event);
+        // In the order of their names, so that the same channels find room each time.
+        let ids: Vec<_> = self.channels.keys().cloned().collect();
+        for id in ids {
+            self.advance(now, &id, commands);
+        }
+        self.assert_invariants();
+    }
+
+    /// When a tick is wanted; always in the future.
+    pub fn next_wakeup(&self) -> Option<Timestamp> {
+        let waiting = self.channels.values().filter(|_| !self.leaving);
+        let pauses = waiting.filter_map(|channel| match &channel.phase {
+            Phase::Shut { pause } => pause.as_ref().map(|(until, _)| *until),
+            Phase::Opening | Phase::Open { .. } | Phase::Closing | Phase::Erasing => None,
+        });
+        pauses.min()
+    }
+
+    /// After a shutdown: nothing is open any more.
+    pub fn is_finished(&self) -> bool {
+        let shut = |channel: &Channel<S>| matches!(channel.phase, Phase::Shut { .. });
+        self.leaving && self.channels.values().all(shut)
+    }
+
+    /// How many channels may run.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Where each of its channels stands.
+    pub fn standings(&self) -> impl Iterator<Item = (&ChannelId, &Record<S>, Standing)> {
+        let standings = self.channels.iter();
+        standings.map(|(id, channel)| (id, &channel.record, self.standing_of(channel)))
+    }
+
+    /// Where one channel stands; `None` of one that is not known.
+    pub fn standing(&self, id: &ChannelId) -> Option<Standing> {
+        self.channels.get(id).map(|it| self.standing_of(it))
+    }
+
+    fn standing_of(&self, channel: &Channel<S>) -> Standing {
+        match &channel.phase {
+            Phase::Closing | Phase::Erasing => Standing::Leaving,
+            _ if channel.removed => Standing::Leaving,
+            Phase::Opening => Standing::Opening,
+            Phase::Open { .. } => Standing::Open,
+            Phase::Shut { .. } if channel.rested => Standing::Resting,
+            Phase::Shut {
+                pause: Some((_, why)),
+            } => Standing::Waiting(why.clone()),
+            Phase::Shut { pause: None } => {
+                let why = format!("all {} places of the node are taken", self.capacity);
+                Standing::Waiting(why.into())
+            }
+        }
+    }
+
+    fn take(&mut self, now: Timestamp, event: NodeEvent<S>) {
+        match event {
+            NodeEvent::Tick => {}
+            NodeEvent::Wanted { id, record } => self.want(id, record),
+            NodeEvent::Removed { id, revision } => {
+                if let Some(channel) = self.channels.get_mut(&id)
+                    && channel.record.revision < revision
+                {
+                    channel.record.revision = revision;
+                    channel.record.desired = Desired::Stop;
+                    channel.removed = true;
+                }
+            }
+            NodeEvent::Opened { id, outcome } => {
+                if let Some(channel) = self.channels.get_mut(&id) {
+                    match outcome {
+                        Ok(()) => channel.become_open(now),
+                        Err(why) => channel.become_failed(now, why),
+                    }
+                }
+            }
+            NodeEvent::Idle { id, revision } => {
+                if let Some(channel) = self.channels.get_mut(&id) {
+                    let Phase::Open { told, .. } = channel.phase else {
+                        return;
+                    };
+                    channel.rested |= told == Some(revision);
+                }
+            }
+            NodeEvent::Closed { id, broke } => {
+                if let Some(channel) = self.channels.get_mut(&id) {
+                    match (broke, &channel.phase) {
+                        (Some(why), _) => channel.become_failed(now, why),
+                        (None, Phase::Closing) => channel.become_shut(),
+                        (None, _) => channel.become_failed(now, "it ended by itself".into()),
+                    }
+                }
+            }
+            NodeEvent::Erased { id } => {
+                let erased = self.channels.get_mut(&id);
+                match erased {
+                    // It was wanted again meanwhile.
+                    Some(channel) if !channel.removed => {
+                        channel.phase = Phase::Shut { pause: None }
+                    }
+                    Some(_) => drop(self.channels.remove(&id)),
+                    None => {}
+                }
+            }
+            NodeEvent::ShutDown => self.leaving = true,
+        }
+    }
+
+    fn want(&mut self, id: ChannelId, record: Record<S>) {
+        let Some(known) = self.channels.get_mut(&id) else {
+            let channel = Channel {
+                record,
+                removed: false,
+                phase: Phase::Shut { pause: None },
+                takes_place: false,
+                rested: false,
+                failures: 0,
+            };
+            self.channels.insert(id, channel);
+            return;
+        };
+        if known.record.revision < record.revision {
+            known.record = record;
+            known.removed = false;
+        }
+    }
+
+    /// Does for one channel what can be done now.
+    fn advance(&mut self, now: Timestamp, id: &ChannelId, commands: &mut Vec<NodeCommand<S>>) {
+        let taken = self.channels.values().filter(|it| it.takes_place).count();
+        let (room, leaving) = (taken < self.capacity, self.leaving);
+        let Some(channel) = self.channels.get_mut(id) else {
+            return;
+        };
+        let runs = channel.record.desired == Desired::Run;
+        let has_place = channel.takes_place || room;
+        let id = id.clone();
+        match &mut channel.phase {
+            Phase::Shut { pause } => {
+                pause.take_if(|(until, _)| *until <= now);
+                channel.rested &= !runs;
+                // What could not be opened has nothing to be stopped.
+                let erase = channel.removed && (channel.rested || pause.is_some());
+                if leaving || (!erase && (pause.is_some() || (runs && !has_place))) {
+                    return;
+                }
+                if erase {
+                    channel.phase = Phase::Erasing;
+                    commands.push(NodeCommand::Erase { id });
+                } else if !channel.rested {
+                    channel.phase = Phase::Opening;
+                    channel.takes_place = runs;
+                    commands.push(NodeCommand::Open { id });
+                }
+            }
+            Phase::Open { told, .. } => {
+                let outdated = told.is_none_or(|told| told < channel.record.revision);
+                if outdated && !leaving && (!runs || has_place) {
+                    *told = Some(channel.record.revision);
+                    channel.takes_place = runs;
+                    channel.rested = false;
+                    let record = channel.record.clone();
+                    commands.push(NodeCommand::Configure { id, record });
+                } else if leaving || channel.rested || told.is_none() {
+                    channel.phase = Phase::Closing;
+                    commands.push(NodeCommand::Close { id });
+                }
+            }
+            Phase::Opening | Phase::Closing | Phase::Erasing => {}
+        }
+    }
+
+    fn assert_invariants(&self) {
+        let running = self.channels.values().filter(|it| it.takes_place);
+        assert!(
+            running.count() <= self.capacity,
+            "no more channels run than there are places for"
+        );
+        for (id, channel) in &self.channels {
+            let shut = matches!(channel.phase, Phase::Shut { .. } | Phase::Erasing);
+            assert!(!(shut && channel.takes_place), "{id}: a place for nothing");
+            let stops = channel.record.desired == Desired::Stop;
+            assert!(!channel.removed || stops, "{id}: removed and wanted");
+        }
+    }
+}
+
+impl<S> Channel<S> {
+    fn become_open(&mut self, now: Timestamp) {
+        assert!(self.phase == Phase::Opening, "opened out of turn");
+        self.phase = Phase::Open {
+            since: now,
+            told: None,
+        };
+    }
+
+    fn become_shut(&mut self) {
+        self.phase = Phase::Shut { pause: None };
+        self.takes_place = false;
+        self.failures = 0;
+    }
+
+    fn become_failed(&mut self, now: Timestamp, why: Arc<str>) {
+        if let Phase::Open { since, .. } = self.phase
+            && now.since(since) > REOPEN_SLOWEST
+        {
+            self.failures = 0;
+        }
+        let doubled = REOPEN_FIRST * (1 << self.failures.min(5));
+        let until = now + doubled.min(REOPEN_SLOWEST);
+        self.failures = self.failures.saturating_add(1);
+        self.takes_place = false;
+        self.phase = Phase::Shut {
+            pause: Some((until, why)),
+        };
+    }
+}
