@@ -58,11 +58,13 @@ impl Digest {
             word.copy_from_slice(chunk);
             self.word(u64::from_le_bytes(word));
         }
-        let mut last = [0; 8];
         let rest = chunks.remainder();
-        last[..rest.len()].copy_from_slice(rest);
         if !rest.is_empty() {
-            self.word(u64::from_le_bytes(last));
+            let last = rest
+                .iter()
+                .rev()
+                .fold(0, |word, &byte| (word << 8) | u64::from(byte));
+            self.word(last);
         }
     }
 }

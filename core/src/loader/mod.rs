@@ -298,8 +298,11 @@ impl Loader {
                     self.unchanged(stage, sent);
                     return None;
                 }
-                let understood = understand(&url, &body.0, self.variables.as_ref());
-                match understood.and_then(|(base, list)| Ok((base, self.expected(list)?))) {
+                let understood = self.resolved.base(&url).and_then(|base| {
+                    let list = understand(&base, &body.0, self.variables.as_ref())?;
+                    Ok((base, self.expected(list)?))
+                });
+                match understood {
                     Ok((base, list)) => {
                         self.etag = etag;
                         self.last_body = Some(digest);

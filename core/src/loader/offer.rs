@@ -8,7 +8,7 @@ use crate::notice::{Break, Refusal};
 use crate::playlist::{self, Context, Playlist, Segment, Variables};
 use crate::time::{Place, Span, Timestamp};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use url::Url;
 
@@ -61,25 +61,28 @@ pub(crate) struct About {
 
 /// Reads a playlist; one from nowhere is refused.
 pub(super) fn understand(
-    url: &str,
+    base: &Url,
     body: &[u8],
     variables: Option<&Variables>,
-) -> Result<(Url, Playlist), Refusal> {
-    let base = Url::parse(url).map_err(|_| Refusal::BadBase(url.into()))?;
+) -> Result<Playlist, Refusal> {
     let context = Context {
-        url: Some(&base),
+        url: Some(base),
         variables,
     };
-    let list = playlist::parse_with(body, &context).map_err(Refusal::Playlist)?;
-    Ok((base, list))
+    playlist::parse_with(body, &context).map_err(Refusal::Playlist)
 }
 
-/// The URIs of the newest list, resolved: most of them stand in the next one as well.
+/// Where the newest list came from, and its URIs resolved: most of them stand in the next one as well.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Resolved {
+    /// As it was told, and read.
+    from: Option<(Arc<str>, Url)>,
     base: Arc<str>,
     uris: BTreeMap<Arc<str>, Address>,
 }
+
+/// Of so many URIs more than the newest list has those that have left it are forgotten.
+const MOST_LEFT: usize = 8;
 
 /// Where a segment is, and what it is called there.
 #[derive(Clone, Debug)]
@@ -89,6 +92,16 @@ struct Address {
 }
 
 impl Resolved {
+    /// The URL that a list came from, read.
+    pub(super) fn base(&mut self, url: &str) -> Result<Url, Refusal> {
+        if let Some((_, base)) = self.from.as_ref().filter(|(told, _)| **told == *url) {
+            return Ok(base.clone());
+        }
+        let base = Url::parse(url).map_err(|_| Refusal::BadBase(url.into()))?;
+        self.from = Some((url.into(), base.clone()));
+        Ok(base)
+    }
+
     /// What a list that came from `base` offers.
     pub(super) fn offer(
         &mut self,
@@ -100,12 +113,18 @@ impl Resolved {
             self.base = base.as_str().into();
             self.uris.clear();
         }
-        let before = std::mem::take(&mut self.uris);
+        if self.uris.len() > segments.len() + MOST_LEFT {
+            let listed: BTreeSet<&str> = segments.iter().map(|it| &*it.uri).collect();
+            self.uris.retain(|uri, _| listed.contains(&**uri));
+        }
         let offer = |segment: Segment| {
-            let known = before.get(&segment.uri).cloned();
-            let address = known.unwrap_or_else(|| Address::of(base, &segment.uri));
-            let uri = Arc::clone(&segment.uri);
-            self.uris.insert(uri, address.clone());
+            let known = self.uris.get(&segment.uri).cloned();
+            let address = known.unwrap_or_else(|| {
+                let address = Address::of(base, &segment.uri);
+                let uri = Arc::clone(&segment.uri);
+                self.uris.insert(uri, address.clone());
+                address
+            });
             offer(&self.base, segment, address, now)
         };
         segments.into_iter().map(offer).collect()
@@ -207,4 +226,29 @@ pub(super) fn is_low_latency(line: &str) -> bool {
         .strip_prefix("#EXT-X-")
         .map(|rest| rest.split(':').next().unwrap_or(rest));
     tag.is_some_and(|tag| TAGS.contains(&tag))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_left_the_lists_is_forgotten() {
+        let base = Url::parse("http://source.test/live/list.m3u8").unwrap();
+        let mut resolved = Resolved::default();
+        for number in 0..1_000 {
+            let body = format!(
+                "#EXTM3U\n#EXT-X-TARGETDURATION:6\n#EXT-X-MEDIA-SEQUENCE:{number}\n\
+                 #EXTINF:6,\n{number}.ts\n#EXTINF:6,\n{}.ts\n",
+                number + 1
+            );
+            let Ok(Playlist::Media(list)) = playlist::parse(body.as_bytes()) else {
+                panic!("a media playlist");
+            };
+            let listed = resolved.offer(&base, list.segments, Timestamp::default());
+            let url = format!("http://source.test/live/{number}.ts");
+            assert_eq!(listed[0].url, Ok(url.as_str().into()));
+            assert!(resolved.uris.len() <= listed.len() + MOST_LEFT + 1);
+        }
+    }
 }

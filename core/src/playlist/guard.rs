@@ -3,6 +3,7 @@
 use super::error::{LooksLike, Place, PlaylistError, excerpt};
 use super::flaw::{FlawKind, Flaws};
 use super::line::{Line, Tag, trim};
+use super::variables;
 use crate::limits;
 
 const HEADER: &str = "#EXTM3U";
@@ -12,6 +13,8 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 #[derive(Debug)]
 pub(super) struct Guarded<'a> {
     pub(super) lines: Vec<Line<'a>>,
+    /// Whether a variable may be named anywhere.
+    pub(super) may_refer: bool,
     /// Whether the last line has its line end. Without it the body may have been cut.
     pub(super) ends_whole: bool,
 }
@@ -43,7 +46,12 @@ pub(super) fn guard<'a>(body: &'a [u8], flaws: &mut Flaws) -> Result<Guarded<'a>
     let suspicious = has_suspicious_bytes(text);
     let mut lines = Vec::with_capacity(count);
     let mut last = (1, HEADER);
-    for (index, raw) in text.split('\n').enumerate() {
+    let mut rest = text;
+    for index in 0..count {
+        // Lines are short: to look for their ends byte by byte takes less than to set up a search.
+        let end = rest.bytes().position(|byte| byte == b'\n');
+        let (raw, behind) = end.map_or((rest, ""), |at| (&rest[..at], &rest[at + 1..]));
+        rest = behind;
         // The count of lines is limited, so that their numbers fit.
         let number = index as u32 + 1;
         let whole = check_line(number, raw, suspicious, flaws)?;
@@ -62,7 +70,11 @@ pub(super) fn guard<'a>(body: &'a [u8], flaws: &mut Flaws) -> Result<Guarded<'a>
     if !ends_whole {
         flaws.note_at(FlawKind::NoFinalNewline, last.0, last.1);
     }
-    Ok(Guarded { lines, ends_whole })
+    Ok(Guarded {
+        lines,
+        may_refer: text.contains(variables::OPEN),
+        ends_whole,
+    })
 }
 
 /// The body as text, once its first bytes promise a playlist.

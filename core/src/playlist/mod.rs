@@ -82,7 +82,7 @@ pub fn parse(body: &[u8]) -> Result<Playlist, PlaylistError> {
 pub fn parse_with(body: &[u8], context: &Context<'_>) -> Result<Playlist, PlaylistError> {
     let mut flaws = Flaws::default();
     let guarded = guard::guard(body, &mut flaws)?;
-    let expansion = variables::expand(&guarded.lines, context, &mut flaws)?;
+    let expansion = variables::expand(&guarded, context, &mut flaws)?;
     let guarded = expansion.apply(guarded);
     let head = Head::read(&guarded.lines, &mut flaws)?;
     if head.is_media {

@@ -45,17 +45,17 @@ pub(super) struct Expansion {
 /// Replaces the references in the lines of a body. Each is replaced by what was defined before it;
 /// what a value holds is not looked at again.
 pub(super) fn expand(
-    lines: &[Line<'_>],
+    guarded: &Guarded<'_>,
     context: &Context<'_>,
     flaws: &mut Flaws,
 ) -> Result<Expansion, PlaylistError> {
     let mut expansion = Expansion::default();
     // What the expanded lines may have together: a body as long as one may be.
     let mut room = limits::BODY_BYTES;
-    for (index, line) in lines.iter().enumerate() {
+    for (index, line) in guarded.lines.iter().enumerate() {
         if line.tag == Tag::HeadLine(HeadLine::Define) {
             define(&mut expansion.variables, line, context, flaws)?;
-        } else if line.text.contains(OPEN) {
+        } else if guarded.may_refer && line.text.contains(OPEN) {
             let fail = |fault| PlaylistError::BadVariable {
                 at: Place::of(line),
                 fault,
@@ -144,7 +144,7 @@ fn query(url: &Url, name: &str) -> Option<String> {
     (!value.is_empty()).then(|| value.into_owned())
 }
 
-const OPEN: &str = "{$";
+pub(super) const OPEN: &str = "{$";
 
 const fn is_of_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')

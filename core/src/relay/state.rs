@@ -2,7 +2,6 @@
 
 use super::{Relay, ShutDown};
 use crate::config;
-use crate::downloader::Downloader;
 use crate::event::Desired;
 use crate::ids::Generation;
 use crate::notice::{Notice, Reason, State, Trouble};
@@ -86,55 +85,55 @@ impl Relay {
         let take_down = publisher
             .take_down_due()
             .filter(|_| self.desired == Desired::Stop);
-        let own = [
-            (publisher.due(), Wake::Publish),
-            (publisher.retention.next_due(), Wake::Retire),
-            (store_retry, Wake::StoreRetry),
-            (take_down, Wake::Retire),
-            (shutting_down, Wake::ShutDown),
-        ];
+        let mut next = None;
+        let mut wants = |at: Option<Timestamp>, wake| {
+            // Of two at one moment the first one named counts.
+            if let Some(at) = at
+                && next.is_none_or(|(earliest, _)| at < earliest)
+            {
+                next = Some((at, wake));
+            }
+        };
+        wants(publisher.due(), Wake::Publish);
+        wants(publisher.retention.next_due(), Wake::Retire);
+        wants(store_retry, Wake::StoreRetry);
+        wants(take_down, Wake::Retire);
+        wants(shutting_down, Wake::ShutDown);
         // Until the store has told what is left, no source is looked at.
         let looks = !publisher.is_asking_store();
-        let lanes = [&self.active, &self.next].into_iter().flatten();
-        let lanes = lanes.filter(|_| looks).flat_map(|it| self.lane_wakes(it));
-        let switch = self.switch_due().filter(|_| looks && running);
-        let silence = self.silence_due().filter(|_| running);
-        own.into_iter()
-            .chain(lanes)
-            .chain([(switch, Wake::Switch), (silence, Wake::Silence)])
-            .filter_map(|(at, wake)| Some((at?, wake)))
-            .min_by_key(|(at, _)| *at)
+        if looks {
+            for lane in [&self.active, &self.next].into_iter().flatten() {
+                self.lane_wakes(lane, &mut wants);
+            }
+        }
+        if running {
+            wants(self.switch_due().filter(|_| looks), Wake::Switch);
+            wants(self.silence_due(), Wake::Silence);
+        }
+        next
     }
 
-    fn lane_wakes(&self, lane: &Lane) -> impl Iterator<Item = (Option<Timestamp>, Wake)> {
+    fn lane_wakes(&self, lane: &Lane, wants: &mut impl FnMut(Option<Timestamp>, Wake)) {
         let downloads = lane.role != Role::Watching;
         let relays = lane.role == Role::Relaying;
-        let master = lane.master.iter().flat_map(move |master| {
+        if let Some(master) = &lane.master {
             let aligns = lane.aligns_at().filter(|at| *at > self.clock);
             let ready = lane.ready_at().filter(|at| *at > self.clock);
-            [
-                (master.loader.next_load(), Wake::Reload),
-                (aligns.filter(|_| downloads), Wake::Align),
-                (ready, Wake::Switch),
-            ]
-        });
+            wants(master.loader.next_load(), Wake::Reload);
+            wants(aligns.filter(|_| downloads), Wake::Align);
+            wants(ready, Wake::Switch);
+        }
         let watched = if downloads { usize::MAX } else { 1 };
-        let feeds = lane.feeds.iter().enumerate().take(watched);
-        let feeds = feeds.flat_map(move |(index, feed)| {
-            let downloader = Some(&feed.downloader).filter(|_| downloads);
-            let last = relays && feed.loader.ended;
-            // What may not leave yet is given up when it may.
-            let gives_up = downloader
-                .and_then(|it| it.next_give_up(last))
-                .filter(|_| lane.lets_pass(index));
-            let retry = downloader.and_then(Downloader::next_retry);
-            [
-                (feed.loader.next_load(), Wake::Reload),
-                (retry, Wake::Retry),
-                (gives_up, Wake::GiveUp),
-            ]
-        });
-        master.chain(feeds)
+        for (index, feed) in lane.feeds.iter().enumerate().take(watched) {
+            wants(feed.loader.next_load(), Wake::Reload);
+            if downloads {
+                let last = relays && feed.loader.ended;
+                wants(feed.downloader.next_retry(), Wake::Retry);
+                // What may not leave yet is given up when it may.
+                let gives_up = feed.downloader.next_give_up(last);
+                wants(gives_up.filter(|_| lane.lets_pass(index)), Wake::GiveUp);
+            }
+        }
     }
 
     /// When the health of a source will matter.
@@ -238,6 +237,16 @@ impl Relay {
         publishing.unwrap_or_else(|| active.trouble())
     }
 
+    /// See [`Status::state`].
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// See [`Status::source`].
+    pub fn source(&self) -> usize {
+        self.active.as_ref().map_or(0, Lane::source)
+    }
+
     /// What is observed at this moment.
     pub fn status(&self, now: Now) -> Status {
         let at = now.monotonic;
@@ -259,7 +268,7 @@ impl Relay {
             reason,
             revision: self.revision.unwrap_or_default(),
             generation: self.publisher.generation,
-            source: self.active.as_ref().map_or(0, Lane::source),
+            source: self.source(),
             tracks: self.publisher.tracks(),
             left_behind: self.active.as_ref().map_or(0, Lane::left_behind),
             newest_segment_age: self.publisher.listed_at.map(|listed| at.since(listed)),
