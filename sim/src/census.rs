@@ -14,12 +14,22 @@ use hls_relay_core::config::Spec;
 use hls_relay_core::event::{Event, FetchError, StoreError};
 use hls_relay_core::notice::{Notice, Reason, Refusal, Trouble};
 use hls_relay_core::relay::Wake;
+use names::Name;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Counters by name.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Census {
-    counts: BTreeMap<&'static str, u64>,
+    /// In the order of [`names::ALL`].
+    counts: Vec<u64>,
+}
+
+impl Default for Census {
+    fn default() -> Self {
+        Self {
+            counts: vec![0; names::ALL.len()],
+        }
+    }
 }
 
 /// Where in its work a process is ended.
@@ -47,20 +57,21 @@ pub enum Coming {
 }
 
 impl Census {
-    fn count(&mut self, name: &'static str) {
-        *self.counts.entry(name).or_default() += 1;
+    fn count(&mut self, name: Name) {
+        self.counts[name.0] += 1;
     }
 
     /// Adds all of another.
     pub fn merge(&mut self, other: &Self) {
-        for (name, count) in &other.counts {
-            *self.counts.entry(name).or_default() += count;
+        for (count, more) in self.counts.iter_mut().zip(&other.counts) {
+            *count += more;
         }
     }
 
     /// How often.
     pub fn of(&self, name: &str) -> u64 {
-        self.counts.get(name).copied().unwrap_or(0)
+        let place = names::ALL.iter().position(|it| *it == name);
+        place.map_or(0, |place| self.counts[place])
     }
 
     /// What a large sweep must have seen, and never happened.
@@ -77,9 +88,11 @@ impl Census {
         undrawn().filter(|name| self.of(name) > 0).collect()
     }
 
-    /// All counters, by name.
+    /// All that has happened, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        self.counts.iter().map(|(&name, &count)| (name, count))
+        let all = names::ALL.iter().copied().zip(self.counts.iter().copied());
+        let happened: BTreeMap<_, _> = all.filter(|(_, count)| *count > 0).collect();
+        happened.into_iter()
     }
 
     /// What went into a step.
@@ -357,7 +370,7 @@ mod tests {
         census.event(&Event::Tick);
         assert_eq!(census.missing().len(), all - 1);
         assert!(census.unforeseen().is_empty());
-        census.count("state waiting");
+        census.count(Name::of("state waiting"));
         assert_eq!(census.unforeseen(), ["state waiting"]);
     }
 }

@@ -1,6 +1,7 @@
 //! The simulated world of hls-relay: whatever surrounds the state machines of `hls-relay-core`,
 //! modelled without IO, so that an outage is a number and a race is a file.
 
+mod by_name;
 pub mod census;
 pub mod checks;
 pub mod contract;

@@ -43,15 +43,15 @@ pub struct Process {
     boot: u64,
 }
 
-/// One piece of work under way.
+/// One piece of work under way. What is large is boxed: work comes and goes in every step.
 #[derive(Debug)]
 pub enum Work {
     /// A playlist.
-    Load(Fetch),
+    Load(Box<Fetch>),
     /// A segment or what it needs, to be stored.
     Download {
         /// The request.
-        fetch: Fetch,
+        fetch: Box<Fetch>,
         /// Its name.
         object: ObjectName,
         /// What it is.
@@ -60,7 +60,7 @@ pub enum Work {
         revision: u64,
     },
     /// Playlists to be made visible, parsed once for all viewers.
-    Publish(Publish, Shown),
+    Publish(Box<Publish>, Shown),
     /// Objects to be deleted.
     Delete(Vec<ObjectName>),
     /// The playlist to be taken away.

@@ -2,6 +2,7 @@
 //! RFC 8216 6.2.2 allows it (S-09), no name is used for two contents (S-65).
 
 use super::{Held, Violation, broken};
+use crate::by_name::ByName;
 use crate::published::{Listed, Version};
 use crate::store::{Object, Store};
 use hls_relay_core::ids::{ObjectName, PlaylistName};
@@ -12,7 +13,7 @@ use std::sync::Arc;
 /// What is promised for each name.
 #[derive(Debug, Default)]
 pub struct KeepChecks {
-    lives: BTreeMap<Arc<str>, Life>,
+    lives: ByName<Life>,
     /// What each playlist lists now, gaps left out.
     listed: BTreeMap<PlaylistName, Vec<Arc<Listed>>>,
     /// What segments are read with.
@@ -53,17 +54,14 @@ impl KeepChecks {
                 same(uri, *known, object)?;
             }
             let object = there(store, &segment.uri)?;
-            let life = self
-                .lives
-                .entry(Arc::clone(&segment.uri))
-                .or_insert_with(|| Life {
-                    object,
-                    duration: segment.duration,
-                    longest: Span::ZERO,
-                    removed_at: None,
-                    lost: false,
-                    needs,
-                });
+            let life = self.lives.get_or_insert_with(&segment.uri, || Life {
+                object,
+                duration: segment.duration,
+                longest: Span::ZERO,
+                removed_at: None,
+                lost: false,
+                needs,
+            });
             same(&segment.uri, life.object, object)?;
             life.longest = life.longest.max(version.total);
             life.lost = false;
@@ -141,7 +139,7 @@ impl KeepChecks {
                 life.removed_at
                     .is_some_and(|removed| at.since(removed) > life.longest * 20)
             };
-            self.lives.retain(|_, life| !old(life));
+            self.lives.retain(|life| !old(life));
         }
         Ok(())
     }
@@ -203,7 +201,7 @@ impl Life {
 
 /// Nothing is listed before it is stored.
 fn there(store: &Store, name: &Arc<str>) -> Result<Object, Violation> {
-    let object = store.objects.get(&ObjectName(Arc::clone(name)));
+    let object = store.objects.get(&**name);
     object.copied().ok_or_else(|| Violation {
         invariant: "S-11 nothing is listed before it is stored".to_owned(),
         expected: format!("an object named {name}"),

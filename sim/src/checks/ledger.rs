@@ -160,7 +160,14 @@ impl Ledger {
         };
         self.known.listed_at.insert((origin, track), now);
         let offers = &mut self.known.offers;
-        for number in offer.first..=offer.last {
+        // Of a list most is known from the one before it.
+        let mut unknown = offer.first;
+        let listed = offers.range_mut(key(offer.first)..);
+        for (known, state) in listed.take_while(|(it, _)| **it <= key(offer.last)) {
+            state.last = now;
+            unknown += u64::from(known.number == unknown);
+        }
+        for number in unknown..=offer.last {
             offers
                 .entry(key(number))
                 .or_insert(OfferState {
@@ -282,8 +289,11 @@ impl Ledger {
     pub fn asked_for(&mut self, name: &PlaylistName, version: &Version) -> Option<Asked> {
         let next_number = self.line(name).next_number;
         let fresh = |it: &&Arc<Listed>| it.number >= next_number && !it.gap;
-        let name = ObjectName(Arc::clone(&version.segments.iter().find(fresh)?.uri));
-        let offer = self.known.offers.get(&self.known.objects.get(&name)?.key)?;
+        let uri = &version.segments.iter().find(fresh)?.uri;
+        let offer = self
+            .known
+            .offers
+            .get(&self.known.objects.get(&**uri)?.key)?;
         offer.asked
     }
 
@@ -347,7 +357,7 @@ impl Ledger {
     /// A line with what its URI is in place of a name of ours.
     fn without_names(&self, line: &str) -> String {
         let uri = crate::published::quoted(line, "URI");
-        let stored = uri.and_then(|uri| self.known.objects.get(&ObjectName(uri.into())));
+        let stored = uri.and_then(|uri| self.known.objects.get(uri));
         match (uri, stored) {
             (Some(uri), Some(stored)) => line.replace(uri, &format!("{:016x}", stored.media.hash)),
             _ => line.to_owned(),
@@ -356,8 +366,7 @@ impl Ledger {
 
     /// What a listed segment is: the letter of its origin, a mark for each restart, its number.
     fn called(&self, listed: &Listed) -> String {
-        let name = ObjectName(Arc::clone(&listed.uri));
-        match self.known.objects.get(&name) {
+        match self.known.objects.get(&*listed.uri) {
             Some(stored) if !listed.gap => {
                 let MediaKey {
                     origin,
@@ -374,7 +383,7 @@ impl Ledger {
 
     /// What is stored under a name.
     pub fn media(&self, name: &str) -> Option<(MediaKey, MediaRef)> {
-        let stored = self.known.objects.get(&ObjectName(name.into()))?;
+        let stored = self.known.objects.get(name)?;
         Some((stored.key, stored.media))
     }
 

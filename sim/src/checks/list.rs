@@ -73,7 +73,7 @@ impl ListChecks {
         each_segment(version)?;
         if let Some(last) = self.last.clone() {
             self.numbering(&last, version, excuses)?;
-            self.nothing_changes(version, excuses)?;
+            self.nothing_changes(&last, version, excuses)?;
             target_duration(&last, version, excuses)?;
             removal(&last, version, excuses)?;
             after_the_end(&last, version, excuses)?;
@@ -160,17 +160,19 @@ impl ListChecks {
     }
 
     /// S-02: what was ever listed never changes.
-    fn nothing_changes(&self, version: &Version, excuses: Excuses) -> Held {
+    fn nothing_changes(&self, last: &Version, version: &Version, excuses: Excuses) -> Held {
         if excuses.lost_state {
             return Ok(());
         }
-        for listed in &version.segments {
+        // What is shared with the version before was compared when that became visible.
+        let shared = |it: &&Arc<Listed>| {
+            let before = last.segment(it.number);
+            before.is_some_and(|before| Arc::ptr_eq(before, it))
+        };
+        for listed in version.segments.iter().filter(|it| !shared(it)) {
             let Some(known) = self.entries.get(&listed.number) else {
                 continue;
             };
-            if Arc::ptr_eq(known, listed) {
-                continue;
-            }
             if known.block != listed.block
                 || known.needs != listed.needs
                 || known.discontinuity_sequence != listed.discontinuity_sequence

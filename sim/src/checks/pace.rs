@@ -8,6 +8,7 @@ use hls_relay_core::config::{ASSUMED_TARGET_DURATION, RETRY_JITTER_PERCENT, Relo
 use hls_relay_core::digest::Digest;
 use hls_relay_core::event::{FetchError, LoadedPlaylist};
 use hls_relay_core::time::{Span, Timestamp};
+use memchr::{memchr, memchr2, memrchr};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -241,12 +242,13 @@ impl Text {
         for line in lines(text) {
             let value = |tag: &str| line.strip_prefix(tag);
             if !line.starts_with('#') {
-                let end = line.bytes().position(|byte| matches!(byte, b'?' | b';'));
+                let end = memchr2(b'?', b';', line.as_bytes());
                 let path = &line[..end.unwrap_or(line.len())];
-                let name_at = path.bytes().rposition(|byte| byte == b'/');
+                let name_at = memrchr(b'/', path.as_bytes());
                 segments.push(Digest::of(&path[name_at.map_or(0, |at| at + 1)..]));
             } else if let Some(rest) = value("#EXTINF:") {
-                let duration = seconds(rest.split(',').next()?)?;
+                let end = memchr(b',', rest.as_bytes());
+                let duration = seconds(&rest[..end.unwrap_or(rest.len())])?;
                 longest = longest.max(duration);
                 last = Some(duration);
             } else {
@@ -273,14 +275,27 @@ fn believed(target_duration: Span, longest: Span) -> Span {
     target_duration.min((longest * 4).max(Span::from_secs(10)))
 }
 
+/// Decimal seconds; what is less than a microsecond is left out.
 fn seconds(text: &str) -> Option<Span> {
-    let (whole, part) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
-    let part = part.get(..6).unwrap_or(part);
-    let micros = match part {
-        "" => 0,
-        _ => part.parse::<u64>().ok()? * 10_u64.pow(6_u32.checked_sub(part.len() as u32)?),
-    };
-    Some(Span::from_secs(whole.parse().ok()?) + Span::from_micros(micros))
+    let text = text.trim_ascii();
+    if !text.starts_with(|first: char| first.is_ascii_digit()) {
+        return None;
+    }
+    let (mut micros, mut place) = (0_u64, None);
+    for byte in text.bytes() {
+        match (byte, place) {
+            (b'0'..=b'9', Some(0)) => {}
+            (b'0'..=b'9', _) => {
+                let digit = u64::from(byte - b'0');
+                micros = micros.checked_mul(10)?.checked_add(digit)?;
+                place = place.map(|place: u32| place - 1);
+            }
+            (b'.', None) => place = Some(6),
+            _ => return None,
+        }
+    }
+    let scale = 10_u64.pow(place.unwrap_or(6));
+    Some(Span::from_micros(micros.checked_mul(scale)?))
 }
 
 /// A playlist is the same one whatever token it is asked for with.
@@ -292,4 +307,25 @@ fn without_query(url: &str) -> &str {
 pub fn playlist_url(plan: &Plan, origin: usize) -> Arc<str> {
     let spec = &plan.origins[origin];
     format!("http://{}{}", spec.hosts[0], spec.playlist_path).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_are_read_to_the_microsecond() {
+        for (text, micros) in [
+            ("6", 6_000_000),
+            ("6.", 6_000_000),
+            (" 6.5 ", 6_500_000),
+            ("0.000001", 1),
+            ("4.00000199", 4_000_001),
+        ] {
+            assert_eq!(seconds(text), Some(Span::from_micros(micros)), "{text}");
+        }
+        for text in ["", ".5", "-1", "1.2.3", "6s", "99999999999999999999"] {
+            assert_eq!(seconds(text), None, "{text}");
+        }
+    }
 }

@@ -23,7 +23,8 @@ impl Origin {
     pub fn respond(&self, at: Span, request: &OriginRequest) -> OriginReply {
         let (host, prefix) = self.host_of(request);
         let path = request.path().strip_prefix(prefix).unwrap_or_default();
-        if let Some(track) = presentation::track_of(&self.spec, path)
+        if !self.tracks.is_empty()
+            && let Some(track) = presentation::track_of(&self.spec, path)
             && let Some(track) = self.tracks.get(track)
         {
             return match presentation::refused(&self.spec, at, &request.path_and_query) {

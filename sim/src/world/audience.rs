@@ -8,11 +8,9 @@ use crate::player::{Stall, Stamps, Wish};
 use crate::published::Listed;
 use hls_relay_core::config::ReloadPolicy;
 use hls_relay_core::event::Desired;
-use hls_relay_core::ids::ObjectName;
 use hls_relay_core::notice::State;
 use hls_relay_core::relay::Status;
 use hls_relay_core::time::{Span, Timestamp};
-use std::sync::Arc;
 
 /// How much later than promised something may be seen: latencies of the network and the store.
 const SLACK: Span = Span::from_secs(1);
@@ -47,7 +45,7 @@ impl World {
             }
             Wish::Segment(listed) if listed.gap => player.segment(now, &listed).0,
             Wish::Segment(listed) => {
-                let object = self.store.objects.get(&ObjectName(Arc::clone(&listed.uri)));
+                let object = self.store.objects.get(&*listed.uri);
                 match object {
                     None if self.keep.promised(&listed.uri, now) => {
                         return broken(
@@ -131,13 +129,13 @@ impl World {
         if !steady {
             return Ok(());
         }
-        let Some(status) = self.status() else {
+        let Some(source) = self.process.as_ref().map(|it| it.machine.source()) else {
             return Ok(());
         };
-        self.is_live(&status)?;
+        self.is_live()?;
         self.keeps_up()?;
-        self.is_of_the_source_in_use(&status)?;
-        self.is_on_the_first_source(&status)
+        self.is_of_the_source_in_use(source)?;
+        self.is_on_the_first_source(source)
     }
 
     fn is_bounded(&self) -> Held {
@@ -149,16 +147,13 @@ impl World {
     }
 
     /// What is listed last comes from the source that the machine says it relays, and the wish names.
-    fn is_of_the_source_in_use(&self, status: &Status) -> Held {
-        let wanted = self.fate.source(status.source);
+    fn is_of_the_source_in_use(&self, source: usize) -> Held {
+        let wanted = self.fate.source(source);
         for (name, key, _) in self.ledger.newest() {
             if Some(key.origin) != wanted {
                 return broken(
                     "what is listed last is of the source in use",
-                    format!(
-                        "{} from origin {wanted:?}, source {}",
-                        name.0, status.source
-                    ),
+                    format!("{} from origin {wanted:?}, source {source}", name.0),
                     format!("{key:?}"),
                 );
             }
@@ -172,10 +167,14 @@ impl World {
         Some(process.machine.status(now))
     }
 
-    fn is_live(&self, status: &Status) -> Held {
-        if status.state == State::Live || (status.state == State::Stale && self.asks_eagerly()) {
+    fn is_live(&self) -> Held {
+        let state = self.process.as_ref().map(|it| it.machine.state());
+        if state == Some(State::Live) || (state == Some(State::Stale) && self.asks_eagerly()) {
             return Ok(());
         }
+        let Some(status) = self.status() else {
+            return Ok(());
+        };
         broken(
             "liveness: the state comes back to live",
             format!("live {} after the last fault", self.settling()),
@@ -200,10 +199,10 @@ impl World {
     /// A source that jitters can be looked at a moment too early, and is not to be asked again before half
     /// a target duration.
     fn asks_eagerly(&self) -> bool {
-        let (Some(process), Some(status)) = (&self.process, self.status()) else {
+        let Some(process) = &self.process else {
             return false;
         };
-        let source = self.wish.spec.sources.get(status.source);
+        let source = self.wish.spec.sources.get(process.machine.source());
         source.is_some_and(|source| match self.store.multivariant {
             Some(_) => process.pace.is_any_eager(&source.url, self.now),
             None => process.pace.is_eager(&source.url, self.now),
@@ -248,15 +247,15 @@ impl World {
     }
 
     /// After a minute of its health the first source is in use again.
-    fn is_on_the_first_source(&self, status: &Status) -> Held {
+    fn is_on_the_first_source(&self, source: usize) -> Held {
         let healthy = self.settling() + Span::from_secs(120);
-        if status.source == 0 || !self.calm_for(healthy) {
+        if source == 0 || !self.calm_for(healthy) {
             return Ok(());
         }
         broken(
             "liveness: back to the first source",
             format!("source 0 after {healthy} of health"),
-            format!("source {}", status.source),
+            format!("source {source}"),
         )
     }
 

@@ -87,7 +87,7 @@ impl World {
                 let shown = self.parse(publish)?;
                 self.store_work(
                     publish.request,
-                    Work::Publish(publish.clone(), shown),
+                    Work::Publish(Box::new(publish.clone()), shown),
                     StoreWork::Publish,
                 );
                 Ok(())
@@ -157,9 +157,9 @@ impl World {
         url: &Arc<str>,
         etag: Option<Arc<str>>,
         limits: FetchLimits,
-    ) -> Option<Fetch> {
+    ) -> Option<Box<Fetch>> {
         let origin = self.origin_of(url)?;
-        Some(Fetch {
+        Some(Box::new(Fetch {
             asked: Arc::clone(url),
             url: url.to_string(),
             hops: 0,
@@ -173,7 +173,7 @@ impl World {
             outcome: None,
             media: None,
             key: None,
-        })
+        }))
     }
 
     fn begin_work(&mut self, request: RequestId, work: Work) {

@@ -361,7 +361,7 @@ impl World {
         let last = self.lists.get(name).and_then(ListChecks::last);
         let before = number.and_then(|number| last?.segment(number));
         before.is_some_and(|before| {
-            let there = self.store.objects.get(&ObjectName(Arc::clone(&before.uri)));
+            let there = self.store.objects.get(&*before.uri);
             there.copied() != self.keep.content(&before.uri)
         })
     }

@@ -5,7 +5,6 @@ use super::{Asker, Held, Known, MediaKey, Stored, Totals, broken, needs};
 use crate::checks::untold::{self, Position, Told};
 use crate::origin::Origin;
 use crate::published::{Listed, Version};
-use hls_relay_core::ids::ObjectName;
 use hls_relay_core::time::{Span, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -91,11 +90,10 @@ impl Line {
     }
 
     fn listed(&mut self, books: &mut Books<'_>, listed: &Listed) -> Held {
-        let name = ObjectName(Arc::clone(&listed.uri));
-        let Some(&stored) = books.known.objects.get(&name) else {
+        let Some(&stored) = books.known.objects.get(&*listed.uri) else {
             return broken(
                 "ledger: listed media is known",
-                format!("{name}"),
+                listed.uri.to_string(),
                 "unknown",
             );
         };

@@ -17,10 +17,7 @@ pub(super) fn right(books: &Books<'_>, stored: Stored, listed: &Listed) -> Held 
             .map(str::to_owned)
     };
     let hash = |uri: &str| {
-        let stored = books
-            .known
-            .objects
-            .get(&hls_relay_core::ids::ObjectName(uri.into()));
+        let stored = books.known.objects.get(uri);
         stored.map(|stored| stored.media.hash)
     };
     let map = named(&listed.needs.map);
