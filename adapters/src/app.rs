@@ -5,6 +5,7 @@ mod signals;
 
 use crate::channel::{OpenFailure, Opened, Places, last_lines};
 use crate::cli::{Action, Cli, DemoArgs, JournalAction, Listen, RelayArgs, ShareArgs, in_words};
+use crate::control_store::ControlStoreError;
 use crate::driver::Control;
 use crate::fetch::Fetcher;
 use crate::journal::share::{self, ShareError};
@@ -12,7 +13,6 @@ use crate::logging::Screen;
 use crate::mask::mask_url;
 use crate::origin_server::OriginServer;
 use crate::output::Outputs;
-use crate::store::OpenError;
 use crate::{clock, server, status_line};
 use hls_relay_core::event::{Configure, Desired};
 use hls_relay_sim::origin::OriginSpec;
@@ -36,14 +36,18 @@ pub enum Failure {
     #[error("{0}")]
     Arguments(String),
     /// Exit code 3.
-    #[error("cannot listen on {listen}: {error}{}", port_hint(error))]
-    Listen { listen: String, error: io::Error },
+    #[error("cannot listen on {listen}: {error}{}", port_hint(option, error))]
+    Listen {
+        option: &'static str,
+        listen: String,
+        error: io::Error,
+    },
     /// Exit code 4.
     #[error("--{option}: {0}", option = option_of(.0))]
     Open(#[from] OpenFailure),
     /// Exit code 4.
     #[error("--data: {0}")]
-    Data(OpenError),
+    Data(#[from] ControlStoreError),
     /// Exit code 5.
     #[error("{0}")]
     Replay(#[from] ReplayError),
@@ -76,23 +80,23 @@ fn option_of(failure: &OpenFailure) -> &'static str {
     }
 }
 
-fn port_hint(error: &io::Error) -> &'static str {
+fn port_hint(option: &str, error: &io::Error) -> String {
     let hints = [
         (
             io::ErrorKind::AddrInUse,
-            "; another program has this port: stop it, or choose another with --listen",
+            format!("; another program has this port: stop it, or choose another with {option}"),
         ),
         (
             io::ErrorKind::PermissionDenied,
-            "; ports below 1024 need privileges: choose a higher one with --listen",
+            format!("; ports below 1024 need privileges: choose a higher one with {option}"),
         ),
         (
             io::ErrorKind::AddrNotAvailable,
-            "; this host has no such address",
+            "; this host has no such address".to_owned(),
         ),
     ];
     let fitting = hints.into_iter().find(|(kind, _)| *kind == error.kind());
-    fitting.map_or("", |(_, hint)| hint)
+    fitting.map_or(String::new(), |(_, hint)| hint)
 }
 
 /// Does what the command line says, until it is done or told to leave.
@@ -118,7 +122,7 @@ fn raise_file_limit() {
 async fn relay(args: RelayArgs, screen: Screen) -> Result<(), Failure> {
     let resolved = args.spec().resolve();
     let (spec, accesses) = resolved.map_err(|fault| Failure::Arguments(in_words(&fault)))?;
-    let listener = bind(&args.listen).await?;
+    let listener = bind("--listen", &args.listen).await?;
     // Until here a signal ends the process as it does any other; from here on there is something to finish.
     let signals = Signals::new()?;
     let name = args.name.name();
@@ -173,9 +177,10 @@ async fn relay(args: RelayArgs, screen: Screen) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn bind(listen: &Listen) -> Result<TcpListener, Failure> {
+async fn bind(option: &'static str, listen: &Listen) -> Result<TcpListener, Failure> {
     let bound = TcpListener::bind(&*listen.addresses).await;
     bound.map_err(|error| Failure::Listen {
+        option,
         listen: listen.text.clone(),
         error,
     })

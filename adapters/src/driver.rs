@@ -37,6 +37,8 @@ pub struct Observed {
     pub status: Status,
     /// A change of source that is under way, or refused, in words.
     pub change: Option<Arc<str>>,
+    /// The URL of the source in use, masked.
+    pub source_url: Option<String>,
 }
 
 /// One channel, running.
@@ -123,10 +125,12 @@ impl Driver {
                 Some(Event::ShutDown)
             }
             Control::Inspect(reply) => {
+                let status = self.relay.status(clock::now());
                 // Whoever asked may have gone.
                 let _ = reply.send(Observed {
-                    status: self.relay.status(clock::now()),
+                    source_url: self.worker.source_url(status.generation, status.source),
                     change: self.worker.change(),
+                    status,
                 });
                 None
             }

@@ -5,13 +5,15 @@
 //!
 //! Reading order: [`driver`] (the loop), [`worker`] (commands to tasks), then the adapters it uses:
 //! [`fetch`], [`store`], [`checkpoint_file`], [`output`], [`server`], [`journal`]; then [`channel`], which puts
-//! one together, [`node`], which has many, and [`app`], which does what a command line says.
+//! one together, [`node`], which has many, [`control_store`] and [`api`], by which they are changed, and [`app`], which does what a command line says.
 
+pub mod api;
 pub mod app;
 pub mod channel;
 pub mod checkpoint_file;
 pub mod cli;
 pub mod clock;
+pub mod control_store;
 pub mod driver;
 pub mod fetch;
 mod file_lock;

@@ -17,6 +17,7 @@ use std::io::{self, ErrorKind};
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{mpsc, oneshot};
 
 /// What the loop is told.
@@ -37,7 +38,10 @@ pub struct Seen {
 
 /// The way to a node's loop. A clone leads to the same.
 #[derive(Clone)]
-pub struct NodeHandle(mpsc::UnboundedSender<Message>);
+pub struct NodeHandle {
+    messages: mpsc::UnboundedSender<Message>,
+    leaving: Arc<AtomicBool>,
+}
 
 /// The loop, ready to run.
 pub struct NodeLoop {
@@ -47,19 +51,26 @@ pub struct NodeLoop {
     open: BTreeMap<ChannelId, mpsc::Sender<Control>>,
     messages: mpsc::UnboundedReceiver<Message>,
     handle: NodeHandle,
-    leaving: bool,
 }
 
 impl NodeHandle {
     /// Tells what has happened. After the end of the loop nobody listens.
     pub fn tell(&self, event: NodeEvent<ChannelSpec>) {
-        let _ = self.0.send(Message::Event(event));
+        if event == NodeEvent::ShutDown {
+            self.leaving.store(true, Ordering::Relaxed);
+        }
+        let _ = self.messages.send(Message::Event(event));
+    }
+
+    /// Whether the node is to end.
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
     }
 
     /// All channels of the node.
     pub async fn look(&self) -> BTreeMap<ChannelId, Seen> {
         let (reply, answer) = oneshot::channel();
-        let _ = self.0.send(Message::Look(reply));
+        let _ = self.messages.send(Message::Look(reply));
         answer.await.unwrap_or_default()
     }
 }
@@ -69,7 +80,10 @@ impl NodeLoop {
     pub fn new(capacity: usize, places: Places, outputs: Outputs) -> (Self, NodeHandle) {
         // Each channel has a few messages under way, and each question a request of its own.
         let (sender, messages) = mpsc::unbounded_channel();
-        let handle = NodeHandle(sender);
+        let handle = NodeHandle {
+            messages: sender,
+            leaving: Arc::default(),
+        };
         let node = Self {
             machine: Node::new(capacity),
             places,
@@ -77,7 +91,6 @@ impl NodeLoop {
             open: BTreeMap::new(),
             messages,
             handle: handle.clone(),
-            leaving: false,
         };
         (node, handle)
     }
@@ -89,7 +102,6 @@ impl NodeLoop {
             let Some(event) = self.next_event().await else {
                 continue;
             };
-            self.leaving |= event == NodeEvent::ShutDown;
             self.machine
                 .step(clock::now().monotonic, event, &mut commands);
             for command in commands.drain(..) {
@@ -153,7 +165,7 @@ impl NodeLoop {
             let channel = &**id.name();
             tracing::error!(channel, "{why}; opening it again from its checkpoint");
         }
-        if !self.leaving {
+        if !self.handle.is_leaving() {
             self.outputs.shut(id.name().clone());
         }
     }
@@ -161,7 +173,7 @@ impl NodeLoop {
     /// What is not open is waited for where it should run, and unknown where it should not. What was shown
     /// when the node leaves is shown to the end.
     fn show(&self) {
-        if self.leaving {
+        if self.handle.is_leaving() {
             return;
         }
         for (id, record, standing) in self.machine.standings() {
@@ -192,7 +204,7 @@ impl NodeLoop {
         let (places, handle) = (self.places.clone(), self.handle.clone());
         tokio::spawn(async move {
             let opening = places.open(id.name()).map(|it| it.map(Box::new)).await;
-            let _ = handle.0.send(Message::Opened(id, opening));
+            let _ = handle.messages.send(Message::Opened(id, opening));
         });
     }
 

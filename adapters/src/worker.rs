@@ -121,6 +121,13 @@ impl Worker {
         self.change.clone()
     }
 
+    /// The URL of a source, masked; of the newest generation where this one is not in force.
+    pub fn source_url(&self, generation: Generation, source: usize) -> Option<String> {
+        let newest = || self.in_force.values().next_back();
+        let accesses = self.in_force.get(&generation).or_else(newest)?;
+        Some(mask_url(&accesses.get(source)?.public_url()))
+    }
+
     /// A machine for these hands, which goes on from the last checkpoint. Each has a seed of its own,
     /// from the system's randomness.
     pub fn new_machine(&self) -> Relay {

@@ -1,25 +1,29 @@
 //! `hls-relay node`: many channels in one process.
 
 use super::{Failure, Signals, bind, say};
+use crate::api::Api;
 use crate::channel::Places;
 use crate::cli::NodeArgs;
+use crate::control_store::{ChangeError, ControlStore, ControlStoreError};
 use crate::fetch::Fetcher;
 use crate::node::NodeLoop;
 use crate::node::config::NodeConfig;
 use crate::output::Outputs;
 use crate::server;
-use crate::store::OpenError;
-use hls_relay_core::event::Desired;
-use hls_relay_core::node::{NodeEvent, Record, Writer};
+use crate::spec::ChannelSpec;
+use hls_relay_core::node::{Change, ChannelId, Condition, NodeEvent, Writer};
 use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 
-/// Checkpoints, below the folder of the node.
+/// Below the folder of the node: checkpoints, and what is wanted of the channels.
 const STATE: &str = "state";
+const CONTROL: &str = "control.redb";
+/// Of the API: operators and programs of theirs.
+const MOST_API_CONNECTIONS: u64 = 256;
 
 pub(super) async fn run(args: &NodeArgs) -> Result<(), Failure> {
     let config = NodeConfig::load(args).map_err(Failure::Arguments)?;
@@ -27,54 +31,92 @@ pub(super) async fn run(args: &NodeArgs) -> Result<(), Failure> {
         say(config.shown().trim_end());
         return Ok(());
     }
-    make_private(&config.data).map_err(Failure::Data)?;
-    let listener = bind(&config.listen).await?;
-    // Until here a signal ends the process as it does any other; from here on there is something to finish.
-    let signals = Signals::new()?;
-    let address = server::base_of(listener.local_addr()?);
-    let outputs = Outputs::default();
-    let (stop_serving, serving_stopped) = oneshot::channel::<()>();
-    let serving = tokio::spawn(server::serve(listener, outputs.clone(), async {
-        let _ = serving_stopped.await;
-    }));
-
+    make_private(&config.data)?;
     let places = Places {
         store: config.store,
         state: Some(config.data.join(STATE)),
         journal: config.journal.map(|it| (it, config.journal_size)),
         fetcher: Fetcher::through(config.proxy).shared(),
     };
-    let (node, handle) = NodeLoop::new(config.capacity, places, outputs);
-    let running = tokio::spawn(node.run());
-    let (name, channels) = (config.name, config.channels.len());
-    tracing::info!(node = &**name.name(), %address, channels, "relaying");
-    for (id, spec) in config.channels {
-        let record = Record {
-            revision: 1,
-            desired: Desired::Run,
-            writer: Writer::Config,
-            spec: Arc::new(spec),
-        };
+    let outputs = Outputs::default();
+    let (node, handle) = NodeLoop::new(config.capacity, places, outputs.clone());
+    let told = handle.clone();
+    let store = ControlStore::open(&config.data.join(CONTROL), move |it| told.tell(it))?;
+    let viewers = bind("--listen", &config.listen).await?;
+    let askers = bind("--api-listen", &config.api_listen).await?;
+    // Until here a signal ends the process as it does any other; from here on there is something to finish.
+    let signals = Signals::new()?;
+    let address = server::base_of(viewers.local_addr()?);
+    let api_address = server::base_of(askers.local_addr()?);
+    let name = config.name.name();
+    let wanted = take_over(&store, config.channels);
+    let wanted = wanted.await.map_err(io::Error::other)?;
+    let channels = wanted.len();
+    for (id, record) in wanted {
         handle.tell(NodeEvent::Wanted { id, record });
     }
+
+    let (stop_serving, stopped) = watch::channel(false);
+    let stopped = || {
+        let mut stopped = stopped.clone();
+        async move { drop(stopped.changed().await) }
+    };
+    let serving = tokio::spawn(server::serve(viewers, outputs, stopped()));
+    let token = config.api_token;
+    let api = Api::new(name.clone(), config.capacity, store, handle.clone(), token);
+    let pages = api.router();
+    let answering = server::serve_pages(askers, pages, MOST_API_CONNECTIONS, stopped());
+    let answering = tokio::spawn(answering);
+    let running = tokio::spawn(node.run());
+    tracing::info!(node = &**name, %address, api = %api_address, channels, "relaying");
     say(&address);
 
     let leave = async move { handle.tell(NodeEvent::ShutDown) };
     let leaving = tokio::spawn(signals.shut_down(leave, || ()));
     running.await.map_err(io::Error::other)?;
-    let _ = stop_serving.send(());
+    let _ = stop_serving.send(true);
     serving.await.map_err(io::Error::other)?;
+    answering.await.map_err(io::Error::other)?;
     // Viewers were still being served until now, and a second signal would have ended that too.
     leaving.abort();
-    tracing::info!(node = &**name.name(), "finished");
+    tracing::info!(node = &**name, "finished");
     Ok(())
 }
 
+/// Puts the channels of the configuration file into the store and takes out those that the file names no
+/// more; then says what is wanted in all.
+async fn take_over(
+    store: &ControlStore,
+    channels: Vec<(ChannelId, ChannelSpec)>,
+) -> Result<Vec<crate::control_store::Listed>, ChangeError> {
+    let listed = store.list().await?;
+    let left_out = listed.iter().filter(|(id, record)| {
+        record.writer == Writer::Config && !channels.iter().any(|(named, _)| named == id)
+    });
+    for (id, _) in left_out {
+        let channel = &**id.name();
+        tracing::info!(channel, "the configuration names it no more: it is removed");
+        let gone = store.change(id, Writer::Config, Change::Remove, Condition::Any);
+        gone.await?;
+    }
+    for (id, spec) in channels {
+        let spec = Arc::new(spec);
+        let change = Change::Put {
+            spec,
+            desired: None,
+        };
+        let put = store.change(&id, Writer::Config, change, Condition::Any);
+        put.await?;
+    }
+    store.list().await
+}
+
 /// A folder for its owner only: it holds what the sources are asked with.
-fn make_private(folder: &Path) -> Result<(), OpenError> {
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    made.map_err(|error| OpenError::Unusable {
+fn make_private(folder: &Path) -> Result<(), ControlStoreError> {
+    let mut private = DirBuilder::new();
+    let made = private.recursive(true).mode(0o700).create(folder);
+    made.map_err(|error| ControlStoreError::Unusable {
         path: folder.to_owned(),
-        error,
+        why: error.to_string(),
     })
 }

@@ -57,6 +57,12 @@ pub struct NodeArgs {
     /// Where to serve viewers [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS:PORT", env = "HLS_RELAY_LISTEN", value_parser = listen)]
     pub listen: Option<Listen>,
+    /// Where to answer those who change channels; see 'hls-relay channel --help' [default: 127.0.0.1:8081]
+    ///
+    /// Elsewhere than on this host only with a token, of 16 characters and more: api_token in the
+    /// configuration file, or HLS_RELAY_API_TOKEN.
+    #[arg(long, value_name = "ADDRESS:PORT", env = "HLS_RELAY_API_LISTEN", value_parser = listen)]
+    pub api_listen: Option<Listen>,
     /// How many channels may run; the others wait [default: 1000]
     #[arg(long, value_name = "N", env = "HLS_RELAY_CAPACITY")]
     pub capacity: Option<usize>,

@@ -1,5 +1,6 @@
 //! What a node is told at its start: by a file, the environment and the command line, the later stronger.
 
+use crate::api::Token;
 use crate::cli::{self, Listen, NodeArgs, StoreArg};
 use crate::journal;
 use crate::mask::{MASKED, mask};
@@ -10,6 +11,7 @@ use serde::de::{DeserializeSeed, Error as _, IntoDeserializer, MapAccess, Visito
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
@@ -17,6 +19,8 @@ use url::Url;
 
 /// A file is read up to here: ten thousand channels with long tokens have room in it.
 const MOST_BYTES: u64 = 16 << 20;
+/// The token of the API, for the node and for those who ask it. No option: those stand in lists of processes.
+pub const TOKEN: &str = "HLS_RELAY_API_TOKEN";
 /// More would not fit into any machine that this was tried on.
 const DEFAULT_CAPACITY: usize = 1_000;
 
@@ -31,6 +35,10 @@ pub struct NodeConfig {
     pub store: StoreArg,
     /// Where viewers are served.
     pub listen: Listen,
+    /// Where those are answered who change channels.
+    pub api_listen: Listen,
+    /// What their requests have to carry.
+    pub api_token: Option<Token>,
     /// So many channels run at most.
     pub capacity: usize,
     /// Through which all origins are asked.
@@ -54,6 +62,10 @@ struct FileForm {
     store: Option<StoreArg>,
     #[serde(default, deserialize_with = "text_of_listen")]
     listen: Option<Listen>,
+    #[serde(default, deserialize_with = "text_of_listen")]
+    api_listen: Option<Listen>,
+    #[serde(default, deserialize_with = "text_of_token")]
+    api_token: Option<Token>,
     capacity: Option<usize>,
     #[serde(default, deserialize_with = "text_of_proxy")]
     proxy: Option<Url>,
@@ -82,7 +94,19 @@ impl NodeConfig {
             None => (FileForm::default(), Vec::new()),
         };
         let args = args.clone();
-        let default_listen = || cli::listen("127.0.0.1:8080");
+        let api_token = token_of_environment()?.or(file.api_token);
+        let api_listen = match args.api_listen.or(file.api_listen) {
+            Some(listen) => listen,
+            None => cli::listen("127.0.0.1:8081")?,
+        };
+        let elsewhere = |it: &SocketAddr| !it.ip().is_loopback();
+        if api_token.is_none() && api_listen.addresses.iter().any(elsewhere) {
+            return Err(format!(
+                "--api-listen {}: whoever reaches it may change every channel, so it takes a token: \
+                 set {TOKEN} or api_token, as from 'openssl rand -hex 32'",
+                api_listen.text
+            ));
+        }
         Ok(Self {
             name: args.name.or(file.name).unwrap_or_else(name_of_host),
             data: args
@@ -92,8 +116,10 @@ impl NodeConfig {
             store: args.store.or(file.store).unwrap_or(StoreArg::Memory),
             listen: match args.listen.or(file.listen) {
                 Some(listen) => listen,
-                None => default_listen()?,
+                None => cli::listen("127.0.0.1:8080")?,
             },
+            api_listen,
+            api_token,
             capacity: args.capacity.or(file.capacity).unwrap_or(DEFAULT_CAPACITY),
             proxy: args.proxy.or(file.proxy),
             journal: args.journal.or(file.journal),
@@ -115,6 +141,8 @@ impl NodeConfig {
                 StoreArg::Directory(folder) => folder.display().to_string(),
             },
             listen: &self.listen.text,
+            api_listen: &self.api_listen.text,
+            api_token: self.api_token.as_ref().map(|_| MASKED),
             capacity: self.capacity,
             proxy: self.proxy.as_ref().map(mask),
             journal: self.journal.as_ref().map(|it| it.display().to_string()),
@@ -139,6 +167,8 @@ struct Shown<'a> {
     data: String,
     store: String,
     listen: &'a str,
+    api_listen: &'a str,
+    api_token: Option<&'static str>,
     capacity: usize,
     proxy: Option<String>,
     journal: Option<String>,
@@ -151,6 +181,14 @@ struct ShownChannel<'a> {
     id: &'a str,
     #[serde(flatten)]
     spec: ChannelSpec,
+}
+
+fn token_of_environment() -> Result<Option<Token>, String> {
+    let Some(text) = std::env::var_os(TOKEN) else {
+        return Ok(None);
+    };
+    let token = Token::new(&text.to_string_lossy());
+    token.map(Some).map_err(|why| format!("{TOKEN}: {why}"))
 }
 
 type Read = (FileForm, Vec<(ChannelId, ChannelSpec)>);
@@ -300,6 +338,10 @@ fn text_of_store<'de, D: Deserializer<'de>>(from: D) -> Result<Option<StoreArg>,
 
 fn text_of_listen<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Listen>, D::Error> {
     text(from, cli::listen)
+}
+
+fn text_of_token<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Token>, D::Error> {
+    text(from, Token::new)
 }
 
 fn text_of_proxy<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Url>, D::Error> {

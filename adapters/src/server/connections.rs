@@ -14,8 +14,6 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// More than one machine serves without a cache before it; the others wait to be accepted.
-const MOST_CONNECTIONS: u64 = 10_000;
 /// From the moment a request is awaited to the end of its head. It is also how long a connection may
 /// stand idle: longer than a player waits between two reloads.
 const HEAD_WITHIN: Duration = Duration::from_secs(20);
@@ -25,8 +23,13 @@ const GRACE: Duration = Duration::from_secs(2);
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 /// Serves until `leave` is done, then lets running answers end for a short while.
-pub(super) async fn serve(listener: TcpListener, pages: Router, leave: impl Future<Output = ()>) {
-    let room = Arc::new(Semaphore::new(most_connections()));
+pub(super) async fn serve(
+    listener: TcpListener,
+    pages: Router,
+    most: u64,
+    leave: impl Future<Output = ()>,
+) {
+    let room = Arc::new(Semaphore::new(most_connections(most)));
     let mut builder = Builder::new();
     builder
         .timer(TokioTimer::new())
@@ -86,7 +89,7 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 }
 
 /// Half of the files that the process may open: the other half is for the sources and the store.
-fn most_connections() -> usize {
+fn most_connections(most: u64) -> usize {
     let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    usize::try_from((files / 2).clamp(1, MOST_CONNECTIONS)).unwrap_or(1)
+    usize::try_from((files / 2).clamp(1, most)).unwrap_or(1)
 }

@@ -26,6 +26,9 @@ use tower_http::cors::{AllowHeaders, Any, CorsLayer};
 /// How long a player waits before it asks again for a channel that has not begun.
 const RETRY_AFTER: &str = "2";
 
+/// More than one machine serves without a cache before it; the others wait to be accepted.
+const MOST_CONNECTIONS: u64 = 10_000;
+
 /// The pages of a process.
 pub fn router(outputs: Outputs) -> Router {
     Router::new()
@@ -38,7 +41,17 @@ pub fn router(outputs: Outputs) -> Router {
 
 /// Serves until `leave` is done, then lets running answers end for a short while.
 pub async fn serve(listener: TcpListener, outputs: Outputs, leave: impl Future<Output = ()>) {
-    connections::serve(listener, router(outputs), leave).await;
+    serve_pages(listener, router(outputs), MOST_CONNECTIONS, leave).await;
+}
+
+/// The same for other pages, on so many connections.
+pub(crate) async fn serve_pages(
+    listener: TcpListener,
+    pages: Router,
+    most: u64,
+    leave: impl Future<Output = ()>,
+) {
+    connections::serve(listener, pages, most, leave).await;
 }
 
 /// Players on any page may read everything: live media without credentials is public.

@@ -15,7 +15,8 @@ fn start(folder: &Path, channels: &[(&str, &str)]) -> Relay {
     std::fs::write(&file, listed.collect::<String>()).unwrap();
     let (file, data) = (file.display().to_string(), folder.join("data"));
     let data = data.display().to_string();
-    Relay::start(&["node", "--config", &file, "--data", &data])
+    let api = ["--api-listen", "127.0.0.1:0"];
+    Relay::start(&[&["node", "--config", &file, "--data", &data], &api[..]].concat())
 }
 
 /// Never ends, and every line of it is worth something.

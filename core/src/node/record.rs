@@ -133,9 +133,6 @@ pub enum Refused {
     /// It belongs to somebody else.
     #[error("the channel belongs to the configuration file of the node: change it there")]
     OfConfig,
-    /// It belongs to somebody else.
-    #[error("the channel belongs to the API: remove it there first")]
-    OfApi,
 }
 
 /// What a change leads to.
@@ -168,13 +165,11 @@ pub fn apply<S: PartialEq>(
         (Condition::Absent, Some(current)) => return Err(Refused::Present(current.revision)),
         (Condition::Any | Condition::Unchanged(_) | Condition::Absent, _) => {}
     }
-    // Whether it runs is for every operator to say.
-    let says_what_it_is = !matches!(change, Change::Desire(_));
-    let other = current.map(|it| it.writer).filter(|it| *it != writer);
-    match other.filter(|_| says_what_it_is) {
-        Some(Writer::Config) => return Err(Refused::OfConfig),
-        Some(Writer::Api) => return Err(Refused::OfApi),
-        None => {}
+    // What the file says, only the file changes; and it takes over what it names. Whether a channel runs
+    // is for every operator to say.
+    let of_config = current.is_some_and(|it| it.writer == Writer::Config);
+    if of_config && writer == Writer::Api && !matches!(change, Change::Desire(_)) {
+        return Err(Refused::OfConfig);
     }
     let wanted = match (change, current) {
         (Change::Put { spec, desired }, current) => Record {
@@ -193,14 +188,13 @@ pub fn apply<S: PartialEq>(
         },
     };
     Ok(match current {
-        Some(current) if (current.desired, &current.spec) == (wanted.desired, &wanted.spec) => {
-            Applied::Same(Record {
-                revision: current.revision,
-                ..wanted
-            })
-        }
+        Some(current) if is_same(current, &wanted) => Applied::Same(current.clone()),
         Some(_) | None => Applied::Written(wanted),
     })
+}
+
+fn is_same<S: PartialEq>(one: &Record<S>, other: &Record<S>) -> bool {
+    (one.desired, one.writer, &one.spec) == (other.desired, other.writer, &other.spec)
 }
 
 #[cfg(test)]
@@ -288,6 +282,18 @@ mod tests {
             let outcome = apply(Some(&current), Writer::Api, change, Condition::Any, 9);
             assert_eq!(outcome, Err(Refused::OfConfig));
         }
+        let taken_over = apply(
+            Some(&record(4, "a")),
+            Writer::Config,
+            put("a"),
+            Condition::Any,
+            9,
+        );
+        let taken = Record {
+            writer: Writer::Config,
+            ..record(9, "a")
+        };
+        assert_eq!(taken_over, Ok(Applied::Written(taken)));
         let stop = Change::Desire(Desired::Stop);
         let stopped = apply(Some(&current), Writer::Api, stop, Condition::Any, 9);
         let Ok(Applied::Written(stopped)) = stopped else {

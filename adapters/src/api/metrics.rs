@@ -1,0 +1,192 @@
+//! Figures for Prometheus. A channel has one line of each, seven for its state, and nothing that strangers
+//! say is a label: so there are as many lines as channels allow, and no more.
+
+use super::view::{ChannelView, MachineView};
+use super::{Api, channels};
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use hls_relay_core::event::Desired;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use std::sync::atomic::AtomicU64;
+
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const STATES: [&str; 7] = [
+    "waiting", "starting", "live", "stale", "stalled", "ended", "stopped",
+];
+
+/// Its name, what it tells, and where it is found.
+type Figure<T> = (&'static str, &'static str, fn(&MachineView) -> T);
+type Labels = Vec<(&'static str, String)>;
+type Count = Gauge<u64, AtomicU64>;
+type Seconds = Gauge<f64, AtomicU64>;
+
+pub(super) async fn page(State(api): State<Api>) -> Response {
+    let views = match channels::all(&api.inner).await {
+        Ok(views) => views,
+        Err(refusal) => return refusal.into_response(),
+    };
+    match text(&api.inner.node, api.inner.capacity, &views) {
+        Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+/// Gathered anew each time: the machines count, nothing is counted twice.
+fn text(node: &str, capacity: usize, views: &[ChannelView]) -> Result<String, std::fmt::Error> {
+    let mut registry = Registry::with_prefix("hls_relay");
+    of_node(&mut registry, node, capacity, views);
+    of_channels(&mut registry, views);
+    let mut text = String::new();
+    encode(&mut text, &registry)?;
+    Ok(text)
+}
+
+fn of_node(registry: &mut Registry, node: &str, capacity: usize, views: &[ChannelView]) {
+    let info = Family::<Labels, Count>::default();
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    let labels = vec![("name", node.to_owned()), ("version", version)];
+    info.get_or_create(&labels).set(1);
+    registry.register("node", "The node and its version", info);
+    let places = Count::default();
+    places.set(capacity as u64);
+    registry.register("capacity_channels", "How many channels may run", places);
+    let by_state = Family::<Labels, Count>::default();
+    for state in STATES {
+        let count = views.iter().filter(|it| it.observed.state == state).count();
+        let labels = vec![("state", state.to_owned())];
+        by_state.get_or_create(&labels).set(count as u64);
+    }
+    registry.register("channels", "Channels of the node by state", by_state);
+}
+
+fn of_channels(registry: &mut Registry, views: &[ChannelView]) {
+    let state = Family::<Labels, Count>::default();
+    let desired = Family::<Labels, Count>::default();
+    let revision = Family::<Labels, Count>::default();
+    for view in views {
+        for name in STATES {
+            let labels = vec![("channel", view.id.clone()), ("state", name.to_owned())];
+            let is = u64::from(view.observed.state == name);
+            state.get_or_create(&labels).set(is);
+        }
+        let labels = vec![("channel", view.id.clone())];
+        let runs = u64::from(view.desired == Desired::Run);
+        desired.get_or_create(&labels).set(runs);
+        revision.get_or_create(&labels).set(view.revision);
+    }
+    registry.register("channel_state", "1 for the state in which it is", state);
+    registry.register("channel_desired_run", "1 where it should run", desired);
+    registry.register("channel_revision", "Of the last change", revision);
+    let machines: Vec<_> = views
+        .iter()
+        .filter_map(|view| Some((view, view.observed.machine.as_ref()?)))
+        .collect();
+    let counters: [Figure<u64>; 3] = [
+        ("segments", "Segments listed", |it| it.segments),
+        ("holes", "Segments said to be lost", |it| it.holes),
+        ("retries", "Requests to sources that failed", |it| {
+            it.retries
+        }),
+    ];
+    for (name, help, of) in counters {
+        let family = Family::<Labels, Counter>::default();
+        for (view, machine) in &machines {
+            let labels = vec![("channel", view.id.clone())];
+            family.get_or_create(&labels).inc_by(of(machine));
+        }
+        registry.register(format!("channel_{name}"), help, family);
+    }
+    let gauges: [Figure<Option<u64>>; 4] = [
+        ("generation", "Whose media is listed last", |it| {
+            Some(it.generation)
+        }),
+        ("source", "The source in use, from 0", |it| {
+            Some(it.source as u64)
+        }),
+        ("bit_rate", "Bits per second of the listed segments", |it| {
+            Some(it.bit_rate)
+        }),
+        ("media_sequence", "Of the last listed segment", |it| {
+            it.last_media_sequence
+        }),
+    ];
+    for (name, help, of) in gauges {
+        let family = Family::<Labels, Count>::default();
+        for (view, machine) in &machines {
+            if let Some(value) = of(machine) {
+                let labels = vec![("channel", view.id.clone())];
+                family.get_or_create(&labels).set(value);
+            }
+        }
+        registry.register(format!("channel_{name}"), help, family);
+    }
+    let times: [Figure<Option<u64>>; 2] = [
+        ("newest_segment_age", "Since a segment was listed", |it| {
+            it.newest_segment_age_ms
+        }),
+        (
+            "delay",
+            "From a segment's appearance to our listing it",
+            |it| it.delay_ms,
+        ),
+    ];
+    for (name, help, of) in times {
+        let family = Family::<Labels, Seconds>::default();
+        for (view, machine) in &machines {
+            if let Some(millis) = of(machine) {
+                let labels = vec![("channel", view.id.clone())];
+                family.get_or_create(&labels).set(millis as f64 / 1_000.0);
+            }
+        }
+        registry.register(format!("channel_{name}_seconds"), help, family);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::view::ObservedView;
+    use crate::spec::ChannelSpec;
+    use hls_relay_core::node::Writer;
+
+    #[test]
+    fn no_word_of_strangers_is_in_them() {
+        let view = ChannelView {
+            id: "news".to_owned(),
+            path: String::new(),
+            spec: ChannelSpec::of(vec!["http://hunter2.example/".to_owned()]),
+            desired: Desired::Run,
+            revision: 7,
+            writer: Writer::Api,
+            observed: ObservedView {
+                state: "live".to_owned(),
+                reason: "hunter2\nhls_relay_capacity_channels 0".to_owned(),
+                machine: Some(MachineView {
+                    source_url: Some("http://hunter2.example/".to_owned()),
+                    change: Some("hunter2".to_owned()),
+                    delay_ms: Some(150),
+                    segments: 12,
+                    ..MachineView::default()
+                }),
+                ..ObservedView::default()
+            },
+        };
+        let text = text("node", 3, &[view]).unwrap();
+        assert!(!text.contains("hunter2"), "{text}");
+        for line in [
+            "hls_relay_capacity_channels 3",
+            "hls_relay_channels{state=\"live\"} 1",
+            "hls_relay_channel_state{channel=\"news\",state=\"live\"} 1",
+            "hls_relay_channel_state{channel=\"news\",state=\"stale\"} 0",
+            "hls_relay_channel_segments_total{channel=\"news\"} 12",
+            "hls_relay_channel_delay_seconds{channel=\"news\"} 0.15",
+        ] {
+            assert!(text.lines().any(|it| it == line), "{line} in\n{text}");
+        }
+    }
+}

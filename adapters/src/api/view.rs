@@ -1,0 +1,214 @@
+//! What is told of a channel: what is wanted, without secrets, and beside it what is observed.
+
+use crate::driver::{Control, Observed};
+use crate::node::Seen;
+use crate::spec::ChannelSpec;
+use hls_relay_core::event::Desired;
+use hls_relay_core::ids::PlaylistName;
+use hls_relay_core::node::{ChannelId, Record, Standing, Writer};
+use hls_relay_core::notice::State;
+use hls_relay_core::time::Span;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+
+/// A driver answers between two steps; one that takes longer is stuck, and that is told.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
+/// Reasons hold words of strangers: so many characters of them, and none that moves a cursor.
+const MOST_WORDS: usize = 300;
+/// Without a cluster a channel has one owner, this one.
+const ONLY_EPOCH: u64 = 1;
+
+/// A channel, as the API tells it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ChannelView {
+    /// Its name.
+    pub id: String,
+    /// Of its playlist, where viewers are served.
+    pub path: String,
+    /// What it should be, masked.
+    pub spec: ChannelSpec,
+    /// Whether it should run.
+    pub desired: Desired,
+    /// Of the last change.
+    pub revision: u64,
+    /// Who says what it is.
+    pub writer: Writer,
+    /// What it is.
+    pub observed: ObservedView,
+}
+
+/// What is observed of a channel; of one that is not open, only the first fields.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObservedView {
+    /// In the words of [`State`].
+    pub state: String,
+    /// Why.
+    pub reason: String,
+    /// The node that has it.
+    pub owner: String,
+    /// Counts its owners.
+    pub epoch: u64,
+    /// What its machine tells.
+    #[serde(flatten)]
+    pub machine: Option<MachineView>,
+}
+
+/// What the machine of an open channel tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MachineView {
+    /// The revision that it has taken.
+    pub revision: u64,
+    /// Whose media is listed last.
+    pub generation: u64,
+    /// The source in use.
+    pub source: usize,
+    /// Its URL, masked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_url: Option<String>,
+    /// A change of source that is not made yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub change: Option<String>,
+    /// How long ago a segment was listed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub newest_segment_age_ms: Option<u64>,
+    /// From a segment's appearance to our listing it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delay_ms: Option<u64>,
+    /// As published.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target_duration_ms: Option<u64>,
+    /// Of the last listed segment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_media_sequence: Option<u64>,
+    /// Bits per second of the listed segments.
+    pub bit_rate: u64,
+    /// Media playlists.
+    pub tracks: usize,
+    /// Those of them with gaps at their end.
+    pub left_behind: usize,
+    /// Listed since the start of the process.
+    pub segments: u64,
+    /// Lost since then.
+    pub holes: u64,
+    /// Requests that failed since then.
+    pub retries: u64,
+}
+
+/// Asks a channel how it is, where it is open.
+pub(super) async fn of_channel(
+    node: &str,
+    id: &ChannelId,
+    record: &Record<ChannelSpec>,
+    seen: Option<Seen>,
+) -> ChannelView {
+    ChannelView {
+        id: id.to_string(),
+        path: format!("/{id}/{}", PlaylistName::ENTRY),
+        spec: record.spec.masked(),
+        desired: record.desired,
+        revision: record.revision,
+        writer: record.writer,
+        observed: observed(node, seen).await,
+    }
+}
+
+async fn observed(node: &str, seen: Option<Seen>) -> ObservedView {
+    let standing = |state: State, reason: &str| ObservedView {
+        state: state.to_string(),
+        reason: plain(reason),
+        owner: node.to_owned(),
+        epoch: ONLY_EPOCH,
+        machine: None,
+    };
+    let Some(Seen {
+        standing: at,
+        control,
+    }) = seen
+    else {
+        return standing(State::Waiting, "the node has not looked at it yet");
+    };
+    match at {
+        Standing::Waiting(why) => standing(State::Waiting, &why),
+        Standing::Opening => standing(State::Starting, "it is being opened"),
+        Standing::Resting => standing(State::Stopped, "it should stop"),
+        Standing::Open | Standing::Leaving => match control {
+            Some(control) => match inspect(&control).await {
+                Some(observed) => ObservedView {
+                    machine: Some(machine(&observed)),
+                    ..standing(observed.status.state, &reason(&observed))
+                },
+                None => standing(State::Waiting, "it does not answer"),
+            },
+            None => standing(State::Stopped, "it is on its way out"),
+        },
+    }
+}
+
+async fn inspect(control: &mpsc::Sender<Control>) -> Option<Observed> {
+    let (reply, answer) = oneshot::channel();
+    let asked = async {
+        control.send(Control::Inspect(reply)).await.ok()?;
+        answer.await.ok()
+    };
+    timeout(ANSWERS_WITHIN, asked).await.ok().flatten()
+}
+
+fn reason(observed: &Observed) -> String {
+    let reason = observed.status.reason.as_ref();
+    reason.map_or(
+        "nobody has said what it should be".to_owned(),
+        ToString::to_string,
+    )
+}
+
+fn machine(observed: &Observed) -> MachineView {
+    let Observed {
+        status,
+        change,
+        source_url,
+    } = observed;
+    MachineView {
+        revision: status.revision,
+        generation: status.generation.0,
+        source: status.source,
+        source_url: source_url.clone(),
+        change: change.as_deref().map(plain),
+        newest_segment_age_ms: status.newest_segment_age.map(millis),
+        delay_ms: status.delay.map(millis),
+        target_duration_ms: status.target_duration.map(millis),
+        last_media_sequence: status.last_media_sequence,
+        bit_rate: status.bit_rate,
+        tracks: status.tracks,
+        left_behind: status.left_behind,
+        segments: status.segments,
+        holes: status.holes,
+        retries: status.retries,
+    }
+}
+
+fn millis(span: Span) -> u64 {
+    span.as_millis()
+}
+
+/// One line of bounded length.
+fn plain(text: &str) -> String {
+    let spaced = |it: char| if it.is_control() { ' ' } else { it };
+    text.chars().map(spaced).take(MOST_WORDS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_strangers_stay_one_short_line() {
+        let long = format!("a\r\nb\u{1b}[2J{}", "x".repeat(1_000));
+        let told = plain(&long);
+        assert!(
+            told.starts_with("a  b [2J") && told.len() == MOST_WORDS,
+            "{told}"
+        );
+    }
+}
