@@ -5,6 +5,7 @@ mod signals;
 
 use crate::channel::{OpenFailure, Opened, Places, last_lines};
 use crate::cli::{Action, Cli, DemoArgs, JournalAction, Listen, RelayArgs, ShareArgs, in_words};
+use crate::client::ClientError;
 use crate::control_store::ControlStoreError;
 use crate::driver::Control;
 use crate::fetch::Fetcher;
@@ -13,7 +14,7 @@ use crate::logging::Screen;
 use crate::mask::mask_url;
 use crate::origin_server::OriginServer;
 use crate::output::Outputs;
-use crate::{clock, server, status_line};
+use crate::{client, clock, server, status_line};
 use hls_relay_core::event::{Configure, Desired};
 use hls_relay_sim::origin::OriginSpec;
 use hls_relay_sim::replay::ReplayError;
@@ -54,6 +55,9 @@ pub enum Failure {
     /// Exit code 5.
     #[error("{0}")]
     Share(#[from] ShareError),
+    /// Exit codes 2, 6, 7 and 8.
+    #[error("{0}")]
+    Client(#[from] ClientError),
     /// Exit code 1.
     #[error("{0}")]
     Other(#[from] io::Error),
@@ -67,6 +71,7 @@ impl Failure {
             Self::Listen { .. } => 3,
             Self::Open(_) | Self::Data(_) => 4,
             Self::Replay(_) | Self::Share(_) => 5,
+            Self::Client(error) => error.exit_code(),
             Self::Other(_) => 1,
         }
     }
@@ -105,6 +110,7 @@ pub async fn run(cli: Cli, screen: Screen) -> Result<(), Failure> {
     match cli.action {
         Action::Relay(args) => relay(*args, screen).await,
         Action::Node(args) => node::run(&args).await,
+        Action::Channel(command) => Ok(client::run(*command).await?),
         Action::Demo(args) => demo(args, screen).await,
         Action::Replay(args) => Ok(args.run(&mut io::stdout().lock())?),
         Action::Journal(JournalAction::Share(args)) => share(&args),

@@ -1,11 +1,13 @@
 //! The command line: what can be said, what it means, and what is wrong with what was said.
 
+mod channel;
 mod channel_args;
 mod node;
 mod values;
 
 use crate::logging::{LogFormat, LogLevel};
 use crate::spec::ChannelSpec;
+pub use channel::{ChannelAction, ChannelCommand, SetArgs};
 use channel_args::source;
 pub use channel_args::{AskingArgs, ChannelArgs, SelectionArgs, in_words};
 use clap::{Args, Parser, Subcommand};
@@ -38,7 +40,11 @@ Examples:
 
   Record what happens, and look at a bad night afterwards:
     hls-relay relay https://origin.example/ch.m3u8 --name news --journal /var/log/hls-relay
-    hls-relay replay /var/log/hls-relay/news --timeline night.svg";
+    hls-relay replay /var/log/hls-relay/news --timeline night.svg
+
+  Many channels in one process, changed while they run:
+    hls-relay node --config node.toml
+    hls-relay channel add news https://origin.example/news.m3u8";
 
 const SHARED: &str = "\
 What the copy has: every event with its times, the numbers, durations and order of segments, hosts,
@@ -55,9 +61,12 @@ Exit codes:
   0    ended well, after Ctrl-C or SIGTERM
   1    any other failure
   2    an argument is wrong; the message says which, and what to do
-  3    the address of --listen is in use or cannot be listened on
-  4    the folder of --store, --state or --journal cannot be used
+  3    the address of --listen or --api-listen is in use or cannot be listened on
+  4    the folder of --store, --state, --data or --journal cannot be used
   5    a journal does not replay, or cannot be shared
+  6    channel: there is no such channel
+  7    channel: it is there already, somebody else has changed it, or the configuration file has it
+  8    channel: the node cannot be asked, does not let you in, or cannot do it now
   130  left at once, at the second Ctrl-C (143 at the second SIGTERM)";
 
 const DEFAULT_NAME: &str = "live";
@@ -99,6 +108,9 @@ pub enum Action {
     /// Relay many channels in one process, as its configuration says
     #[command(after_help = EXIT_CODES, after_long_help = format!("{}\n\n{EXIT_CODES}", node::EXAMPLES))]
     Node(Box<NodeArgs>),
+    /// Change the channels of a node while they run, and look at them
+    #[command(after_help = EXIT_CODES, after_long_help = format!("{}\n\n{EXIT_CODES}", channel::EXAMPLES))]
+    Channel(Box<ChannelCommand>),
     /// Start a built-in live channel and relay it, to see it work in any player
     #[command(after_help = EXIT_CODES)]
     Demo(DemoArgs),

@@ -12,6 +12,7 @@ pub mod app;
 pub mod channel;
 pub mod checkpoint_file;
 pub mod cli;
+pub mod client;
 pub mod clock;
 pub mod control_store;
 pub mod driver;

@@ -30,12 +30,13 @@ fn age(age: Option<Span>) -> String {
     age.map_or("–".to_owned(), |age| format!("{age} ago"))
 }
 
-fn counted(count: u64, one: &str, many: &str) -> String {
+/// So many of something.
+pub(crate) fn counted(count: u64, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
 
 /// In the unit in which there are one to three digits before the point.
-fn bit_rate(bits: u64) -> String {
+pub(crate) fn bit_rate(bits: u64) -> String {
     let tenths = |unit: u64| format!("{}.{}", bits / unit, bits % unit * 10 / unit);
     match bits {
         1_000_000.. => format!("{} Mbit/s", tenths(1_000_000)),

@@ -127,8 +127,12 @@ async fn make(
         is_new,
     } = changed;
     let channel = &**id.name();
-    let desired = record.as_ref().map(|it| it.desired);
-    tracing::info!(channel, revision, ?desired, "changed by the API");
+    let wish = match record.as_ref().map(|it| it.desired) {
+        Some(Desired::Run) => "it should run",
+        Some(Desired::Stop) => "it should stop",
+        None => "it is removed",
+    };
+    tracing::info!(channel, revision, "by the API: {wish}");
     let status = if is_new {
         StatusCode::CREATED
     } else {

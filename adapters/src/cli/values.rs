@@ -51,6 +51,16 @@ pub(crate) fn store(text: &str) -> Result<StoreArg, String> {
     }
 }
 
+/// Where the API of a node is.
+pub(crate) fn api(text: &str) -> Result<Url, String> {
+    let hint = "give it as in http://127.0.0.1:8081";
+    let url = Url::parse(text).map_err(|error| format!("this is no URL ({error}): {hint}"))?;
+    match (url.scheme(), url.query(), url.fragment()) {
+        ("http" | "https", None, None) => Ok(url),
+        _ => Err(format!("not where a node could be: {hint}")),
+    }
+}
+
 /// A proxy for the requests to the sources.
 pub(crate) fn proxy(text: &str) -> Result<Url, String> {
     let hint = "give it as in http://proxy.example:3128";

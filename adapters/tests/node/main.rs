@@ -2,6 +2,7 @@
 //! live origins.
 
 mod api;
+mod channel_command;
 mod configuration;
 mod control_store;
 mod life;

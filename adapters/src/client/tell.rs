@@ -1,0 +1,346 @@
+//! Channels in words, for people at a terminal; or as JSON, for programs.
+
+use crate::api::view::{ChannelView, MachineView};
+use crate::clock;
+use crate::status_line::{bit_rate, counted};
+use hls_relay_core::event::Desired;
+use hls_relay_core::node::Writer;
+use hls_relay_core::time::Span;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+/// What is told of a channel when it changes.
+pub(super) type Line = String;
+
+/// A text without what would move a cursor: not all of it is ours.
+pub(super) fn plain(text: &str) -> String {
+    let spaced = |it: char| if it.is_control() { ' ' } else { it };
+    text.chars().map(spaced).collect()
+}
+
+/// After a change: what is wanted now.
+pub(super) fn changed(out: &mut impl Write, json: bool, it: &ChannelView) -> io::Result<()> {
+    if json {
+        return writeln!(out, "{:#}", json!(it));
+    }
+    let (id, wish, revision) = (plain(&it.id), wish(it), it.revision);
+    writeln!(out, "{id}: should {wish} (revision {revision})")
+}
+
+/// A line for each.
+pub(super) fn list(out: &mut impl Write, json: bool, channels: &[ChannelView]) -> io::Result<()> {
+    if json {
+        return writeln!(out, "{:#}", json!({ "channels": channels }));
+    }
+    let head = [
+        "CHANNEL", "SHOULD", "STATE", "NEWEST", "DELAY", "HOLES", "WHY",
+    ];
+    let rows = channels.iter().map(|it| {
+        let machine = it.observed.machine.clone().unwrap_or_default();
+        [
+            plain(&it.id),
+            wish(it).to_owned(),
+            plain(&it.observed.state),
+            time(machine.newest_segment_age_ms),
+            time(machine.delay_ms),
+            machine.holes.to_string(),
+            why(it),
+        ]
+    });
+    let rows: Vec<_> = std::iter::once(head.map(str::to_owned))
+        .chain(rows)
+        .collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
+    for row in &rows {
+        let cells = row.iter().enumerate().map(|(column, cell)| {
+            let width = if column < 6 {
+                width(column).unwrap_or(0) + 2
+            } else {
+                0
+            };
+            format!("{cell:<width$}")
+        });
+        writeln!(out, "{}", cells.collect::<String>().trim_end())?;
+    }
+    Ok(())
+}
+
+/// All of one channel.
+pub(super) fn channel(out: &mut impl Write, json: bool, it: &ChannelView) -> io::Result<()> {
+    if json {
+        return writeln!(out, "{:#}", json!(it));
+    }
+    let by = match it.writer {
+        Writer::Api => "the API",
+        Writer::Config => "the configuration file",
+    };
+    let observed = &it.observed;
+    let mut rows = vec![
+        (
+            "should",
+            format!("{} (revision {}, by {by})", wish(it), it.revision),
+        ),
+        ("is", format!("{}: {}", observed.state, observed.reason)),
+        (
+            "owner",
+            format!("{}, epoch {}", observed.owner, observed.epoch),
+        ),
+    ];
+    if let Some(machine) = &observed.machine {
+        rows.extend(of_machine(machine));
+    }
+    for (index, source) in it.spec.sources.iter().enumerate() {
+        let name = if index == 0 {
+            "wanted source"
+        } else {
+            "backup"
+        };
+        rows.push((name, source.clone()));
+    }
+    rows.push(("other settings", settings(it)));
+    rows.push(("viewers", it.path.clone()));
+    writeln!(out, "{}", plain(&it.id))?;
+    for (name, text) in rows {
+        writeln!(out, "  {name:<15} {}", plain(&text))?;
+    }
+    Ok(())
+}
+
+fn of_machine(it: &MachineView) -> Vec<(&'static str, String)> {
+    let number = it.last_media_sequence;
+    let number = number.map_or(String::new(), |it| format!(", media sequence number {it}"));
+    let mut rows = vec![
+        (
+            "source in use",
+            format!("{}: {}", it.source, it.source_url.as_deref().unwrap_or("–")),
+        ),
+        (
+            "generation",
+            format!("{} (has taken revision {})", it.generation, it.revision),
+        ),
+        (
+            "newest segment",
+            format!("{} ago{number}", time(it.newest_segment_age_ms)),
+        ),
+        ("delay", time(it.delay_ms)),
+        (
+            "holes",
+            format!(
+                "{} in {}, {}",
+                it.holes,
+                counted(it.segments, "segment", "segments"),
+                counted(it.retries, "retry", "retries")
+            ),
+        ),
+        (
+            "published",
+            format!(
+                "{} in {}, {} left behind, target duration {}",
+                bit_rate(it.bit_rate),
+                counted(it.tracks as u64, "playlist", "playlists"),
+                it.left_behind,
+                time(it.target_duration_ms)
+            ),
+        ),
+    ];
+    if let Some(change) = &it.change {
+        rows.insert(0, ("change", change.clone()));
+    }
+    rows
+}
+
+/// What is neither sources nor unsaid, as the API writes it.
+fn settings(it: &ChannelView) -> String {
+    let all = json!(it.spec);
+    let said = all.as_object().into_iter().flatten();
+    let said = said.filter(|(name, _)| *name != "sources");
+    let said: Vec<_> = said
+        .map(|(name, value)| format!("{name} {value}"))
+        .collect();
+    said.join(", ")
+}
+
+/// A line for each channel of which something else is to be said than before.
+pub(super) fn news(
+    out: &mut impl Write,
+    json: bool,
+    told: &mut BTreeMap<String, Line>,
+    channels: &[ChannelView],
+) -> io::Result<()> {
+    let gone: Vec<_> = told
+        .keys()
+        .filter(|id| !channels.iter().any(|it| it.id == **id))
+        .cloned()
+        .collect();
+    for id in gone {
+        told.remove(&id);
+        match json {
+            true => writeln!(out, "{}", json!({ "id": id, "removed": true }))?,
+            false => writeln!(out, "{} {}: removed", clock::wall(), plain(&id))?,
+        }
+    }
+    for it in channels {
+        let line = line(it);
+        if told.get(&it.id) == Some(&line) {
+            continue;
+        }
+        match json {
+            true => writeln!(out, "{}", json!(it))?,
+            false => writeln!(out, "{} {line}", clock::wall())?,
+        }
+        told.insert(it.id.clone(), line);
+    }
+    out.flush()
+}
+
+/// What a change is told by: no figure that moves all the time.
+fn line(it: &ChannelView) -> Line {
+    let (id, wish, revision) = (plain(&it.id), wish(it), it.revision);
+    let observed = &it.observed;
+    let mut line = format!(
+        "{id}: {}, should {wish} (revision {revision})",
+        observed.state
+    );
+    if let Some(machine) = &observed.machine {
+        let MachineView {
+            generation,
+            source,
+            holes,
+            ..
+        } = machine;
+        line += &format!(", source {source}, generation {generation}");
+        if *holes > 0 {
+            line += &format!(", {}", counted(*holes, "hole", "holes"));
+        }
+        if let Some(change) = &machine.change {
+            line += &format!("; {change}");
+        }
+    }
+    // Its words count on while it is silent.
+    if !matches!(&*observed.state, "live" | "stale" | "stalled") {
+        line += &format!("; {}", observed.reason);
+    }
+    plain(&line)
+}
+
+fn wish(it: &ChannelView) -> &'static str {
+    match it.desired {
+        Desired::Run => "run",
+        Desired::Stop => "stop",
+    }
+}
+
+/// Of a channel that is as it should be, nothing.
+fn why(it: &ChannelView) -> String {
+    let change = it
+        .observed
+        .machine
+        .as_ref()
+        .and_then(|it| it.change.clone());
+    let fine = matches!(
+        (&*it.observed.state, it.desired),
+        ("live", Desired::Run) | ("stopped", Desired::Stop)
+    );
+    match change {
+        Some(change) => plain(&change),
+        None if fine => String::new(),
+        None => plain(&it.observed.reason),
+    }
+}
+
+fn time(millis: Option<u64>) -> String {
+    millis.map_or("–".to_owned(), |it| Span::from_millis(it).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::view::ObservedView;
+    use crate::spec::ChannelSpec;
+
+    fn view() -> ChannelView {
+        ChannelView {
+            id: "news".to_owned(),
+            path: "/news/index.m3u8".to_owned(),
+            spec: ChannelSpec::of(vec!["http://a/".to_owned(), "http://b/".to_owned()]),
+            desired: Desired::Run,
+            revision: 5,
+            writer: Writer::Api,
+            observed: ObservedView {
+                state: "stalled".to_owned(),
+                reason: "source playlist unchanged for 14 s\u{1b}[2J".to_owned(),
+                owner: "node".to_owned(),
+                epoch: 1,
+                machine: Some(MachineView {
+                    generation: 3,
+                    revision: 5,
+                    newest_segment_age_ms: Some(14_000),
+                    change: Some("source 0 cannot take over: why\nnot".to_owned()),
+                    holes: 1,
+                    ..MachineView::default()
+                }),
+            },
+        }
+    }
+
+    fn told(tell: impl Fn(&mut Vec<u8>) -> io::Result<()>) -> String {
+        let mut out = Vec::new();
+        tell(&mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn all_is_told_and_no_word_of_strangers_moves_the_cursor() {
+        let text = told(|out| channel(out, false, &view()));
+        for line in [
+            "  should          run (revision 5, by the API)",
+            "  is              stalled: source playlist unchanged for 14 s [2J",
+            "  change          source 0 cannot take over: why not",
+            "  generation      3 (has taken revision 5)",
+            "  newest segment  14.0 s ago",
+            "  backup          http://b/",
+            "  viewers         /news/index.m3u8",
+        ] {
+            assert!(text.lines().any(|it| it == line), "{line} in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_list_is_a_line_each() {
+        let text = told(|out| list(out, false, &[view(), view()]));
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), 3, "{text}");
+        assert!(
+            lines[0].starts_with("CHANNEL  SHOULD  STATE    NEWEST"),
+            "{text}"
+        );
+        assert!(
+            lines[1].starts_with("news     run     stalled  14.0 s"),
+            "{text}"
+        );
+        assert!(
+            lines[1].ends_with("source 0 cannot take over: why not"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn news_are_told_once() {
+        let mut known = BTreeMap::new();
+        let mut one = view();
+        let mut look = |channels: &[ChannelView]| {
+            let mut out = Vec::new();
+            news(&mut out, false, &mut known, channels).unwrap();
+            String::from_utf8(out).unwrap().lines().count()
+        };
+        assert_eq!(look(std::slice::from_ref(&one)), 1);
+        // Only a figure has moved.
+        one.observed.reason = "source playlist unchanged for 15 s".to_owned();
+        assert_eq!(look(std::slice::from_ref(&one)), 0);
+        one.observed.state = "live".to_owned();
+        assert_eq!(look(std::slice::from_ref(&one)), 1);
+        assert_eq!(look(&[]), 1);
+        assert_eq!(look(&[]), 0);
+    }
+}
