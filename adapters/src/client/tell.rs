@@ -298,7 +298,7 @@ mod tests {
             "  is              stalled: source playlist unchanged for 14 s [2J",
             "  change          source 0 cannot take over: why not",
             "  generation      3 (has taken revision 5)",
-            "  newest segment  14.0 s ago",
+            "  newest segment  14 s ago",
             "  backup          http://b/",
             "  viewers         /news/index.m3u8",
         ] {
@@ -316,7 +316,7 @@ mod tests {
             "{text}"
         );
         assert!(
-            lines[1].starts_with("news     run     stalled  14.0 s"),
+            lines[1].starts_with("news     run     stalled  14 s"),
             "{text}"
         );
         assert!(
