@@ -102,12 +102,14 @@ impl NodeLoop {
             let Some(event) = self.next_event().await else {
                 continue;
             };
-            self.machine
-                .step(clock::now().monotonic, event, &mut commands);
+            let touched = event.channel().cloned();
+            let now = clock::now().monotonic;
+            self.machine.step(now, event, &mut commands);
+            touched.iter().for_each(|id| self.show(id));
             for command in commands.drain(..) {
-                self.carry_out(command);
+                let id = self.carry_out(command);
+                self.show(&id);
             }
-            self.show();
         }
     }
 
@@ -172,32 +174,37 @@ impl NodeLoop {
 
     /// What is not open is waited for where it should run, and unknown where it should not. What was shown
     /// when the node leaves is shown to the end.
-    fn show(&self) {
+    fn show(&self, id: &ChannelId) {
         if self.handle.is_leaving() {
             return;
         }
-        for (id, record, standing) in self.machine.standings() {
-            match (standing, record.desired) {
-                (Standing::Waiting(_) | Standing::Opening, Desired::Run) => {
-                    if !self.open.contains_key(id) {
-                        self.outputs.shut(id.name().clone());
-                    }
-                }
-                (Standing::Waiting(_) | Standing::Opening | Standing::Resting, _) => {
-                    self.outputs.remove(id.name());
-                }
-                (Standing::Open | Standing::Leaving, _) => {}
+        let desired = self.machine.desired(id);
+        match (self.machine.standing(id), desired) {
+            (Some(Standing::Waiting(_) | Standing::Opening), Some(Desired::Run)) => {
+                self.outputs.shut(id.name().clone());
             }
+            (Some(Standing::Waiting(_) | Standing::Opening | Standing::Resting) | None, _) => {
+                self.outputs.remove(id.name());
+            }
+            (Some(Standing::Open | Standing::Leaving), _) => {}
         }
     }
 
-    fn carry_out(&mut self, command: NodeCommand<ChannelSpec>) {
+    /// Begins what is wanted, and tells of which channel it is.
+    fn carry_out(&mut self, command: NodeCommand<ChannelSpec>) -> ChannelId {
+        let id = match &command {
+            NodeCommand::Open { id }
+            | NodeCommand::Configure { id, .. }
+            | NodeCommand::Close { id }
+            | NodeCommand::Erase { id } => id.clone(),
+        };
         match command {
             NodeCommand::Open { id } => self.open(id),
             NodeCommand::Configure { id, record } => self.configure(id, record),
             NodeCommand::Close { id } => self.send(&id, Control::ShutDown),
             NodeCommand::Erase { id } => self.erase(id),
         }
+        id
     }
 
     fn open(&self, id: ChannelId) {

@@ -67,6 +67,21 @@ pub enum NodeEvent<S> {
     ShutDown,
 }
 
+impl<S> NodeEvent<S> {
+    /// The one channel that it is about, if it is one.
+    pub fn channel(&self) -> Option<&ChannelId> {
+        match self {
+            Self::Wanted { id, .. }
+            | Self::Removed { id, .. }
+            | Self::Opened { id, .. }
+            | Self::Idle { id, .. }
+            | Self::Closed { id, .. }
+            | Self::Erased { id } => Some(id),
+            Self::Tick | Self::ShutDown => None,
+        }
+    }
+}
+
 /// What a node's machine wants done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NodeCommand<S> {
@@ -165,13 +180,27 @@ impl<S> Node<S> {
         event: NodeEvent<S>,
         commands: &mut Vec<NodeCommand<S>>,
     ) {
+        let touched = event.channel().cloned();
+        let before = self.free_places();
         self.take(now, event);
-        // In the order of their names, so that the same channels find room each time.
-        let ids: Vec<_> = self.channels.keys().cloned().collect();
-        for id in ids {
-            self.advance(now, &id, commands);
+        if let Some(id) = &touched {
+            let mut free = self.free_places();
+            self.advance(now, id, &mut free, commands);
+        }
+        let mut free = self.free_places();
+        if touched.is_none() || free > before {
+            // In the order of their names, so that the same channels find room each time.
+            let ids: Vec<_> = self.channels.keys().cloned().collect();
+            for id in ids {
+                self.advance(now, &id, &mut free, commands);
+            }
         }
         self.assert_invariants();
+    }
+
+    fn free_places(&self) -> usize {
+        let taken = self.channels.values().filter(|it| it.takes_place).count();
+        self.capacity.saturating_sub(taken)
     }
 
     /// When a tick is wanted; always in the future.
@@ -204,6 +233,11 @@ impl<S> Node<S> {
     /// Where one channel stands; `None` of one that is not known.
     pub fn standing(&self, id: &ChannelId) -> Option<Standing> {
         self.channels.get(id).map(|it| self.standing_of(it))
+    }
+
+    /// What is wanted of a channel that is known.
+    pub fn desired(&self, id: &ChannelId) -> Option<Desired> {
+        self.channels.get(id).map(|it| it.record.desired)
     }
 
     fn standing_of(&self, channel: &Channel<S>) -> Standing {
@@ -295,15 +329,21 @@ impl<S> Node<S> {
         }
     }
 
-    /// Does for one channel what can be done now.
-    fn advance(&mut self, now: Timestamp, id: &ChannelId, commands: &mut Vec<NodeCommand<S>>) {
-        let taken = self.channels.values().filter(|it| it.takes_place).count();
-        let (room, leaving) = (taken < self.capacity, self.leaving);
+    /// Does for one channel what can be done now; it may take one of the free places, or free its own.
+    fn advance(
+        &mut self,
+        now: Timestamp,
+        id: &ChannelId,
+        free: &mut usize,
+        commands: &mut Vec<NodeCommand<S>>,
+    ) {
+        let leaving = self.leaving;
         let Some(channel) = self.channels.get_mut(id) else {
             return;
         };
         let runs = channel.record.desired == Desired::Run;
-        let has_place = channel.takes_place || room;
+        let had_place = channel.takes_place;
+        let has_place = had_place || *free > 0;
         let id = id.clone();
         match &mut channel.phase {
             Phase::Shut { pause } => {
@@ -337,6 +377,11 @@ impl<S> Node<S> {
                 }
             }
             Phase::Opening | Phase::Closing | Phase::Erasing => {}
+        }
+        match (had_place, channel.takes_place) {
+            (false, true) => *free -= 1,
+            (true, false) => *free += 1,
+            (false, false) | (true, true) => {}
         }
     }
 

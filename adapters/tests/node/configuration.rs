@@ -1,6 +1,6 @@
 //! What a node is told by its file, the environment and the command line.
 
-use crate::support::binary::command;
+use crate::support::binary::{Relay, command};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -67,6 +67,20 @@ fn a_file_that_is_wrong_is_exit_2_with_file_line_and_field() {
     let (code, _, error) = run(command(&["node", "--check"]).env("HLS_RELAY_LISTEN", "x"));
     assert_eq!(code, 2, "{error}");
     assert!(error.contains("--listen"), "{error}");
+}
+
+#[test]
+fn two_nodes_do_not_share_their_data() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().display().to_string();
+    let any = "127.0.0.1:0";
+    let args = ["node", "--data", &data, "--api-listen", any];
+    let _first = Relay::start(&args);
+    let (code, _, error) = run(command(&args).args(["--listen", any]));
+    assert_eq!(code, 4, "{error}");
+    for words in ["--data: ", "is in use by another process"] {
+        assert!(error.contains(words), "{words} in {error}");
+    }
 }
 
 #[test]

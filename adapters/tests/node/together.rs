@@ -108,3 +108,70 @@ async fn after_kill_9_each_channel_goes_on_with_its_numbers() {
         assert!(!before.lines.is_empty() && !list.text.contains("#EXT-X-DISCONTINUITY\n"));
     }
 }
+
+/// Numbers end at 2^64: a machine that gets there breaks, in a build that checks arithmetic.
+#[cfg(debug_assertions)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_channel_whose_machine_breaks_breaks_alone() {
+    let source = origin(20).await;
+    let url = source.url();
+    let channels = [("bad", &*url), ("good", &*url)];
+    let folder = tempfile::tempdir().unwrap();
+    let relay = start(folder.path(), &channels);
+    for (channel, _) in channels {
+        until(&relay.address, channel, || relay.log(), |_| true).await;
+    }
+    relay.signal("TERM");
+    relay.wait();
+    let state = folder.path().join("data/state/bad.json");
+    let saved = std::fs::read(&state).unwrap();
+    let mut saved: serde_json::Value = serde_json::from_slice(&saved).unwrap();
+    saved["tracks"][0]["media_sequence"] = u64::MAX.into();
+    std::fs::write(&state, saved.to_string()).unwrap();
+
+    let relay = start(folder.path(), &channels);
+    let list = until(&relay.address, "good", || relay.log(), |_| true).await;
+    let first = list.entries.last().unwrap().number;
+    until(
+        &relay.address,
+        "good",
+        || relay.log(),
+        |it| it.entries.last().unwrap().number > first + 3,
+    )
+    .await;
+    let log = relay.log();
+    let broke = log
+        .matches("going on from the checkpoint channel=\"bad\"")
+        .count();
+    assert!(broke >= 2, "{log}");
+    assert!(!log.contains("checkpoint channel=\"good\""), "{log}");
+    relay.signal("TERM");
+    assert_eq!(relay.wait().0.code(), Some(0));
+}
+
+/// However many channels ask one origin, and however long it takes to answer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_origin_is_asked_sixteen_times_at_once_at_most() {
+    let silent = RawServer::always(vec![Act::Hang]).await;
+    let names: Vec<_> = (0..30).map(|number| format!("channel-{number}")).collect();
+    let urls: Vec<_> = names
+        .iter()
+        .map(|name| silent.url(&format!("/{name}.m3u8")))
+        .collect();
+    let channels = names.iter().zip(&urls);
+    let channels: Vec<_> = channels.map(|(name, url)| (&**name, &**url)).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let _relay = start(folder.path(), &channels);
+    let began = Instant::now();
+    // An answer is waited for three seconds, a turn as long.
+    while began.elapsed() < Duration::from_secs(2) {
+        assert!(silent.asked().len() <= 16 && silent.connections() <= 16);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(silent.asked().len(), 16);
+    // Then it is the others' turn.
+    while silent.asked().len() < 30 {
+        assert!(began.elapsed() < Duration::from_secs(20));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
