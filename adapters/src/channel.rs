@@ -12,6 +12,8 @@ use crate::worker::{Channel, Worker};
 use hls_relay_core::checkpoint::Checkpoint;
 use hls_relay_core::event::StoreError;
 use hls_relay_core::ids::Epoch;
+use hls_relay_core::node::ChannelId;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -88,6 +90,41 @@ impl Places {
             output,
             recorded,
         })
+    }
+
+    /// Deletes what is left of a channel that nobody wants any more. Its journal stays: it may be what
+    /// somebody wants to read then.
+    pub async fn erase(&self, name: &str) -> io::Result<()> {
+        if let StoreArg::Directory(root) = &self.store {
+            let folder = root.join(name);
+            if folder.is_dir() {
+                let (root, of) = (root.clone(), name.to_owned());
+                let opening = move || Store::directory(&root, &of);
+                let store = tokio::task::spawn_blocking(opening).await?;
+                let store = store.map_err(io::Error::other)?;
+                empty(&store).await.map_err(io::Error::other)?;
+                drop(store);
+                // What somebody else has put there stays, and is told.
+                std::fs::remove_dir(folder)?;
+            }
+        }
+        match &self.state {
+            Some(folder) => CheckpointFile::erase(folder, name),
+            None => Ok(()),
+        }
+    }
+
+    /// The channels of which an earlier process has left a state.
+    pub fn left_over(&self) -> io::Result<Vec<ChannelId>> {
+        let Some(folder) = self.state.as_deref().filter(|it| it.is_dir()) else {
+            return Ok(Vec::new());
+        };
+        let names = std::fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name()));
+        let names: Vec<_> = names.collect::<io::Result<_>>()?;
+        let names = names
+            .iter()
+            .filter_map(|name| name.to_str()?.strip_suffix(".json"));
+        Ok(names.filter_map(|name| ChannelId::new(name).ok()).collect())
     }
 
     fn take(&self, name: &Arc<str>) -> Result<Taken, OpenFailure> {

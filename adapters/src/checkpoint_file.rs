@@ -85,6 +85,17 @@ impl CheckpointFile {
         Ok((file, found))
     }
 
+    /// Removes what is kept of `channel` in `folder`, which nobody has open.
+    pub fn erase(folder: &Path, channel: &str) -> io::Result<()> {
+        for name in [format!("{channel}.json"), format!(".{channel}.lock")] {
+            match fs::remove_file(folder.join(name)) {
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Replaces the file. It waits for the disk: not to be called where waiting is not allowed.
     pub fn save(&self, checkpoint: &Checkpoint) -> Result<(), StoreError> {
         let json = serde_json::to_vec(checkpoint)

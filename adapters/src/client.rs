@@ -5,6 +5,7 @@ mod tell;
 use crate::api::view::ChannelView;
 use crate::cli::{ChannelAction, ChannelArgs, ChannelCommand, SetArgs};
 use crate::node::config::TOKEN;
+use crate::one_line::one_line;
 use crate::spec::ChannelSpec;
 use hls_relay_core::event::Desired;
 use hls_relay_core::node::ChannelId;
@@ -14,7 +15,6 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::time::Duration;
-use tell::plain;
 use url::Url;
 
 /// A node answers at once, or not at all.
@@ -30,12 +30,12 @@ const TRIES: usize = 3;
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The node says no: with its words, and the field they are about.
-    #[error("{}", plain(message))]
+    #[error("{}", one_line(message))]
     Refused { status: StatusCode, message: String },
     /// Nobody answers, or not as a node does.
     #[error(
         "{} cannot be asked: {why}; is 'hls-relay node' running there? Say with --api where it is",
-        plain(api)
+        one_line(api)
     )]
     Unreachable { api: String, why: String },
     /// Whoever reads the output has gone.
@@ -250,7 +250,7 @@ impl Node {
 
     fn understood<T: for<'de> Deserialize<'de>>(&self, answer: &Value) -> Result<T, ClientError> {
         let why = |error| format!("it does not answer as a node of this version: {error}");
-        T::deserialize(answer).map_err(|error| self.unreachable(plain(&why(error))))
+        T::deserialize(answer).map_err(|error| self.unreachable(one_line(&why(error))))
     }
 }
 
@@ -275,5 +275,5 @@ fn words(error: &reqwest::Error) -> String {
     while let Some(next) = cause.source() {
         cause = next;
     }
-    plain(&cause.to_string())
+    one_line(&cause.to_string())
 }

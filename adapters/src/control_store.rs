@@ -179,6 +179,21 @@ impl ControlStore {
         .await
     }
 
+    /// The names of all channels, those that cannot be read as well.
+    pub async fn ids(&self) -> Result<Vec<ChannelId>, ChangeError> {
+        self.read(|database| {
+            let read = database.begin_read().map_err(failed)?;
+            let channels = read.open_table(CHANNELS).map_err(failed)?;
+            let mut ids = Vec::new();
+            for row in channels.iter().map_err(failed)? {
+                let (name, _) = row.map_err(failed)?;
+                ids.extend(ChannelId::new(name.value()).ok());
+            }
+            Ok(ids)
+        })
+        .await
+    }
+
     async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Database) -> Result<T, ChangeError> + Send + 'static,

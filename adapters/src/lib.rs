@@ -23,6 +23,7 @@ pub mod logging;
 pub mod mask;
 pub mod node;
 pub mod notices;
+pub mod one_line;
 pub mod origin_server;
 pub mod output;
 pub mod server;

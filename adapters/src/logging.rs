@@ -2,6 +2,7 @@
 //!
 //! Writing never fails for the one who logs: a terminal that has gone away must not end a relay.
 
+use crate::one_line::one_line;
 use clap::ValueEnum;
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -84,6 +85,7 @@ pub fn init(format: LogFormat, level: LogLevel) -> Screen {
             .map(ToString::to_string)
             .unwrap_or_default();
         let why = panic.payload_as_str().unwrap_or("no reason given");
+        let why = one_line(why);
         tracing::error!(place, "a broken invariant: {why}");
     }));
     screen

@@ -4,7 +4,6 @@
 pub mod config;
 
 use crate::channel::{OpenFailure, Opened, Places, last_lines};
-use crate::cli::StoreArg;
 use crate::clock;
 use crate::driver::Control;
 use crate::output::Outputs;
@@ -13,9 +12,7 @@ use futures_util::FutureExt;
 use hls_relay_core::event::{Configure, Desired};
 use hls_relay_core::node::{ChannelId, Node, NodeCommand, NodeEvent, Record, Standing};
 use std::collections::BTreeMap;
-use std::io::{self, ErrorKind};
 use std::panic::AssertUnwindSafe;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{mpsc, oneshot};
@@ -281,30 +278,13 @@ impl NodeLoop {
     }
 
     fn erase(&self, id: ChannelId) {
-        self.outputs.remove(id.name());
         let (places, handle) = (self.places.clone(), self.handle.clone());
-        tokio::task::spawn_blocking(move || {
-            let name = id.name();
-            let state = places.state.as_deref();
-            let erased = state.map_or(Ok(()), |folder| erase_state(folder, name));
-            let store = match &places.store {
-                StoreArg::Memory => Ok(()),
-                // Empty by now; what somebody else has put there stays.
-                StoreArg::Directory(root) => std::fs::remove_dir(root.join(&**name)),
-            };
-            for error in [erased, store].into_iter().filter_map(Result::err) {
-                if error.kind() != ErrorKind::NotFound {
-                    let channel = &**name;
-                    tracing::warn!(channel, "something is left of it: {error}");
-                }
+        tokio::spawn(async move {
+            if let Err(error) = places.erase(id.name()).await {
+                let channel = &**id.name();
+                tracing::warn!(channel, "something is left of it: {error}");
             }
             handle.tell(NodeEvent::Erased { id });
         });
     }
-}
-
-/// The files that [`crate::checkpoint_file`] keeps of a channel.
-fn erase_state(folder: &Path, channel: &str) -> io::Result<()> {
-    std::fs::remove_file(folder.join(format!(".{channel}.lock")))?;
-    std::fs::remove_file(folder.join(format!("{channel}.json")))
 }

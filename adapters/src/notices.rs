@@ -1,5 +1,6 @@
 //! Every notice of a machine as a line in the log, at the level at which somebody has to know.
 
+use crate::one_line::one_line;
 use hls_relay_core::event::Event;
 use hls_relay_core::notice::{Notice, State};
 
@@ -24,9 +25,11 @@ pub fn log(speaker: Speaker<'_>, notice: &Notice) {
         revision,
         generation,
     } = speaker;
-    let kind = kind(notice);
+    let (kind, level) = (kind(notice), level(notice));
+    // Some of its words are those of a source.
+    let notice = one_line(&notice.to_string());
     // The level of a line is fixed where it is written, hence one line of code for each.
-    match level(notice) {
+    match level {
         Level::Info => tracing::info!(channel, epoch, revision, generation, kind, "{notice}"),
         Level::Warn => tracing::warn!(channel, epoch, revision, generation, kind, "{notice}"),
         Level::Error => tracing::error!(channel, epoch, revision, generation, kind, "{notice}"),

@@ -1,6 +1,7 @@
 //! How the API answers, and refuses.
 
 use crate::control_store::ChangeError;
+use crate::one_line::one_line;
 use crate::spec::SpecFault;
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -16,8 +17,6 @@ pub(super) const JSON: &str = "application/json";
 const MOST_BODY_BYTES: usize = 256 << 10;
 /// A body takes so long at most.
 const BODY_WITHIN: Duration = Duration::from_secs(10);
-/// Errors tell what is wrong in so many characters: some hold texts of whoever asks.
-const MOST_MESSAGE: usize = 400;
 
 /// Why a request was not carried out.
 #[derive(Debug)]
@@ -31,7 +30,7 @@ pub(super) struct Refusal {
 
 impl Refusal {
     pub(super) fn new(status: StatusCode, code: &'static str, message: impl ToString) -> Self {
-        let message = message.to_string().chars().take(MOST_MESSAGE).collect();
+        let message = one_line(&message.to_string());
         Self {
             status,
             code,
@@ -45,8 +44,7 @@ impl Refusal {
     }
 
     fn at(mut self, field: impl Into<String>) -> Self {
-        let field: String = field.into();
-        self.field = Some(field.chars().take(MOST_MESSAGE).collect());
+        self.field = Some(one_line(&field.into()));
         self
     }
 }

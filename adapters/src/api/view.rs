@@ -2,6 +2,7 @@
 
 use crate::driver::{Control, Observed};
 use crate::node::Seen;
+use crate::one_line::one_line;
 use crate::spec::ChannelSpec;
 use hls_relay_core::event::Desired;
 use hls_relay_core::ids::PlaylistName;
@@ -15,8 +16,6 @@ use tokio::time::timeout;
 
 /// A driver answers between two steps; one that takes longer is stuck, and that is told.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
-/// Reasons hold words of strangers: so many characters of them, and none that moves a cursor.
-const MOST_WORDS: usize = 300;
 /// Without a cluster a channel has one owner, this one.
 const ONLY_EPOCH: u64 = 1;
 
@@ -117,7 +116,7 @@ pub(super) async fn of_channel(
 async fn observed(node: &str, seen: Option<Seen>) -> ObservedView {
     let standing = |state: State, reason: &str| ObservedView {
         state: state.to_string(),
-        reason: plain(reason),
+        reason: one_line(reason),
         owner: node.to_owned(),
         epoch: ONLY_EPOCH,
         machine: None,
@@ -174,7 +173,7 @@ fn machine(observed: &Observed) -> MachineView {
         generation: status.generation.0,
         source: status.source,
         source_url: source_url.clone(),
-        change: change.as_deref().map(plain),
+        change: change.as_deref().map(one_line),
         newest_segment_age_ms: status.newest_segment_age.map(millis),
         delay_ms: status.delay.map(millis),
         target_duration_ms: status.target_duration.map(millis),
@@ -190,25 +189,4 @@ fn machine(observed: &Observed) -> MachineView {
 
 fn millis(span: Span) -> u64 {
     span.as_millis()
-}
-
-/// One line of bounded length.
-fn plain(text: &str) -> String {
-    let spaced = |it: char| if it.is_control() { ' ' } else { it };
-    text.chars().map(spaced).take(MOST_WORDS).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_of_strangers_stay_one_short_line() {
-        let long = format!("a\r\nb\u{1b}[2J{}", "x".repeat(1_000));
-        let told = plain(&long);
-        assert!(
-            told.starts_with("a  b [2J") && told.len() == MOST_WORDS,
-            "{told}"
-        );
-    }
 }

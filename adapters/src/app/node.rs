@@ -4,7 +4,7 @@ use super::{Failure, Signals, bind, say};
 use crate::api::Api;
 use crate::channel::Places;
 use crate::cli::NodeArgs;
-use crate::control_store::{ChangeError, ControlStore, ControlStoreError};
+use crate::control_store::{ChangeError, ControlStore, ControlStoreError, Listed};
 use crate::fetch::Fetcher;
 use crate::node::NodeLoop;
 use crate::node::config::NodeConfig;
@@ -39,7 +39,7 @@ pub(super) async fn run(args: &NodeArgs) -> Result<(), Failure> {
         fetcher: Fetcher::through(config.proxy).shared(),
     };
     let outputs = Outputs::default();
-    let (node, handle) = NodeLoop::new(config.capacity, places, outputs.clone());
+    let (node, handle) = NodeLoop::new(config.capacity, places.clone(), outputs.clone());
     let told = handle.clone();
     let store = ControlStore::open(&config.data.join(CONTROL), move |it| told.tell(it))?;
     let viewers = bind("--listen", &config.listen).await?;
@@ -51,6 +51,8 @@ pub(super) async fn run(args: &NodeArgs) -> Result<(), Failure> {
     let name = config.name.name();
     let wanted = take_over(&store, config.channels);
     let wanted = wanted.await.map_err(io::Error::other)?;
+    let known = store.ids().await.map_err(io::Error::other)?;
+    clear_away(&places, &known).await?;
     let channels = wanted.len();
     for (id, record) in wanted {
         handle.tell(NodeEvent::Wanted { id, record });
@@ -88,7 +90,7 @@ pub(super) async fn run(args: &NodeArgs) -> Result<(), Failure> {
 async fn take_over(
     store: &ControlStore,
     channels: Vec<(ChannelId, ChannelSpec)>,
-) -> Result<Vec<crate::control_store::Listed>, ChangeError> {
+) -> Result<Vec<Listed>, ChangeError> {
     let listed = store.list().await?;
     let left_out = listed.iter().filter(|(id, record)| {
         record.writer == Writer::Config && !channels.iter().any(|(named, _)| named == id)
@@ -109,6 +111,23 @@ async fn take_over(
         put.await?;
     }
     store.list().await
+}
+
+/// Deletes what an earlier process has not come to delete of channels that nobody wants any more. Those that
+/// are known come in the order of their names.
+async fn clear_away(places: &Places, known: &[ChannelId]) -> io::Result<()> {
+    let left = places.left_over()?;
+    for id in left.iter().filter(|id| known.binary_search(id).is_err()) {
+        let channel = &**id.name();
+        match places.erase(channel).await {
+            Ok(()) => tracing::info!(
+                channel,
+                "it is no more wanted, and what was left is deleted"
+            ),
+            Err(error) => tracing::warn!(channel, "something is left of it: {error}"),
+        }
+    }
+    Ok(())
 }
 
 /// A folder for its owner only: it holds what the sources are asked with.

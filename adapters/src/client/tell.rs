@@ -2,6 +2,7 @@
 
 use crate::api::view::{ChannelView, MachineView};
 use crate::clock;
+use crate::one_line::one_line;
 use crate::status_line::{bit_rate, counted};
 use hls_relay_core::event::Desired;
 use hls_relay_core::node::Writer;
@@ -13,18 +14,12 @@ use std::io::{self, Write};
 /// What is told of a channel when it changes.
 pub(super) type Line = String;
 
-/// A text without what would move a cursor: not all of it is ours.
-pub(super) fn plain(text: &str) -> String {
-    let spaced = |it: char| if it.is_control() { ' ' } else { it };
-    text.chars().map(spaced).collect()
-}
-
 /// After a change: what is wanted now.
 pub(super) fn changed(out: &mut impl Write, json: bool, it: &ChannelView) -> io::Result<()> {
     if json {
         return writeln!(out, "{:#}", json!(it));
     }
-    let (id, wish, revision) = (plain(&it.id), wish(it), it.revision);
+    let (id, wish, revision) = (one_line(&it.id), wish(it), it.revision);
     writeln!(out, "{id}: should {wish} (revision {revision})")
 }
 
@@ -39,9 +34,9 @@ pub(super) fn list(out: &mut impl Write, json: bool, channels: &[ChannelView]) -
     let rows = channels.iter().map(|it| {
         let machine = it.observed.machine.clone().unwrap_or_default();
         [
-            plain(&it.id),
+            one_line(&it.id),
             wish(it).to_owned(),
-            plain(&it.observed.state),
+            one_line(&it.observed.state),
             time(machine.newest_segment_age_ms),
             time(machine.delay_ms),
             machine.holes.to_string(),
@@ -100,9 +95,9 @@ pub(super) fn channel(out: &mut impl Write, json: bool, it: &ChannelView) -> io:
     }
     rows.push(("other settings", settings(it)));
     rows.push(("viewers", it.path.clone()));
-    writeln!(out, "{}", plain(&it.id))?;
+    writeln!(out, "{}", one_line(&it.id))?;
     for (name, text) in rows {
-        writeln!(out, "  {name:<15} {}", plain(&text))?;
+        writeln!(out, "  {name:<15} {}", one_line(&text))?;
     }
     Ok(())
 }
@@ -177,7 +172,7 @@ pub(super) fn news(
         told.remove(&id);
         match json {
             true => writeln!(out, "{}", json!({ "id": id, "removed": true }))?,
-            false => writeln!(out, "{} {}: removed", clock::wall(), plain(&id))?,
+            false => writeln!(out, "{} {}: removed", clock::wall(), one_line(&id))?,
         }
     }
     for it in channels {
@@ -196,7 +191,7 @@ pub(super) fn news(
 
 /// What a change is told by: no figure that moves all the time.
 fn line(it: &ChannelView) -> Line {
-    let (id, wish, revision) = (plain(&it.id), wish(it), it.revision);
+    let (id, wish, revision) = (one_line(&it.id), wish(it), it.revision);
     let observed = &it.observed;
     let mut line = format!(
         "{id}: {}, should {wish} (revision {revision})",
@@ -221,7 +216,7 @@ fn line(it: &ChannelView) -> Line {
     if !matches!(&*observed.state, "live" | "stale" | "stalled") {
         line += &format!("; {}", observed.reason);
     }
-    plain(&line)
+    one_line(&line)
 }
 
 fn wish(it: &ChannelView) -> &'static str {
@@ -243,9 +238,9 @@ fn why(it: &ChannelView) -> String {
         ("live", Desired::Run) | ("stopped", Desired::Stop)
     );
     match change {
-        Some(change) => plain(&change),
+        Some(change) => one_line(&change),
         None if fine => String::new(),
-        None => plain(&it.observed.reason),
+        None => one_line(&it.observed.reason),
     }
 }
 

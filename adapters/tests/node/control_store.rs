@@ -71,9 +71,10 @@ async fn contract(store: &ControlStore, heard: &Heard) {
     let stopped = make(store, "b", stopped, Condition::Unchanged(first.revision)).await;
     let stopped = stopped.unwrap();
     assert!(first.revision < other.revision && other.revision < stopped.revision);
-    let names: Vec<_> = store.list().await.unwrap();
-    let names: Vec<_> = names.into_iter().map(|(id, _)| id).collect();
+    let listed = store.list().await.unwrap();
+    let names: Vec<_> = listed.into_iter().map(|(id, _)| id).collect();
     assert_eq!(names, [id("a"), id("b")]);
+    assert_eq!(store.ids().await.unwrap(), names);
 
     // A condition that does not hold leaves all as it was.
     let late = make(

@@ -123,6 +123,9 @@ async fn what_is_stopped_has_its_time_and_runs_on_with_its_numbers() {
     let names = std::fs::read_dir(&state).unwrap();
     let names: Vec<_> = names.map(|it| it.unwrap().file_name()).collect();
     assert!(names.iter().any(|it| it == "a.json"), "{names:?}");
+    // The process that was to clear away what was removed is dead; its successor has done so.
+    assert!(!names.iter().any(|it| it == "b.json"), "{names:?}");
+    assert!(!segments.join("b").exists());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
