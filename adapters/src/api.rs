@@ -118,7 +118,7 @@ async fn healthz(State(api): State<Api>) -> Response {
 async fn readyz(State(api): State<Api>) -> Response {
     let why = if api.inner.handle.is_leaving() {
         "leaving\n".to_owned()
-    } else if let Err(error) = api.inner.store.list().await {
+    } else if let Err(error) = api.inner.store.ids().await {
         format!("{error}\n")
     } else {
         return (StatusCode::OK, "ready\n").into_response();

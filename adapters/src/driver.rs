@@ -177,7 +177,10 @@ impl Driver {
             let Some((configure, accesses)) = self.configured.clone() else {
                 return true;
             };
+            // It is the same configuration: who waits for the end of its work still does.
+            let idle = self.idle.take();
             let told = self.obey(Control::Configure(configure, accesses));
+            self.idle = idle;
             if told.is_none_or(|event| self.step(event)) {
                 return true;
             }

@@ -1,6 +1,6 @@
 //! Channels side by side: what is wrong with one is that one's affair, and all outlive the process.
 
-use crate::support::binary::Relay;
+use crate::support::binary::{Relay, command};
 use crate::support::raw_server::{Act, RawServer};
 use crate::viewers::{origin, playlist, until};
 use std::path::Path;
@@ -12,7 +12,8 @@ fn start(folder: &Path, channels: &[(&str, &str)]) -> Relay {
         format!("[[channel]]\nid = \"{id}\"\nsources = [\"{source}\"]\nwindow = 6\n")
     });
     let file = folder.join("node.toml");
-    std::fs::write(&file, listed.collect::<String>()).unwrap();
+    let journal = format!("journal = \"{}\"\n", folder.join("journal").display());
+    std::fs::write(&file, journal + &listed.collect::<String>()).unwrap();
     let (file, data) = (file.display().to_string(), folder.join("data"));
     let data = data.display().to_string();
     let api = ["--api-listen", "127.0.0.1:0"];
@@ -106,6 +107,16 @@ async fn after_kill_9_each_channel_goes_on_with_its_numbers() {
         let same = same.unwrap_or_else(|| panic!("no {} in {}", before.number, list.text));
         assert_eq!(same.lines, before.lines, "{channel}");
         assert!(!before.lines.is_empty() && !list.text.contains("#EXT-X-DISCONTINUITY\n"));
+    }
+    relay.signal("TERM");
+    let (status, log) = relay.wait();
+    assert_eq!(status.code(), Some(0), "{log}");
+    // Both lives of each are in its journal, and come to the same again.
+    for (channel, _) in channels {
+        let journal = folder.path().join("journal").join(channel);
+        let replayed = command(&["replay"]).arg(journal).output().unwrap();
+        let said = String::from_utf8_lossy(&replayed.stderr);
+        assert!(replayed.status.success(), "{channel}: {said}");
     }
 }
 

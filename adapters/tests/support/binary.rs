@@ -26,6 +26,17 @@ pub(crate) fn command(args: &[&str]) -> Command {
         "HLS_RELAY_LOG_FORMAT",
         "HLS_RELAY_LOG_LEVEL",
         "HLS_RELAY_PROXY",
+        "HLS_RELAY_CONFIG",
+        "HLS_RELAY_NAME",
+        "HLS_RELAY_DATA",
+        "HLS_RELAY_STORE",
+        "HLS_RELAY_LISTEN",
+        "HLS_RELAY_API",
+        "HLS_RELAY_API_LISTEN",
+        "HLS_RELAY_API_TOKEN",
+        "HLS_RELAY_CAPACITY",
+        "HLS_RELAY_JOURNAL",
+        "HLS_RELAY_JOURNAL_SIZE",
     ] {
         command.env_remove(name);
     }
