@@ -193,6 +193,9 @@ pub const START_SEGMENTS: usize = 3;
 
 /// A segment is waited for so many target durations after it was first listed, then it is a hole.
 pub const SEGMENT_WAIT_TARGETS: u64 = 3;
+/// Tracks may be out of step by so many target durations: three segments, and one between two loads.
+/// A track that comes back further behind is not waited for.
+pub const OUT_OF_STEP_TARGETS: u64 = 4;
 /// The first retry of a segment comes after this, then twice as late each time, up to half a target
 /// duration.
 pub const SEGMENT_RETRY: Span = Span::from_millis(250);

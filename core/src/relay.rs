@@ -32,7 +32,7 @@ use crate::publisher::Publisher;
 use crate::rng::Rng;
 use crate::stage::{Counters, Stage};
 use crate::time::{Now, Span, Timestamp};
-use feed::{Feed, News};
+use feed::News;
 use lane::Lane;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -257,12 +257,9 @@ impl Relay {
         }
         if self.publisher.is_due(stage.now.monotonic) {
             let positions = self.positions();
-            let feeds = || self.active.iter().flat_map(|lane| &lane.feeds);
             let behind = |track| {
-                let of = |feed: &&Feed| feed.track == Some(track);
-                feeds()
-                    .find(of)
-                    .is_some_and(|feed| !feed.downloader.is_empty())
+                let lane = self.active.as_ref();
+                lane.is_some_and(|lane| lane.has_more_for(track))
             };
             self.publisher.publish_next(stage, positions, behind);
         }

@@ -69,6 +69,11 @@ impl Discontinuities {
         number
     }
 
+    /// The newest, and where it begins.
+    pub(super) fn newest(&self) -> Option<(Place, u64)> {
+        self.opened.back().copied()
+    }
+
     /// Where a number begins.
     pub(super) fn place_of(&self, number: u64) -> Option<Place> {
         let mut opened = self.opened.iter().rev();

@@ -135,13 +135,17 @@ impl Publisher {
         let terms = self.terms();
         let several = self.has_several();
         if let Some(place) = done.place.filter(|_| several) {
-            self.fill_before(stage, track, place);
+            self.fill_before(stage, track, place, done.lost);
         }
         let window = &mut self.windows[track];
         let before = window.entries.len();
+        let opened = self.discontinuities.newest();
         let marks = Some(&mut self.discontinuities).filter(|_| several);
         if window.append(stage, terms, marks, done, generation) {
             self.ended = false;
+        }
+        if self.discontinuities.newest() != opened {
+            self.mark_in_others(track);
         }
         let added = self.windows[track].entries.iter().skip(before);
         for it in added.clone().flat_map(|entry| &entry.resources) {

@@ -7,6 +7,7 @@ use super::{ONLY, Publisher};
 use crate::config;
 use crate::ids::{Generation, PlaylistName};
 use crate::limits;
+use crate::loader::history::Lost;
 use crate::playlist::Segment;
 use crate::presentation::{Presentation, Relayed};
 use crate::processor::Finished;
@@ -131,18 +132,60 @@ impl Publisher {
             window.discontinuities(),
             place + done.segment.duration.half(),
         );
-        let marks = &self.discontinuities;
+        let (marks, out_of_step) = (&self.discontinuities, config::OUT_OF_STEP_TARGETS);
         window.holes.break_before(done, self.window_limit)
-            && marks.is_opened_behind(last, from, target_duration)
+            && marks.is_opened_behind(last, from, target_duration * out_of_step)
+    }
+
+    /// A track has come to a discontinuity that others have passed: as far as no viewer has seen what they
+    /// have there, it is theirs as well (S-27).
+    pub(super) fn mark_in_others(&mut self, opener: usize) {
+        let Some((place, number)) = self.discontinuities.newest() else {
+            return;
+        };
+        let reach = self.target_duration.unwrap_or_default().scaled(1, 8);
+        let others = self.windows.iter_mut().enumerate();
+        for (_, window) in others.filter(|(track, _)| *track != opener) {
+            let next = window.discontinuities().saturating_add(1) == number;
+            let at_place = |it: &&mut Entry| it.place.abs_diff(place) <= reach;
+            let entry = window.entries.iter_mut().find(at_place);
+            if let Some(entry) = entry.filter(|it| next && it.seen == Seen::Never) {
+                entry.segment.discontinuity = true;
+            }
+        }
+    }
+
+    /// What was lost before a segment, but for what gaps stand for already, where a track comes back.
+    pub(crate) fn still_lost(&self, track: usize, done: &Finished) -> Option<Lost> {
+        let lost = done.lost?;
+        let last = self.windows[track].entries.back();
+        let is_gap = |it: &&Entry| it.stored.is_none() && self.has_several();
+        let Some((place, gap)) = done.place.zip(last.filter(is_gap)) else {
+            return Some(lost);
+        };
+        let missing = place.since(gap.ends()).min(lost.duration);
+        let each = lost.duration.scaled(1, lost.segments.max(1));
+        let segments = missing.as_micros().div_ceil(each.as_micros().max(1));
+        (missing > SAME_PLACE).then_some(Lost {
+            first: lost.first,
+            segments: segments.min(lost.segments),
+            duration: missing,
+        })
     }
 
     /// Fills what is missing right before a segment, where a track comes back.
-    pub(super) fn fill_before(&mut self, stage: &mut Stage<'_>, track: usize, place: Place) {
+    pub(super) fn fill_before(
+        &mut self,
+        stage: &mut Stage<'_>,
+        track: usize,
+        place: Place,
+        lost: Option<Lost>,
+    ) {
         let window = &self.windows[track];
         let (Some(end), Some(last)) = (window.end(), window.entries.back()) else {
             return;
         };
-        let told = window.holes.duration();
+        let told = window.holes.duration() + lost.map_or(Span::ZERO, |lost| lost.duration);
         let missing = place.since(end).saturating_sub(told);
         if last.stored.is_some() || missing <= SAME_PLACE {
             return;
@@ -218,7 +261,8 @@ impl Publisher {
         let Some(last) = window.entries.back() else {
             return;
         };
-        let date_time = last.segment.date_time.map(|at| at + last.segment.duration);
+        let since = like.place.since(last.place);
+        let date_time = last.segment.date_time.map(|at| at + since);
         let segment = Segment {
             duration: like.duration,
             title: "".into(),

@@ -130,12 +130,15 @@ impl Lane {
         let skip = fresh.len().saturating_sub(first(of_lead));
         let wanted = fresh.get(skip).or(of_lead.listed.last());
         let mut from = wanted.and_then(|it| it.place).unwrap_or(edge);
-        let latest = end_of(of_lead).map_or(from, |end| end - target_duration * 3);
+        let end = end_of(of_lead).unwrap_or(from);
+        let latest = end - target_duration * 3;
         for (index, listing) in &held {
             let waited = self.feeds[*index].kind().is_waited_for();
             let begins = listing.listed.first().and_then(|it| it.place);
             if let Some(begins) = begins.filter(|at| waited && *at > from) {
-                from = begins.min(latest).max(from);
+                // And where that is not enough, at most a target duration apart (S-26).
+                let apart = (begins - target_duration.half()).min(end);
+                from = from.max(begins.min(latest)).max(apart);
             }
         }
         self.start.from = Some(from);
@@ -288,6 +291,13 @@ impl Lane {
         self.master.is_none() || is_slowest || end <= slowest + self.target_duration()
     }
 
+    /// Whether more is on its way to what is published as this track, that waits for no other.
+    pub(super) fn has_more_for(&self, track: usize) -> bool {
+        let of = |feed: &Feed| feed.track == Some(track);
+        let index = self.feeds.iter().position(of);
+        index.is_some_and(|it| !self.feeds[it].downloader.is_empty() && self.lets_pass(it))
+    }
+
     /// How far the slowest track is that is waited for.
     fn slowest(&self) -> Option<Place> {
         let waited = self.feeds.iter().filter(|feed| feed.is_waited_for());
@@ -328,6 +338,19 @@ impl Lane {
         let target_duration = self.target_duration();
         let waited = feed.advanced_at + config::stalled_after(target_duration);
         Some(waited.max(feed.holds_up_since? + target_duration))
+    }
+
+    /// A track that was left behind has come to the newest that its source has, and gaps stand for that
+    /// already: it is out of step, and would stay behind for ever. The others wait for it again. Gives
+    /// where it is published.
+    pub(super) fn wait_again(&mut self, index: usize) -> Option<usize> {
+        let out_of_step = self.target_duration() * config::OUT_OF_STEP_TARGETS;
+        let fastest = self.fastest()?;
+        let feed = &mut self.feeds[index];
+        let is_near = feed.reached? + out_of_step >= fastest;
+        let waits = feed.left_behind && feed.downloader.is_empty() && is_near;
+        feed.left_behind &= !waits;
+        feed.track.filter(|_| waits)
     }
 
     /// The tracks for which nobody waits any longer.

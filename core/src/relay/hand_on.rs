@@ -78,6 +78,7 @@ impl Relay {
                     // Gaps may stand for it already.
                     let track = track.filter(|it| !self.publisher.has_already(*it, &lost));
                     if let Some(track) = track {
+                        lost.lost = self.publisher.still_lost(track, &lost);
                         self.publisher.lose(track, lost, cause);
                     }
                 }
@@ -113,8 +114,13 @@ impl Relay {
             if let Some(stored) = finished.stored {
                 self.publisher.release(stored.object, stage.now.monotonic);
             }
+            if let Some(track) = lane.wait_again(index) {
+                let track = self.publisher.name(track).clone();
+                stage.notify(Notice::CaughtUp { track });
+            }
             return;
         };
+        finished.lost = self.publisher.still_lost(track, &finished);
         if self.publisher.is_before_the_break(track, &finished) {
             if let Some(stored) = finished.stored.take() {
                 self.publisher.release(stored.object, stage.now.monotonic);

@@ -4,7 +4,7 @@
 use super::{Held, broken};
 use hls_relay_core::checkpoint::Checkpoint;
 use hls_relay_core::config::Spec;
-use hls_relay_core::limits::MAX_DOWNLOADS;
+use hls_relay_core::limits::{MAX_DOWNLOADS, REMEMBERED_NEEDS};
 use hls_relay_core::time::Span;
 
 /// Beside the window of each track: what is downloaded and not listed yet, and what is in flight.
@@ -40,7 +40,9 @@ impl BoundChecks {
         } else {
             BESIDE + LEFT_BY_AN_OUTAGE
         };
-        let most = self.tracks * (3 * self.widest + beside);
+        // Only tracks of a presentation have keys.
+        let keys = if self.tracks > 1 { REMEMBERED_NEEDS } else { 0 };
+        let most = self.tracks * (3 * self.widest + beside + keys);
         bounded("objects in the store are bounded", most, objects)
     }
 

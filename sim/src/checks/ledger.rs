@@ -11,7 +11,7 @@ use crate::lines::lines;
 use crate::origin::{Listed as Offer, MediaRef, Origin};
 use crate::published::{Listed, Version};
 use hls_relay_core::command::Command;
-use hls_relay_core::config::{KeyPolicy, Spec};
+use hls_relay_core::config::{HolePolicy, KeyPolicy, Spec};
 use hls_relay_core::event::FetchError;
 use hls_relay_core::ids::{ObjectName, PlaylistName};
 use hls_relay_core::notice::{Break, HoleCause, Notice};
@@ -251,12 +251,19 @@ impl Ledger {
                 continue;
             };
             if let Notice::Hole {
-                segments, cause, ..
+                segments,
+                cause,
+                policy,
+                ..
             } = notice
             {
                 self.totals.said_missing += segments;
                 let unseen = *cause == HoleCause::NotPublished;
-                self.each(|line| line.unseen |= unseen);
+                let broken = *policy == HolePolicy::Discontinuity;
+                self.each(|line| {
+                    line.unseen |= unseen;
+                    line.breaks_said += u64::from(broken);
+                });
             }
             if let Notice::Broken { why } = notice {
                 self.totals.said_broken += 1;

@@ -2,12 +2,12 @@
 //!
 //! Not drawn together with it, and left to scenarios and to the tests of the core: several sources or
 //! processes, wishes, a store or a network in trouble, several faults one upon the other, subtitles and
-//! I-frames, and tracks that are out of step, numbered or cut otherwise, or the same from elsewhere.
+//! I-frames, and tracks that are numbered or cut otherwise, or the same from elsewhere.
 
 use super::dice::Dice;
 use super::families::stretch;
 use crate::origin::{
-    Container, EncoderFault, Fault, FaultKind, Names, PlaylistFault, PresentationFault,
+    Container, EncoderFault, Fault, FaultKind, Names, OriginSpec, PlaylistFault, PresentationFault,
     PresentationSpec, Tokens, TrackKind, TrackSpec, ViewFault,
 };
 use crate::plan::{Plan, WakePlan};
@@ -23,6 +23,10 @@ pub(super) fn draw(plan: &mut Plan) {
     plan.channel.keys = dice.pick(&[KeyPolicy::Origin, KeyPolicy::Rehost, KeyPolicy::Decrypt]);
     plan.origins[0].presentation = Some(presentation(&mut dice));
     add_fault(plan, &mut dice);
+    out_of_step(
+        &mut plan.origins[0],
+        &mut Dice::new(plan.seed, "out of step"),
+    );
     let origin = &mut plan.origins[0];
     if origin
         .presentation
@@ -64,6 +68,21 @@ fn presentation(dice: &mut Dice) -> PresentationSpec {
         segments_per_file: dice.pick(&[None, None, None, Some(4)]),
         segments_per_key: dice.pick(&[None, None, Some(5), Some(20)]),
         expiring_tokens: dice.one_in(3),
+    }
+}
+
+/// So many segments a track may be behind the others.
+const MOST_BEHIND: u64 = 3;
+
+/// In one of three the tracks are out of step, of an encoder that has been at it for long.
+fn out_of_step(origin: &mut OriginSpec, dice: &mut Dice) {
+    if !dice.one_in(3) {
+        return;
+    }
+    origin.backlog = origin.backlog.max(origin.window + MOST_BEHIND);
+    let tracks = origin.presentation.iter_mut().flat_map(|it| &mut it.tracks);
+    for track in tracks {
+        track.behind = dice.between(0, MOST_BEHIND);
     }
 }
 

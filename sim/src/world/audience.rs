@@ -99,6 +99,14 @@ impl World {
         let Some(calm) = calm.filter(|_| self.wish.desired == Desired::Run) else {
             return Ok(());
         };
+        // Tracks are looked at at different times, and wait for each other.
+        let waits = match self.store.multivariant {
+            Some(_) => self.target().scaled(1, 4),
+            None => Span::ZERO,
+        };
+        if stall.until.since(stall.since) <= waits {
+            return Ok(());
+        }
         // Whatever took from what it had ahead before, a stall or a source that made nothing for a while:
         // it goes on with less, as hls.js does, and then an irregular source alone can stop it.
         let from = Timestamp::default() + calm.since(Timestamp::default() + settling);

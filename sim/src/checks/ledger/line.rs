@@ -27,6 +27,8 @@ pub(super) struct Line {
     /// So often the machine took a source for restarted, rightly or, where it was away for long, wrongly,
     /// and what follows is not listed yet.
     pub(super) restarts_said: u64,
+    /// So many holes of tracks were said as discontinuities that this one has none of its own for.
+    pub(super) breaks_said: u64,
     /// Segments were numbered and left the window before any version could be published.
     pub(super) unseen: bool,
     /// So the numbers of the version that is visible now do not go on from the one before.
@@ -170,6 +172,14 @@ impl Line {
             );
         }
         let missing = next.key.number - last.key.number - 1;
+        if missing == 0 && gaps.is_empty() && listed.discontinuity && books.several {
+            // What another track has lost is a discontinuity of all (S-27).
+            let said = self.breaks_said > 0;
+            self.breaks_said -= u64::from(said);
+            if said {
+                return Ok(());
+            }
+        }
         if missing == 0 {
             return joins(books, last, next, listed, gaps);
         }

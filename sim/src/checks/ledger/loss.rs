@@ -142,9 +142,10 @@ fn hole_is_said(
         told.is_some() && !is_ambiguous(origin)
     };
     let exact = Span::from_millis(between.len() as u64 + 1);
-    // One that comes to the discontinuity of the others later than they do has gaps behind it.
-    let behind_it = gaps.first().is_some_and(|gap| gap.discontinuity);
-    if books.several && behind_it && said <= lost + exact {
+    // One that comes to the discontinuity of the others later than they do, or was left behind before it,
+    // has gaps around it.
+    let around_it = gaps.iter().any(|gap| gap.discontinuity);
+    if books.several && around_it && said <= lost + exact {
         return Ok(());
     }
     // The durations of segments that were never listed to us can only be guessed: by those of the
