@@ -268,20 +268,30 @@ fn s_31_the_key_of_an_init_section_is_hosted_as_that_of_a_segment() {
 
 #[test]
 fn a_key_of_another_length_is_none() {
-    let head = "#EXT-X-KEY:METHOD=AES-128,URI=\"1.key\"\n";
-    let mut bench = relayed(KeyPolicy::Rehost, headed(head));
-    bench.checker.free_pace = true;
-    bench.key_bytes = 17;
-    bench.pass(29 * SEC);
-    assert!(bench.published.is_empty());
-    let refused = Notice::NeedRetry {
-        content: Content::Key,
-        error: FetchError::Key("a key of 17 bytes".into()),
-    };
-    assert!(bench.told(|it| *it == refused), "{:?}", bench.notices);
-    bench.key_bytes = 16;
-    bench.pass(60 * SEC);
-    assert_eq!(bench.status().state, State::Live);
+    for bytes in [0, 1, 15, 17, 32] {
+        let head = "#EXT-X-KEY:METHOD=AES-128,URI=\"1.key\"\n";
+        let mut bench = relayed(KeyPolicy::Rehost, headed(head));
+        bench.checker.free_pace = true;
+        bench.key_bytes = bytes;
+        bench.pass(29 * SEC);
+        assert!(bench.published.is_empty());
+        let refused = Notice::NeedRetry {
+            content: Content::Key,
+            error: FetchError::Key(format!("a key of {bytes} bytes").into()),
+        };
+        assert!(bench.told(|it| *it == refused), "{:?}", bench.notices);
+        let in_vain = asked(&bench, "1.key").len();
+        assert!(in_vain > 1, "{bytes} bytes: asked for {in_vain} times");
+        let of_key = bench.downloads.iter().filter(|it| it.1.contains("1.key"));
+        for (_, _, object) in of_key {
+            let is_gone = bench.deleted.iter().any(|(_, gone)| gone == object);
+            assert!(is_gone, "{bytes} bytes stay as {object}");
+        }
+        bench.key_bytes = 16;
+        bench.pass(60 * SEC);
+        assert_eq!(bench.status().state, State::Live);
+        assert_eq!(asked(&bench, "1.key").len(), in_vain + 1);
+    }
 }
 
 #[test]
