@@ -261,3 +261,28 @@ impl fmt::Display for DateRangeFault {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(secs: i64) -> WallTime {
+        WallTime::from_micros(secs * 1_000_000)
+    }
+
+    #[test]
+    fn what_is_over_leaves_its_name_and_nothing_else_does() {
+        let mut ranges = DateRanges::default();
+        let covers = |from, to| Covered {
+            media_sequence: from,
+            dates: Some((at(from as i64), at(to))),
+        };
+        let line = "#EXT-X-DATERANGE:ID=\"ad\",START-DATE=\"1970-01-01T00:00:10Z\",DURATION=5";
+        assert!(ranges.take(line, 9, covers(5, 15), &mut Vec::new()));
+        ranges.trim(covers(10, 20));
+        assert_eq!((ranges.known.len(), ranges.used.len()), (1, 0));
+        ranges.trim(covers(20, 30));
+        assert_eq!((ranges.known.len(), ranges.used.len()), (0, 1));
+        assert_eq!(ranges.used[0].id(), Some("ad"));
+    }
+}

@@ -290,3 +290,33 @@ mod hexadecimal {
             .transpose()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::Epoch;
+
+    fn piece(seq: u64, seed: u64) -> Line {
+        Line::Head(Box::new(Head {
+            format: JOURNAL_FORMAT,
+            channel: "a".to_owned(),
+            seq,
+            snapshot: Relay::new(seed, Epoch(1), None),
+        }))
+    }
+
+    #[test]
+    fn a_piece_that_goes_on_begins_with_the_machine_that_was_replayed() {
+        let replay = |lines: [Line; 2]| {
+            let mut replay = Replay::default();
+            let mut fed = lines.into_iter().map(|line| replay.feed(line));
+            fed.find_map(Result::err)
+        };
+        assert_eq!(replay([piece(7, 1), piece(7, 1)]), None);
+        let differs = Some(Difference::Snapshot { seq: 7 });
+        assert_eq!(replay([piece(7, 1), piece(7, 2)]), differs);
+        // What was left out in between, and a process that begins anew.
+        assert_eq!(replay([piece(7, 1), piece(9, 2)]), None);
+        assert_eq!(replay([piece(0, 1), piece(0, 2)]), None);
+    }
+}

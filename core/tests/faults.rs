@@ -95,3 +95,28 @@ fn a_restart_whose_first_segments_are_lost_is_said_as_one() {
         assert_eq!((bench.discontinuities(), bench.holes()), (1, 2));
     }
 }
+
+#[test]
+fn what_hangs_leaves_a_place_for_retries() {
+    let run = Run::new(2 * SEC);
+    let mut bench = Bench::new(Box::new(move |now, _| Ok(run.at(now))));
+    // One fails, and all that follow it hang.
+    bench.segment = Box::new(|_, url| match url {
+        _ if url.contains("seg107") => Err(FetchError::Status(500)),
+        _ if url.contains("seg10") && !url.contains("seg108") && !url.contains("seg109") => {
+            Ok(20_000)
+        }
+        _ => Ok(60 * SEC),
+    });
+    bench.now = 20 * SEC;
+    bench.run(spec(&[URL]));
+    bench.pass(25 * SEC);
+    let asked = |name: &str, from: u64| {
+        let downloads = bench.downloads.iter();
+        let mut times = downloads.filter(|(at, url, _)| *at > from && url.contains(name));
+        times.next().map(|(at, ..)| *at)
+    };
+    // Three hang from then on, and the fourth place is taken again and again.
+    let third = asked("seg110", 0).expect("it is listed at 22 s");
+    assert!(asked("seg107", third + SEC).is_some());
+}

@@ -177,3 +177,20 @@ fn another_run_of_the_encoder_is_asked_again_and_another_process_knows_it() {
 fn says_one() -> Result<Formats, Unreadable> {
     formats(&["avc1.64001f", "mp4a.40.2"], Some((1280, 720)))
 }
+
+#[test]
+fn what_the_source_says_is_not_asked_of_the_media() {
+    let told = "#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"en\",DEFAULT=YES,\
+                AUTOSELECT=YES,URI=\"en.m3u8\"\n#EXT-X-STREAM-INF:BANDWIDTH=9000,AUDIO=\"a\",\
+                CODECS=\"avc1.64001f,mp4a.40.2\",RESOLUTION=1280x720\nv.m3u8\n";
+    let mut bench = bench("");
+    let source = std::mem::replace(&mut bench.source, Box::new(|_, _| Ok(String::new())));
+    bench.source = Box::new(move |now, url| match url {
+        MAIN => Ok(told.to_owned()),
+        _ => source(now, url),
+    });
+    bench.run(spec(&[MAIN]));
+    bench.pass(80 * SEC);
+    assert_eq!(bench.status().state, State::Live);
+    assert_eq!(bench.looks, [""; 0]);
+}

@@ -177,6 +177,37 @@ fn an_init_section_that_cannot_be_had_is_said_and_holds_back_what_needs_it() {
 }
 
 #[test]
+fn a_new_token_of_an_init_section_reaches_those_that_wait_for_it() {
+    // At the start, and where the encoder has been restarted.
+    for begins in [20 * SEC, 36 * SEC] {
+        let first = Run::new(2 * SEC).between(0, 30 * SEC);
+        let second = Run::new(2 * SEC).named("b", 500);
+        let mut bench = relayed(KeyPolicy::Origin, move |now| {
+            let (run, init) = match now {
+                _ if now < begins => (&first, "first.mp4"),
+                _ if now < begins + 3 * SEC => (&second, "second.mp4?token=old"),
+                _ => (&second, "second.mp4?token=new"),
+            };
+            let map = format!("#EXT-X-MAP:URI=\"{init}\"\n#EXTINF");
+            run.at(now).replacen("#EXTINF", &map, 1)
+        });
+        bench.segment = Box::new(|_, url| match url.contains("token=old") {
+            true => Err(FetchError::Status(403)),
+            false => Ok(20_000),
+        });
+        // What has waited comes in one go.
+        bench.checker.free_pace = true;
+        // Before it would be looked at again.
+        bench.pass(begins + 25 * SEC);
+        // What its source lists no more by then is lost, and nothing else.
+        assert!(bench.holes() <= 2, "{} of six", bench.holes());
+        assert_eq!(asked(&bench, "token=new").len(), 1);
+        assert!(!asked(&bench, "token=old").is_empty());
+        assert_eq!(bench.status().state, State::Live);
+    }
+}
+
+#[test]
 fn s_31_a_key_is_left_at_its_origin_or_hosted_here_or_needed_no_more() {
     let key = "#EXT-X-KEY:METHOD=AES-128,URI=\"k/1.key?id=7\"\n";
     for (keys, wanted) in [

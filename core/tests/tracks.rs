@@ -317,3 +317,24 @@ fn without_a_variant_there_is_nothing_to_open() {
     bench.pass(100 * SEC);
     assert!(entry(&bench).contains("v0.m3u8"));
 }
+
+#[test]
+fn a_variant_that_dies_is_had_from_the_redundant_one() {
+    // The same variant from another place (RFC 8216 6.2.4), and once more from the first.
+    let variant = "#EXT-X-STREAM-INF:BANDWIDTH=10,CODECS=\"avc1.4d\"\n";
+    let main = format!("#EXTM3U\n{variant}low.m3u8\n{variant}other/low.m3u8\n{variant}low.m3u8\n");
+    let mut bench = run_of(Box::new(move |now, url| match url {
+        MAIN => Ok(main.clone()),
+        _ if !url.contains("/other/") && now > 60 * SEC => Err(FetchError::Status(404)),
+        _ => Ok(list("low", 2 * SEC, 0, true, now)),
+    }));
+    bench.pass(120 * SEC);
+    assert!(bench.told(|it| matches!(it, Notice::Redundant { .. })));
+    assert_eq!(bench.status().state, State::Live);
+    assert_eq!(bench.status().tracks, 1);
+    assert_eq!(entry(&bench).matches("v0.m3u8").count(), 1);
+    let moved = bench.loads_of("http://origin.example/live/other/low.m3u8");
+    assert!(moved.first().is_some_and(|at| *at > 60 * SEC), "{moved:?}");
+    // The two places hold the same, and nothing of it twice.
+    assert_eq!(bench.downloaded_twice(), [""; 0]);
+}
