@@ -7,6 +7,7 @@ use super::piece::Piece;
 use super::{Origin, OriginRequest, form};
 use hls_relay_core::time::{Span, WallTime};
 use std::cmp::Ordering;
+use std::ops::Range;
 
 /// A segment that the encoder has listed. Whether a given reader ever saw a playlist that lists it
 /// is another question: a cache may have been frozen meanwhile.
@@ -127,6 +128,23 @@ impl Origin {
         let mut offered: Vec<Offered> = places.map(|place| self.offered(place)).collect();
         offered.reverse();
         offered
+    }
+
+    /// Those of them with these numbers, in whichever run.
+    pub fn segments_numbered(&self, numbers: &Range<u64>, at: Span) -> Vec<Offered> {
+        let pieces = self.encoder.pieces().iter().enumerate();
+        let places = pieces.flat_map(|(piece, it)| {
+            let count = self.encoder.count_listed(piece, at);
+            let index = |number: u64| number.saturating_sub(it.first_number).min(count);
+            let indices = index(numbers.start)..index(numbers.end);
+            indices.map(move |index| Place { piece, index })
+        });
+        let was_listed = |place: &Place| {
+            let removed = self.encoder.removed_at(*place);
+            removed.is_none_or(|removed| removed > Span::ZERO)
+        };
+        let listed = places.filter(was_listed);
+        listed.map(|place| self.offered(place)).collect()
     }
 
     /// When the encoder first lists the segment that follows this one, in its run or in a later one.

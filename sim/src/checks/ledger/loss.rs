@@ -219,11 +219,10 @@ pub(super) fn is_ambiguous(origin: &Origin) -> bool {
 /// Without date-times a segment with the name and number of one of an earlier run cannot be told from
 /// it before its list has grown for long (DESIGN 5.9); meanwhile it may leave the list.
 fn has_a_twin(now: Timestamp, key: MediaKey, origin: &Origin) -> bool {
-    let offered = origin.segments_offered(now.since(Timestamp::default()));
+    let numbers = key.number..key.number + 1;
+    let offered = origin.segments_numbered(&numbers, now.since(Timestamp::default()));
     let of = |run: &dyn Fn(u32) -> bool| {
-        let found = offered
-            .iter()
-            .filter(|it| it.media.number == key.number && run(it.media.run));
+        let found = offered.iter().filter(|it| run(it.media.run));
         found.map(|it| it.path.as_str()).collect::<Vec<_>>()
     };
     let (own, earlier) = (of(&|run| run == key.run), of(&|run| run < key.run));
@@ -232,7 +231,7 @@ fn has_a_twin(now: Timestamp, key: MediaKey, origin: &Origin) -> bool {
 
 /// What the origin really made of the run of `key`, with these numbers.
 fn segments(origin: &Origin, now: Timestamp, key: MediaKey, numbers: Range<u64>) -> Vec<Offered> {
-    let mut all = origin.segments_offered(now.since(Timestamp::default()));
-    all.retain(|it| it.media.run == key.run && numbers.contains(&it.media.number));
+    let mut all = origin.segments_numbered(&numbers, now.since(Timestamp::default()));
+    all.retain(|it| it.media.run == key.run);
     all
 }

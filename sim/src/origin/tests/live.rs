@@ -368,6 +368,10 @@ fn the_truth_agrees_with_what_is_listed_at_any_time() {
                 .map(|segment| segment.path.trim_start_matches("/live/"))
                 .eq(expected)
         );
+        let numbers = 3..9;
+        let mut some = origin.segments_offered(at);
+        some.retain(|segment| numbers.contains(&segment.media.number));
+        assert_eq!(origin.segments_numbered(&numbers, at), some);
     }
 }
 
