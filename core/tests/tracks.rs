@@ -338,3 +338,27 @@ fn a_variant_that_dies_is_had_from_the_redundant_one() {
     // The two places hold the same, and nothing of it twice.
     assert_eq!(bench.downloaded_twice(), [""; 0]);
 }
+
+#[test]
+fn a_track_that_joins_later_is_asked_for_at_the_pace_of_the_others() {
+    let variant = "#EXT-X-STREAM-INF:BANDWIDTH=10,RESOLUTION=1x1,CODECS=\"avc1.4d\"\n";
+    let other = "#EXT-X-STREAM-INF:BANDWIDTH=20,RESOLUTION=2x2,CODECS=\"avc1.4d\"\n";
+    // Another run of the encoder has another variant, whose playlist cannot be had.
+    let first = Run::new(12 * SEC).dated().between(0, 120 * SEC);
+    let second = Run::new(12 * SEC).named("b", 5).dated();
+    let second = second.between(100 * SEC, u64::MAX);
+    let mut bench = run_of(Box::new(move |now, url| match url {
+        MAIN if now < 130 * SEC => Ok(format!("#EXTM3U\n{variant}low.m3u8\n")),
+        MAIN => Ok(format!("#EXTM3U\n{variant}low.m3u8\n{other}high.m3u8\n")),
+        _ if url.contains("high") => Err(FetchError::Status(500)),
+        _ if now < 130 * SEC => Ok(first.at(now)),
+        _ => Ok(second.at(now)),
+    }));
+    bench.pass(220 * SEC);
+    let asked = bench.loads_of("http://origin.example/live/high.m3u8");
+    assert!(asked.len() > 3, "{asked:?}");
+    assert!(
+        asked.windows(2).all(|it| it[1] - it[0] > 4 * SEC),
+        "{asked:?}"
+    );
+}
