@@ -132,4 +132,19 @@ mod tests {
         assert_eq!(all.number((1, true), at(60), true, TARGET), 1);
         assert_eq!(all.number((1, false), at(62), true, TARGET), 2);
     }
+
+    #[test]
+    fn what_another_track_has_come_to_is_looked_for_a_target_duration_ahead() {
+        let mut all = Discontinuities::default();
+        assert_eq!(all.number((0, false), at(60), true, TARGET), 1);
+        for (last, from, opened) in [
+            (0, 54, true),
+            (0, 53, false),
+            (0, 60, false),
+            (1, 54, false),
+        ] {
+            let behind = all.is_opened_behind(last, at(from), TARGET);
+            assert_eq!(behind, opened, "behind {from} s");
+        }
+    }
 }
