@@ -191,6 +191,9 @@ pub const MIN_WINDOW: usize = 6;
 /// durations from the end (RFC 8216 6.3.3).
 pub const START_SEGMENTS: usize = 3;
 
+/// A segment stays listed for at least so many target durations, however many follow it at once: as long as
+/// it does in the shortest list that is allowed (RFC 8216 6.2.2). A player looks once in one of them.
+pub const LISTED_TARGETS: u64 = 3;
 /// A segment is waited for so many target durations after it was first listed, then it is a hole.
 pub const SEGMENT_WAIT_TARGETS: u64 = 3;
 /// Tracks may be out of step by so many target durations: three segments, and one between two loads.

@@ -1,13 +1,16 @@
 //! What follows a media playlist: reads only what is published, as strictly as hls.js does, and counts
 //! what its viewer suffers.
 //!
-//! Numbers of hls.js: it starts three target durations from the end, reloads after the lesser of the
-//! target duration and the last segment's, half a target duration after a reload without change,
-//! keeps up to 30 s ahead, jumps to the live edge where its position has left the list.
+//! Numbers of hls.js: it starts three target durations from the end, reloads the lesser of the target
+//! duration and the last segment's after a reload, half a target duration after one without change, keeps
+//! up to 30 s ahead, gives a segment up after six tries, jumps to the live edge where its position has left
+//! the list.
 
+use crate::checks::ledger::AskedFor;
 use crate::published::{Listed, Version};
 use hls_relay_core::time::{Span, Timestamp};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// As much as hls.js loads ahead.
@@ -16,6 +19,10 @@ const MAX_BUFFER: Span = Span::from_secs(30);
 const LEADS: usize = 64;
 /// A playlist that does not come is asked for again after this.
 const RETRY: Span = Span::from_secs(1);
+/// A segment that cannot be had is asked for so often, twice as late each time up to `SLOWEST_RETRY`.
+const SEGMENT_TRIES: u32 = 6;
+/// See `SEGMENT_TRIES`.
+const SLOWEST_RETRY: Span = Span::from_secs(8);
 /// From a request to its answer.
 const ROUND_TRIP: Span = Span::from_millis(20);
 
@@ -30,8 +37,22 @@ pub struct Player {
     goes_on: Option<Position>,
     /// Until when what is buffered lasts, while it plays.
     plays_until: Timestamp,
-    /// How much was buffered whenever everything listed had been loaded.
+    /// The list was loaded then.
+    looked_at: Timestamp,
+    /// It is loaded again then.
+    reload_at: Timestamp,
+    /// So often the next segment could not be had.
+    failures: u32,
+    /// It is not asked for before.
+    retry_at: Timestamp,
+    /// How much was buffered whenever everything listed had been loaded, or as much as there is room for.
     leads: VecDeque<(Timestamp, Span)>,
+    /// What was played last since it found its place by itself.
+    last: Option<Stamps>,
+    /// And of each timeline what ends last.
+    furthest: BTreeMap<(usize, u32), Stamps>,
+    /// The next segment is the first one of another variant.
+    went_over: bool,
     /// What the viewer suffered.
     pub suffered: Suffered,
 }
@@ -54,6 +75,32 @@ pub struct Stamps {
     pub begins: u64,
     /// Where the next one begins.
     pub ends: u64,
+    /// For whom it was relayed: what is asked for anew may be seen again.
+    pub asked_for: AskedFor,
+}
+
+/// What of a segment's place a viewer notices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seam {
+    /// What was played before it.
+    pub last: Option<Stamps>,
+    /// What was played of its timeline that ends last.
+    pub furthest: Option<Stamps>,
+    /// What is played now.
+    pub now: Stamps,
+    /// It is the first one of another variant, and no gap was stepped over before it.
+    pub of_another: bool,
+}
+
+/// What comes of a segment that is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loaded {
+    /// When to wake the player again.
+    pub next: Timestamp,
+    /// The stall that it ends.
+    pub stall: Option<Stall>,
+    /// How it goes on from what was played.
+    pub seam: Option<Seam>,
 }
 
 /// What a player does next.
@@ -76,6 +123,8 @@ pub struct Suffered {
     pub stalled: Span,
     /// Times the position had left the list.
     pub jumps: u64,
+    /// Segments that were listed, could not be had, and were given up.
+    pub lost: u64,
     /// Gaps stepped over.
     pub gaps: u64,
     /// Reloads that found no playlist.
@@ -89,6 +138,17 @@ pub enum Wish {
     Playlist,
     /// This segment.
     Segment(Arc<Listed>),
+}
+
+/// The position had left the list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Jump {
+    /// The numbers that were to be loaded and are not listed any more.
+    pub skipped: Range<u64>,
+    /// The list was looked at so long ago, and not since.
+    pub looked: Span,
+    /// There was room then for more than was listed: it has loaded all that it could have.
+    pub had_room: bool,
 }
 
 /// A moment without a picture.
@@ -108,7 +168,14 @@ impl Default for Player {
             next: None,
             goes_on: None,
             plays_until: Timestamp::default(),
+            looked_at: Timestamp::default(),
+            reload_at: Timestamp::default(),
+            failures: 0,
+            retry_at: Timestamp::default(),
             leads: VecDeque::new(),
+            last: None,
+            furthest: BTreeMap::new(),
+            went_over: false,
             suffered: Suffered::default(),
         }
     }
@@ -147,16 +214,17 @@ impl Player {
         self.plays_until > Timestamp::default()
     }
 
-    /// The visible playlist, or none; says when to wake it again. `stamps` are those of a segment.
+    /// The visible playlist, or none; says when to wake it again, and how it jumps. `stamps` are those of a
+    /// segment.
     pub fn playlist(
         &mut self,
         now: Timestamp,
         visible: Option<&Arc<Version>>,
         stamps: impl Fn(&Listed) -> Option<Stamps>,
-    ) -> Timestamp {
+    ) -> (Timestamp, Option<Jump>) {
         let Some(version) = visible else {
             self.suffered.without_playlist += 1;
-            return now + RETRY;
+            return (now + RETRY, None);
         };
         let changed = self
             .known
@@ -167,8 +235,10 @@ impl Player {
             self.start_again();
         }
         self.known = Some(Arc::clone(version));
-        self.find_position(version, stamps);
-        self.after_reload(now, version, changed)
+        let jump = self.find_position(now, version, stamps);
+        self.looked_at = now;
+        self.reload_at = now + reload_after(version, changed);
+        (self.go_on(now), jump)
     }
 
     /// The list of another variant is followed from now on, from the same place.
@@ -180,6 +250,7 @@ impl Player {
         let behind = known.segments.iter().filter(|it| it.number >= next);
         let mut played = known.segments.iter().rev();
         let last = played.find(|it| it.number < next && !it.gap);
+        self.went_over = true;
         self.goes_on = Some(Position {
             last: last.cloned(),
             from_end: behind.map(|it| it.duration).sum(),
@@ -190,87 +261,148 @@ impl Player {
         self.goes_on = None;
         (self.next, self.plays_until) = (None, Timestamp::default());
         self.leads.clear();
+        self.forget();
     }
 
-    fn find_position(&mut self, version: &Version, stamps: impl Fn(&Listed) -> Option<Stamps>) {
+    /// What it plays next follows from what is listed, not from what it has played.
+    fn forget(&mut self) {
+        (self.last, self.went_over) = (None, false);
+        self.furthest.clear();
+    }
+
+    fn find_position(
+        &mut self,
+        now: Timestamp,
+        version: &Version,
+        stamps: impl Fn(&Listed) -> Option<Stamps>,
+    ) -> Option<Jump> {
         if version.segments.is_empty() {
-            return;
+            return None;
         }
         match self.next {
-            Some(next) if next >= version.media_sequence => {}
-            Some(_) => {
+            Some(next) if next >= version.media_sequence => None,
+            Some(next) => {
                 self.suffered.jumps += 1;
-                self.next = Some(start_of(version));
+                self.forget();
+                self.go_to(start_of(version));
+                let looked = now.since(self.looked_at);
+                Some(Jump {
+                    skipped: next..version.media_sequence,
+                    looked,
+                    had_room: self.buffered(now) + looked < MAX_BUFFER,
+                })
             }
             None => {
-                let position = self.goes_on.take();
-                let there = position.map(|position| position.find(version, stamps));
-                self.next = Some(there.unwrap_or_else(|| start_of(version)));
+                match self.goes_on.take() {
+                    None => self.go_to(start_of(version)),
+                    Some(position) => match position.find(version, stamps) {
+                        Some(there) => self.go_to(there),
+                        None => self.goes_on = Some(position),
+                    },
+                }
+                None
             }
         }
     }
 
-    fn after_reload(&mut self, now: Timestamp, version: &Version, changed: bool) -> Timestamp {
-        let more = self.next.is_some_and(|next| next < version.next_number());
-        if more && self.buffered(now) < MAX_BUFFER {
+    /// The next segment to load is this one.
+    fn go_to(&mut self, number: u64) {
+        self.next = Some(number);
+        (self.failures, self.retry_at) = (0, Timestamp::default());
+    }
+
+    /// Loads what is listed while there is room for it, and the list when its time has come; says when.
+    fn go_on(&mut self, now: Timestamp) -> Timestamp {
+        let known = self.known.as_ref().zip(self.next);
+        let more = known.is_some_and(|(known, next)| next < known.next_number());
+        let room = Timestamp::default() + self.plays_until.since(Timestamp::default() + MAX_BUFFER);
+        let load_at = room.max(self.retry_at).max(now + ROUND_TRIP);
+        if more && (load_at <= self.reload_at || load_at == now + ROUND_TRIP) {
             self.phase = Phase::Load;
-            return now + ROUND_TRIP;
-        }
-        let last = version
-            .segments
-            .last()
-            .map_or(version.target(), |it| it.duration);
-        let wait = if changed {
-            last.min(version.target())
-        } else {
-            version.target().half()
-        };
-        now + wait
-    }
-
-    /// The segment it wished for is there; says when to wake it again, and the stall it ends.
-    pub fn segment(&mut self, now: Timestamp, listed: &Listed) -> (Timestamp, Option<Stall>) {
-        self.next = Some(listed.number + 1);
-        let mut stall = None;
-        if listed.gap {
-            self.suffered.gaps += 1;
-        } else {
-            self.suffered.played += 1;
-            if self.started() && self.plays_until < now {
-                stall = Some(Stall {
-                    since: self.plays_until,
-                    until: now,
-                });
-                self.suffered.stalls += 1;
-                self.suffered.stalled += now.since(self.plays_until);
-            }
-            self.plays_until = self.plays_until.max(now) + listed.duration;
-        }
-        let more = self
-            .known
-            .as_ref()
-            .is_some_and(|it| listed.number + 1 < it.next_number());
-        if more && self.buffered(now) < MAX_BUFFER {
-            return (now + ROUND_TRIP, stall);
+            return load_at;
         }
         self.phase = Phase::Reload;
-        self.leads.push_back((now, self.buffered(now)));
-        if self.leads.len() > LEADS {
-            self.leads.pop_front();
+        self.reload_at.max(now + ROUND_TRIP)
+    }
+
+    /// The segment it wished for is not; says when to wake it again.
+    pub fn missing(&mut self, now: Timestamp, listed: &Listed) -> Timestamp {
+        self.failures += 1;
+        if self.failures < SEGMENT_TRIES {
+            let wait = RETRY * (1 << (self.failures - 1));
+            self.retry_at = now + wait.min(SLOWEST_RETRY);
+        } else {
+            self.suffered.lost += 1;
+            self.go_to(listed.number + 1);
         }
-        let wait = self
-            .known
-            .as_ref()
-            .map_or(RETRY, |known| known.target().half());
-        (now + wait, stall)
+        self.go_on(now)
+    }
+
+    /// The segment it wished for is there, or is a gap, that is stepped over. `stamps` are its own.
+    pub fn segment(&mut self, now: Timestamp, listed: &Listed, stamps: Option<Stamps>) -> Loaded {
+        let (mut stall, mut seam) = (None, None);
+        if listed.gap {
+            self.suffered.gaps += 1;
+            self.went_over = false;
+        } else {
+            stall = self.play(now, listed.duration);
+            seam = stamps.map(|stamps| self.see(stamps));
+        }
+        self.go_to(listed.number + 1);
+        let next = self.go_on(now);
+        if next > now + ROUND_TRIP {
+            self.leads.push_back((now, self.buffered(now)));
+            if self.leads.len() > LEADS {
+                self.leads.pop_front();
+            }
+        }
+        Loaded { next, stall, seam }
+    }
+
+    fn play(&mut self, now: Timestamp, duration: Span) -> Option<Stall> {
+        self.suffered.played += 1;
+        let stands = self.started() && self.plays_until < now;
+        let stall = stands.then_some(Stall {
+            since: self.plays_until,
+            until: now,
+        });
+        if stands {
+            self.suffered.stalls += 1;
+            self.suffered.stalled += now.since(self.plays_until);
+        }
+        self.plays_until = self.plays_until.max(now) + duration;
+        stall
+    }
+
+    fn see(&mut self, stamps: Stamps) -> Seam {
+        let furthest = self.furthest.get(&stamps.timeline).copied();
+        let seam = Seam {
+            last: self.last.replace(stamps),
+            furthest,
+            now: stamps,
+            of_another: std::mem::take(&mut self.went_over),
+        };
+        if furthest.is_none_or(|it| it.ends < stamps.ends) {
+            self.furthest.insert(stamps.timeline, stamps);
+        }
+        seam
+    }
+}
+
+/// How long after a reload the next one comes.
+fn reload_after(version: &Version, changed: bool) -> Span {
+    let last = version.segments.last();
+    let last = last.map_or(version.target(), |it| it.duration);
+    match changed {
+        true => last.min(version.target()),
+        false => version.target().half(),
     }
 }
 
 impl Position {
-    /// The number of the segment that begins there: the one after the last where the list is not so far.
-    /// Date-times tell, else timestamps, which a player sees once it has loaded a segment, else how much
+    /// The number of the segment that begins there; none where the list is not so far. Date-times tell, else timestamps, which a player sees once it has loaded a segment, else how much
     /// is listed behind it.
-    fn find(self, version: &Version, stamps: impl Fn(&Listed) -> Option<Stamps>) -> u64 {
+    fn find(&self, version: &Version, stamps: impl Fn(&Listed) -> Option<Stamps>) -> Option<u64> {
         let last = self.last.as_deref();
         let date_time = last.and_then(|it| Some(it.date_time? + it.duration));
         let stamped = last.and_then(&stamps);
@@ -286,11 +418,11 @@ impl Position {
             let middle = from_end.saturating_sub(listed.duration.half());
             let is_behind = by_date(listed).or_else(|| by_stamps(listed));
             if is_behind.unwrap_or(middle < self.from_end) {
-                return listed.number;
+                return Some(listed.number);
             }
             from_end = from_end.saturating_sub(listed.duration);
         }
-        version.next_number()
+        None
     }
 }
 

@@ -211,6 +211,7 @@ impl Window {
                 appeared: next.appeared,
                 generation,
                 seen: Seen::Never,
+                listed_at: None,
             },
         );
     }

@@ -296,6 +296,7 @@ impl Publisher {
             // After EXT-X-ENDLIST the list stays as it is (S-15).
             return;
         }
+        let now = stage.now.monotonic;
         let least = self.target_duration.unwrap_or_default() * 3;
         let head = self.head_of_lead(track);
         let mut duration = window.duration();
@@ -318,14 +319,30 @@ impl Publisher {
                 break;
             }
             let rest = duration.saturating_sub(first.segment.duration);
-            // What came in one go is listed in one go; where nothing can be listed, it is lost.
-            let awaited = first.seen == Seen::Never && self.trouble.is_none();
+            // What came in one go is listed in one go, and until players have seen it; where nothing can be
+            // listed, it is lost.
+            let unseen = match head {
+                Some(_) => first.seen == Seen::Never,
+                None => self.is_young(now, first),
+            };
+            let awaited = unseen && self.trouble.is_none();
             if (rest < least || awaited) && window.entries.len() <= limits::MAX_WINDOW {
                 break;
             }
             duration = rest;
             self.remove_first(stage, track);
         }
+    }
+
+    /// Whether players may not have had the first segment of the leading track yet, or what others list in
+    /// its time.
+    fn is_young(&self, now: Timestamp, first: &Entry) -> bool {
+        let listed = self.target_duration.unwrap_or_default() * config::LISTED_TARGETS;
+        let young = |it: &Entry| it.listed_at.is_some_and(|at| now < at + listed);
+        let leaves = |it: &&Entry| it.ends() <= first.ends() + SAME_PLACE;
+        let windows = self.windows.iter();
+        let mut leaving = windows.flat_map(|window| window.entries.iter().take_while(leaves));
+        first.listed_at.is_none() || leaving.any(young)
     }
 
     fn remove_first(&mut self, stage: &mut Stage<'_>, track: usize) {

@@ -289,6 +289,7 @@ impl Publisher {
                 appeared: like.appeared,
                 generation: like.generation,
                 seen: Seen::Never,
+                listed_at: None,
                 place: like.place,
             },
         );

@@ -242,6 +242,7 @@ impl Publisher {
                 window.last_grown = Some(now);
             }
             for entry in window.entries.iter_mut().take(list.length) {
+                entry.listed_at.get_or_insert(now);
                 if entry.seen < Seen::Surely {
                     entry.seen = Seen::Surely;
                     stage.counters.segments += 1;

@@ -86,6 +86,8 @@ pub(super) struct Entry {
     pub(super) appeared: Timestamp,
     pub(super) generation: Generation,
     pub(super) seen: Seen,
+    /// It was first in a visible version of this process then.
+    pub(super) listed_at: Option<Timestamp>,
     /// Where it begins on the channel's axis.
     pub(super) place: Place,
 }
@@ -146,6 +148,7 @@ impl Window {
             appeared: now,
             generation: Generation::default(),
             seen: Seen::Surely,
+            listed_at: None,
             place: it.place,
         };
         Self {
@@ -251,6 +254,7 @@ impl Window {
                 appeared: done.appeared,
                 generation,
                 seen: Seen::Never,
+                listed_at: None,
             },
         );
         self.take_date_ranges(stage, first, broken);
@@ -511,6 +515,7 @@ impl Entry {
             segment,
             stored: None,
             identity: None,
+            listed_at: None,
             ..self.clone()
         }
     }

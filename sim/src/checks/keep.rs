@@ -168,6 +168,11 @@ impl KeepChecks {
         })
     }
 
+    /// It is gone with a process.
+    pub fn is_lost(&self, name: &str) -> bool {
+        self.lives.get(name).is_none_or(|life| life.lost)
+    }
+
     /// What was listed under this name.
     pub fn content(&self, name: &str) -> Option<Object> {
         self.lives.get(name).map(|life| life.object)

@@ -60,6 +60,8 @@ struct Known {
     decrypted: bool,
     /// The present process.
     process: u64,
+    /// So often a process began without knowing what was listed.
+    losses: u64,
 }
 
 /// How many, over the whole life of a world.
@@ -88,6 +90,15 @@ pub struct Totals {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Asker {
     process: u64,
+    wish: AskedFor,
+}
+
+/// What a segment was relayed for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AskedFor {
+    /// So often all that was known had been lost.
+    losses: u64,
+    /// The wish.
     revision: u64,
 }
 
@@ -207,9 +218,10 @@ impl Ledger {
     /// An object is stored.
     pub fn stored(&mut self, object: &ObjectName, origin: usize, media: MediaRef, revision: u64) {
         let key = MediaKey::of(origin, &media);
+        let losses = self.known.losses;
         let asker = Asker {
             process: self.known.process,
-            revision,
+            wish: AskedFor { losses, revision },
         };
         let stored = Stored { key, media, asker };
         // What is fetched again under its old name stays what it was.
@@ -236,6 +248,7 @@ impl Ledger {
     pub fn restarted(&mut self, lost_state: bool) {
         self.begun();
         self.known.process += 1;
+        self.known.losses += u64::from(lost_state);
         self.each(|line| line.restarted(lost_state));
     }
 
@@ -388,10 +401,15 @@ impl Ledger {
         }
     }
 
-    /// What is stored under a name.
-    pub fn media(&self, name: &str) -> Option<(MediaKey, MediaRef)> {
+    /// What is stored under a name, and what for.
+    pub fn media(&self, name: &str) -> Option<(MediaKey, MediaRef, AskedFor)> {
         let stored = self.known.objects.get(name)?;
-        Some((stored.key, stored.media))
+        Some((stored.key, stored.media, stored.asker.wish))
+    }
+
+    /// Whether what an origin lists may look as if it had started again, though it has not.
+    pub fn may_repeat(origin: &Origin) -> bool {
+        loss::is_ambiguous(origin)
     }
 
     /// The media of the newest listed segment of each playlist.

@@ -6,6 +6,7 @@ use crate::published::{Listed, Version};
 use hls_relay_core::config::MIN_WINDOW;
 use hls_relay_core::time::{Span, Timestamp};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Entries remembered to see whether they change: more than the largest window drawn.
@@ -65,6 +66,13 @@ impl ListChecks {
     /// The number after the last one ever listed.
     pub fn next_number(&self) -> u64 {
         self.next_number
+    }
+
+    /// What was ever listed under these numbers, as far as it is remembered.
+    pub fn listed(&self, numbers: &Range<u64>) -> impl Iterator<Item = &Arc<Listed>> {
+        self.entries
+            .range(numbers.clone())
+            .map(|(_, listed)| listed)
     }
 
     /// A version becomes visible.

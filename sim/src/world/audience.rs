@@ -4,7 +4,7 @@ use super::{Due, World};
 use crate::checks::ledger::Ledger;
 use crate::checks::list::ListChecks;
 use crate::checks::{Held, broken};
-use crate::player::{Stall, Stamps, Wish};
+use crate::player::{Jump, Loaded, Seam, Stall, Stamps, Wish};
 use crate::published::Listed;
 use hls_relay_core::config::ReloadPolicy;
 use hls_relay_core::event::Desired;
@@ -41,9 +41,13 @@ impl World {
             Wish::Playlist => {
                 let visible = self.store.playlists.get(&followed.name);
                 let ledger = &self.ledger;
-                player.playlist(now, visible, |listed| stamps(ledger, listed))
+                let (next, jump) = player.playlist(now, visible, |it| stamps(ledger, it));
+                if let Some(jump) = jump {
+                    self.missed((viewer, reel), &jump)?;
+                }
+                next
             }
-            Wish::Segment(listed) if listed.gap => player.segment(now, &listed).0,
+            Wish::Segment(listed) if listed.gap => player.segment(now, &listed, None).next,
             Wish::Segment(listed) => {
                 let object = self.store.objects.get(&*listed.uri);
                 match object {
@@ -54,8 +58,8 @@ impl World {
                             "not found",
                         );
                     }
-                    // Lost with a process: a real player would retry, then go on.
-                    None => now + Span::from_secs(1),
+                    // Lost with a process.
+                    None => player.missing(now, &listed),
                     Some(object) if self.keep.content(&listed.uri) != Some(*object) => {
                         return broken(
                             "S-65 viewers get what was listed",
@@ -64,9 +68,13 @@ impl World {
                         );
                     }
                     Some(_) => {
-                        let (next, stall) = player.segment(now, &listed);
+                        let own = stamps(&self.ledger, &listed);
+                        let Loaded { next, stall, seam } = player.segment(now, &listed, own);
                         if let Some(stall) = stall {
                             self.stalled((viewer, reel), stall)?;
+                        }
+                        if let Some(seam) = seam {
+                            self.goes_on((viewer, reel), seam)?;
                         }
                         if let Some(entry) = self.store.multivariant.as_ref().filter(|_| reel == 0)
                         {
@@ -80,6 +88,62 @@ impl World {
         let next = next.max(now + Span::from_millis(1));
         self.queue.push(next, Due::Player { viewer, reel });
         Ok(())
+    }
+
+    /// What is listed stays until every viewer can have had it. Whoever has as much ahead as it takes is
+    /// behind by more than a list holds: more was published than can be played in that time, or it stood
+    /// still for long. What is gone with a process nobody could have.
+    fn missed(&self, (viewer, reel): (usize, usize), jump: &Jump) -> Held {
+        let reel = &self.viewers[viewer].reels[reel];
+        let list = self.lists.get(&reel.name).filter(|_| jump.had_room);
+        let mut skipped = list.into_iter().flat_map(|list| list.listed(&jump.skipped));
+        let missed = skipped.find(|it| !it.gap && !self.keep.is_lost(&it.uri));
+        let Some(missed) = missed else {
+            return Ok(());
+        };
+        broken(
+            "viewers can have what is listed",
+            format!(
+                "segment {} of {} until viewer {viewer} has looked again",
+                missed.number, reel.name.0
+            ),
+            format!("gone {} ms after it had", jump.looked.as_millis()),
+        )
+    }
+
+    /// Nothing is seen twice but for another wish, and another variant goes on where the one before was left:
+    /// just there, while nothing is wrong. What follows in one playlist is judged as it is listed.
+    fn goes_on(&self, (viewer, reel): (usize, usize), seam: Seam) -> Held {
+        let Seam { last, now, .. } = seam;
+        let half = (now.ends - now.begins) / 2;
+        let again = |it: &Stamps| it.ends > now.begins + half && it.asked_for >= now.asked_for;
+        let origin = &self.origins[now.timeline.0];
+        let seen = seam.furthest.filter(again);
+        if let Some(seen) = seen.filter(|_| !Ledger::may_repeat(origin)) {
+            return self.sees("nothing that was seen", (viewer, reel), Some(seen), now);
+        }
+        let calm = seam.of_another && self.calm_for(self.settling());
+        let follows =
+            |it: Stamps| it.timeline == now.timeline && it.ends.abs_diff(now.begins) <= half;
+        if calm && !last.is_some_and(follows) {
+            return self.sees("what comes next", (viewer, reel), last, now);
+        }
+        Ok(())
+    }
+
+    fn sees(
+        &self,
+        what: &str,
+        (viewer, reel): (usize, usize),
+        last: Option<Stamps>,
+        now: Stamps,
+    ) -> Held {
+        let name = &self.viewers[viewer].reels[reel].name.0;
+        broken(
+            "viewers see each second once and in order",
+            format!("viewer {viewer} of {name}: {what}, after {last:?}"),
+            format!("{now:?}"),
+        )
     }
 
     /// A picture stands still only where something went wrong not long before. After a single outage that
@@ -112,7 +176,12 @@ impl World {
         let from = Timestamp::default() + calm.since(Timestamp::default() + settling);
         let reel = &self.viewers[viewer].reels[reel];
         let lead = reel.player.lead(from, since);
-        if lead < self.target().scaled(5, 2) {
+        // Whoever goes over to another variant looks at its list out of turn, and then not for a while.
+        let needed = match self.store.multivariant {
+            None => self.target().scaled(5, 2),
+            Some(_) => self.target() * 3,
+        };
+        if lead < needed {
             return Ok(());
         }
         broken(
@@ -311,10 +380,11 @@ impl World {
 
 /// What a player reads in a segment that it has loaded.
 fn stamps(ledger: &Ledger, listed: &Listed) -> Option<Stamps> {
-    let (key, media) = ledger.media(&listed.uri)?;
+    let (key, media, asked_for) = ledger.media(&listed.uri)?;
     Some(Stamps {
         timeline: (key.origin, key.run),
         begins: media.start_tick,
         ends: media.end_tick(),
+        asked_for,
     })
 }

@@ -108,7 +108,7 @@ impl Line {
         }
         // That a repeat begins with a discontinuity is seen where it follows another segment.
         let before = self.published.insert(stored.key, stored.asker);
-        let repeated = before.is_some_and(|before| stored.asker.revision <= before.revision);
+        let repeated = before.is_some_and(|before| stored.asker.wish <= before.wish);
         if repeated && !is_ambiguous(books.origin(stored.key)) {
             return broken(
                 "ledger: nothing is repeated",
