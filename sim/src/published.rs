@@ -47,7 +47,8 @@ pub struct Version {
 /// One segment of a version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
-    /// Its lines as they stand, without EXT-X-KEY and EXT-X-MAP, which a new head repeats (S-32).
+    /// Its lines as they stand, without EXT-X-KEY, EXT-X-MAP and EXT-X-BITRATE, which a new head repeats
+    /// (S-32).
     pub block: Arc<str>,
     /// Media sequence number.
     pub number: u64,
@@ -76,6 +77,8 @@ pub struct Needs {
     pub key: Option<Arc<str>>,
     /// The value of EXT-X-MAP.
     pub map: Option<Arc<str>>,
+    /// The value of EXT-X-BITRATE.
+    pub bit_rate: Option<Arc<str>>,
 }
 
 impl Needs {
@@ -272,6 +275,8 @@ impl<'a> Reader<'a> {
                 self.needs_version = self.needs_version.max(4);
                 self.must_be_head()
             }
+            // A comment.
+            _ if !line.starts_with("#EXT") && self.media_sequence.is_none() => self.must_be_head(),
             _ => self.segment_tag(tag, value, line),
         }
     }
@@ -297,6 +302,11 @@ impl<'a> Reader<'a> {
                 let least = if self.i_frames_only { 5 } else { 6 };
                 self.needs_version = self.needs_version.max(least);
                 self.needs.map = Some(value.into());
+                return Ok(());
+            }
+            // One that nobody can read is like any other line.
+            "#EXT-X-BITRATE" if number(value).is_ok() => {
+                self.needs.bit_rate = Some(value.into());
                 return Ok(());
             }
             "#EXT-X-DISCONTINUITY" if self.discontinuity => return Err("twice for one segment"),

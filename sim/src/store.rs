@@ -82,6 +82,12 @@ pub enum StoreFaultKind {
 }
 
 impl StorePlan {
+    /// It always says what became of a piece of work.
+    pub fn is_sure(&self) -> bool {
+        let mut faults = self.faults.iter();
+        !faults.any(|it| it.kind == StoreFaultKind::ReplyLost)
+    }
+
     /// What hits a piece of work that begins at this time.
     pub fn fault(&self, at: Timestamp, work: StoreWork) -> Option<StoreFault> {
         let at = at.since(Timestamp::default());

@@ -198,7 +198,9 @@ impl Window {
 
     /// What the source says of its playlist as a whole.
     pub(super) fn describe(&mut self, about: &About, tags: &TagPolicy) {
-        let wanted = |line: &&Arc<str>| !tags.drops(line);
+        // A list that slides has no type, not even one that means nothing (S-16).
+        let typed = |line: &str| line.starts_with("#EXT-X-PLAYLIST-TYPE");
+        let wanted = |line: &&Arc<str>| !tags.drops(line) && !typed(line);
         self.head = about.head.iter().filter(wanted).cloned().collect();
         self.i_frames_only = about.i_frames_only;
         // A promise about every segment in the list: it can be withdrawn, and not be given again

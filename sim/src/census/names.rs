@@ -309,6 +309,7 @@ names! {
         FaultKind::Text(TextFault::Version { .. }) => "fault version",
         FaultKind::Text(TextFault::DuplicateTags { .. }) => "fault duplicate tags",
         FaultKind::Text(TextFault::ByteOrderMark) => "fault byte order mark",
+        FaultKind::Text(TextFault::Odd(_)) => "fault odd text",
         FaultKind::Text(TextFault::NotUtf8) => "fault not utf-8",
         FaultKind::Text(TextFault::NulByte) => "fault nul byte",
         FaultKind::Text(TextFault::ForeignScheme) => "fault foreign scheme",

@@ -112,11 +112,11 @@ impl PaceChecks {
         })
     }
 
-    /// The answer.
+    /// The answer. After a playlist that may not be used only the pace of failures is owed.
     pub fn answered(
         &mut self,
         url: &str,
-        outcome: &Result<LoadedPlaylist, FetchError>,
+        (outcome, usable): (&Result<LoadedPlaylist, FetchError>, bool),
         policy: ReloadPolicy,
     ) {
         let told = self.told_target_duration(url);
@@ -138,9 +138,9 @@ impl PaceChecks {
         asked.wait = match outcome {
             Err(_) => failed,
             Ok(LoadedPlaylist::NotModified) => target.half(),
-            Ok(LoadedPlaylist::Body { body, .. }) => match Text::read(&body.0) {
+            Ok(LoadedPlaylist::Body { body, .. }) => match Text::read(&body.0).filter(|_| usable) {
                 None => failed,
-                Some(text) => asked.body(&text, policy, failed),
+                Some(text) => asked.body(&text, policy),
             },
         };
     }
@@ -177,11 +177,8 @@ impl Source {
         self.delayed == Span::ZERO && now <= may_ask_at
     }
 
-    fn body(&mut self, text: &Text, policy: ReloadPolicy, failed: Span) -> Span {
+    fn body(&mut self, text: &Text, policy: ReloadPolicy) -> Span {
         let changed = text.segments.iter().any(|it| !self.listed.contains(it));
-        if text.doubtful {
-            return failed;
-        }
         if changed {
             self.delayed = Span::ZERO;
         }
@@ -225,19 +222,20 @@ struct Text {
     /// What it lists, by the names of files: a token or a host that changes is no change, and nor is
     /// what has left.
     segments: Vec<u64>,
-    /// The core may refuse it; then only the pace of failures is owed.
-    doubtful: bool,
 }
 
 impl Text {
     fn read(body: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(body).ok()?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        if !text.starts_with("#EXTM3U") || text.contains('\0') {
-            return None;
-        }
-        let (mut targets, mut sequences, mut version) = (Vec::new(), Vec::new(), None);
+        let mut target_duration = None;
         let (mut last, mut longest) = (None, Span::ZERO);
+        let mut duration = None;
+        // What stands last without a line end may go on.
+        let text = match text.ends_with('\n') {
+            true => text,
+            false => &text[..text.rfind('\n')? + 1],
+        };
         let (mut segments, mut ended) = (Vec::new(), false);
         for line in lines(text) {
             let value = |tag: &str| line.strip_prefix(tag);
@@ -245,29 +243,29 @@ impl Text {
                 let end = memchr2(b'?', b';', line.as_bytes());
                 let path = &line[..end.unwrap_or(line.len())];
                 let name_at = memrchr(b'/', path.as_bytes());
+                last = duration.take().or(last);
                 segments.push(Digest::of(&path[name_at.map_or(0, |at| at + 1)..]));
             } else if let Some(rest) = value("#EXTINF:") {
                 let end = memchr(b',', rest.as_bytes());
-                let duration = seconds(&rest[..end.unwrap_or(rest.len())])?;
-                longest = longest.max(duration);
-                last = Some(duration);
+                let own = seconds(&rest[..end.unwrap_or(rest.len())])?;
+                longest = longest.max(own);
+                duration = Some(own);
             } else {
-                targets.extend(value("#EXT-X-TARGETDURATION:"));
-                sequences.extend(value("#EXT-X-MEDIA-SEQUENCE:"));
-                version = version.or(value("#EXT-X-VERSION:"));
+                target_duration = target_duration.or(value("#EXT-X-TARGETDURATION:"));
                 ended |= line == "#EXT-X-ENDLIST";
             }
         }
-        let version = version.and_then(|it| it.parse::<u64>().ok());
-        let differ = |values: &[&str]| values.iter().any(|value| *value != values[0]);
         Some(Self {
-            target_duration: believed(Span::from_secs(targets.first()?.parse().ok()?), longest),
+            target_duration: believed(rounded_up(seconds(target_duration?)?), longest),
             last_segment: last?,
             ended,
             segments,
-            doubtful: differ(&targets) || differ(&sequences) || version.is_some_and(|it| it > 13),
         })
     }
+}
+
+fn rounded_up(span: Span) -> Span {
+    Span::from_secs(span.as_micros().div_ceil(1_000_000))
 }
 
 /// What is far longer than any segment is no reason to wait.

@@ -2,8 +2,8 @@
 
 use super::dice::Dice;
 use crate::origin::{
-    ConnectionFault, EncoderFault, Fault, FaultKind, Names, PlaylistFault, Requests, SegmentFault,
-    TextFault, ViewFault, Which,
+    ConnectionFault, EncoderFault, Fault, FaultKind, Names, ODDITIES, PlaylistFault, Requests,
+    SegmentFault, TextFault, ViewFault, Which,
 };
 use crate::plan::{
     Change, Control, EndKind, MOMENTS, NetworkFault, NetworkFaultKind, Plan, ProcessEnd, When,
@@ -16,7 +16,7 @@ use hls_relay_core::time::Span;
 pub(super) type Family = fn(&mut Plan, &mut Dice);
 
 /// Every kind of fault, by the name of its stream.
-pub(super) const FAMILIES: [(&str, Family); 33] = [
+pub(super) const FAMILIES: [(&str, Family); 34] = [
     ("restart", |plan, dice| {
         let media_sequence = dice.pick(&[0, 0, 1, 50, 2_000_000]);
         let names = dice.pick(&[Names::New, Names::Same]);
@@ -104,6 +104,10 @@ pub(super) const FAMILIES: [(&str, Family); 33] = [
             TextFault::HugeTags { bytes: 50_000_000 },
         ]);
         origin_fault(plan, dice, fault);
+    }),
+    ("odd text", |plan, dice| {
+        let odd = TextFault::Odd(dice.pick(&ODDITIES));
+        origin_fault(plan, dice, odd);
     }),
     ("playlist status", |plan, dice| {
         let code = dice.pick(&[403, 404, 410, 429, 500, 502, 503]);

@@ -5,6 +5,7 @@
 
 mod words;
 
+use super::oddity::Oddity;
 use hls_relay_core::time::Span;
 use serde::{Deserialize, Serialize};
 
@@ -148,6 +149,8 @@ pub enum TextFault {
     /// The segments that are first listed meanwhile have URIs that no client of HTTP asks for, and keep
     /// them.
     ForeignScheme,
+    /// One thing is written otherwise than it should be.
+    Odd(Oddity),
     /// A great many lines with a tag that nobody knows.
     HugeTags {
         /// How long the body is, about.
@@ -379,6 +382,7 @@ impl TextFault {
             Self::DuplicateTags { agree } => !agree,
             Self::Version { version } => *version > NEWEST_VERSION,
             Self::NotUtf8 | Self::NulByte => true,
+            Self::Odd(oddity) => oddity.spoils(),
             Self::RotatingTokens
             | Self::TargetDuration { .. }
             | Self::ByteOrderMark

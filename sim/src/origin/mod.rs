@@ -24,6 +24,7 @@ mod fault;
 mod form;
 pub mod media;
 mod names;
+mod oddity;
 mod piece;
 mod playlist;
 mod presentation;
@@ -41,6 +42,7 @@ pub use fault::{
 pub use form::Container;
 pub use media::{MediaKind, MediaLoop, MediaRef};
 pub(crate) use names::without_tokens;
+pub use oddity::{ODDITIES, Oddity};
 pub use presentation::{PresentationSpec, TrackKind, TrackSpec};
 pub use reply::{Body, Delivery, Headers, Listed, OriginReply, OriginRequest, RequestCounter};
 pub use spec::{Naming, OriginSpec, SegmentDurations, Tokens, UriForm};

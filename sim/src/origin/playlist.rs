@@ -146,6 +146,7 @@ fn write_head(
             | TextFault::NotUtf8
             | TextFault::NulByte
             | TextFault::ForeignScheme
+            | TextFault::Odd(_)
             | TextFault::HugeTags { .. } => {}
         }
     }

@@ -195,9 +195,10 @@ impl Origin {
             range: &|place| self.range_of(place),
             fetchable: &|place| self.is_fetchable(place),
         };
-        let text = playlist::render(source, window, reader, &faults);
+        let mut text = playlist::render(source, window, reader, &faults);
         for fault in faults {
             match fault {
+                TextFault::Odd(oddity) => text = oddity.write(&text),
                 TextFault::NotUtf8 => {
                     let mut bytes = text.into_bytes();
                     bytes.extend_from_slice(b"#EXT-X-BROKEN:\xff\xfe\n");

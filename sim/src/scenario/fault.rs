@@ -2,8 +2,8 @@
 
 use super::Words;
 use crate::origin::{
-    ConnectionFault, EncoderFault, FaultKind, Names, PlaylistFault, PresentationFault, Requests,
-    SegmentFault, TextFault, ViewFault, Which,
+    ConnectionFault, EncoderFault, FaultKind, Names, ODDITIES, PlaylistFault, PresentationFault,
+    Requests, SegmentFault, TextFault, ViewFault, Which,
 };
 
 fn names(word: &str) -> Result<Names, String> {
@@ -74,6 +74,11 @@ pub(crate) fn fault(words: &mut Words<'_>) -> Result<FaultKind, String> {
             target_duration: words.number()?,
         }
         .into(),
+        "odd" => {
+            let word = words.word()?;
+            let odd = ODDITIES.iter().find(|it| format!("{it:?}") == word);
+            TextFault::Odd(*odd.ok_or(format!("nothing odd is called {word}"))?).into()
+        }
         "not-utf8" => TextFault::NotUtf8.into(),
         "nul" => TextFault::NulByte.into(),
         "bom" => TextFault::ByteOrderMark.into(),

@@ -8,7 +8,7 @@ use crate::network::{self, Arrival, Content};
 use crate::origin::{Origin, OriginRequest, RequestCounter, without_tokens};
 use crate::plan::Moment;
 use crate::process::{Fetch, Work};
-use crate::store::{Saved, StoreFaultKind, StoreWork};
+use crate::store::{Saved, StoreWork};
 use hls_relay_core::command::{Command, Content as Wanted, FetchLimits, LoadPlaylist};
 use hls_relay_core::event::{Event, FetchError, LoadedPlaylist};
 use hls_relay_core::ids::RequestId;
@@ -81,8 +81,7 @@ impl World {
                 Ok(())
             }
             Command::Publish(publish) => {
-                let mut faults = self.plan.store.faults.iter();
-                let sure = !faults.any(|it| it.kind == StoreFaultKind::ReplyLost);
+                let sure = self.plan.store.is_sure();
                 self.bounds.saved(&publish.checkpoint, sure)?;
                 let shown = self.parse(publish)?;
                 self.store_work(
@@ -287,7 +286,10 @@ impl World {
         };
         let outcome = fetch.outcome.unwrap_or(Err(FetchError::Cancelled));
         let asked = process.pace.asked(&fetch.asked);
-        process.pace.answered(&fetch.asked, &outcome, policy);
+        let usable = fetch.offer.is_some();
+        process
+            .pace
+            .answered(&fetch.asked, (&outcome, usable), policy);
         if let (Ok(_), Some(offer)) = (&outcome, fetch.offer) {
             let track = self.origins[fetch.origin].track_of(split(&fetch.url).1);
             self.ledger

@@ -102,6 +102,7 @@ impl fmt::Display for TextFault {
             Self::DuplicateTags { agree: true } => write!(out, "playlist tags twice, equal"),
             Self::DuplicateTags { agree: false } => write!(out, "playlist tags twice, unequal"),
             Self::ByteOrderMark => write!(out, "playlist begins with a byte order mark"),
+            Self::Odd(oddity) => oddity.fmt(out),
             Self::NotUtf8 => write!(out, "playlist is not UTF-8"),
             Self::NulByte => write!(out, "playlist holds a NUL"),
             Self::ForeignScheme => write!(out, "segments listed meanwhile have ftp URLs"),
