@@ -284,6 +284,12 @@ impl Plan {
         presented.map(|it| it.tracks.len()).max().unwrap_or(1)
     }
 
+    /// The most segments that an origin lists at a time.
+    pub fn listed(&self) -> usize {
+        let listed = self.origins.iter().map(|it| it.window.max(it.backlog));
+        usize::try_from(listed.max().unwrap_or(0)).unwrap_or(usize::MAX)
+    }
+
     /// How many things go wrong, or are wished.
     pub fn size(&self) -> usize {
         self.troubles().len() + self.controls.len() + self.ends.len() + self.players.len()

@@ -165,7 +165,7 @@ impl World {
                 .collect(),
             lists: BTreeMap::new(),
             keep: KeepChecks::default(),
-            bounds: BoundChecks::new(plan.tracks()),
+            bounds: BoundChecks::new(plan.tracks(), plan.listed()),
             ledger: Ledger::default(),
             versions: 0,
             chance: Chance::new(plan.seed),

@@ -1,16 +1,18 @@
 //! Bounds: what is held for a channel follows from its window and from how long what has left it is kept,
 //! however long it runs and whatever goes wrong.
 
+use super::holds::{Worldly, holds};
 use super::{Held, broken};
 use hls_relay_core::checkpoint::Checkpoint;
 use hls_relay_core::config::Spec;
 use hls_relay_core::limits::{MAX_DOWNLOADS, REMEMBERED_NEEDS};
+use hls_relay_core::relay::Relay;
 use hls_relay_core::time::Span;
 
 /// Beside the window of each track: what is downloaded and not listed yet, and what is in flight.
-const BESIDE: usize = 8 * MAX_DOWNLOADS;
+pub(super) const BESIDE: usize = 8 * MAX_DOWNLOADS;
 /// What a store that deletes nothing for the longest outage of a plan is left with, for each track.
-const LEFT_BY_AN_OUTAGE: usize = 256;
+pub(super) const LEFT_BY_AN_OUTAGE: usize = 256;
 /// What may be due for one piece of work and does not go when it is cancelled.
 const DUE_FOR_EACH: usize = 64;
 
@@ -18,13 +20,18 @@ const DUE_FOR_EACH: usize = 64;
 #[derive(Debug)]
 pub struct BoundChecks {
     tracks: usize,
+    listed: usize,
     widest: usize,
 }
 
 impl BoundChecks {
-    /// Of a world whose sources have so many tracks at most.
-    pub fn new(tracks: usize) -> Self {
-        Self { tracks, widest: 0 }
+    /// Of a world whose sources have so many tracks at most, and list so many segments.
+    pub fn new(tracks: usize, listed: usize) -> Self {
+        Self {
+            tracks,
+            listed,
+            widest: 0,
+        }
     }
 
     /// A channel is wished for.
@@ -44,6 +51,19 @@ impl BoundChecks {
         let keys = if self.tracks > 1 { REMEMBERED_NEEDS } else { 0 };
         let most = self.tracks * (3 * self.widest + beside + keys);
         bounded("objects in the store are bounded", most, objects)
+    }
+
+    /// What the machine holds; `sure` as for [`saved`](Self::saved).
+    pub fn machine(&self, machine: &Relay, sure: bool) -> Held {
+        holds(
+            machine,
+            Worldly {
+                tracks: self.tracks,
+                window: self.widest,
+                listed: self.listed,
+                sure,
+            },
+        )
     }
 
     /// What a process has asked for and not been answered, and what will happen in the world.

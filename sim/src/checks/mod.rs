@@ -2,10 +2,11 @@
 //!
 //! `list`: one version of the playlist after the other · `keep`: segments for their time ·
 //! `pace`: how often sources are asked · `work`: requests, generations, bounds ·
-//! `bounds`: what is held and under way ·
+//! `bounds`: what is stored and under way · `holds`: what the machine holds ·
 //! `ledger`: every segment of the source accounted for · `tracks`: the playlists of a presentation.
 
 pub mod bounds;
+pub mod holds;
 pub mod keep;
 pub mod ledger;
 pub mod list;

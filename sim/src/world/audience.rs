@@ -4,9 +4,10 @@ use super::{Due, World};
 use crate::checks::ledger::Ledger;
 use crate::checks::list::ListChecks;
 use crate::checks::{Held, broken};
+use crate::origin::{EncoderFault, Fault, FaultKind};
 use crate::player::{Jump, Loaded, Seam, Stall, Stamps, Wish};
 use crate::published::Listed;
-use hls_relay_core::config::ReloadPolicy;
+use hls_relay_core::config::{ReloadPolicy, SWITCH_AT_MOST_EVERY, stalled_after};
 use hls_relay_core::event::Desired;
 use hls_relay_core::notice::State;
 use hls_relay_core::relay::Status;
@@ -16,6 +17,8 @@ use hls_relay_core::time::{Span, Timestamp};
 const SLACK: Span = Span::from_secs(1);
 /// From opening a multivariant playlist to the first request for what it leads to.
 const OPENS: Span = Span::from_millis(20);
+/// What a machine holds is looked through so often: it takes as long as some hundred steps.
+const HOLDS_EVERY: Span = Span::from_secs(45);
 /// Everything of a stopped channel is freed within its longest promise and this.
 const FREED_WITHIN: Span = Span::from_secs(60);
 
@@ -202,6 +205,7 @@ impl World {
         if self.fate.stopping_for_good {
             return self.freed();
         }
+        self.ends_in_time()?;
         let steady = self.wish.desired == Desired::Run && self.calm_for(self.settling());
         if !steady {
             return Ok(());
@@ -220,7 +224,13 @@ impl World {
         let calm = self.calm_for(self.settling() * 2);
         self.bounds.stored(objects, calm)?;
         let works = self.process.as_ref().map_or(0, |it| it.works.len());
-        self.bounds.under_way(works, self.queue.len())
+        self.bounds.under_way(works, self.queue.len())?;
+        let elapsed = self.now.since(Timestamp::default());
+        let machine = self.process.as_ref().map(|it| &it.machine);
+        let machine = machine.filter(|_| elapsed.as_millis() % HOLDS_EVERY.as_millis() == 0);
+        machine.map_or(Ok(()), |machine| {
+            self.bounds.machine(machine, self.plan.store.is_sure())
+        })
     }
 
     /// What is listed last comes from the source that the machine says it relays, and the wish names.
@@ -284,6 +294,49 @@ impl World {
             Some(_) => process.pace.is_any_eager(&source.url, self.now),
             None => process.pace.is_eager(&source.url, self.now),
         })
+    }
+
+    /// S-14: where a source has ended, and nothing else is wrong, our lists end, or come from a backup.
+    fn ends_in_time(&self) -> Held {
+        let at = self.now.since(Timestamp::default());
+        let ends =
+            |fault: &&Fault| matches!(fault.kind, FaultKind::Encoder(EncoderFault::EndList { .. }));
+        let Some(first) = self
+            .fate
+            .source(0)
+            .filter(|_| self.wish.desired == Desired::Run)
+        else {
+            return Ok(());
+        };
+        let faults = self.origins[first].spec().faults.iter();
+        let Some(fault) = faults.filter(ends).find(|fault| fault.active(at)) else {
+            return Ok(());
+        };
+        let (from, until) = (
+            Timestamp::default() + fault.from,
+            Timestamp::default() + fault.until,
+        );
+        let only = self.fate.only_trouble(self.now, self.settling());
+        if only.is_none_or(|it| (it.from, it.until) != (from, until)) {
+            return Ok(());
+        }
+        // The last segment is made first, then listed, looked for and stored.
+        let mut allowed = self.target() * 4 + SLACK;
+        if self.fate.source(1).is_some() {
+            allowed += stalled_after(self.target()) + SWITCH_AT_MOST_EVERY;
+        }
+        let goes_on = self.ledger.newest().find(|(name, key, _)| {
+            let list = self.store.playlists.get(*name);
+            key.origin == first && list.is_some_and(|it| !it.ended)
+        });
+        let Some((name, key, _)) = goes_on.filter(|_| self.now.since(from) > allowed) else {
+            return Ok(());
+        };
+        broken(
+            "S-14 a list ends when its source does",
+            format!("{} ends within {} ms", name.0, allowed.as_millis()),
+            format!("it goes on behind {key:?}"),
+        )
     }
 
     /// The live edge, and S-12's upper bound as the source keeps it.
