@@ -5,6 +5,13 @@
 //! duration and the last segment's after a reload, half a target duration after one without change, keeps
 //! up to 30 s ahead, gives a segment up after six tries, jumps to the live edge where its position has left
 //! the list.
+//!
+//! That it has seen every second that was offered, once and in order, follows from three equalities: in one
+//! playlist each segment follows the one before as the ledger judges it; another variant goes on just where
+//! the one before was left; and what was listed leaves no list before a player with room for it has looked.
+//! Not judged is what it misses by its own doing: what is more than 30 s ahead of it when it leaves the list,
+//! since more was published than could be played; what was gone with a process; and where it opens a
+//! presentation anew, which it does after EXT-X-ENDLIST, and where its place has left the list.
 
 use crate::checks::ledger::AskedFor;
 use crate::published::{Listed, Version};

@@ -1,5 +1,18 @@
 //! Every segment of the source accounted for: offered = published + hole with a named reason + in
 //! flight. Media is known by what it is (origin, run, number), not by what it is called.
+//!
+//! In every world, for each published playlist and each run of an encoder, each number from the first that is
+//! listed to the last is either listed or missing, and what is missing is judged one by one (`loss`): it is
+//! said, and never came, failed, or was not told of. What is behind the last is in flight: once nothing is
+//! wrong, each of it for so long at most (the world looks at the live edge once a second).
+//!
+//! Not judged, since nobody can know it: between two runs of an encoder, or two origins, how many there were
+//! that nobody was told of; what a process before this one, or before a wish, had given up; in lists that look
+//! as if the encoder had started again, which of two runs a number belongs to.
+//!
+//! That the notices count as many as are missing is an equality where one process has relayed one track of one
+//! run to its end, whatever its policies: a track that is left behind is told as a whole, and not what it
+//! lacks; what lies between two runs is no hole in the eyes of the machine.
 
 mod line;
 mod loss;

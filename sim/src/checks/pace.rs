@@ -231,8 +231,9 @@ impl Text {
         let mut target_duration = None;
         let (mut last, mut longest) = (None, Span::ZERO);
         let mut duration = None;
-        // What stands last without a line end may go on.
-        let text = match text.ends_with('\n') {
+        // What stands last without a line end may go on. Its segment may count as the last one, or not.
+        let whole = text.ends_with('\n');
+        let text = match whole {
             true => text,
             false => &text[..text.rfind('\n')? + 1],
         };
@@ -257,7 +258,7 @@ impl Text {
         }
         Some(Self {
             target_duration: believed(rounded_up(seconds(target_duration?)?), longest),
-            last_segment: last?,
+            last_segment: last?.min(duration.filter(|_| !whole).unwrap_or(last?)),
             ended,
             segments,
         })

@@ -5,6 +5,7 @@ use crate::checks::ledger::Ledger;
 use crate::checks::list::ListChecks;
 use crate::checks::{Held, broken};
 use crate::origin::{EncoderFault, Fault, FaultKind};
+use crate::plan::Change;
 use crate::player::{Jump, Loaded, Seam, Stall, Stamps, Wish};
 use crate::published::Listed;
 use hls_relay_core::config::{ReloadPolicy, SWITCH_AT_MOST_EVERY, stalled_after};
@@ -418,8 +419,17 @@ impl World {
         let totals = self.ledger.totals;
         // Gaps that keep a track in step with others are told when it is left behind.
         let alone = self.plan.tracks() == 1;
-        let undisturbed =
-            alone && self.incarnations == 1 && self.plan.controls.is_empty() && totals.changes == 0;
+        let stays = |change: &Change| match change {
+            Change::Run | Change::Stop | Change::Sources(_) => false,
+            Change::Window(_)
+            | Change::Hole(_)
+            | Change::Reload(_)
+            | Change::Nothing
+            | Change::Outdated
+            | Change::Invalid => true,
+        };
+        let steered = self.plan.controls.iter().any(|it| !stays(&it.change));
+        let undisturbed = alone && self.incarnations == 1 && !steered && totals.changes == 0;
         if undisturbed && totals.missing != totals.said_missing {
             return broken(
                 "conservation: what is missing is said",
