@@ -226,9 +226,9 @@ impl World {
         self.bounds.stored(objects, calm)?;
         let works = self.process.as_ref().map_or(0, |it| it.works.len());
         self.bounds.under_way(works, self.queue.len())?;
-        let elapsed = self.now.since(Timestamp::default());
+        let elapsed = self.now.since(Timestamp::default()).as_millis();
         let machine = self.process.as_ref().map(|it| &it.machine);
-        let machine = machine.filter(|_| elapsed.as_millis() % HOLDS_EVERY.as_millis() == 0);
+        let machine = machine.filter(|_| elapsed.is_multiple_of(HOLDS_EVERY.as_millis()));
         machine.map_or(Ok(()), |machine| {
             self.bounds.machine(machine, self.plan.store.is_sure())
         })
