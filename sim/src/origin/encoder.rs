@@ -73,14 +73,13 @@ impl Encoder {
         for piece in &lead.pieces {
             let next = encoder.pieces.last().map(|last| {
                 let lead_last = &lead.pieces[encoder.pieces.len() - 1];
-                let jump = piece.first_number.wrapping_sub(lead_last.first_number);
-                match piece.run == lead_last.run {
-                    true => last.first_number + last.count,
+                let lead_next = lead_last.first_number + lead_last.count;
+                let left_out = piece.first_number.checked_sub(lead_next);
+                match left_out.filter(|_| piece.names == lead_last.names) {
+                    _ if piece.run == lead_last.run => last.first_number + last.count,
                     // A jump leaves out as many numbers everywhere, a restart begins anew.
-                    false if piece.names == lead_last.names && jump > lead_last.count => {
-                        last.first_number + last.count + (jump - lead_last.count)
-                    }
-                    false => piece.first_number,
+                    Some(left_out @ 1..) => last.first_number + last.count + left_out,
+                    Some(0) | None => piece.first_number,
                 }
             });
             encoder.pieces.push(piece.cut_otherwise(spec, next));

@@ -151,15 +151,22 @@ fn s_27_a_discontinuity_cuts_all_tracks_at_one_moment() {
 
 #[test]
 fn a_restart_begins_all_tracks_at_its_number() {
-    let kind = EncoderFault::Restart {
-        media_sequence: 70,
-        names: Names::New,
-    };
-    let origin = with_faults(presentation(), vec![Fault::new(secs(11), secs(1), kind)]);
-    for track in 0..5 {
-        let offered = origin.track(track).segments_offered(secs(40));
-        let first = offered.iter().find(|it| it.media.run == 1).unwrap();
-        assert_eq!(first.media.number, 70, "track {track}");
+    for (media_sequence, names) in [(170, Names::New), (0, Names::Same)] {
+        let kind = EncoderFault::Restart {
+            media_sequence,
+            names,
+        };
+        let origin = Origin::new(OriginSpec {
+            media_sequence: 100,
+            presentation: Some(presentation()),
+            faults: vec![Fault::new(secs(11), secs(1), kind)],
+            ..spec()
+        });
+        for track in 0..5 {
+            let offered = origin.track(track).segments_offered(secs(40));
+            let first = offered.iter().find(|it| it.media.run == 1).unwrap();
+            assert_eq!(first.media.number, media_sequence, "track {track}");
+        }
     }
 }
 
