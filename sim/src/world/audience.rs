@@ -18,8 +18,9 @@ use hls_relay_core::time::{Span, Timestamp};
 const SLACK: Span = Span::from_secs(1);
 /// From opening a multivariant playlist to the first request for what it leads to.
 const OPENS: Span = Span::from_millis(20);
-/// What a machine holds is looked through so often: it takes as long as some hundred steps.
-const HOLDS_EVERY: Span = Span::from_secs(45);
+/// What a machine holds is looked through once the world is as old as this, then each time that its age has
+/// doubled: what is never let go has grown by then, and a look takes as long as some thousand steps.
+const HOLDS_FROM: Span = Span::from_secs(60);
 /// Everything of a stopped channel is freed within its longest promise and this.
 const FREED_WITHIN: Span = Span::from_secs(60);
 
@@ -226,9 +227,11 @@ impl World {
         self.bounds.stored(objects, calm)?;
         let works = self.process.as_ref().map_or(0, |it| it.works.len());
         self.bounds.under_way(works, self.queue.len())?;
-        let elapsed = self.now.since(Timestamp::default()).as_millis();
+        let age = self.now.since(Timestamp::default()).as_millis();
+        let first = HOLDS_FROM.as_millis();
         let machine = self.process.as_ref().map(|it| &it.machine);
-        let machine = machine.filter(|_| elapsed.is_multiple_of(HOLDS_EVERY.as_millis()));
+        let due = age.is_multiple_of(first) && (age / first).is_power_of_two();
+        let machine = machine.filter(|_| due);
         machine.map_or(Ok(()), |machine| {
             self.bounds.machine(machine, self.plan.store.is_sure())
         })
