@@ -257,3 +257,16 @@ proptest! {
         relay_through(&plan);
     }
 }
+
+#[test]
+fn s_15_a_new_run_whose_beginning_left_before_it_could_be_published() {
+    relay_through(&Plan {
+        micros: 2 * SEC,
+        window: 3,
+        dated: false,
+        tokens: false,
+        restarts: None,
+        faults: vec![(80, 14, Fault::PublishFails)],
+        acts: vec![(73_261, Act::StopAndRun(6_629))],
+    });
+}

@@ -127,7 +127,10 @@ impl Checker {
         if before.end_list && !self.begins_anew {
             let first = list.segments.get((old_end - new.min(old_end)) as usize);
             let same = self.versions.last().is_some_and(|(_, was, _)| was == text);
-            let new_run = first.is_some_and(|it| it.discontinuity);
+            // Told by a discontinuity, or by the number of one that left before anything could be published.
+            let told = before.segments.iter().filter(|it| it.discontinuity).count() as u64;
+            let left = list.discontinuity_sequence > before.discontinuity_sequence + told;
+            let new_run = first.is_some_and(|it| it.discontinuity) || (new >= old_end && left);
             assert!(same || new_run, "S-15: changed after ENDLIST:\n{text}");
         }
         let removes = new > old && !self.begins_anew;
