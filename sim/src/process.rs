@@ -36,6 +36,8 @@ pub struct Process {
     pub pace: PaceChecks,
     /// Requests, generations, bounds.
     pub work: WorkChecks,
+    /// When it last went over to another source.
+    pub switched_at: Option<Timestamp>,
     /// It dies after so many commands of its next step that has any.
     pub dies_after: Option<(usize, usize)>,
     /// The end it was told to come to in order, and since when.
@@ -122,6 +124,7 @@ impl Process {
             works: BTreeMap::new(),
             pace: PaceChecks::default(),
             work: WorkChecks::new(tracks),
+            switched_at: None,
             dies_after: None,
             closing: None,
             // The monotonic clock of another boot has nothing to do with the one before.

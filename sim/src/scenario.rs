@@ -51,8 +51,8 @@ pub fn run(text: &str) -> Result<Told, String> {
     };
     let outcome = World::new(plan, options).run();
     if let Some(failure) = outcome.failure {
-        let at = failure.at.as_millis();
-        return Err(format!("at {at} ms: {}", failure.violation));
+        let (at, story) = (failure.at.as_millis(), outcome.story.join("\n"));
+        return Err(format!("{story}\nat {at} ms: {}", failure.violation));
     }
     let mut text = format!("{script}{DASHES}\n");
     for line in outcome.story {

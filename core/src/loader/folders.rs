@@ -28,11 +28,12 @@ pub(super) enum Folders {
 
 impl Folders {
     /// Compares what is known with a new list, both oldest first; `silence` is how long ago a new
-    /// segment was last seen.
+    /// segment was last seen. What is `restored` ends with what was relayed last: more may have been seen.
     pub(super) fn compare<'a>(
         known: impl Iterator<Item = &'a Identity> + Clone,
         list: &[Identity],
         silence: Span,
+        restored: bool,
     ) -> Self {
         let (Some(oldest), Some(newest)) = (known.clone().next(), known.clone().last()) else {
             return Self::Unknown;
@@ -74,8 +75,8 @@ impl Folders {
         let fresh = list.iter().filter(|it| number(it) > number(newest));
         let grown: Span = fresh.map(|it| it.duration).sum();
         let slack = last.duration * SLACK_SEGMENTS;
-        let in_time = grown <= silence + slack && silence <= grown + slack;
-        // From a checkpoint, which ends with what was listed last: how much is new since tells nothing.
+        let in_time = (restored || grown <= silence + slack) && silence <= grown + slack;
+        // What a checkpoint knows of fickle folders has none, whenever it was saved.
         let stripped = shared().all(|(before, _)| folder(before).is_empty());
         if (in_time || stripped) && shared().all(|(before, now)| is_alike(before, now)) {
             Self::Fickle
@@ -128,7 +129,7 @@ mod tests {
     }
 
     fn compare(known: &[Identity], list: &[Identity], silence: Span) -> Folders {
-        Folders::compare(known.iter(), list, silence)
+        Folders::compare(known.iter(), list, silence, false)
     }
 
     #[test]
@@ -142,6 +143,14 @@ mod tests {
             compare(&list(10..16, ""), &list(12..18, "t/b/"), SEGMENT * 2),
             Folders::Fickle
         );
+    }
+
+    #[test]
+    fn what_is_restored_may_lack_what_was_seen_and_not_relayed() {
+        let (known, now) = (list(10..13, "t/a/"), list(11..17, "t/b/"));
+        let compare = |restored| Folders::compare(known.iter(), &now, SEGMENT.half(), restored);
+        assert_eq!(compare(true), Folders::Fickle);
+        assert_eq!(compare(false), Folders::Unknown);
     }
 
     #[test]

@@ -85,7 +85,8 @@ impl History {
     /// Takes out of a list's identities, and of those known, what does not tell segments apart.
     pub(crate) fn strip(&mut self, list: &mut [Identity], silence: Span) {
         if self.folders == Folders::Unknown {
-            self.folders = Folders::compare(self.known.iter(), list, silence);
+            let restored = self.listed == 0;
+            self.folders = Folders::compare(self.known.iter(), list, silence, restored);
             let former = self.former.iter_mut().flatten();
             let known = self.known.iter_mut().chain(former);
             known.for_each(|it| self.folders.strip(it));
@@ -201,12 +202,15 @@ impl History {
         below.grown >= config::stale_after(target_duration)
     }
 
-    /// Where a run uses the names of one before, its lists cannot be told from that one's.
+    /// Where a run uses the names of one before, its lists cannot be told from that one's, and nothing is
+    /// known of that one any more; its place stays its own.
     fn remember(&mut self, list: &[Identity], first_new: u64) {
         self.below = None;
         self.listed = list.len();
         let fresh = || list.iter().filter(|id| id.media_sequence >= first_new);
-        self.former.retain(|run| !fresh().any(|id| is_in(run, id)));
+        let former = self.former.iter_mut();
+        let named_alike = former.filter(|run| fresh().any(|id| is_in(run, id)));
+        named_alike.for_each(VecDeque::clear);
         self.known.extend(fresh().cloned());
         let keep = list.len() + REMEMBERED_SEGMENTS;
         self.known.drain(..self.known.len().saturating_sub(keep));

@@ -1,6 +1,7 @@
 //! Discontinuities are the channel's: the first track that comes to one opens it, and the others take
 //! the same number where they come to the same place (S-25, S-27).
 
+use crate::config::OUT_OF_STEP_TARGETS;
 use crate::time::{Place, Span};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -27,11 +28,12 @@ impl Discontinuities {
 
     /// The number for a segment at `place` of a track that has come to `last`, or has `taken` it from
     /// the others before it came to it. `own`: this track comes to a discontinuity there. Tracks come to
-    /// the same one within a target duration.
+    /// the same one within a target duration; where this one has nothing `behind` some place, it has not
+    /// passed those that are there, as long as it can be out of step by that much.
     pub(super) fn number(
         &mut self,
         (last, taken): (u64, bool),
-        place: Place,
+        (behind, place): (Option<Place>, Place),
         own: bool,
         target_duration: Span,
     ) -> u64 {
@@ -48,8 +50,15 @@ impl Discontinuities {
             return passed;
         }
         let least = if taken { last } else { last.saturating_add(1) };
+        let out_of_step = target_duration * OUT_OF_STEP_TARGETS;
         let near = |(at, number): &&(Place, u64)| {
-            *number >= least && at.abs_diff(place) <= target_duration
+            let unpassed = *at < place && behind.is_none_or(|end| end <= *at + reach);
+            let within = if unpassed {
+                out_of_step
+            } else {
+                target_duration
+            };
+            *number >= least && at.abs_diff(place) <= within
         };
         let same = self.opened.iter().filter(near);
         if let Some((_, number)) = same.min_by_key(|(at, _)| at.abs_diff(place)) {
@@ -100,43 +109,59 @@ mod tests {
         Place::from_micros(secs * 1_000_000)
     }
 
+    /// Of a track that has all that comes before.
+    fn number(all: &mut Discontinuities, come_to: (u64, bool), place: Place, own: bool) -> u64 {
+        all.number(come_to, (Some(place), place), own, TARGET)
+    }
+
     #[test]
     fn s_25_the_others_take_the_number_of_the_track_that_was_first() {
         let mut all = Discontinuities::default();
-        assert_eq!(all.number((0, false), at(0), false, TARGET), 0);
-        assert_eq!(all.number((0, false), at(60), true, TARGET), 1);
+        assert_eq!(number(&mut all, (0, false), at(0), false), 0);
+        assert_eq!(number(&mut all, (0, false), at(60), true), 1);
         // Its own place of it is half a second later, and it stays one discontinuity.
-        assert_eq!(all.number((0, false), at(61), true, TARGET), 1);
-        assert_eq!(all.number((1, false), at(66), false, TARGET), 1);
+        assert_eq!(number(&mut all, (0, false), at(61), true), 1);
+        assert_eq!(number(&mut all, (1, false), at(66), false), 1);
         // One that does not mark it takes the number all the same.
-        assert_eq!(all.number((0, false), at(54), false, TARGET), 0);
-        assert_eq!(all.number((0, false), at(60), false, TARGET), 1);
+        assert_eq!(number(&mut all, (0, false), at(54), false), 0);
+        assert_eq!(number(&mut all, (0, false), at(60), false), 1);
     }
 
     #[test]
     fn s_25_a_track_that_missed_two_takes_both_numbers() {
         let mut all = Discontinuities::default();
-        assert_eq!(all.number((0, false), at(60), true, TARGET), 1);
-        assert_eq!(all.number((1, false), at(90), true, TARGET), 2);
-        assert_eq!(all.number((0, false), at(90), true, TARGET), 2);
-        assert_eq!(all.number((0, false), at(96), false, TARGET), 2);
+        assert_eq!(number(&mut all, (0, false), at(60), true), 1);
+        assert_eq!(number(&mut all, (1, false), at(90), true), 2);
+        assert_eq!(number(&mut all, (0, false), at(90), true), 2);
+        assert_eq!(number(&mut all, (0, false), at(96), false), 2);
+    }
+
+    #[test]
+    fn s_27_a_track_that_has_lost_what_follows_a_discontinuity_comes_to_that_one() {
+        for (end, place, expected) in [(30, 78, 1), (60, 78, 1), (72, 78, 2), (30, 90, 2)] {
+            let mut all = Discontinuities::default();
+            assert_eq!(number(&mut all, (0, false), at(60), true), 1);
+            let lost = (Some(at(end)), at(place));
+            let come_to = all.number((0, false), lost, true, TARGET);
+            assert_eq!(come_to, expected, "from {end} s to {place} s");
+        }
     }
 
     #[test]
     fn s_19_two_of_one_track_within_a_target_duration_stay_two() {
         let mut all = Discontinuities::default();
-        assert_eq!(all.number((0, false), at(60), true, TARGET), 1);
-        assert_eq!(all.number((1, false), at(62), true, TARGET), 2);
+        assert_eq!(number(&mut all, (0, false), at(60), true), 1);
+        assert_eq!(number(&mut all, (1, false), at(62), true), 2);
         // The other takes the first early, comes to it, and then to the second.
-        assert_eq!(all.number((0, false), at(60), false, TARGET), 1);
-        assert_eq!(all.number((1, true), at(60), true, TARGET), 1);
-        assert_eq!(all.number((1, false), at(62), true, TARGET), 2);
+        assert_eq!(number(&mut all, (0, false), at(60), false), 1);
+        assert_eq!(number(&mut all, (1, true), at(60), true), 1);
+        assert_eq!(number(&mut all, (1, false), at(62), true), 2);
     }
 
     #[test]
     fn what_another_track_has_come_to_is_looked_for_a_target_duration_ahead() {
         let mut all = Discontinuities::default();
-        assert_eq!(all.number((0, false), at(60), true, TARGET), 1);
+        assert_eq!(number(&mut all, (0, false), at(60), true), 1);
         for (last, from, opened) in [
             (0, 54, true),
             (0, 53, false),

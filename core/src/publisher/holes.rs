@@ -93,14 +93,23 @@ impl Holes {
 
     /// The hole as segments, where that is wanted and leaves room for something to play.
     fn as_gaps(&self, policy: HolePolicy, window: usize) -> bool {
-        policy == HolePolicy::Gap && self.segments <= room(window)
+        policy == HolePolicy::Gap && self.segments <= room(window) && self.is_whole()
+    }
+
+    /// Every segment is in a piece: a window that was smaller before has kept fewer.
+    fn is_whole(&self) -> bool {
+        let kept = self.pieces.iter().map(|piece| match piece {
+            Piece::Offered(_) => 1,
+            Piece::Unseen { segments, .. } => *segments,
+        });
+        kept.fold(0, u64::saturating_add) == self.segments
     }
 
     /// Whether `next` would follow them behind a discontinuity, in one of several tracks.
     pub(super) fn break_before(&self, next: &Finished, window: usize) -> bool {
         let more = next.lost.map_or(0, |lost| lost.segments);
         let long = self.segments.saturating_add(more) > room(window);
-        self.broken.or(next.broken).is_some() || long
+        self.broken.or(next.broken).is_some() || long || !self.is_whole()
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod discontinuities;
 mod holes;
+mod in_step;
 mod ranges;
 mod restore;
 mod retention;
@@ -135,6 +136,7 @@ impl Publisher {
         let terms = self.terms();
         let several = self.has_several();
         if let Some(place) = done.place.filter(|_| several) {
+            self.begin_beside(stage, track, place, &mut done);
             self.fill_before(stage, track, place, done.lost);
         }
         let window = &mut self.windows[track];
@@ -322,10 +324,11 @@ impl Publisher {
             // What came in one go is listed in one go, and until players have seen it; where nothing can be
             // listed, it is lost.
             let unseen = match head {
-                Some(_) => first.seen == Seen::Never,
+                Some(_) => first.seen == Seen::Never && first.stored.is_some(),
                 None => self.is_young(now, first),
             };
-            let awaited = unseen && self.trouble.is_none();
+            let listable = matches!(self.trouble, None | Some(StoreError::Unknown));
+            let awaited = unseen && listable;
             if (rest < least || awaited) && window.entries.len() <= limits::MAX_WINDOW {
                 break;
             }

@@ -11,7 +11,8 @@ use crate::ids::{ObjectName, RequestId};
 use crate::notice::{Notice, StoreWork};
 use crate::planted::Mistake;
 use crate::stage::Stage;
-use crate::time::{Now, Span, Timestamp};
+use crate::time::{Now, Place, Span, Timestamp};
+use crate::track::Kind;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -260,13 +261,22 @@ impl Publisher {
                 .is_some_and(|stored| lost.contains(&stored.object))
         };
         let (mut cut, now) = (Vec::new(), stage.now.monotonic);
+        let target_duration = self.target_duration.unwrap_or_default();
+        let mut begins: Option<Place> = None;
         for window in &mut self.windows {
             let last = window.entries.iter().rposition(is_lost);
-            for entry in window.entries.drain(..last.map_or(0, |last| last + 1)) {
-                window.media_sequence = window.media_sequence.map(|number| number + 1);
-                window.discontinuity_sequence += u64::from(entry.segment.discontinuity);
-                cut.push(entry);
-            }
+            let end = window.end();
+            cut.extend(window.cut(last.map_or(0, |last| last + 1)));
+            let is_waited_for = window.kind().is_some_and(Kind::is_waited_for);
+            let head = window.head().or(end).filter(|_| is_waited_for);
+            begins = begins.max(head);
+        }
+        for window in &mut self.windows {
+            // All cover the same time (S-26).
+            let entries = window.entries.iter();
+            let early = |it: &&Entry| begins.is_some_and(|at| it.place + target_duration < at);
+            let early = entries.take_while(early).count();
+            cut.extend(window.cut(early));
         }
         let cuts = cut.len();
         for entry in cut {

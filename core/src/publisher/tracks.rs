@@ -5,13 +5,11 @@ use super::discontinuities::Discontinuities;
 use super::window::{Entry, Seen, Window};
 use super::{ONLY, Publisher};
 use crate::config;
-use crate::ids::{Generation, PlaylistName};
+use crate::ids::PlaylistName;
 use crate::limits;
 use crate::loader::history::Lost;
-use crate::playlist::Segment;
 use crate::presentation::{Presentation, Relayed};
 use crate::processor::Finished;
-use crate::stage::Stage;
 use crate::time::{Place, Span, Timestamp};
 use crate::track::{Kind, matched};
 use serde::{Deserialize, Serialize};
@@ -173,128 +171,6 @@ impl Publisher {
         })
     }
 
-    /// Fills what is missing right before a segment, where a track comes back.
-    pub(super) fn fill_before(
-        &mut self,
-        stage: &mut Stage<'_>,
-        track: usize,
-        place: Place,
-        lost: Option<Lost>,
-    ) {
-        let window = &self.windows[track];
-        let (Some(end), Some(last)) = (window.end(), window.entries.back()) else {
-            return;
-        };
-        let told = window.holes.duration() + lost.map_or(Span::ZERO, |lost| lost.duration);
-        let missing = place.since(end).saturating_sub(told);
-        if last.stored.is_some() || missing <= SAME_PLACE {
-            return;
-        }
-        let target_duration = self.target_duration.unwrap_or(Span::from_secs(1));
-        let pieces = missing
-            .as_micros()
-            .div_ceil(target_duration.as_micros().max(1));
-        for _ in 0..pieces.min(self.window_limit as u64) {
-            let duration = missing.scaled(1, pieces);
-            let at = self.windows[track].end().unwrap_or(place);
-            let like = Gap {
-                duration,
-                place: at,
-                discontinuity: false,
-                generation: last_generation(&self.windows[track]),
-                appeared: stage.now.monotonic,
-            };
-            self.push_gap(stage, track, &like);
-        }
-    }
-
-    /// Every listed track for which `goes_on` is false gets gaps like the segments of `model`, until it is
-    /// a target duration behind the newest of all: what comes until then is still in time (S-26).
-    pub(crate) fn keep_in_step(
-        &mut self,
-        stage: &mut Stage<'_>,
-        model: Option<usize>,
-        goes_on: impl Fn(usize) -> bool,
-    ) {
-        for (track, window) in self.windows.iter_mut().enumerate() {
-            window.goes_on = goes_on(track);
-        }
-        if self.ended {
-            return;
-        }
-        let target_duration = self.target_duration.unwrap_or_default();
-        let going = self.windows.iter().filter(|window| window.goes_on);
-        let (Some(model), Some(end)) = (model, going.filter_map(Window::end).max()) else {
-            return;
-        };
-        let late = |(track, window): (usize, &Window)| {
-            let listed = !window.entries.is_empty() && !goes_on(track);
-            listed.then(|| Some((track, window.end()?))).flatten()
-        };
-        let late: Vec<_> = self.windows.iter().enumerate().filter_map(late).collect();
-        for (track, from) in late {
-            let of_model = self.windows[model].entries.iter().rev();
-            let missing: Vec<_> = of_model.take_while(|it| it.middle() > from).collect();
-            let mut reached = from;
-            let needed = |it: &&&Entry| {
-                let before = std::mem::replace(&mut reached, it.ends());
-                before + target_duration < end
-            };
-            let missing = missing.iter().rev().take_while(needed);
-            let mut gaps: Vec<Gap> = missing.map(|it| Gap::like(it)).collect();
-            if let Some(first) = gaps.first_mut() {
-                // The others have begun another run.
-                let window = &mut self.windows[track];
-                first.discontinuity |= std::mem::take(&mut window.begins_run);
-            }
-            for gap in gaps {
-                // Nothing was had for it, so nothing is said to be lost with it.
-                self.windows[track].holes.clear();
-                self.push_gap(stage, track, &gap);
-            }
-        }
-    }
-
-    fn push_gap(&mut self, stage: &mut Stage<'_>, track: usize, like: &Gap) {
-        let terms = self.terms();
-        let window = &mut self.windows[track];
-        let Some(last) = window.entries.back() else {
-            return;
-        };
-        let since = like.place.since(last.place);
-        let date_time = last.segment.date_time.map(|at| at + since);
-        let segment = Segment {
-            duration: like.duration,
-            title: "".into(),
-            byte_range: None,
-            discontinuity: like.discontinuity,
-            date_time,
-            date_time_text: None,
-            gap: true,
-            tags: Vec::new(),
-            map: (last.segment.map.clone()).filter(|_| !last.is_its_own_init_section()),
-            ..last.segment.clone()
-        };
-        let marks = &mut self.discontinuities;
-        window.push(
-            stage,
-            terms,
-            Some(marks),
-            Entry {
-                segment,
-                stored: None,
-                resources: last.resources.clone(),
-                identity: None,
-                longest_playlist: Span::ZERO,
-                appeared: like.appeared,
-                generation: like.generation,
-                seen: Seen::Never,
-                listed_at: None,
-                place: like.place,
-            },
-        );
-    }
-
     /// The multivariant playlist as it is now; nothing where there is none.
     pub(super) fn render_entry(&self) -> Option<Arc<str>> {
         let front = self.front.as_ref()?;
@@ -387,30 +263,4 @@ impl Publisher {
         let lead = lead.filter(|lead| several && *lead != track)?;
         self.windows[lead].entries.front().map(|it| it.place)
     }
-}
-
-/// A gap in place of a segment that another track has.
-struct Gap {
-    duration: Span,
-    place: Place,
-    discontinuity: bool,
-    generation: Generation,
-    appeared: Timestamp,
-}
-
-impl Gap {
-    fn like(entry: &Entry) -> Self {
-        Self {
-            duration: entry.segment.duration,
-            place: entry.place,
-            discontinuity: entry.segment.discontinuity,
-            generation: entry.generation,
-            appeared: entry.appeared,
-        }
-    }
-}
-
-fn last_generation(window: &Window) -> Generation {
-    let last = window.entries.back();
-    last.map_or(Generation::default(), |entry| entry.generation)
 }

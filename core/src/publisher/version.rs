@@ -205,6 +205,7 @@ impl Publisher {
         let Some(version) = self.in_flight.take_if(|version| version.request == request) else {
             return false;
         };
+        let now = stage.now.monotonic;
         match outcome {
             Ok(()) => self.visible(stage, &version),
             Err(error) => {
@@ -222,12 +223,15 @@ impl Publisher {
                     window.dirty = true;
                     // No entry leaves a window while a version is under way.
                     let listed = window.entries.iter_mut().take(list.length);
-                    let fresh = listed.skip(list.length - list.fresh);
-                    fresh
-                        .filter(|_| unseen)
-                        .for_each(|it| it.seen = Seen::Never);
+                    for entry in listed.skip(list.length - list.fresh) {
+                        if unseen {
+                            entry.seen = Seen::Never;
+                        } else {
+                            entry.listed_at.get_or_insert(now);
+                        }
+                    }
                 }
-                self.retry_at = Some(stage.now.monotonic + config::PUBLISH_RETRY);
+                self.retry_at = Some(now + config::PUBLISH_RETRY);
             }
         }
         true

@@ -86,7 +86,7 @@ pub(super) struct Entry {
     pub(super) appeared: Timestamp,
     pub(super) generation: Generation,
     pub(super) seen: Seen,
-    /// It was first in a visible version of this process then.
+    /// It was first in a version of this process then that has become visible, or may have.
     pub(super) listed_at: Option<Timestamp>,
     /// Where it begins on the channel's axis.
     pub(super) place: Place,
@@ -315,7 +315,8 @@ impl Window {
         let (own, place) = (entry.segment.discontinuity, entry.place);
         let last = self.discontinuities();
         let taken = self.taken == Some(last);
-        let number = marks.number((last, taken), place, own, target_duration);
+        let behind = self.end().filter(|end| *end < place);
+        let number = marks.number((last, taken), (behind, place), own, target_duration);
         if number > last || own {
             self.taken = Some(number).filter(|_| !own);
         }
@@ -335,11 +336,18 @@ impl Window {
             return;
         };
         let missing = place.since(opened);
-        let mut lost = entry.as_gap(missing);
-        lost.place = opened;
-        lost.segment.date_time = entry.segment.date_time.map(|at| at - missing);
-        lost.segment.date_time_text = None;
-        self.push_numbered(stage, lost);
+        let pieces = missing
+            .as_micros()
+            .div_ceil(target_duration.as_micros().max(1));
+        let each = missing.scaled(1, pieces);
+        for before in (1..=pieces).rev() {
+            let mut lost = entry.as_gap(each);
+            lost.place = place - each * before;
+            lost.segment.date_time = entry.segment.date_time.map(|at| at - each * before);
+            lost.segment.date_time_text = None;
+            lost.segment.discontinuity = before == pieces;
+            self.push_numbered(stage, lost);
+        }
         entry.segment.discontinuity = false;
     }
 
@@ -369,6 +377,15 @@ impl Window {
             });
         }
         Some(entry)
+    }
+
+    /// Takes so many entries out of the head of the list, counted.
+    pub(super) fn cut(&mut self, entries: usize) -> Vec<Entry> {
+        let cut: Vec<Entry> = self.entries.drain(..entries).collect();
+        let discontinuities = cut.iter().filter(|it| it.segment.discontinuity);
+        self.discontinuity_sequence += discontinuities.count() as u64;
+        self.media_sequence = self.media_sequence.map(|first| first + entries as u64);
+        cut
     }
 
     /// Takes everything out; the numbers go on behind it.
@@ -475,6 +492,11 @@ impl Window {
     /// What it is to players, where there are several.
     pub(super) fn kind(&self) -> Option<Kind> {
         self.medium.as_ref().map(|medium| medium.kind)
+    }
+
+    /// Where its first entry begins.
+    pub(super) fn head(&self) -> Option<Place> {
+        self.entries.front().map(|entry| entry.place)
     }
 
     /// Where its last entry ends.

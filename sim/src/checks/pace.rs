@@ -44,6 +44,8 @@ struct Source {
     target_duration: Option<Span>,
     /// What the last list that may be used has listed.
     listed: Vec<u64>,
+    /// The last line of that list ends.
+    whole: bool,
 }
 
 impl PaceChecks {
@@ -62,6 +64,7 @@ impl PaceChecks {
                 delayed: Span::ZERO,
                 target_duration: None,
                 listed: Vec::new(),
+                whole: true,
             });
         if asked.in_flight {
             return broken(
@@ -179,6 +182,8 @@ impl Source {
 
     fn body(&mut self, text: &Text, policy: ReloadPolicy) -> Span {
         let changed = text.segments.iter().any(|it| !self.listed.contains(it));
+        // Nobody can tell whether what has no line end is there as a whole, or was new in the list after it.
+        let sure = std::mem::replace(&mut self.whole, text.whole) && text.whole;
         if changed {
             self.delayed = Span::ZERO;
         }
@@ -192,7 +197,7 @@ impl Source {
                 .scaled(100 - RETRY_JITTER_PERCENT, 100);
         }
         match policy {
-            _ if !changed => text.target_duration.half(),
+            _ if !changed || !sure => text.target_duration.half(),
             ReloadPolicy::LastSegment => {
                 self.forgive_lateness(text);
                 text.last_segment.max(text.target_duration.half())
@@ -219,8 +224,10 @@ struct Text {
     target_duration: Span,
     last_segment: Span,
     ended: bool,
-    /// What it lists, by the names of files: a token or a host that changes is no change, and nor is
-    /// what has left.
+    /// Its last line ends.
+    whole: bool,
+    /// What it lists, by the names of files and the ranges in them: a token or a host that changes is no
+    /// change, and nor is what has left.
     segments: Vec<u64>,
 }
 
@@ -231,21 +238,20 @@ impl Text {
         let mut target_duration = None;
         let (mut last, mut longest) = (None, Span::ZERO);
         let mut duration = None;
-        // What stands last without a line end may go on. Its segment may count as the last one, or not.
         let whole = text.ends_with('\n');
-        let text = match whole {
-            true => text,
-            false => &text[..text.rfind('\n')? + 1],
-        };
         let (mut segments, mut ended) = (Vec::new(), false);
+        let mut range = "";
         for line in lines(text) {
             let value = |tag: &str| line.strip_prefix(tag);
             if !line.starts_with('#') {
                 let end = memchr2(b'?', b';', line.as_bytes());
-                let path = &line[..end.unwrap_or(line.len())];
+                let path = line[..end.unwrap_or(line.len())].trim_ascii();
                 let name_at = memrchr(b'/', path.as_bytes());
                 last = duration.take().or(last);
-                segments.push(Digest::of(&path[name_at.map_or(0, |at| at + 1)..]));
+                let name = &path[name_at.map_or(0, |at| at + 1)..];
+                segments.push(Digest::of(&(name, std::mem::take(&mut range))));
+            } else if let Some(bytes) = value("#EXT-X-BYTERANGE:") {
+                range = bytes;
             } else if let Some(rest) = value("#EXTINF:") {
                 let end = memchr(b',', rest.as_bytes());
                 let own = seconds(&rest[..end.unwrap_or(rest.len())])?;
@@ -258,8 +264,9 @@ impl Text {
         }
         Some(Self {
             target_duration: believed(rounded_up(seconds(target_duration?)?), longest),
-            last_segment: last?.min(duration.filter(|_| !whole).unwrap_or(last?)),
+            last_segment: last?,
             ended,
+            whole,
             segments,
         })
     }

@@ -2,7 +2,7 @@
 //!
 //! Not drawn together with it, and left to scenarios and to the tests of the core: several sources or
 //! processes, wishes, a store or a network in trouble, several faults one upon the other, subtitles and
-//! I-frames, and tracks that are numbered or cut otherwise, or the same from elsewhere.
+//! I-frames, and tracks that are cut otherwise, or the same from elsewhere.
 
 use super::dice::Dice;
 use super::families::stretch;
@@ -26,6 +26,10 @@ pub(super) fn draw(plan: &mut Plan) {
     out_of_step(
         &mut plan.origins[0],
         &mut Dice::new(plan.seed, "out of step"),
+    );
+    own_numbers(
+        &mut plan.origins[0],
+        &mut Dice::new(plan.seed, "own numbers"),
     );
     let origin = &mut plan.origins[0];
     if origin
@@ -83,6 +87,23 @@ fn out_of_step(origin: &mut OriginSpec, dice: &mut Dice) {
     let tracks = origin.presentation.iter_mut().flat_map(|it| &mut it.tracks);
     for track in tracks {
         track.behind = dice.between(0, MOST_BEHIND);
+    }
+}
+
+/// In one of four each track has numbers of its own, far from those of the others. Where they are out of step
+/// as well only date-times tell what belongs together.
+fn own_numbers(origin: &mut OriginSpec, dice: &mut Dice) {
+    let in_step = origin
+        .presentation
+        .iter()
+        .flat_map(|it| &it.tracks)
+        .all(|track| track.behind == 0);
+    if !dice.one_in(4) || !(in_step || origin.program_date_time) {
+        return;
+    }
+    let tracks = origin.presentation.iter_mut().flat_map(|it| &mut it.tracks);
+    for (track, number) in tracks.zip(1..) {
+        track.media_sequence = dice.pick(&[None, Some(number * 10_000)]);
     }
 }
 

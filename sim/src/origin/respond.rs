@@ -148,9 +148,7 @@ impl Origin {
         let body = self.playlist_body(at, &window, reader);
         let mut reply = typed(content_type, body);
         reply.headers.gzip = gzip;
-        let spoilt = self
-            .active(at)
-            .any(|fault| matches!(fault.kind, FaultKind::Text(text) if text.spoils()));
+        let spoilt = self.text_faults(at).iter().any(TextFault::spoils);
         reply.listed = self.listed(&window).filter(|_| !spoilt);
         if self.spec.etag {
             add_etag(&mut reply, request);
@@ -182,12 +180,7 @@ impl Origin {
     }
 
     fn playlist_body(&self, at: Span, window: &Window, reader: Reader<'_>) -> Body {
-        let mut faults = Vec::new();
-        for fault in self.active(at) {
-            if let FaultKind::Text(kind) = fault.kind {
-                faults.push(kind);
-            }
-        }
+        let faults = self.text_faults(at);
         let source = Source {
             spec: &self.spec,
             form: &self.form,
@@ -224,6 +217,22 @@ impl Origin {
             }
         }
         Body::Text(text)
+    }
+
+    /// What is wrong with the text. Of what is odd one thing at a time: two may be wrong together where
+    /// neither is.
+    fn text_faults(&self, at: Span) -> Vec<TextFault> {
+        let mut faults = Vec::new();
+        let mut odd = false;
+        for fault in self.active(at) {
+            if let FaultKind::Text(kind) = fault.kind {
+                let is_odd = matches!(kind, TextFault::Odd(_));
+                if !(is_odd && std::mem::replace(&mut odd, true)) {
+                    faults.push(kind);
+                }
+            }
+        }
+        faults
     }
 
     fn listed(&self, window: &Window) -> Option<Listed> {

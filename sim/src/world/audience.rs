@@ -237,8 +237,14 @@ impl World {
         })
     }
 
-    /// What is listed last comes from the source that the machine says it relays, and the wish names.
+    /// What is listed last comes from the source that the machine says it relays, and the wish names, once
+    /// the first version since it went over to that one can be visible: several tracks wait for each other.
     fn is_of_the_source_in_use(&self, source: usize) -> Held {
+        let switched_at = self.process.as_ref().and_then(|it| it.switched_at);
+        let listed_by = switched_at.map(|at| at + stalled_after(self.target()) + SLACK);
+        if listed_by.is_some_and(|at| self.now < at) {
+            return Ok(());
+        }
         let wanted = self.fate.source(source);
         for (name, key, _) in self.ledger.newest() {
             if Some(key.origin) != wanted {

@@ -39,6 +39,13 @@ impl World {
                 Command::Publish(_) => self.moment(Moment::PublishSent)?,
                 Command::Delete { .. } => self.moment(Moment::DeleteSent)?,
                 Command::Notify(Notice::Preparing { .. }) => self.moment(Moment::Preparing)?,
+                Command::Notify(Notice::Switched { .. }) => {
+                    let now = self.now;
+                    let process = self.process.as_mut();
+                    process
+                        .into_iter()
+                        .for_each(|it| it.switched_at = Some(now));
+                }
                 Command::Notify(Notice::StateChanged { to, .. }) => {
                     self.stays_live(*to)?;
                     if *to == State::Stalled {

@@ -217,6 +217,17 @@ fn a_run_that_uses_the_names_of_the_one_before_is_not_taken_for_it() {
 }
 
 #[test]
+fn no_earlier_run_stands_for_one_whose_names_are_used_again() {
+    let mut history = two_runs(list(0..20, "a"), list(10_000..10_001, "b"));
+    history.observe(&list(0..12, "c"), TARGET, Span::ZERO);
+    for end in 1..8 {
+        history.observe(&list(0..end, "c"), TARGET, Span::ZERO);
+    }
+    assert_eq!(history.known().back(), list(6..7, "c").first());
+    assert_eq!(history.former(), Some(&VecDeque::new()));
+}
+
+#[test]
 fn a_list_too_short_to_go_on_is_a_restart() {
     let mut history = History::default();
     history.observe(&list(0..6, "a"), TARGET, Span::ZERO);

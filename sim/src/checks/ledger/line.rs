@@ -20,6 +20,8 @@ pub(super) struct Line {
     pub(super) next_number: u64,
     pub(super) last: Option<Stored>,
     last_at: Timestamp,
+    /// The version that is visible ends: what follows begins a run of ours.
+    ended: bool,
     /// Gaps since the last segment with media.
     gaps: Vec<Arc<Listed>>,
     /// The lists went back to lower numbers of the same run then, and were believed.
@@ -86,8 +88,10 @@ impl Line {
                 self.gaps.push(listed);
             } else {
                 self.listed(books, &listed)?;
+                self.ended = false;
             }
         }
+        self.ended = version.ended;
         Ok(())
     }
 
@@ -181,7 +185,7 @@ impl Line {
             }
         }
         if missing == 0 {
-            return joins(books, last, next, listed, gaps);
+            return joins(books, (last, next), listed, gaps, self.ended);
         }
         self.misses(books, last, next, listed, gaps)
     }
@@ -230,13 +234,14 @@ impl Line {
     }
 }
 
-/// Nothing is missing: nothing may be said either, but what the source itself says.
+/// Nothing is missing: nothing may be said either, but what the source itself says, and that a run of ours
+/// begins behind EXT-X-ENDLIST.
 fn joins(
     books: &mut Books<'_>,
-    last: Stored,
-    next: Stored,
+    (last, next): (Stored, Stored),
     listed: &Listed,
     gaps: &[Arc<Listed>],
+    ended: bool,
 ) -> Held {
     if !gaps.is_empty() {
         return broken(
@@ -248,12 +253,13 @@ fn joins(
     let jump = last.media.end_tick().abs_diff(next.media.start_tick) > MILLISECOND_TICKS;
     books.totals.source_discontinuities += u64::from(jump && listed.discontinuity);
     let excused = last.asker != next.asker;
-    if jump == listed.discontinuity || (listed.discontinuity && excused) {
+    let begins = jump || ended;
+    if begins == listed.discontinuity || (listed.discontinuity && excused) {
         return Ok(());
     }
     broken(
         "S-19 a discontinuity where the timestamps break, and nowhere else",
-        format!("{jump} between {:?} and {:?}", last.key, next.key),
+        format!("{begins} between {:?} and {:?}", last.key, next.key),
         listed.discontinuity.to_string(),
     )
 }

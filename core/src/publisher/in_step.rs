@@ -1,0 +1,222 @@
+//! Keeping tracks in step: one that begins later, falls behind or comes back gets gaps for the time that the
+//! others cover (S-26).
+
+use super::Publisher;
+use super::tracks::SAME_PLACE;
+use super::window::{Entry, Seen, Window};
+use crate::checkpoint::SavedObject;
+use crate::ids::Generation;
+use crate::loader::history::Lost;
+use crate::playlist::Segment;
+use crate::processor::Finished;
+use crate::stage::Stage;
+use crate::time::{Place, Span, Timestamp};
+
+impl Publisher {
+    /// A track that begins more than a target duration later than the others gets gaps like what they have
+    /// before it. They stand for what it has lost as well; where the others come to a break, so does it.
+    pub(super) fn begin_beside(
+        &mut self,
+        stage: &mut Stage<'_>,
+        track: usize,
+        place: Place,
+        done: &mut Finished,
+    ) {
+        let begun = self.ended || !self.windows[track].entries.is_empty();
+        let target_duration = self.target_duration.unwrap_or_default();
+        let late = |head: &Place| !begun && *head + target_duration < place;
+        let head = self.head_of_lead(track).filter(late);
+        let is_lead = |it: &&Window| head.is_some() && it.head() == head;
+        let Some(lead) = self.windows.iter().find(is_lead) else {
+            return;
+        };
+        let before = lead.entries.iter().take_while(|it| it.middle() < place);
+        let mut gaps: Vec<Gap> = before.map(|it| Gap::like(it).until(place)).collect();
+        let window = &mut self.windows[track];
+        window.holes.clear();
+        done.lost = None;
+        let new_run = std::mem::take(&mut window.begins_run) && window.media_sequence.is_some();
+        gaps.iter_mut()
+            .take(1)
+            .for_each(|first| first.discontinuity |= new_run);
+        if gaps.iter().any(|gap| gap.discontinuity) {
+            done.broken = None;
+        }
+        for gap in gaps {
+            let date_time = done.segment.date_time;
+            let beside = Segment {
+                date_time: date_time.map(|at| at - place.since(gap.place)),
+                ..done.segment.clone()
+            };
+            self.push_gap_beside(stage, track, &gap, (beside, done.resources.clone()));
+        }
+    }
+
+    /// Fills what is missing right before a segment, where a track comes back.
+    pub(super) fn fill_before(
+        &mut self,
+        stage: &mut Stage<'_>,
+        track: usize,
+        place: Place,
+        lost: Option<Lost>,
+    ) {
+        let window = &self.windows[track];
+        let (Some(end), Some(last)) = (window.end(), window.entries.back()) else {
+            return;
+        };
+        let told = window.holes.duration() + lost.map_or(Span::ZERO, |lost| lost.duration);
+        let missing = place.since(end).saturating_sub(told);
+        if last.stored.is_some() || missing <= SAME_PLACE {
+            return;
+        }
+        let target_duration = self.target_duration.unwrap_or(Span::from_secs(1));
+        let pieces = missing
+            .as_micros()
+            .div_ceil(target_duration.as_micros().max(1));
+        for _ in 0..pieces.min(self.window_limit as u64) {
+            let duration = missing.scaled(1, pieces);
+            let at = self.windows[track].end().unwrap_or(place);
+            let like = Gap {
+                duration,
+                place: at,
+                discontinuity: false,
+                generation: last_generation(&self.windows[track]),
+                appeared: stage.now.monotonic,
+            };
+            self.push_gap(stage, track, &like);
+        }
+    }
+
+    /// Every listed track for which `goes_on` is false gets gaps like the segments of `model`, until it is
+    /// a target duration behind the newest of all: what comes until then is still in time (S-26).
+    pub(crate) fn keep_in_step(
+        &mut self,
+        stage: &mut Stage<'_>,
+        model: Option<usize>,
+        goes_on: impl Fn(usize) -> bool,
+    ) {
+        for (track, window) in self.windows.iter_mut().enumerate() {
+            window.goes_on = goes_on(track);
+        }
+        if self.ended {
+            return;
+        }
+        let target_duration = self.target_duration.unwrap_or_default();
+        let going = self.windows.iter().filter(|window| window.goes_on);
+        let (Some(model), Some(end)) = (model, going.filter_map(Window::end).max()) else {
+            return;
+        };
+        let late = |(track, window): (usize, &Window)| {
+            let listed = !window.entries.is_empty() && !goes_on(track);
+            listed.then(|| Some((track, window.end()?))).flatten()
+        };
+        let late: Vec<_> = self.windows.iter().enumerate().filter_map(late).collect();
+        for (track, from) in late {
+            let of_model = self.windows[model].entries.iter().rev();
+            let missing: Vec<_> = of_model.take_while(|it| it.middle() > from).collect();
+            let mut reached = from;
+            let needed = |it: &&&Entry| {
+                let before = std::mem::replace(&mut reached, it.ends());
+                before + target_duration < end
+            };
+            let missing = missing.iter().rev().take_while(needed);
+            let mut gaps: Vec<Gap> = missing.map(|it| Gap::like(it)).collect();
+            if let Some(first) = gaps.first_mut() {
+                // The others have begun another run.
+                let window = &mut self.windows[track];
+                first.discontinuity |= std::mem::take(&mut window.begins_run);
+            }
+            for gap in gaps {
+                // Nothing was had for it, so nothing is said to be lost with it.
+                self.windows[track].holes.clear();
+                self.push_gap(stage, track, &gap);
+            }
+        }
+    }
+
+    /// A gap behind the last segment of a track, read with what that one is.
+    fn push_gap(&mut self, stage: &mut Stage<'_>, track: usize, gap: &Gap) {
+        let Some(last) = self.windows[track].entries.back() else {
+            return;
+        };
+        let since = gap.place.since(last.place);
+        let map = last.segment.map.clone();
+        let beside = Segment {
+            date_time: last.segment.date_time.map(|at| at + since),
+            map: map.filter(|_| !last.is_its_own_init_section()),
+            ..last.segment.clone()
+        };
+        let resources = last.resources.clone();
+        self.push_gap_beside(stage, track, gap, (beside, resources));
+    }
+
+    fn push_gap_beside(
+        &mut self,
+        stage: &mut Stage<'_>,
+        track: usize,
+        gap: &Gap,
+        (beside, resources): (Segment, Vec<SavedObject>),
+    ) {
+        let segment = Segment {
+            duration: gap.duration,
+            title: "".into(),
+            byte_range: None,
+            discontinuity: gap.discontinuity,
+            date_time_text: None,
+            gap: true,
+            tags: Vec::new(),
+            ..beside
+        };
+        let terms = self.terms();
+        let marks = &mut self.discontinuities;
+        self.windows[track].push(
+            stage,
+            terms,
+            Some(marks),
+            Entry {
+                segment,
+                stored: None,
+                resources,
+                identity: None,
+                longest_playlist: Span::ZERO,
+                appeared: gap.appeared,
+                generation: gap.generation,
+                seen: Seen::Never,
+                listed_at: None,
+                place: gap.place,
+            },
+        );
+    }
+}
+
+/// A gap in place of a segment that another track has.
+struct Gap {
+    duration: Span,
+    place: Place,
+    discontinuity: bool,
+    generation: Generation,
+    appeared: Timestamp,
+}
+
+impl Gap {
+    fn like(entry: &Entry) -> Self {
+        Self {
+            duration: entry.segment.duration,
+            place: entry.place,
+            discontinuity: entry.segment.discontinuity,
+            generation: entry.generation,
+            appeared: entry.appeared,
+        }
+    }
+
+    /// As much of it as there is before `end`.
+    fn until(self, end: Place) -> Self {
+        let duration = self.duration.min(end.since(self.place));
+        Self { duration, ..self }
+    }
+}
+
+fn last_generation(window: &Window) -> Generation {
+    let last = window.entries.back();
+    last.map_or(Generation::default(), |entry| entry.generation)
+}
