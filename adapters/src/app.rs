@@ -1,5 +1,6 @@
 //! Does what a command line says: puts the parts of the process together, and takes them apart in order.
 
+mod feed;
 mod node;
 mod signals;
 
@@ -111,6 +112,7 @@ pub async fn run(cli: Cli, screen: Screen) -> Result<(), Failure> {
         Action::Relay(args) => relay(*args, screen).await,
         Action::Node(args) => node::run(&args).await,
         Action::Channel(command) => Ok(client::run(*command).await?),
+        Action::Feed(args) => feed::run(*args).await,
         Action::Demo(args) => demo(args, screen).await,
         Action::Replay(args) => Ok(args.run(&mut io::stdout().lock())?),
         Action::Journal(JournalAction::Share(args)) => share(&args),

@@ -2,6 +2,7 @@
 
 mod channel;
 mod channel_args;
+mod feed;
 mod node;
 mod values;
 
@@ -11,6 +12,7 @@ pub use channel::{ChannelAction, ChannelCommand, SetArgs};
 use channel_args::source;
 pub use channel_args::{AskingArgs, ChannelArgs, SelectionArgs, in_words};
 use clap::{Args, Parser, Subcommand};
+pub use feed::FeedArgs;
 use hls_relay_core::node::ChannelId;
 use hls_relay_sim::replay::ReplayArgs;
 pub use node::NodeArgs;
@@ -111,6 +113,9 @@ pub enum Action {
     /// Change the channels of a node while they run, and look at them
     #[command(after_help = EXIT_CODES, after_long_help = format!("{}\n\n{EXIT_CODES}", channel::EXAMPLES))]
     Channel(Box<ChannelCommand>),
+    /// Carry the channels of a company's database into the Redis of a cluster
+    #[command(after_help = EXIT_CODES, after_long_help = format!("{}\n\n{EXIT_CODES}", feed::EXAMPLES))]
+    Feed(Box<FeedArgs>),
     /// Start a built-in live channel and relay it, to see it work in any player
     #[command(after_help = EXIT_CODES)]
     Demo(DemoArgs),

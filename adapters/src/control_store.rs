@@ -1,47 +1,32 @@
-//! What is wanted of each channel, kept by the node itself: one file, each change on disk before it is
-//! answered. What a change may do is decided in the core ([`apply`]); here it is made as one piece.
+//! What is wanted of each channel: kept by the node itself ([`embedded`]), or in Redis for all nodes of a
+//! cluster ([`in_redis`]). What a change may do is decided in the core ([`apply`]); here it is made as one piece.
+//!
+//! [`apply`]: hls_relay_core::node::apply
 
+pub mod embedded;
+pub mod in_redis;
+
+use crate::redis::Link;
 use crate::spec::ChannelSpec;
-use hls_relay_core::node::{
-    Applied, Change, ChannelId, Condition, NodeEvent, Record, Refused, Writer, apply,
-};
-use redb::{
-    Database, DatabaseError, ReadableDatabase, ReadableTable, ReadableTableMetadata,
-    TableDefinition, WriteTransaction,
-};
-use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt;
+use embedded::EmbeddedStore;
+use hls_relay_core::node::{Change, ChannelId, Condition, NodeEvent, Record, Refused, Writer};
+use in_redis::RedisStore;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
 
-/// Records as JSON, by channel.
-const CHANNELS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("channels");
-/// Counters by name.
-const COUNTERS: TableDefinition<'_, &str, u64> = TableDefinition::new("counters");
-/// The newest revision of all.
-const REVISION: &str = "revision";
-/// Of what is written here. Another one is not touched.
-const FORMAT: &str = "format";
-const FORMAT_IN_USE: u64 = 1;
-/// Of pages in memory: all that is read twice is a record of a kilobyte.
-const CACHE_BYTES: usize = 4 << 20;
-
-/// A node has so many records at most, run or stopped: each costs every listing.
+/// A store has so many records at most, run or stopped: each costs every listing.
 pub const MOST_CHANNELS: u64 = 10_000;
 
 /// The store. A clone is the same one.
 #[derive(Clone)]
-pub struct ControlStore {
-    shared: Arc<Shared>,
+pub enum ControlStore {
+    /// In a file of the node.
+    Embedded(EmbeddedStore),
+    /// In Redis.
+    Redis(RedisStore),
 }
 
-struct Shared {
-    database: Database,
-    /// Told of each change in the order in which they were made.
-    on_change: Mutex<OnChange>,
-}
-
-type OnChange = Box<dyn Fn(NodeEvent<ChannelSpec>) + Send>;
+/// Is told of each change that is made through a store.
+pub type OnChange = Box<dyn Fn(NodeEvent<ChannelSpec>) + Send>;
 
 /// What became of a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,14 +46,14 @@ pub enum ChangeError {
     #[error("{0}")]
     Refused(#[from] Refused),
     /// There is no room for another channel.
-    #[error("the node has {MOST_CHANNELS} channels: remove one first")]
+    #[error("there are {MOST_CHANNELS} channels: remove one first")]
     Full,
-    /// By the disk; it may or may not have been made.
+    /// By what it is kept in; it may or may not have been made.
     #[error("the control store failed: {0}")]
     Failed(String),
 }
 
-/// Why the file cannot be used.
+/// Why a store cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlStoreError {
     /// It cannot be made, read or written.
@@ -83,42 +68,25 @@ pub enum ControlStoreError {
 pub type Listed = (ChannelId, Record<ChannelSpec>);
 
 impl ControlStore {
-    /// Opens the file, or makes it.
+    /// Opens the file, or makes it. `on_change` hears of the changes in the order in which they are made.
     pub fn open(
         path: &Path,
         on_change: impl Fn(NodeEvent<ChannelSpec>) + Send + 'static,
     ) -> Result<Self, ControlStoreError> {
-        let unusable = |why: String| ControlStoreError::Unusable {
-            path: path.to_owned(),
-            why,
-        };
-        // It holds what the sources are asked with.
-        let mut private = OpenOptions::new();
-        let made = private.write(true).create(true).truncate(false).mode(0o600);
-        let made = made.open(path).map_err(|error| unusable(error.to_string()));
-        drop::<std::fs::File>(made?);
-        let database = Database::builder()
-            .set_cache_size(CACHE_BYTES)
-            .set_check_integrity_on_open(true)
-            .create(path);
-        let database = database.map_err(|error| {
-            if matches!(error, DatabaseError::DatabaseAlreadyOpen) {
-                ControlStoreError::InUse(path.to_owned())
-            } else {
-                unusable(error.to_string())
-            }
-        })?;
-        begin(&database).map_err(unusable)?;
-        let on_change: Mutex<OnChange> = Mutex::new(Box::new(on_change));
-        Ok(Self {
-            shared: Arc::new(Shared {
-                database,
-                on_change,
-            }),
-        })
+        EmbeddedStore::open(path, Box::new(on_change)).map(Self::Embedded)
     }
 
-    /// Makes a change, or says why not. Nobody sees half of it, and no crash takes it back.
+    /// The store in this Redis. `on_change` hears of what is changed through this one, not of what others
+    /// write; of one channel in the order of the revisions, where the one change is answered before the next
+    /// is asked for.
+    pub fn in_redis(
+        link: Link,
+        on_change: impl Fn(NodeEvent<ChannelSpec>) + Send + 'static,
+    ) -> Self {
+        Self::Redis(RedisStore::new(link, Box::new(on_change)))
+    }
+
+    /// Makes a change, or says why not. Nobody sees half of it, and no crash of ours takes it back.
     pub async fn change(
         &self,
         id: &ChannelId,
@@ -126,179 +94,51 @@ impl ControlStore {
         change: Change<ChannelSpec>,
         condition: Condition,
     ) -> Result<Changed, ChangeError> {
-        let (shared, id) = (self.shared.clone(), id.clone());
-        let make = move || {
-            // Held over the change: who is told of changes hears of them in their order.
-            let on_change = &shared.on_change;
-            let on_change = on_change.lock().unwrap_or_else(PoisonError::into_inner);
-            let (changed, written) = make_change(&shared.database, &id, writer, change, condition)?;
-            if written {
-                on_change(match &changed.record {
-                    Some(record) => NodeEvent::Wanted {
-                        id,
-                        record: record.clone(),
-                    },
-                    None => NodeEvent::Removed {
-                        id,
-                        revision: changed.revision,
-                    },
-                });
-            }
-            Ok(changed)
-        };
-        let made = tokio::task::spawn_blocking(make).await;
-        made.unwrap_or_else(|error| Err(failed(error)))
+        match self {
+            Self::Embedded(store) => store.change(id, writer, change, condition).await,
+            Self::Redis(store) => store.change(id, writer, change, condition).await,
+        }
     }
 
     /// One channel.
     pub async fn get(&self, id: &ChannelId) -> Result<Option<Record<ChannelSpec>>, ChangeError> {
-        let id = id.clone();
-        self.read(move |database| {
-            let read = database.begin_read().map_err(failed)?;
-            let channels = read.open_table(CHANNELS).map_err(failed)?;
-            let found = channels.get(&**id.name()).map_err(failed)?;
-            Ok(found.and_then(|bytes| understood(id.name(), bytes.value())))
-        })
-        .await
+        match self {
+            Self::Embedded(store) => store.get(id).await,
+            Self::Redis(store) => store.get(id).await,
+        }
     }
 
     /// All channels, by their names.
     pub async fn list(&self) -> Result<Vec<Listed>, ChangeError> {
-        self.read(|database| {
-            let read = database.begin_read().map_err(failed)?;
-            let channels = read.open_table(CHANNELS).map_err(failed)?;
-            let mut listed = Vec::new();
-            for row in channels.iter().map_err(failed)? {
-                let (name, bytes) = row.map_err(failed)?;
-                let id = ChannelId::new(name.value()).ok();
-                let record = understood(name.value(), bytes.value());
-                listed.extend(id.zip(record));
-            }
-            Ok(listed)
-        })
-        .await
+        match self {
+            Self::Embedded(store) => store.list().await,
+            Self::Redis(store) => store.list().await,
+        }
     }
 
     /// The names of all channels, those that cannot be read as well.
     pub async fn ids(&self) -> Result<Vec<ChannelId>, ChangeError> {
-        self.read(|database| {
-            let read = database.begin_read().map_err(failed)?;
-            let channels = read.open_table(CHANNELS).map_err(failed)?;
-            let mut ids = Vec::new();
-            for row in channels.iter().map_err(failed)? {
-                let (name, _) = row.map_err(failed)?;
-                ids.extend(ChannelId::new(name.value()).ok());
-            }
-            Ok(ids)
-        })
-        .await
-    }
-
-    async fn read<T: Send + 'static>(
-        &self,
-        read: impl FnOnce(&Database) -> Result<T, ChangeError> + Send + 'static,
-    ) -> Result<T, ChangeError> {
-        let shared = self.shared.clone();
-        let done = tokio::task::spawn_blocking(move || read(&shared.database)).await;
-        done.unwrap_or_else(|error| Err(failed(error)))
-    }
-}
-
-/// Sees that the tables are there, and that we understand them.
-fn begin(database: &Database) -> Result<(), String> {
-    let begin = || -> Result<u64, redb::Error> {
-        let write = database.begin_write()?;
-        let format = {
-            write.open_table(CHANNELS)?;
-            let mut counters = write.open_table(COUNTERS)?;
-            let known = counters.get(FORMAT)?.map(|it| it.value());
-            if known.is_none() {
-                counters.insert(FORMAT, FORMAT_IN_USE)?;
-            }
-            known.unwrap_or(FORMAT_IN_USE)
-        };
-        write.commit()?;
-        Ok(format)
-    };
-    match begin() {
-        Ok(FORMAT_IN_USE) => Ok(()),
-        Ok(other) => Err(format!(
-            "it has format {other}, and this version of hls-relay writes format {FORMAT_IN_USE}"
-        )),
-        Err(error) => Err(error.to_string()),
-    }
-}
-
-/// The change as one transaction; `true` where it was written.
-fn make_change(
-    database: &Database,
-    id: &ChannelId,
-    writer: Writer,
-    change: Change<ChannelSpec>,
-    condition: Condition,
-) -> Result<(Changed, bool), ChangeError> {
-    let write = database.begin_write().map_err(failed)?;
-    let made = change_in(&write, id, writer, change, condition);
-    match &made {
-        Ok((_, true)) => write.commit().map_err(failed)?,
-        // Nothing has been written.
-        Ok((_, false)) | Err(_) => write.abort().map_err(failed)?,
-    }
-    made
-}
-
-fn change_in(
-    write: &WriteTransaction,
-    id: &ChannelId,
-    writer: Writer,
-    change: Change<ChannelSpec>,
-    condition: Condition,
-) -> Result<(Changed, bool), ChangeError> {
-    let name = &**id.name();
-    let mut channels = write.open_table(CHANNELS).map_err(failed)?;
-    let mut counters = write.open_table(COUNTERS).map_err(failed)?;
-    let current = channels.get(name).map_err(failed)?;
-    let current = current.and_then(|bytes| understood(name, bytes.value()));
-    let is_new = current.is_none();
-    let newest = counters.get(REVISION).map_err(failed)?;
-    let next = newest.map_or(0, |it| it.value()) + 1;
-    let applied = apply(current.as_ref(), writer, change, condition, next)?;
-    let changed = |record: Option<Record<ChannelSpec>>, revision| Changed {
-        revision,
-        record,
-        is_new,
-    };
-    let changed = match applied {
-        Applied::Same(record) => {
-            let revision = record.revision;
-            return Ok((changed(Some(record), revision), false));
+        match self {
+            Self::Embedded(store) => store.ids().await,
+            Self::Redis(store) => store.ids().await,
         }
-        Applied::Written(record) => {
-            if is_new && channels.len().map_err(failed)? >= MOST_CHANNELS {
-                return Err(ChangeError::Full);
-            }
-            let bytes = serde_json::to_vec(&record).map_err(failed)?;
-            channels.insert(name, &*bytes).map_err(failed)?;
-            changed(Some(record), next)
-        }
-        Applied::Removed => {
-            channels.remove(name).map_err(failed)?;
-            changed(None, next)
-        }
-    };
-    counters.insert(REVISION, next).map_err(failed)?;
-    Ok((changed, true))
+    }
 }
 
-/// A record that cannot be read is as good as none; what is put in its place is read again.
-fn understood(channel: &str, bytes: &[u8]) -> Option<Record<ChannelSpec>> {
-    let read = serde_json::from_slice(bytes);
-    let said = |error: &serde_json::Error| {
-        // The words of the error may be those of the record, and so a secret.
-        let (what, at) = (error.classify(), error.column());
-        tracing::error!(channel, ?what, at, "what is stored of it cannot be read");
-    };
-    read.inspect_err(said).ok()
+impl Changed {
+    /// What a node is told of it.
+    fn told_of(&self, id: ChannelId) -> NodeEvent<ChannelSpec> {
+        match &self.record {
+            Some(record) => NodeEvent::Wanted {
+                id,
+                record: record.clone(),
+            },
+            None => NodeEvent::Removed {
+                id,
+                revision: self.revision,
+            },
+        }
+    }
 }
 
 fn failed(error: impl ToString) -> ChangeError {

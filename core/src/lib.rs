@@ -16,6 +16,7 @@ pub mod date_ranges;
 pub mod digest;
 mod downloader;
 pub mod event;
+pub mod feed;
 pub mod formats;
 pub mod ids;
 pub mod journal;

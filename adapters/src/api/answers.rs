@@ -62,7 +62,9 @@ impl From<ChangeError> for Refusal {
             ChangeError::Refused(Refused::Changed(_) | Refused::Present(_)) => {
                 (StatusCode::PRECONDITION_FAILED, "changed")
             }
-            ChangeError::Refused(Refused::OfConfig) => (StatusCode::CONFLICT, "not_yours"),
+            ChangeError::Refused(Refused::OfConfig | Refused::OfFeed) => {
+                (StatusCode::CONFLICT, "not_yours")
+            }
             ChangeError::Full => (StatusCode::CONFLICT, "full"),
             ChangeError::Failed(_) => (StatusCode::SERVICE_UNAVAILABLE, "store"),
         };

@@ -32,7 +32,7 @@ impl Signals {
     }
 
     /// The exit code that tells of the signal, as shells count.
-    async fn next(&mut self) -> i32 {
+    pub(super) async fn next(&mut self) -> i32 {
         tokio::select! {
             _ = self.interrupt.recv() => 130,
             _ = self.terminate.recv() => 143,

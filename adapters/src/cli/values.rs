@@ -1,9 +1,10 @@
 //! Values that several commands take: addresses, folders, sizes.
 
-use crate::journal;
+use crate::{feed, journal};
 use hls_relay_core::node::ChannelId;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
+use std::time::Duration;
 use url::Url;
 
 /// Addresses to listen on, the first that works; and how they were written.
@@ -70,6 +71,36 @@ pub(crate) fn proxy(text: &str) -> Result<Url, String> {
         other => Err(format!(
             "a proxy is asked over http or https, not '{other}:'; {hint}"
         )),
+    }
+}
+
+/// A database with the channels of a company.
+pub(crate) fn database(text: &str) -> Result<Url, String> {
+    let hint =
+        "give it as in postgres://user@host/name, mysql://user@host/name or sqlite:///path/to/file";
+    let url = Url::parse(text).map_err(|error| format!("this is no URL ({error}): {hint}"))?;
+    match feed::database::is_known(&url) {
+        true => Ok(url),
+        false => Err(format!("'{}' is not known: {hint}", url.scheme())),
+    }
+}
+
+/// A Redis that nodes share.
+pub(crate) fn redis(text: &str) -> Result<Url, String> {
+    let hint = "give it as in redis://redis.example:6379";
+    let url = Url::parse(text).map_err(|error| format!("this is no URL ({error}): {hint}"))?;
+    match url.scheme() {
+        "redis" => Ok(url),
+        other => Err(format!("not '{other}:': {hint}")),
+    }
+}
+
+/// A number of seconds, from one to a day.
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
+    let number = text.strip_suffix('s').unwrap_or(text).trim_end().parse();
+    match number {
+        Ok(seconds @ 1..=86_400) => Ok(Duration::from_secs(seconds)),
+        Ok(_) | Err(_) => Err("give a number of seconds, from 1 to 86400".to_owned()),
     }
 }
 

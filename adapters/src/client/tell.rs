@@ -69,6 +69,7 @@ pub(super) fn channel(out: &mut impl Write, json: bool, it: &ChannelView) -> io:
     let by = match it.writer {
         Writer::Api => "the API",
         Writer::Config => "the configuration file",
+        Writer::Feed => "a database",
     };
     let observed = &it.observed;
     let mut rows = vec![

@@ -1,11 +1,14 @@
-//! What every control store has to do: the embedded one, and any that joins it.
+//! What every control store has to do: the embedded one, and that in Redis.
 
+use crate::support::redis_server::RedisServer;
 use hls_relay::control_store::{ChangeError, Changed, ControlStore, ControlStoreError};
+use hls_relay::redis::Link;
 use hls_relay::spec::ChannelSpec;
 use hls_relay_core::event::Desired;
 use hls_relay_core::node::{Change, ChannelId, Condition, NodeEvent, Refused, Writer};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
 
 type Heard = Receiver<NodeEvent<ChannelSpec>>;
 
@@ -178,4 +181,120 @@ async fn what_is_no_control_store_is_refused_and_left_alone() {
     assert!(matches!(opened, Err(ControlStoreError::Unusable { .. })));
     let text = std::fs::read_to_string(&path).unwrap();
     assert_eq!(text, "this is somebody's diary");
+}
+
+fn in_redis(server: &RedisServer) -> (ControlStore, Heard) {
+    let (tell, heard) = channel();
+    let link = Link::new(&server.url().parse().unwrap(), Duration::from_secs(2)).unwrap();
+    let store = ControlStore::in_redis(link, move |event| tell.send(event).unwrap());
+    (store, heard)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_store_in_redis_keeps_the_contract() {
+    let server = RedisServer::start();
+    let (store, heard) = in_redis(&server);
+    contract(&store, &heard).await;
+    contract_of_concurrent_writers(&store).await;
+    // Each that wants an owner is told of, a removed one too: somebody has to take it away.
+    let pending = server.ask(&["LRANGE", "hls-relay:pending", "0", "-1"]);
+    assert_eq!(pending.lines().next(), Some("b"), "{pending}");
+    let removed = make(&store, "c", Change::Remove, Condition::Any).await;
+    let removed = removed.unwrap().revision.to_string();
+    let hash = "hls-relay:channel:{c}";
+    let stands = server.ask(&["HMGET", hash, "removed", "desired", "revision"]);
+    assert_eq!(stands.lines().collect::<Vec<_>>(), ["1", "stop", &removed]);
+    // Another one sees the same.
+    let before = store.list().await.unwrap();
+    let (other, _heard) = in_redis(&server);
+    assert_eq!(other.list().await.unwrap(), before);
+}
+
+#[tokio::test]
+async fn garbage_in_redis_harms_its_channel_only() {
+    let server = RedisServer::start();
+    let (store, _heard) = in_redis(&server);
+    let put = |name| make(&store, name, put("http://a/"), Condition::Any);
+    put("good").await.unwrap();
+    let names = [
+        "spec", "desired", "number", "large", "kind", "removed", "long",
+    ];
+    for name in names {
+        put(name).await.unwrap();
+    }
+    let key = |name: &str| format!("hls-relay:channel:{{{name}}}");
+    let set = |name: &str, field: &str, value: &str| {
+        assert_eq!(server.ask(&["HSET", &key(name), field, value]), "0");
+    };
+    set("spec", "spec", "{\"sources\": [\"hunter2\"");
+    set("desired", "desired", "dance");
+    set("number", "revision", "-1");
+    set("large", "revision", "18446744073709551615");
+    set("removed", "removed", "perhaps");
+    let long = format!("{{\"sources\": [\"http://a/?{}\"]}}", "x".repeat(100_000));
+    let long = format!("{long}{}", " ".repeat(20_000)).repeat(3);
+    // Longer than an argument may be in one piece.
+    for part in long.as_bytes().chunks(50_000) {
+        let part = std::str::from_utf8(part).unwrap();
+        let script =
+            "redis.call('HSET', KEYS[1], 'spec', redis.call('HGET', KEYS[1], 'spec') .. ARGV[1])";
+        server.ask(&["EVAL", script, "1", &key("long"), part]);
+    }
+    server.ask(&["DEL", &key("kind")]);
+    server.ask(&["LPUSH", &key("kind"), "a"]);
+    let too_long = "x".repeat(65);
+    server.ask(&[
+        "SADD",
+        "hls-relay:channels",
+        "../up",
+        "not there",
+        "gone",
+        &too_long,
+    ]);
+
+    let listed = store.list().await.unwrap();
+    let listed: Vec<_> = listed.iter().map(|(id, _)| &**id.name()).collect();
+    assert_eq!(listed, ["good"]);
+    for name in names {
+        assert_eq!(store.get(&id(name)).await.unwrap(), None, "{name}");
+        // What is put in its place is read again.
+        let mended = put(name).await.unwrap();
+        assert!(mended.is_new, "{name}");
+        assert_eq!(store.get(&id(name)).await.unwrap(), mended.record, "{name}");
+    }
+    assert_eq!(store.list().await.unwrap().len(), 1 + names.len());
+    // So are counters.
+    let newest = put("last").await.unwrap().revision;
+    server.ask(&["SET", "hls-relay:revision", "nonsense"]);
+    assert!(put("next").await.unwrap().revision > newest);
+    server.ask(&["DEL", "hls-relay:revision"]);
+    server.ask(&["LPUSH", "hls-relay:revision", "a"]);
+    assert!(put("after").await.unwrap().revision > newest);
+}
+
+#[tokio::test]
+async fn without_redis_every_call_ends_and_with_it_again_all_goes_on() {
+    let server = RedisServer::start();
+    let port = server.port;
+    let (store, _heard) = in_redis(&server);
+    let first = make(&store, "a", put("http://a/"), Condition::Any).await;
+    let first = first.unwrap();
+    drop(server);
+    for _ in 0..20 {
+        let asked = Instant::now();
+        let failed = make(&store, "a", put("http://b/"), Condition::Any).await;
+        assert!(matches!(failed, Err(ChangeError::Failed(_))), "{failed:?}");
+        assert!(asked.elapsed() < Duration::from_secs(3));
+    }
+    // It has lost everything, and still no revision comes twice.
+    let _server = RedisServer::start_at(port);
+    let began = Instant::now();
+    let again = loop {
+        match make(&store, "a", put("http://b/"), Condition::Any).await {
+            Ok(changed) => break changed,
+            Err(error) => assert!(began.elapsed() < Duration::from_secs(2), "{error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert!(again.is_new && again.revision > first.revision);
 }

@@ -37,6 +37,8 @@ pub(crate) fn command(args: &[&str]) -> Command {
         "HLS_RELAY_CAPACITY",
         "HLS_RELAY_JOURNAL",
         "HLS_RELAY_JOURNAL_SIZE",
+        "HLS_RELAY_DATABASE",
+        "HLS_RELAY_REDIS",
     ] {
         command.env_remove(name);
     }

@@ -5,3 +5,4 @@
 
 pub(crate) mod binary;
 pub(crate) mod raw_server;
+pub(crate) mod redis_server;

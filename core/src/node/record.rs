@@ -69,6 +69,8 @@ pub enum Writer {
     Api,
     /// The node's configuration file.
     Config,
+    /// A company's database, by way of `hls-relay feed`.
+    Feed,
 }
 
 /// What is wanted of a channel. What is observed of it never stands here.
@@ -133,6 +135,9 @@ pub enum Refused {
     /// It belongs to somebody else.
     #[error("the channel belongs to the configuration file of the node: change it there")]
     OfConfig,
+    /// The same.
+    #[error("the channel belongs to the database that feeds it: change it there")]
+    OfFeed,
 }
 
 /// What a change leads to.
@@ -165,11 +170,15 @@ pub fn apply<S: PartialEq>(
         (Condition::Absent, Some(current)) => return Err(Refused::Present(current.revision)),
         (Condition::Any | Condition::Unchanged(_) | Condition::Absent, _) => {}
     }
-    // What the file says, only the file changes; and it takes over what it names. Whether a channel runs
-    // is for every operator to say.
-    let of_config = current.is_some_and(|it| it.writer == Writer::Config);
-    if of_config && writer == Writer::Api && !matches!(change, Change::Desire(_)) {
-        return Err(Refused::OfConfig);
+    // What the file says, only the file changes, or a database that names it as well. Whether such a channel
+    // runs is for every operator to say.
+    match (current.map(|it| it.writer), writer, &change) {
+        (Some(Writer::Config), Writer::Api, Change::Put { .. } | Change::Remove) => {
+            return Err(Refused::OfConfig);
+        }
+        // A database says both, and would say it again.
+        (Some(Writer::Feed), Writer::Api | Writer::Config, _) => return Err(Refused::OfFeed),
+        _ => {}
     }
     let wanted = match (change, current) {
         (Change::Put { spec, desired }, current) => Record {

@@ -2,6 +2,7 @@ use super::{Look, formats_of};
 use hls_relay_core::formats::{Formats, Unreadable};
 use hls_relay_core::limits;
 use hls_relay_core::playlist::Resolution;
+use std::sync::Arc;
 
 /// Real media of every kind.
 fn media(name: &str) -> Vec<u8> {
@@ -260,7 +261,7 @@ fn what_a_program_map_lists_is_named_or_refused_and_data_is_passed_over() {
     ] {
         let streams = [&data[..], &[stream(kind, 9, descriptors)]].concat();
         let formats = tell(&streams).expect(name);
-        assert_eq!(formats.codecs, [name.into()]);
+        assert_eq!(formats.codecs, [Arc::<str>::from(name)]);
     }
     assert_eq!(
         tell(&[stream(0x24, 9, &[])]),

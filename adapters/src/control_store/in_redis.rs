@@ -1,0 +1,301 @@
+//! The control store of a cluster, in Redis: all nodes read and write it, and other programs may.
+//!
+//! What stands there comes from strangers. Nothing is read that is longer than it can be, and a channel that
+//! cannot be read harms no other.
+
+pub mod entry;
+
+use super::{ChangeError, Changed, Listed, MOST_CHANNELS, OnChange, failed};
+use crate::redis::{Link, LinkError, Script, keys};
+use crate::spec::ChannelSpec;
+use ::redis::Value;
+pub use entry::{Entry, Found};
+use hls_relay_core::event::Desired;
+use hls_relay_core::node::{Applied, Change, ChannelId, Condition, Record, Refused, Writer, apply};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// The longest spec, as the API takes it.
+const MOST_SPEC_BYTES: usize = 256 << 10;
+/// What all specs that are read at once take at most.
+const MOST_BYTES_IN_ALL: usize = 256 << 20;
+/// So many channels are looked at with one message.
+const AT_ONCE: usize = 200;
+/// A change that somebody was faster with is decided anew, so often.
+const TRIES: u32 = 20;
+/// Before the next try; each waits so much longer.
+const TRY_AGAIN: Duration = Duration::from_millis(2);
+
+/// The store. A clone is the same one.
+#[derive(Clone)]
+pub struct RedisStore {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    link: Link,
+    ids: Script,
+    look: Script,
+    next_revision: Script,
+    write: Script,
+    on_change: Mutex<OnChange>,
+}
+
+impl RedisStore {
+    pub(super) fn new(link: Link, on_change: OnChange) -> Self {
+        let inner = Inner {
+            link,
+            ids: Script::new(include_str!("in_redis/ids.lua")),
+            look: Script::new(include_str!("in_redis/look.lua")),
+            next_revision: Script::new(include_str!("in_redis/next_revision.lua")),
+            write: Script::new(include_str!("in_redis/write.lua")),
+            on_change: Mutex::new(on_change),
+        };
+        let inner = Arc::new(inner);
+        Self { inner }
+    }
+
+    /// See [`super::ControlStore::change`].
+    pub(super) async fn change(
+        &self,
+        id: &ChannelId,
+        writer: Writer,
+        change: Change<ChannelSpec>,
+        condition: Condition,
+    ) -> Result<Changed, ChangeError> {
+        for tried in 1..=TRIES {
+            let made = self
+                .try_change(id, writer, change.clone(), condition)
+                .await?;
+            if let Some((changed, written)) = made {
+                if written {
+                    let on_change = &self.inner.on_change;
+                    let on_change = on_change.lock().unwrap_or_else(PoisonError::into_inner);
+                    on_change(changed.told_of(id.clone()));
+                }
+                return Ok(changed);
+            }
+            tokio::time::sleep(TRY_AGAIN * tried).await;
+        }
+        Err(failed("others change the channel all the time"))
+    }
+
+    /// `None` where somebody was faster; `true` where it was written.
+    async fn try_change(
+        &self,
+        id: &ChannelId,
+        writer: Writer,
+        change: Change<ChannelSpec>,
+        condition: Condition,
+    ) -> Result<Option<(Changed, bool)>, ChangeError> {
+        let found = self.look(id).await?;
+        let guard = found.as_ref().map_or(&[][..], Found::guard);
+        let current = found.as_ref().and_then(|it| understood(id, it));
+        let is_new = current.is_none();
+        let next = self.next_revision(found.as_ref()).await?;
+        let applied = apply(current.as_ref(), writer, change, condition, next)?;
+        let (record, removed) = match applied {
+            Applied::Same(record) => {
+                let same = Changed {
+                    revision: record.revision,
+                    record: Some(record),
+                    is_new,
+                };
+                return Ok(Some((same, false)));
+            }
+            Applied::Written(record) => (record, false),
+            Applied::Removed => {
+                let gone = Record {
+                    revision: next,
+                    desired: Desired::Stop,
+                    ..current.ok_or(Refused::Missing)?
+                };
+                (gone, true)
+            }
+        };
+        if is_new {
+            self.make_room_for(id).await?;
+        }
+        if !self.write(id, guard, &record, removed).await? {
+            return Ok(None);
+        }
+        self.announce(id).await;
+        let changed = Changed {
+            revision: next,
+            record: (!removed).then_some(record),
+            is_new,
+        };
+        Ok(Some((changed, true)))
+    }
+
+    async fn next_revision(&self, found: Option<&Found>) -> Result<u64, LinkError> {
+        let present = found.and_then(|it| it.entry().ok());
+        let above = present.map_or(0, |it| it.revision).to_string();
+        let script = &self.inner.next_revision;
+        let call = script.call(&[keys::REVISION], &[above.as_bytes()]);
+        self.inner.link.script(&call).await
+    }
+
+    /// The id is known before the channel is there: one of nothing harms nobody.
+    async fn make_room_for(&self, id: &ChannelId) -> Result<(), ChangeError> {
+        let mut known = ::redis::pipe();
+        known.scard(keys::CHANNELS);
+        known.sismember(keys::CHANNELS, &**id.name());
+        let (count, is_known): (u64, bool) = self.inner.link.pipeline(&known).await?;
+        if count >= MOST_CHANNELS && !is_known {
+            return Err(ChangeError::Full);
+        }
+        let mut known = ::redis::pipe();
+        known.sadd(keys::CHANNELS, &**id.name()).ignore();
+        Ok(self.inner.link.pipeline(&known).await?)
+    }
+
+    async fn write(
+        &self,
+        id: &ChannelId,
+        guard: &[u8],
+        record: &Record<ChannelSpec>,
+        removed: bool,
+    ) -> Result<bool, ChangeError> {
+        let word = |it: serde_json::Value| it.as_str().unwrap_or_default().to_owned();
+        let desired = word(serde_json::to_value(record.desired).map_err(failed)?);
+        let writer = word(serde_json::to_value(record.writer).map_err(failed)?);
+        let spec = serde_json::to_vec(&*record.spec).map_err(failed)?;
+        if spec.len() > MOST_SPEC_BYTES {
+            return Err(failed(format!(
+                "the spec is longer than {MOST_SPEC_BYTES} bytes"
+            )));
+        }
+        let revision = record.revision.to_string();
+        let removed: &[u8] = if removed { b"1" } else { b"0" };
+        let arguments = [
+            guard,
+            revision.as_bytes(),
+            &spec,
+            desired.as_bytes(),
+            writer.as_bytes(),
+            removed,
+        ];
+        let key = keys::channel(id);
+        let call = self.inner.write.call(&[&key], &arguments);
+        Ok(self.inner.link.script(&call).await?)
+    }
+
+    /// Tells the nodes. Where that fails they find it by themselves, a little later.
+    async fn announce(&self, id: &ChannelId) {
+        let name = &**id.name();
+        let mut told = ::redis::pipe();
+        // Who takes a channel away may have taken its id at the same time.
+        told.sadd(keys::CHANNELS, name).ignore();
+        told.rpush(keys::PENDING, name).ignore();
+        told.publish(keys::CHANGED, name).ignore();
+        if let Err(error) = self.inner.link.pipeline::<()>(&told).await {
+            tracing::warn!(
+                channel = name,
+                "the change is made, but not announced: {error}"
+            );
+        }
+    }
+
+    /// See [`super::ControlStore::get`].
+    pub(super) async fn get(
+        &self,
+        id: &ChannelId,
+    ) -> Result<Option<Record<ChannelSpec>>, ChangeError> {
+        let found = self.look(id).await?;
+        Ok(found.and_then(|it| understood(id, &it)))
+    }
+
+    /// See [`super::ControlStore::list`].
+    pub(super) async fn list(&self) -> Result<Vec<Listed>, ChangeError> {
+        let ids = self.ids().await?;
+        let found = self.look_at(&ids, true).await?;
+        let listed = found.into_iter().filter_map(|(id, found)| {
+            let record = understood(&id, &found)?;
+            Some((id, record))
+        });
+        Ok(listed.collect())
+    }
+
+    /// See [`super::ControlStore::ids`].
+    pub(super) async fn ids(&self) -> Result<Vec<ChannelId>, ChangeError> {
+        let mut ids = BTreeSet::new();
+        let mut cursor = b"0".to_vec();
+        let most = ChannelId::MOST_BYTES.to_string();
+        loop {
+            let arguments = [&*cursor, most.as_bytes()];
+            let call = self.inner.ids.call(&[keys::CHANNELS], &arguments);
+            let (next, some): (Vec<u8>, Vec<Vec<u8>>) = self.inner.link.script(&call).await?;
+            let names = some.iter().filter_map(|it| std::str::from_utf8(it).ok());
+            ids.extend(names.filter_map(|it| ChannelId::new(it).ok()));
+            if ids.len() as u64 > MOST_CHANNELS {
+                return Err(failed(format!(
+                    "there are more than {MOST_CHANNELS} channels"
+                )));
+            }
+            if next == b"0" {
+                return Ok(ids.into_iter().collect());
+            }
+            cursor = next;
+        }
+    }
+
+    /// One channel as it stands there.
+    pub async fn look(&self, id: &ChannelId) -> Result<Option<Found>, LinkError> {
+        let key = keys::channel(id);
+        let limits = entry::limits(true);
+        let limits = limits.each_ref().map(Vec::as_slice);
+        let call = self.inner.look.call(&[&key], &limits);
+        Ok(Found::read(self.inner.link.script(&call).await?))
+    }
+
+    /// Channels as they stand there, with their specs or without. Those that are not there are left out.
+    pub async fn look_at(
+        &self,
+        ids: &[ChannelId],
+        with_spec: bool,
+    ) -> Result<Vec<(ChannelId, Found)>, LinkError> {
+        let limits = entry::limits(with_spec);
+        let limits = limits.each_ref().map(Vec::as_slice);
+        let (mut all, mut bytes) = (Vec::new(), 0);
+        for some in ids.chunks(AT_ONCE) {
+            let mut looks = self.inner.look.many();
+            for id in some {
+                let key = keys::channel(id);
+                self.inner.look.add_to(&mut looks, &[&key], &limits);
+            }
+            let answers: Vec<Value> = self.inner.link.pipeline(&looks).await?;
+            let found = some.iter().zip(answers.into_iter().map(Found::read));
+            let found = found.filter_map(|(id, found)| Some((id.clone(), found?)));
+            let before = all.len();
+            all.extend(found);
+            bytes += all[before..]
+                .iter()
+                .map(|(_, it)| it.length())
+                .sum::<usize>();
+            if bytes > MOST_BYTES_IN_ALL {
+                let why = format!("the specs are longer than {MOST_BYTES_IN_ALL} bytes in all");
+                return Err(LinkError::Refused(why.into()));
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// A channel that cannot be read is as good as none; what is put in its place is read again.
+fn understood(id: &ChannelId, found: &Found) -> Option<Record<ChannelSpec>> {
+    if found.entry().is_ok_and(|it| it.removed) {
+        return None;
+    }
+    let channel = &**id.name();
+    let said =
+        |why: &String| tracing::error!(channel, "what Redis has of it cannot be read: {why}");
+    found.record().inspect_err(said).ok()
+}
+
+impl From<LinkError> for ChangeError {
+    fn from(error: LinkError) -> Self {
+        failed(error)
+    }
+}

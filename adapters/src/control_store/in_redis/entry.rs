@@ -1,0 +1,159 @@
+//! A channel as it stands in Redis, which strangers may have written.
+
+use super::MOST_SPEC_BYTES;
+use crate::spec::ChannelSpec;
+use ::redis::{Value, from_redis_value};
+use hls_relay_core::event::Desired;
+use hls_relay_core::node::{Record, Writer};
+use serde::de::DeserializeOwned;
+use std::sync::Arc;
+
+/// The longest of the other fields; the status of a channel is the longest of them.
+const MOST_FIELD_BYTES: usize = 16 << 10;
+/// As many as the largest number has.
+const MOST_REVISION_BYTES: usize = 20;
+/// The largest number that every language reads as it was written.
+const MOST_REVISION: u64 = 1 << 53;
+
+/// A channel that was looked at, before it is understood.
+pub struct Found {
+    fields: Vec<Option<Vec<u8>>>,
+}
+
+/// A channel, understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// What is wanted of it.
+    pub desired: Desired,
+    /// Of the last change; 0 where whoever wrote it counts none.
+    pub revision: u64,
+    /// Who made it.
+    pub writer: Writer,
+    /// It is to be taken away by its owner.
+    pub removed: bool,
+    /// The incarnation of the node that has it.
+    pub owner: Option<Arc<str>>,
+    /// Counts its owners.
+    pub epoch: u64,
+}
+
+/// In the order of `look.lua`.
+#[derive(Clone, Copy)]
+enum Field {
+    Spec,
+    Desired,
+    Revision,
+    Writer,
+    Removed,
+    Owner,
+    Epoch,
+    Status,
+}
+
+/// What `look.lua` is told; the spec is left out or not.
+pub(super) fn limits(with_spec: bool) -> [Vec<u8>; 3] {
+    let spec = if with_spec { MOST_SPEC_BYTES } else { 0 };
+    [spec, MOST_REVISION_BYTES, MOST_FIELD_BYTES].map(|it| it.to_string().into_bytes())
+}
+
+impl Found {
+    /// What `look.lua` has answered; `None` where there is no channel.
+    pub(super) fn read(answer: Value) -> Option<Self> {
+        if answer == Value::Nil {
+            return None;
+        }
+        // What is no hash has no field.
+        let fields: Vec<Value> = from_redis_value(answer).unwrap_or_default();
+        let fields = fields.into_iter().map(|it| from_redis_value(it).ok());
+        let fields = fields.collect();
+        Some(Self { fields })
+    }
+
+    /// Its revision as it is written there: what guards a change.
+    pub(super) fn guard(&self) -> &[u8] {
+        self.bytes(Field::Revision).unwrap_or_default()
+    }
+
+    /// All but its spec.
+    pub fn entry(&self) -> Result<Entry, String> {
+        Ok(Entry {
+            desired: self.word(Field::Desired, "desired", "run")?,
+            revision: self.number(Field::Revision, "revision")?,
+            writer: self.word(Field::Writer, "writer", "api")?,
+            removed: match self.text(Field::Removed, "removed")? {
+                "" | "0" => false,
+                "1" => true,
+                _ => return Err("removed is neither 0 nor 1".to_owned()),
+            },
+            owner: Some(self.text(Field::Owner, "owner")?)
+                .filter(|it| !it.is_empty())
+                .map(Arc::from),
+            epoch: self.number(Field::Epoch, "epoch")?,
+        })
+    }
+
+    /// What is wanted of it.
+    pub fn record(&self) -> Result<Record<ChannelSpec>, String> {
+        let entry = self.entry()?;
+        // The words of the error may be those of the spec, and so a secret.
+        let unread = |error: serde_json::Error| {
+            let (what, at) = (error.classify(), error.column());
+            format!("spec: {what:?} at {at}")
+        };
+        let spec: ChannelSpec =
+            serde_json::from_str(self.text(Field::Spec, "spec")?).map_err(unread)?;
+        spec.resolve().map_err(|fault| format!("spec.{fault}"))?;
+        Ok(Record {
+            revision: entry.revision,
+            desired: entry.desired,
+            writer: entry.writer,
+            spec: Arc::new(spec),
+        })
+    }
+
+    /// What its owner has written of it, in JSON.
+    pub fn status<T: DeserializeOwned>(&self) -> Option<T> {
+        serde_json::from_slice(self.bytes(Field::Status)?).ok()
+    }
+
+    /// How long its spec is.
+    pub(super) fn length(&self) -> usize {
+        self.bytes(Field::Spec).map_or(0, <[u8]>::len)
+    }
+
+    fn bytes(&self, field: Field) -> Option<&[u8]> {
+        self.fields.get(field as usize)?.as_deref()
+    }
+
+    fn text(&self, field: Field, name: &str) -> Result<&str, String> {
+        let bytes = match self.bytes(field) {
+            Some(bytes) => bytes,
+            None if self.fields.is_empty() => return Err("it is no hash".to_owned()),
+            None => return Err(format!("{name} is too long")),
+        };
+        std::str::from_utf8(bytes).map_err(|_| format!("{name} is no text"))
+    }
+
+    fn word<T: DeserializeOwned>(
+        &self,
+        field: Field,
+        name: &str,
+        if_missing: &str,
+    ) -> Result<T, String> {
+        let text = match self.text(field, name)? {
+            "" => if_missing,
+            text => text,
+        };
+        let word = serde_json::Value::from(text);
+        serde_json::from_value(word).map_err(|_| format!("{name} is none of its words"))
+    }
+
+    fn number(&self, field: Field, name: &str) -> Result<u64, String> {
+        let text = match self.text(field, name)? {
+            "" => "0",
+            text => text,
+        };
+        let number = text.parse().ok().filter(|it| *it <= MOST_REVISION);
+        number.ok_or_else(|| format!("{name} is no number up to {MOST_REVISION}"))
+    }
+}

@@ -1,0 +1,22 @@
+//! What stands where in Redis. The braces are part of the names: the keys of one channel share a hash slot.
+
+use hls_relay_core::node::ChannelId;
+
+/// A list: the ids of channels that want an owner.
+pub const PENDING: &str = "hls-relay:pending";
+/// A set: the ids of all channels.
+pub const CHANNELS: &str = "hls-relay:channels";
+/// A number: the newest revision of all channels.
+pub const REVISION: &str = "hls-relay:revision";
+/// The channel on which the ids of changed channels are told.
+pub const CHANGED: &str = "hls-relay:changed";
+
+/// A hash: what a channel should be, whose it is, and what is observed of it.
+pub fn channel(id: &ChannelId) -> String {
+    format!("hls-relay:channel:{{{id}}}")
+}
+
+/// What a successor needs to go on with a channel.
+pub fn checkpoint(id: &ChannelId) -> String {
+    format!("hls-relay:checkpoint:{{{id}}}")
+}
