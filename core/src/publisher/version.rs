@@ -209,14 +209,18 @@ impl Publisher {
         match outcome {
             Ok(()) => self.visible(stage, &version),
             Err(error) => {
+                let certain = StoreError::Failed("no answer".into());
+                let error = match stage.makes(Mistake::LostReplyTakenForFailure) {
+                    true => &certain,
+                    false => error,
+                };
                 stage.counters.retries += 1;
                 if self.trouble.is_none() {
                     let (what, error) = (StoreWork::Publish, error.clone());
                     stage.notify(Notice::StoreFailed { what, error });
                 }
                 self.trouble = Some(error.clone());
-                let knows = *error != StoreError::Unknown;
-                let unseen = knows || stage.makes(Mistake::LostReplyTakenForFailure);
+                let unseen = *error != StoreError::Unknown;
                 self.entry_dirty |= version.entry;
                 for list in version.lists {
                     let window = &mut self.windows[list.track];
