@@ -5,7 +5,9 @@
 
 use crate::checkpoint::Checkpoint;
 use crate::ids::{ContentHash, Epoch, Generation, ObjectName, PlaylistName, RequestId};
+use crate::ladder::{Preset, RungAudio, VideoCodec};
 use crate::notice::Notice;
+use crate::preload::PreloadMethod;
 use crate::time::Span;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -114,6 +116,91 @@ pub struct Download {
     pub object: ObjectName,
     /// What the adapter enforces.
     pub limits: FetchLimits,
+}
+
+/// One run makes all rungs of one segment: it is decoded once. What is made is stored under the names of
+/// `rungs`, and nothing of a rung is visible there before all of it is.
+///
+/// A rung that has the source's frame rate has as many frames, with the same times to the tick; each of its
+/// segments begins with a picture that decodes alone, and can be played behind any other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transcode {
+    /// Names the work.
+    pub request: RequestId,
+    /// The configuration it belongs to.
+    pub generation: Generation,
+    /// In whose name.
+    pub epoch: Epoch,
+    /// The stored segment.
+    pub input: ObjectName,
+    /// What stands in the store for its EXT-X-MAP.
+    pub init: Option<ObjectName>,
+    /// The segment that plays right before it, on one timeline with it; encoders of sound need its end. It may
+    /// be gone from the store: then this one is made as if it were the first.
+    pub before: Option<TranscodeInput>,
+    /// What the source says of its length (EXTINF).
+    pub duration: Span,
+    /// What is to be made; never empty.
+    pub rungs: Vec<TranscodeRung>,
+    /// Of all their pictures.
+    pub codec: VideoCodec,
+    /// How much work they are worth.
+    pub preset: Preset,
+    /// Of all their sounds.
+    pub audio: RungAudio,
+    /// What is not stored so long from now is of no use to anybody; what is stored by then is.
+    pub within: Span,
+}
+
+/// A stored segment, and what it is read with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TranscodeInput {
+    /// The segment.
+    pub object: ObjectName,
+    /// What stands in the store for its EXT-X-MAP.
+    pub init: Option<ObjectName>,
+}
+
+/// A rung of one segment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TranscodeRung {
+    /// As the ladder calls it.
+    pub name: Arc<str>,
+    /// Where to store it: an MPEG transport stream, whatever the source is in.
+    pub object: ObjectName,
+    /// Of the picture in pixels, as [`Rung::height`](crate::ladder::Rung::height).
+    pub height: u32,
+    /// Of the picture in bits per second.
+    pub bitrate: u64,
+}
+
+/// Ask for objects as a viewer would, through each of the edges, so that they have them before anybody
+/// comes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preload {
+    /// Names the work.
+    pub request: RequestId,
+    /// The configuration it belongs to: it tells the edges' secrets.
+    pub generation: Generation,
+    /// In whose name.
+    pub epoch: Epoch,
+    /// Stored, and soon to be listed.
+    pub objects: Vec<ObjectName>,
+    /// Each is asked for each object.
+    pub edges: Vec<PreloadEdge>,
+    /// An edge that has not answered so long from now is not waited for.
+    pub within: Span,
+}
+
+/// One edge of a CDN, and how it is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreloadEdge {
+    /// Which of the channel's edges, counted from 0: with the generation it tells headers and tokens.
+    pub edge: usize,
+    /// Its URL without secrets; `{object}` in it stands for the object's name.
+    pub url: Arc<str>,
+    /// How it is asked.
+    pub method: PreloadMethod,
 }
 
 /// AES-128 in CBC mode with PKCS7 padding (RFC 8216 4.3.2.4, 5.2). The key itself never enters the core.

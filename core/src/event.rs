@@ -184,6 +184,73 @@ pub enum StoreError {
     Unknown,
 }
 
+/// What has become of a segment's rungs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transcoded {
+    /// What the source segment is made of.
+    pub input: Formats,
+    /// One for each that was asked for, in that order. The formats of one that is stored are told.
+    pub rungs: Vec<Result<StoredSegment, RungError>>,
+    /// How long it had to wait for a worker.
+    pub waited: Span,
+    /// How long the work itself took.
+    pub took: Span,
+}
+
+/// Why none of a segment's rungs is stored.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+pub enum TranscodeError {
+    /// Nobody could make anything of this segment; the cause in words.
+    #[error("it cannot be decoded: {0}")]
+    Undecodable(Arc<str>),
+    /// It could be decoded, and not be made so that it fits in; the cause in words.
+    #[error("it cannot be transcoded exactly: {0}")]
+    Unsupported(Arc<str>),
+    /// It was not complete in time.
+    #[error("not complete within {0}")]
+    TooSlow(Span),
+    /// There is nobody to do it: all are busy with other work, or there is none; in words.
+    #[error("no worker: {0}")]
+    NoWorker(Arc<str>),
+    /// Who did it has died, or is not heard of any more; in words.
+    #[error("the worker was lost: {0}")]
+    WorkerLost(Arc<str>),
+    /// The segment cannot be read from the store, or nothing be stored.
+    #[error("the store: {0}")]
+    Store(StoreError),
+    /// The machine asked for it with `Cancel`.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+/// Why one rung is not stored, where others may be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+pub enum RungError {
+    /// The encoder failed; the cause in words.
+    #[error("it cannot be encoded: {0}")]
+    Encode(Arc<str>),
+    /// What was made does not have the times of the source, and so is not stored; in words.
+    #[error("what was made of it does not fit: {0}")]
+    Inexact(Arc<str>),
+    /// It was made and could not be stored.
+    #[error("cannot store it: {0}")]
+    Store(StoreError),
+}
+
+/// Why an edge was not warmed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+pub enum PreloadError {
+    /// One of the objects could not be had there.
+    #[error("{0}")]
+    Failed(FetchError),
+    /// It has not answered in time.
+    #[error("no answer within {0}")]
+    TooSlow(Span),
+    /// The machine asked for it with `Cancel`.
+    #[error("cancelled")]
+    Cancelled,
+}
+
 impl FetchError {
     /// Whether what was asked for may be in the store all the same.
     pub(crate) fn may_be_stored(&self) -> bool {

@@ -11,6 +11,9 @@ pub struct Formats {
     pub codecs: Vec<Arc<str>>,
     /// The size of the picture, where there is one.
     pub resolution: Option<Resolution>,
+    /// Thousandths of a picture per second, where somebody has counted: 29,970 is 30000/1001.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frame_rate: Option<u32>,
 }
 
 /// Why media that was looked into does not tell what it is.

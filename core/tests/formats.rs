@@ -27,6 +27,7 @@ fn formats(codecs: &[&str], size: Option<(u64, u64)>) -> Result<Formats, Unreada
     Ok(Formats {
         codecs: codecs.iter().map(|it| (*it).into()).collect(),
         resolution: size.map(|(width, height)| Resolution { width, height }),
+        frame_rate: None,
     })
 }
 

@@ -54,6 +54,7 @@ fn formats_of(bytes: &[u8]) -> Result<Formats, Unreadable> {
     Ok(Formats {
         codecs: vec![codec],
         resolution: None,
+        frame_rate: None,
     })
 }
 

@@ -14,7 +14,9 @@ fn media(name: &str) -> Vec<u8> {
 }
 
 fn told(bytes: &[u8]) -> (String, Option<(u64, u64)>) {
-    let Formats { codecs, resolution } = formats_of(bytes).expect("it tells");
+    let Formats {
+        codecs, resolution, ..
+    } = formats_of(bytes).expect("it tells");
     let size = resolution.map(|Resolution { width, height }| (width, height));
     (codecs.join(","), size)
 }
