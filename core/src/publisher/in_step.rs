@@ -6,6 +6,7 @@ use super::tracks::SAME_PLACE;
 use super::window::{Entry, Seen, Window};
 use crate::checkpoint::SavedObject;
 use crate::ids::Generation;
+use crate::limits;
 use crate::loader::history::Lost;
 use crate::playlist::Segment;
 use crate::processor::Finished;
@@ -73,7 +74,8 @@ impl Publisher {
         let pieces = missing
             .as_micros()
             .div_ceil(target_duration.as_micros().max(1));
-        for _ in 0..pieces.min(self.window_limit as u64) {
+        // What the others do not list any more leaves the list before it is visible.
+        for _ in 0..pieces.min(limits::MAX_WINDOW as u64) {
             let duration = missing.scaled(1, pieces);
             let at = self.windows[track].end().unwrap_or(place);
             let like = Gap {

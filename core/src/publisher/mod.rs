@@ -309,11 +309,16 @@ impl Publisher {
             };
             let target_duration = self.target_duration.unwrap_or_default();
             let few = window.entries.len() <= config::MIN_WINDOW;
+            let late = |head| {
+                let next = window.entries.get(1);
+                next.is_some_and(|next| next.place > head + target_duration)
+            };
             let holds = match head {
-                // One that is a segment behind keeps as many (S-08).
+                // One that is a segment behind keeps as many (S-08), and does not begin behind a hole of all
+                // before the others do (S-26).
                 Some(head) => {
                     first.ends() > head + SAME_PLACE
-                        || (few && first.place + target_duration >= head)
+                        || ((few || late(head)) && first.place + target_duration >= head)
                 }
                 None => window.entries.len() <= self.window_limit,
             };
