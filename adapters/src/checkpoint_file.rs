@@ -125,7 +125,8 @@ impl CheckpointFile {
     }
 }
 
-fn read(bytes: &[u8]) -> Result<Checkpoint, String> {
+/// Reads a checkpoint, or says why it cannot be used.
+pub(crate) fn read(bytes: &[u8]) -> Result<Checkpoint, String> {
     let Format { format } = serde_json::from_slice(bytes)
         .map_err(|error| format!("it is not a checkpoint of hls-relay ({error})"))?;
     if format != CHECKPOINT_FORMAT {

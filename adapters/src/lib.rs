@@ -14,6 +14,7 @@ pub mod checkpoint_file;
 pub mod cli;
 pub mod client;
 pub mod clock;
+pub mod cluster;
 pub mod control_store;
 pub mod driver;
 pub mod feed;

@@ -1,11 +1,16 @@
 //! The way to Redis: one connection for all that is asked of it, made again after a failure, later each
 //! time. Every call has an end, whatever becomes of the connection.
 
+pub mod address;
+mod connection;
 pub mod keys;
+mod script;
 
-use crate::mask::mask;
-use ::redis::aio::MultiplexedConnection;
-use ::redis::{AsyncConnectionConfig, Client, FromRedisValue, Pipeline, RedisError, RedisResult};
+use ::redis::aio::PubSub;
+use ::redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, RedisError, RedisResult, Value};
+use address::{Address, Route};
+use connection::Connection;
+pub use script::{Call, Script};
 use std::collections::hash_map::RandomState;
 use std::future::Future;
 use std::hash::BuildHasher;
@@ -13,7 +18,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
-use url::Url;
 
 /// After a connection that could not be made the next is tried so much later, then twice as late each time.
 const CONNECT_FIRST: Duration = Duration::from_millis(50);
@@ -27,8 +31,8 @@ pub struct Link {
 }
 
 struct Inner {
-    client: Client,
-    /// For people.
+    address: Address,
+    /// The same for people.
     shown: String,
     /// A call takes so long at most, the making of a connection included.
     within: Duration,
@@ -36,7 +40,8 @@ struct Inner {
 }
 
 struct State {
-    connection: Option<MultiplexedConnection>,
+    route: Route,
+    connection: Option<Connection>,
     /// Of the connection, so that a late failure of the one before does not end it.
     number: u64,
     /// Connections that could not be made, in a row.
@@ -56,54 +61,14 @@ pub enum LinkError {
     Refused(Arc<str>),
 }
 
-/// A script for Redis, by its text.
-pub struct Script {
-    text: &'static str,
-    script: ::redis::Script,
-}
-
-impl Script {
-    /// Prepares it.
-    pub fn new(text: &'static str) -> Self {
-        let script = ::redis::Script::new(text);
-        Self { text, script }
-    }
-
-    /// One call of it. In a script all keys share a hash slot.
-    pub fn call(&self, keys: &[&str], arguments: &[&[u8]]) -> Call<'_> {
-        let mut invocation = self.script.prepare_invoke();
-        invocation.key(keys).arg(arguments);
-        Call { invocation }
-    }
-
-    /// Many calls in one message: the calls themselves are added by [`Script::add_to`].
-    pub fn many(&self) -> Pipeline {
-        let mut pipeline = ::redis::pipe();
-        // Whoever lost its scripts in a restart has it again, without another round.
-        pipeline.cmd("SCRIPT").arg("LOAD").arg(self.text).ignore();
-        pipeline
-    }
-
-    /// See [`Script::many`].
-    pub fn add_to(&self, pipeline: &mut Pipeline, keys: &[&str], arguments: &[&[u8]]) {
-        let call = pipeline.cmd("EVALSHA").arg(self.script.get_hash());
-        call.arg(keys.len()).arg(keys).arg(arguments);
-    }
-}
-
-/// A call of a script.
-pub struct Call<'a> {
-    invocation: ::redis::ScriptInvocation<'a>,
-}
-
 impl Link {
     /// The way to this Redis; nothing is asked of it yet.
     ///
     /// # Errors
     /// What is wrong with the address.
-    pub fn new(url: &Url, within: Duration) -> Result<Self, String> {
-        let client = Client::open(url.clone()).map_err(|error| words(&error))?;
+    pub fn new(address: &Address, within: Duration) -> Result<Self, String> {
         let state = State {
+            route: address.route(within).map_err(|error| words(&error))?,
             connection: None,
             number: 0,
             failures: 0,
@@ -111,8 +76,8 @@ impl Link {
         };
         Ok(Self {
             inner: Arc::new(Inner {
-                client,
-                shown: mask(url),
+                address: address.clone(),
+                shown: address.to_string(),
                 within,
                 state: Mutex::new(state),
             }),
@@ -124,27 +89,81 @@ impl Link {
         &self.inner.shown
     }
 
-    /// For those who keep a connection of their own, as who waits for messages does.
-    pub fn client(&self) -> &Client {
-        &self.inner.client
-    }
-
     /// Has a script run.
     pub async fn script<T: FromRedisValue>(&self, call: &Call<'_>) -> Result<T, LinkError> {
-        let invocation = &call.invocation;
-        self.within(async move |mut connection| invocation.invoke_async(&mut connection).await)
+        self.within(async move |mut connection| call.run(&mut connection).await)
             .await
     }
 
-    /// Has commands done, one after the other.
-    pub async fn pipeline<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, LinkError> {
-        self.within(async move |mut connection| pipeline.query_async(&mut connection).await)
+    /// The same, and which Redis it was: another number where it has been restarted, or another one has taken
+    /// its place, and so may have lost what was written last.
+    pub async fn script_and_identity<T: FromRedisValue>(
+        &self,
+        call: &Call<'_>,
+    ) -> Result<(T, u64), LinkError> {
+        let run = async move |mut connection: Connection| {
+            let answer = call.run(&mut connection).await?;
+            Ok((answer, connection.identity().await?))
+        };
+        self.within(run).await
+    }
+
+    /// Which Redis it is now; see [`Link::script_and_identity`].
+    pub async fn identity(&self) -> Result<u64, LinkError> {
+        self.within(async move |mut connection: Connection| connection.identity().await)
             .await
+    }
+
+    /// Has one script run for each of many keys. The calls are under way together, and each is a piece of
+    /// its own.
+    pub async fn scripts(
+        &self,
+        script: &Script,
+        calls: &[Call<'_>],
+    ) -> Result<Vec<Value>, LinkError> {
+        let run = async move |connection| match connection {
+            Connection::One(mut one, _) => script.run_in_one(&mut one, calls).await,
+            Connection::Cluster(cluster) => {
+                let each = calls.iter().map(|call| {
+                    let mut cluster = cluster.clone();
+                    async move { call.run(&mut cluster).await }
+                });
+                futures_util::future::try_join_all(each).await
+            }
+        };
+        self.within(run).await
+    }
+
+    /// Has a command done.
+    pub async fn command<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, LinkError> {
+        self.within(async move |mut connection| command.query_async(&mut connection).await)
+            .await
+    }
+
+    /// A connection of its own, for who waits for messages: to any server, since what is told to one of a
+    /// cluster is told to all. `turn` says which is tried where there are several.
+    pub async fn listen(&self, turn: usize) -> Result<PubSub, LinkError> {
+        let client = async {
+            match &mut self.inner.state.lock().await.route {
+                Route::Server(client) => Ok(client.clone()),
+                Route::Sentinel(client) => client.async_get_client().await,
+                Route::Cluster(_) => {
+                    let mut servers = self.inner.address.infos(true)?;
+                    let of_turn = turn % servers.len();
+                    Client::open(servers.swap_remove(of_turn))
+                }
+            }
+        };
+        let made = async { client.await?.get_async_pubsub().await };
+        match timeout(self.inner.within, made).await {
+            Ok(made) => made.map_err(|error| LinkError::Away(words(&error).into())),
+            Err(_) => Err(self.silent()),
+        }
     }
 
     async fn within<T, F: Future<Output = RedisResult<T>>>(
         &self,
-        run: impl FnOnce(MultiplexedConnection) -> F,
+        run: impl FnOnce(Connection) -> F,
     ) -> Result<T, LinkError> {
         let until = Instant::now() + self.inner.within;
         let connected = tokio::time::timeout_at(until, self.connection()).await;
@@ -165,7 +184,7 @@ impl Link {
     }
 
     /// The connection that there is, or a new one.
-    async fn connection(&self) -> Result<(MultiplexedConnection, u64), LinkError> {
+    async fn connection(&self) -> Result<(Connection, u64), LinkError> {
         let mut state = self.inner.state.lock().await;
         if let Some(connection) = &state.connection {
             return Ok((connection.clone(), state.number));
@@ -182,8 +201,7 @@ impl Link {
         // Counted as failed until it is made: who waits for it may give up meanwhile.
         state.failures = state.failures.saturating_add(1);
         state.pause = Some((now + pause_after(state.failures), self.silence()));
-        let client = &self.inner.client;
-        let made = client.get_multiplexed_async_connection_with_config(&config);
+        let made = state.route.connect(&config);
         // Shorter than a call may take: its failure is then remembered.
         match timeout(self.inner.within / 2, made).await {
             Ok(Ok(connection)) => {

@@ -23,10 +23,7 @@ pub(super) async fn run(args: FeedArgs) -> Result<(), Failure> {
         reconcile: args.reconcile,
     };
     let mut signals = Signals::new()?;
-    let (from, to) = (
-        mask_url(args.database.as_str()),
-        mask_url(args.redis.as_str()),
-    );
+    let (from, to) = (mask_url(args.database.as_str()), args.redis.to_string());
     tracing::info!(database = from, redis = to, "feeding");
     tokio::select! {
         () = Feed::new(database, store, pace, args.allow_mass_stop).run() => {}

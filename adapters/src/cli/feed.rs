@@ -1,6 +1,7 @@
 //! `hls-relay feed`.
 
 use super::values::{database, redis, seconds};
+use crate::redis::address::Address;
 use clap::Args;
 use std::time::Duration;
 use url::Url;
@@ -39,9 +40,9 @@ pub struct FeedArgs {
     /// The database: postgres://…, mysql://… (MariaDB as well) or sqlite://FILE
     #[arg(long, value_name = "URL", env = "HLS_RELAY_DATABASE", hide_env_values = true, value_parser = database)]
     pub database: Url,
-    /// The Redis that the nodes share
+    /// The Redis that the nodes share: redis://…, redis+sentinel://…/MASTER or redis-cluster://…
     #[arg(long, value_name = "URL", env = "HLS_RELAY_REDIS", hide_env_values = true, value_parser = redis)]
-    pub redis: Url,
+    pub redis: Address,
     /// What is asked: anything that gives the columns id, spec, desired and updated_at
     #[arg(long, value_name = "SQL", default_value = crate::feed::database::DEFAULT_QUERY)]
     pub query: String,

@@ -1,5 +1,6 @@
 //! Values that several commands take: addresses, folders, sizes.
 
+use crate::redis::address::Address;
 use crate::{feed, journal};
 use hls_relay_core::node::ChannelId;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -86,13 +87,8 @@ pub(crate) fn database(text: &str) -> Result<Url, String> {
 }
 
 /// A Redis that nodes share.
-pub(crate) fn redis(text: &str) -> Result<Url, String> {
-    let hint = "give it as in redis://redis.example:6379";
-    let url = Url::parse(text).map_err(|error| format!("this is no URL ({error}): {hint}"))?;
-    match url.scheme() {
-        "redis" => Ok(url),
-        other => Err(format!("not '{other}:': {hint}")),
-    }
+pub(crate) fn redis(text: &str) -> Result<Address, String> {
+    Address::parse(text)
 }
 
 /// A number of seconds, from one to a day.

@@ -8,7 +8,7 @@ pub mod entry;
 use super::{ChangeError, Changed, Listed, MOST_CHANNELS, OnChange, failed};
 use crate::redis::{Link, LinkError, Script, keys};
 use crate::spec::ChannelSpec;
-use ::redis::Value;
+use ::redis::cmd;
 pub use entry::{Entry, Found};
 use hls_relay_core::event::Desired;
 use hls_relay_core::node::{Applied, Change, ChannelId, Condition, Record, Refused, Writer, apply};
@@ -47,7 +47,7 @@ impl RedisStore {
         let inner = Inner {
             link,
             ids: Script::new(include_str!("in_redis/ids.lua")),
-            look: Script::new(include_str!("in_redis/look.lua")),
+            look: Script::new(keys::script(include_str!("in_redis/look.lua"))),
             next_revision: Script::new(include_str!("in_redis/next_revision.lua")),
             write: Script::new(include_str!("in_redis/write.lua")),
             on_change: Mutex::new(on_change),
@@ -139,16 +139,17 @@ impl RedisStore {
 
     /// The id is known before the channel is there: one of nothing harms nobody.
     async fn make_room_for(&self, id: &ChannelId) -> Result<(), ChangeError> {
-        let mut known = ::redis::pipe();
-        known.scard(keys::CHANNELS);
-        known.sismember(keys::CHANNELS, &**id.name());
-        let (count, is_known): (u64, bool) = self.inner.link.pipeline(&known).await?;
+        let (name, link) = (&**id.name(), &self.inner.link);
+        let count = cmd("SCARD").arg(keys::CHANNELS).take();
+        let is_known = cmd("SISMEMBER").arg(keys::CHANNELS).arg(name).take();
+        let asked = (link.command::<u64>(&count), link.command::<bool>(&is_known));
+        let (count, is_known) = futures_util::try_join!(asked.0, asked.1)?;
         if count >= MOST_CHANNELS && !is_known {
             return Err(ChangeError::Full);
         }
-        let mut known = ::redis::pipe();
-        known.sadd(keys::CHANNELS, &**id.name()).ignore();
-        Ok(self.inner.link.pipeline(&known).await?)
+        Ok(link
+            .command(cmd("SADD").arg(keys::CHANNELS).arg(name))
+            .await?)
     }
 
     async fn write(
@@ -158,23 +159,15 @@ impl RedisStore {
         record: &Record<ChannelSpec>,
         removed: bool,
     ) -> Result<bool, ChangeError> {
-        let word = |it: serde_json::Value| it.as_str().unwrap_or_default().to_owned();
-        let desired = word(serde_json::to_value(record.desired).map_err(failed)?);
-        let writer = word(serde_json::to_value(record.writer).map_err(failed)?);
-        let spec = serde_json::to_vec(&*record.spec).map_err(failed)?;
-        if spec.len() > MOST_SPEC_BYTES {
-            return Err(failed(format!(
-                "the spec is longer than {MOST_SPEC_BYTES} bytes"
-            )));
-        }
+        let texts = spec_text(record).map_err(failed)?;
         let revision = record.revision.to_string();
         let removed: &[u8] = if removed { b"1" } else { b"0" };
         let arguments = [
             guard,
             revision.as_bytes(),
-            &spec,
-            desired.as_bytes(),
-            writer.as_bytes(),
+            &texts.spec,
+            texts.desired.as_bytes(),
+            texts.writer.as_bytes(),
             removed,
         ];
         let key = keys::channel(id);
@@ -185,12 +178,13 @@ impl RedisStore {
     /// Tells the nodes. Where that fails they find it by themselves, a little later.
     async fn announce(&self, id: &ChannelId) {
         let name = &**id.name();
-        let mut told = ::redis::pipe();
         // Who takes a channel away may have taken its id at the same time.
-        told.sadd(keys::CHANNELS, name).ignore();
-        told.rpush(keys::PENDING, name).ignore();
-        told.publish(keys::CHANGED, name).ignore();
-        if let Err(error) = self.inner.link.pipeline::<()>(&told).await {
+        let known = cmd("SADD").arg(keys::CHANNELS).arg(name).take();
+        let pending = cmd("RPUSH").arg(keys::PENDING).arg(name).take();
+        let changed = cmd("PUBLISH").arg(keys::CHANGED).arg(name).take();
+        let told = [known, pending, changed];
+        let told = told.iter().map(|it| self.inner.link.command::<()>(it));
+        if let Err(error) = futures_util::future::try_join_all(told).await {
             tracing::warn!(
                 channel = name,
                 "the change is made, but not announced: {error}"
@@ -260,12 +254,12 @@ impl RedisStore {
         let limits = limits.each_ref().map(Vec::as_slice);
         let (mut all, mut bytes) = (Vec::new(), 0);
         for some in ids.chunks(AT_ONCE) {
-            let mut looks = self.inner.look.many();
-            for id in some {
-                let key = keys::channel(id);
-                self.inner.look.add_to(&mut looks, &[&key], &limits);
-            }
-            let answers: Vec<Value> = self.inner.link.pipeline(&looks).await?;
+            let look = &self.inner.look;
+            let calls = some
+                .iter()
+                .map(|id| look.call(&[&keys::channel(id)], &limits));
+            let calls: Vec<_> = calls.collect();
+            let answers = self.inner.link.scripts(look, &calls).await?;
             let found = some.iter().zip(answers.into_iter().map(Found::read));
             let found = found.filter_map(|(id, found)| Some((id.clone(), found?)));
             let before = all.len();
@@ -281,6 +275,31 @@ impl RedisStore {
         }
         Ok(all)
     }
+}
+
+/// What is wanted of a channel, as it is written.
+pub struct Texts {
+    /// In JSON.
+    pub spec: Vec<u8>,
+    /// A word.
+    pub desired: String,
+    /// A word.
+    pub writer: String,
+}
+
+/// Writes down what is wanted of a channel, or says why it cannot stand in Redis.
+pub fn spec_text(record: &Record<ChannelSpec>) -> Result<Texts, String> {
+    let failed = |error: serde_json::Error| error.to_string();
+    let word = |it: serde_json::Value| it.as_str().unwrap_or_default().to_owned();
+    let spec = serde_json::to_vec(&*record.spec).map_err(failed)?;
+    if spec.len() > MOST_SPEC_BYTES {
+        return Err(format!("the spec is longer than {MOST_SPEC_BYTES} bytes"));
+    }
+    Ok(Texts {
+        spec,
+        desired: word(serde_json::to_value(record.desired).map_err(failed)?),
+        writer: word(serde_json::to_value(record.writer).map_err(failed)?),
+    })
 }
 
 /// A channel that cannot be read is as good as none; what is put in its place is read again.

@@ -11,6 +11,14 @@ pub const REVISION: &str = "hls-relay:revision";
 /// The channel on which the ids of changed channels are told.
 pub const CHANGED: &str = "hls-relay:changed";
 
+/// A hash: the names of all nodes, and where each is asked by the others.
+pub const NODES: &str = "hls-relay:nodes";
+
+/// A hash that ends with the lease of its node: who it is, where, and how much it has to do.
+pub fn node(name: &str) -> String {
+    format!("hls-relay:node:{name}")
+}
+
 /// A hash: what a channel should be, whose it is, and what is observed of it.
 pub fn channel(id: &ChannelId) -> String {
     format!("hls-relay:channel:{{{id}}}")
@@ -19,4 +27,9 @@ pub fn channel(id: &ChannelId) -> String {
 /// What a successor needs to go on with a channel.
 pub fn checkpoint(id: &ChannelId) -> String {
     format!("hls-relay:checkpoint:{{{id}}}")
+}
+
+/// The text of a script of a channel, with what all of them share before it.
+pub fn script(text: &str) -> String {
+    [include_str!("channel.lua"), text].concat()
 }

@@ -3,6 +3,7 @@
 use crate::support::redis_server::RedisServer;
 use hls_relay::control_store::{ChangeError, Changed, ControlStore, ControlStoreError};
 use hls_relay::redis::Link;
+use hls_relay::redis::address::Address;
 use hls_relay::spec::ChannelSpec;
 use hls_relay_core::event::Desired;
 use hls_relay_core::node::{Change, ChannelId, Condition, NodeEvent, Refused, Writer};
@@ -185,7 +186,11 @@ async fn what_is_no_control_store_is_refused_and_left_alone() {
 
 fn in_redis(server: &RedisServer) -> (ControlStore, Heard) {
     let (tell, heard) = channel();
-    let link = Link::new(&server.url().parse().unwrap(), Duration::from_secs(2)).unwrap();
+    let link = Link::new(
+        &Address::parse(&server.url()).unwrap(),
+        Duration::from_secs(2),
+    )
+    .unwrap();
     let store = ControlStore::in_redis(link, move |event| tell.send(event).unwrap());
     (store, heard)
 }

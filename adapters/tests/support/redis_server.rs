@@ -13,21 +13,28 @@ pub(crate) struct RedisServer {
     pub(crate) port: u16,
 }
 
+/// A port that nobody has at this moment.
+pub(crate) fn free_port() -> u16 {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    free.local_addr().unwrap().port()
+}
+
 impl RedisServer {
     pub(crate) fn start() -> Self {
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = free.local_addr().unwrap().port();
-        drop(free);
-        Self::start_at(port)
+        Self::start_at(free_port())
     }
 
     /// The same at a port of one's own: empty, whatever was there before.
     pub(crate) fn start_at(port: u16) -> Self {
+        Self::start_with(port, &["--save", "", "--appendonly", "no"])
+    }
+
+    /// The same with other arguments.
+    pub(crate) fn start_with(port: u16, arguments: &[&str]) -> Self {
         let port_text = port.to_string();
-        let nothing_kept = ["--save", "", "--appendonly", "no"];
         let child = Command::new("redis-server")
+            .args(arguments)
             .args(["--bind", "127.0.0.1", "--port", &port_text])
-            .args(nothing_kept)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .spawn()
@@ -39,6 +46,11 @@ impl RedisServer {
             std::thread::sleep(Duration::from_millis(20));
         }
         server
+    }
+
+    /// The process's number.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn url(&self) -> String {

@@ -35,6 +35,8 @@ pub struct Entry {
     pub owner: Option<Arc<str>>,
     /// Counts its owners.
     pub epoch: u64,
+    /// An owner is wanted for what it has published, also where it should stop.
+    pub unfinished: bool,
 }
 
 /// In the order of `look.lua`.
@@ -48,9 +50,10 @@ enum Field {
     Owner,
     Epoch,
     Status,
+    Unfinished,
 }
 
-/// What `look.lua` is told; the spec is left out or not.
+/// What `look.lua` is told; spec and status are left out or not.
 pub(super) fn limits(with_spec: bool) -> [Vec<u8>; 3] {
     let spec = if with_spec { MOST_SPEC_BYTES } else { 0 };
     [spec, MOST_REVISION_BYTES, MOST_FIELD_BYTES].map(|it| it.to_string().into_bytes())
@@ -80,15 +83,12 @@ impl Found {
             desired: self.word(Field::Desired, "desired", "run")?,
             revision: self.number(Field::Revision, "revision")?,
             writer: self.word(Field::Writer, "writer", "api")?,
-            removed: match self.text(Field::Removed, "removed")? {
-                "" | "0" => false,
-                "1" => true,
-                _ => return Err("removed is neither 0 nor 1".to_owned()),
-            },
+            removed: self.flag(Field::Removed, "removed")?,
             owner: Some(self.text(Field::Owner, "owner")?)
                 .filter(|it| !it.is_empty())
                 .map(Arc::from),
             epoch: self.number(Field::Epoch, "epoch")?,
+            unfinished: self.flag(Field::Unfinished, "unfinished").unwrap_or(true),
         })
     }
 
@@ -146,6 +146,14 @@ impl Found {
         };
         let word = serde_json::Value::from(text);
         serde_json::from_value(word).map_err(|_| format!("{name} is none of its words"))
+    }
+
+    fn flag(&self, field: Field, name: &str) -> Result<bool, String> {
+        match self.text(field, name)? {
+            "" | "0" => Ok(false),
+            "1" => Ok(true),
+            _ => Err(format!("{name} is neither 0 nor 1")),
+        }
     }
 
     fn number(&self, field: Field, name: &str) -> Result<u64, String> {
