@@ -33,4 +33,5 @@ pub mod server;
 pub mod spec;
 pub mod status_line;
 pub mod store;
+pub mod transcode;
 pub mod worker;

@@ -2,11 +2,12 @@
 
 use clap::Parser;
 use hls_relay::cli::{Action, Cli};
-use hls_relay::{app, logging};
+use hls_relay::{app, logging, transcode};
 use std::process::ExitCode;
 use tokio::runtime::Builder;
 
 fn main() -> ExitCode {
+    transcode::become_encoder_if_asked();
     let cli = Cli::parse();
     let screen = logging::init(cli.log_format, cli.log_level);
     // One channel needs one thread. Of many, none keeps the others waiting while it reads a long list.

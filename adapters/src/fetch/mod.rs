@@ -50,6 +50,13 @@ const IDLE_PER_HOST: usize = 4;
 /// Beyond the reload interval of any sane playlist, and below what most servers keep.
 const IDLE_FOR: Duration = Duration::from_secs(30);
 
+/// What media is made of, as its first bytes tell.
+pub(crate) fn formats_of(bytes: &[u8]) -> Result<Formats, Unreadable> {
+    let mut look = Look::default();
+    look.push(bytes);
+    look.tell()
+}
+
 /// The connections to all origins of a process; a clone shares them.
 #[derive(Clone)]
 pub struct Fetcher {

@@ -9,6 +9,7 @@ const NULL: u16 = 0x1fff;
 /// The stream type of AAC in ADTS.
 const AAC: u8 = 0x0f;
 /// And of H.264.
+#[allow(dead_code, reason = "not every test program looks for it")]
 pub(crate) const H264: u8 = 0x1b;
 /// Timestamps have 33 bits, in ticks of 90 kHz.
 pub(crate) const RANGE: i64 = 1 << 33;

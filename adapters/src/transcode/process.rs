@@ -1,0 +1,147 @@
+//! One run of ffmpeg: bytes in, bytes out, and nothing left of it whatever happens.
+
+use super::guard::GUARD;
+use super::tool::Tool;
+use crate::one_line::one_line;
+use std::io;
+use std::process::{ExitStatus, Stdio};
+use std::sync::{OnceLock, mpsc};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, Command};
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+/// So much of what it says is kept, which is the end of it.
+const MOST_SAID: usize = 4 << 10;
+
+/// Why there is nothing that came out of it.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RunError {
+    /// It could not be started.
+    #[error("ffmpeg cannot be started: {0}")]
+    Start(io::Error),
+    /// It ended with a failure, and this is what it said last.
+    #[error("{said}")]
+    Failed { said: String },
+    /// Somebody or the system has ended it.
+    #[error("ffmpeg was ended by others ({status}): {said}")]
+    Ended { status: ExitStatus, said: String },
+    /// More came out than there may be of it.
+    #[error("more than {0} bytes were made of it")]
+    TooLarge(usize),
+    /// Its pipes broke.
+    #[error("the pipes to ffmpeg: {0}")]
+    Pipe(io::Error),
+}
+
+/// Runs it on `input`. Dropped before that is done, it kills ffmpeg at once.
+pub(super) async fn run(
+    tool: &Tool,
+    arguments: Vec<String>,
+    input: Vec<u8>,
+    most: usize,
+) -> Result<Vec<u8>, RunError> {
+    let mut child = start(tool, arguments).await.map_err(RunError::Start)?;
+    let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let (Some(mut stdin), Some(stdout), Some(stderr)) = pipes else {
+        return Err(RunError::Pipe(io::ErrorKind::BrokenPipe.into()));
+    };
+    let feed = async move {
+        // One that has seen enough, or has failed, closes its end: what it says then tells more.
+        let _ = stdin.write_all(&input).await;
+        drop(stdin);
+        Ok(())
+    };
+    let (made, said, ()) = tokio::try_join!(whole(stdout, most), end_of(stderr), feed)?;
+    let status = child.wait().await.map_err(RunError::Pipe)?;
+    let said = last_line(&said);
+    if status.success() {
+        Ok(made)
+    } else if was_ended(status) {
+        Err(RunError::Ended { status, said })
+    } else {
+        Err(RunError::Failed { said })
+    }
+}
+
+async fn whole(mut out: impl AsyncRead + Unpin, most: usize) -> Result<Vec<u8>, RunError> {
+    let mut made = Vec::new();
+    loop {
+        let read = out.read_buf(&mut made).await.map_err(RunError::Pipe)?;
+        if read == 0 {
+            return Ok(made);
+        }
+        if made.len() > most {
+            return Err(RunError::TooLarge(most));
+        }
+    }
+}
+
+async fn end_of(mut out: impl AsyncRead + Unpin) -> Result<Vec<u8>, RunError> {
+    let mut said = Vec::new();
+    while out.read_buf(&mut said).await.map_err(RunError::Pipe)? > 0 {
+        let more = said.len().saturating_sub(MOST_SAID);
+        said.drain(..more);
+    }
+    Ok(said)
+}
+
+fn last_line(said: &[u8]) -> String {
+    let said = String::from_utf8_lossy(said);
+    let last = said.lines().rfind(|line| !line.trim().is_empty());
+    one_line(last.unwrap_or("ffmpeg says nothing of it").trim())
+}
+
+/// By a signal that an operator or the system sends, or that it has itself understood as such: it then ends
+/// with 255. A signal of its own making is a mistake in it, which this segment has brought about.
+fn was_ended(status: ExitStatus) -> bool {
+    use rustix::process::Signal;
+    use std::os::unix::process::ExitStatusExt;
+    let sent = [Signal::KILL, Signal::TERM, Signal::INT, Signal::HUP].map(Signal::as_raw);
+    status.code() == Some(255) || status.signal().is_some_and(|it| sent.contains(&it))
+}
+
+/// What is asked of the thread that starts encoders.
+struct Start {
+    command: Command,
+    runtime: Handle,
+    started: oneshot::Sender<io::Result<Child>>,
+}
+
+/// Starts it from a thread that lives as long as the process: an encoder is killed when the thread that has
+/// started it ends ([`super::guard`]), and the runtime's own threads come and go.
+async fn start(tool: &Tool, arguments: Vec<String>) -> io::Result<Child> {
+    static STARTER: OnceLock<mpsc::Sender<Start>> = OnceLock::new();
+    let starter = STARTER.get_or_init(|| {
+        let (starter, asked) = mpsc::channel::<Start>();
+        std::thread::spawn(move || {
+            for mut start in asked {
+                let _runtime = start.runtime.enter();
+                // Dropped by whoever does not want it any more, it is killed.
+                let _ = start.started.send(start.command.spawn());
+            }
+        });
+        starter
+    });
+    let mut command = Command::new(&tool.guard);
+    command
+        .arg(GUARD)
+        .arg(std::process::id().to_string())
+        .arg(&tool.program)
+        .args(arguments)
+        // It would write a report, and may write no file.
+        .env_remove("FFREPORT")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    let (started, child) = oneshot::channel();
+    let start = Start {
+        command,
+        runtime: Handle::current(),
+        started,
+    };
+    let gone = |_| io::Error::from(io::ErrorKind::BrokenPipe);
+    starter.send(start).map_err(|_| gone(()))?;
+    child.await.map_err(|_| gone(()))?
+}

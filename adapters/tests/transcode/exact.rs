@@ -1,0 +1,377 @@
+//! Every rung has the times of the source, on both sides of every border, whatever the source is.
+
+use crate::media::{Packet, Recipe, Source, decoded_pictures, decoded_sound, packets};
+use crate::ts::{Demuxed, RANGE, wrapped};
+use crate::{get, name, put, transcode, transcoder, work};
+use hls_relay::store::Store;
+use hls_relay_core::event::{TranscodeError, Transcoded};
+use hls_relay_core::ladder::RungAudio;
+
+const AAC: RungAudio = RungAudio::Aac { bitrate: 96_000 };
+/// x264's, with pictures between others that others refer to.
+const X264: &str =
+    "-c:v libx264 -preset ultrafast -bf 3 -b_strategy 0 -x264-params b-pyramid=normal";
+
+/// The segments of a source, and those of its first rung.
+struct Made {
+    source: Source,
+    told: Vec<Transcoded>,
+    rung: Vec<Vec<u8>>,
+}
+
+/// Makes the rungs of all segments, one after the other, as the relay does.
+async fn made(recipe: Recipe<'_>, segments: usize, audio: RungAudio) -> Made {
+    let source = recipe.make(segments);
+    let (store, transcoder) = (Store::memory(), transcoder(2));
+    if let Some(init) = &source.init {
+        put(&store, "init", init).await;
+    }
+    let (mut told, mut rung) = (Vec::new(), Vec::new());
+    for (index, bytes) in source.segments.iter().enumerate() {
+        put(&store, &index.to_string(), bytes).await;
+        let before = index.checked_sub(1).map(|it| it.to_string());
+        let mut work = work(&index.to_string(), before.as_deref(), audio);
+        if source.init.is_some() {
+            work.init = Some(name("init"));
+            if let Some(before) = &mut work.before {
+                before.init = Some(name("init"));
+            }
+        }
+        let outcome = transcode(&transcoder, &store, &work).await;
+        let outcome = outcome.unwrap_or_else(|error| panic!("segment {index}: {error}"));
+        let all_stored = outcome.rungs.iter().all(Result::is_ok);
+        assert!(all_stored, "segment {index}: {:?}", outcome.rungs);
+        let whole = work.rungs.iter().map(|it| get(&store, &it.object).unwrap());
+        rung.push(whole.into_iter().next().unwrap());
+        told.push(outcome);
+    }
+    Made { source, told, rung }
+}
+
+fn shown(packets: &[Packet]) -> Vec<i64> {
+    let mut times: Vec<_> = packets.iter().map(|it| it.pts.rem_euclid(RANGE)).collect();
+    let first = times.first().copied().unwrap_or(0);
+    times.sort_by_key(|it| wrapped(it - first));
+    times
+}
+
+impl Made {
+    /// What holds for pictures of every kind. `lacking` are those at the very beginning that nobody can decode;
+    /// `fields` whether a picture is two packets of the source.
+    fn pictures_are_exact(&self, lacking: usize) {
+        let folder = self.source.folder();
+        let mut decoded = Vec::new();
+        for (index, rung) in self.rung.iter().enumerate() {
+            let mut expected = shown(&packets(folder, &self.source.whole(index), "v"));
+            expected.drain(..if index == 0 { lacking } else { 0 });
+            let made = packets(folder, rung, "v");
+            assert_eq!(shown(&made), expected, "segment {index}");
+            assert!(made[0].is_key, "segment {index}");
+            for packet in &made {
+                assert!(packet.dts <= packet.pts, "segment {index}: {packet:?}");
+            }
+            decoded.extend(made.iter().map(|it| it.dts));
+            if index % 4 != 1 {
+                continue;
+            }
+            // Decoded alone, with nothing before it.
+            let (pictures, said) = decoded_pictures(folder, rung);
+            assert_eq!(
+                (pictures, said.as_str()),
+                (made.len(), ""),
+                "segment {index}"
+            );
+        }
+        for pair in decoded.windows(2) {
+            assert!(wrapped(pair[1] - pair[0]) > 0, "decoded at {pair:?}");
+        }
+    }
+
+    /// What a strict demuxer finds between segments.
+    fn joins(&self) {
+        let read: Vec<_> = self
+            .rung
+            .iter()
+            .map(|it| Demuxed::read(it).unwrap())
+            .collect();
+        for (index, pair) in read.windows(2).enumerate() {
+            let breaks = pair[0].breaks(&pair[1]);
+            assert!(
+                breaks.is_empty(),
+                "between {index} and the next: {breaks:#?}"
+            );
+        }
+    }
+
+    /// The same packets with the same bytes at the same times.
+    fn sound_is_copied(&self) {
+        let folder = self.source.folder();
+        for (index, rung) in self.rung.iter().enumerate() {
+            let source = packets(folder, &self.source.whole(index), "a");
+            assert!(!source.is_empty());
+            assert_eq!(packets(folder, rung, "a"), source, "segment {index}");
+        }
+    }
+
+    /// As many frames as the source has, two frames late, and what a decoder hears is what it hears of the
+    /// source: no click, no silence, nothing twice.
+    fn sound_is_encoded_without_a_seam(&self, samples: usize) {
+        let folder = self.source.folder();
+        let of = |all: &dyn Fn(usize) -> Vec<u8>| -> Vec<Packet> {
+            let parts = 0..self.rung.len();
+            parts
+                .flat_map(|it| packets(folder, &all(it), "a"))
+                .collect()
+        };
+        let source = of(&|it| self.source.whole(it));
+        let made = of(&|it| self.rung[it].clone());
+        assert_eq!(made.len(), source.len() - 2);
+        for (at, (made, source)) in made.iter().zip(&source).enumerate() {
+            let off = wrapped(made.pts - source.pts);
+            assert!(off.abs() <= 1, "frame {at} is {off} ticks off");
+        }
+        let (heard, said) = decoded_sound(folder, &self.rung.concat());
+        assert_eq!(said, "");
+        let whole: Vec<_> = (0..self.rung.len())
+            .map(|it| self.source.whole(it))
+            .collect();
+        let (original, _) = decoded_sound(folder, &whole.concat());
+        assert_eq!(heard.len(), original.len() - 2 * 1024);
+        // Of every frame but the first, which a decoder begins with: what was lost, against the loudness.
+        let worst = (1..heard.len() / 1024)
+            .map(|frame| {
+                let part = frame * 1024..(frame + 1) * 1024;
+                let error = |at: usize| f64::from(heard[at]) - f64::from(original[at]);
+                let (noise, signal) = part.fold((1.0, 1.0), |(noise, signal), at| {
+                    (
+                        noise + error(at).powi(2),
+                        signal + f64::from(original[at]).powi(2),
+                    )
+                });
+                (10.0 * (signal / noise).log10(), frame)
+            })
+            .min_by(|a, b| a.0.total_cmp(&b.0))
+            .unwrap();
+        println!(
+            "the worst frame of {} at {samples} Hz: {worst:.1?}",
+            heard.len() / 1024
+        );
+        assert!(
+            worst.0 > 20.0,
+            "a signal-to-noise ratio of {:.1} dB in frame {}",
+            worst.0,
+            worst.1
+        );
+    }
+
+    fn tells(&self, resolution: (u64, u64), frame_rate: Option<u32>, codecs: &[&str]) {
+        for told in &self.told {
+            let formats = told.rungs[0]
+                .as_ref()
+                .unwrap()
+                .formats
+                .clone()
+                .unwrap()
+                .unwrap();
+            let size = formats.resolution.unwrap();
+            assert_eq!((size.width, size.height), resolution);
+            assert_eq!(formats.frame_rate, frame_rate);
+            let names: Vec<_> = formats.codecs.iter().map(|it| &it[..4]).collect();
+            assert_eq!(names, codecs);
+            assert_eq!(told.input.frame_rate, frame_rate);
+        }
+    }
+}
+
+#[tokio::test]
+async fn pictures_out_of_order_and_sound_of_48_khz() {
+    let recipe = Recipe {
+        rate: "25",
+        samples: 48_000,
+        encode: &format!("{X264} -g 25 -keyint_min 25 -c:a aac -b:a 64k"),
+        begins: "0",
+        hls: "",
+    };
+    let made = made(recipe, 32, RungAudio::Copy).await;
+    made.pictures_are_exact(0);
+    made.joins();
+    made.sound_is_copied();
+    made.tells((228, 128), Some(25_000), &["avc1", "mp4a"]);
+}
+
+#[tokio::test]
+async fn ntsc_and_sound_of_44_1_khz_over_the_wrap_of_timestamps() {
+    let recipe = Recipe {
+        rate: "30000/1001",
+        samples: 44_100,
+        encode: &format!("{X264} -g 30 -keyint_min 30 -c:a aac -b:a 64k"),
+        // The wrap is at 95,443.717 seconds.
+        begins: "95428.2",
+        hls: "",
+    };
+    let made = made(recipe, 32, RungAudio::Copy).await;
+    made.pictures_are_exact(0);
+    made.joins();
+    made.sound_is_copied();
+    made.tells((228, 128), Some(29_970), &["avc1", "mp4a"]);
+}
+
+#[tokio::test]
+async fn sound_is_encoded_anew_at_48_khz() {
+    let recipe = Recipe {
+        rate: "25",
+        samples: 48_000,
+        encode: &format!("{X264} -g 25 -keyint_min 25 -c:a aac -b:a 128k"),
+        begins: "10",
+        hls: "",
+    };
+    let made = made(recipe, 32, AAC).await;
+    made.pictures_are_exact(0);
+    made.joins();
+    made.sound_is_encoded_without_a_seam(48_000);
+}
+
+#[tokio::test]
+async fn sound_is_encoded_anew_at_44_1_khz() {
+    let recipe = Recipe {
+        rate: "30000/1001",
+        samples: 44_100,
+        encode: &format!("{X264} -g 30 -keyint_min 30 -c:a aac -b:a 128k"),
+        begins: "10",
+        hls: "",
+    };
+    let made = made(recipe, 32, AAC).await;
+    made.joins();
+    made.sound_is_encoded_without_a_seam(44_100);
+}
+
+#[tokio::test]
+async fn groups_of_pictures_that_refer_to_the_one_before() {
+    let recipe = Recipe {
+        rate: "25",
+        samples: 48_000,
+        encode: "-c:v libx264 -preset ultrafast -bf 3 -b_strategy 0 -g 27 -keyint_min 27 \
+            -x264-params open-gop=1:scenecut=0:b-pyramid=normal -bsf:v dump_extra -c:a aac",
+        begins: "0",
+        hls: "",
+    };
+    let made = made(recipe, 32, RungAudio::Copy).await;
+    let begins = packets(made.source.folder(), &made.source.segments[5], "v");
+    let leading = begins.iter().filter(|it| it.pts < begins[0].pts).count();
+    assert!(
+        leading > 0,
+        "the source is meant to have pictures before the first it begins with"
+    );
+    made.pictures_are_exact(0);
+    made.joins();
+}
+
+#[tokio::test]
+async fn interlaced_pictures_become_whole_ones() {
+    let recipe = Recipe {
+        rate: "25",
+        samples: 0,
+        encode: "-c:v libx264 -preset ultrafast -flags +ilme+ildct -x264-params tff=1 -bf 2 -g 25 -keyint_min 25",
+        begins: "0",
+        hls: "",
+    };
+    let made = made(recipe, 30, RungAudio::Copy).await;
+    made.pictures_are_exact(0);
+    made.joins();
+    made.tells((228, 128), Some(25_000), &["avc1"]);
+}
+
+#[tokio::test]
+async fn mpeg_2_with_layer_2_sound() {
+    let recipe = Recipe {
+        rate: "25",
+        samples: 48_000,
+        encode: "-c:v mpeg2video -bf 2 -g 25 -b:v 500k -c:a mp2 -b:a 128k",
+        begins: "0",
+        hls: "",
+    };
+    let made = made(recipe, 30, RungAudio::Copy).await;
+    made.pictures_are_exact(0);
+    made.sound_is_copied();
+}
+
+#[tokio::test]
+async fn fragmented_mp4_becomes_a_transport_stream() {
+    let recipe = Recipe {
+        rate: "25",
+        samples: 48_000,
+        encode: &format!("{X264} -g 25 -keyint_min 25 -c:a aac"),
+        begins: "0",
+        hls: "-hls_segment_type fmp4 -hls_fmp4_init_filename init.mp4",
+    };
+    let made = made(recipe, 30, RungAudio::Copy).await;
+    made.pictures_are_exact(0);
+    made.joins();
+}
+
+#[tokio::test]
+async fn what_cannot_be_made_exactly_is_refused_with_the_reason() {
+    let recipe = Recipe {
+        rate: "25",
+        samples: 48_000,
+        encode: &format!("{X264} -g 25 -c:a mp2"),
+        begins: "0",
+        hls: "",
+    };
+    let source = recipe.make(2);
+    let (store, transcoder) = (Store::memory(), transcoder(1));
+    let text = b"WEBVTT\n\n00:00.000 --> 00:01.000\nnothing to see\n";
+    let cut = &source.segments[0][..source.segments[0].len() / 188 / 2 * 188];
+    let sound = only_sound(&source);
+    // Packets that are whole, of pictures that are noise.
+    let mut noise = source.segments[0].clone();
+    for packet in noise.as_chunks_mut::<188>().0 {
+        if packet[1] & 1 == 1 && packet[2] == 0 {
+            packet[60..].fill(0x5a);
+        }
+    }
+    for (object, bytes, audio, reason) in [
+        (
+            "text",
+            &text[..],
+            RungAudio::Copy,
+            "neither a transport stream nor fragmented MP4",
+        ),
+        (
+            "sound",
+            &sound,
+            RungAudio::Copy,
+            "there is no picture in it",
+        ),
+        ("mp2", &source.segments[1], AAC, "only AAC be encoded anew"),
+        ("noise", &noise, RungAudio::Copy, "it cannot be decoded: "),
+    ] {
+        put(&store, object, bytes).await;
+        let work = work(object, None, audio);
+        let error = transcode(&transcoder, &store, &work).await.unwrap_err();
+        assert!(error.to_string().contains(reason), "{object}: {error}");
+        for rung in &work.rungs {
+            assert_eq!(get(&store, &rung.object), None, "{object}");
+        }
+    }
+    // What is cut short has what it has: its pictures are made, and no more.
+    put(&store, "cut", cut).await;
+    let work = work("cut", None, RungAudio::Copy);
+    let made = transcode(&transcoder, &store, &work).await.unwrap();
+    assert!(made.rungs.iter().all(Result::is_ok), "{made:?}");
+    let gone = crate::work("gone", None, RungAudio::Copy);
+    let error = transcode(&transcoder, &store, &gone).await.unwrap_err();
+    assert!(matches!(error, TranscodeError::Store(_)), "{error}");
+}
+
+/// The same without its pictures.
+fn only_sound(source: &Source) -> Vec<u8> {
+    let file = source.folder().join("whole.ts");
+    std::fs::write(&file, &source.segments[0]).unwrap();
+    let run = std::process::Command::new("ffmpeg")
+        .args(["-v", "error", "-i"])
+        .arg(&file)
+        .args(["-map", "0:a", "-c", "copy", "-f", "mpegts", "pipe:1"])
+        .output();
+    run.unwrap().stdout
+}
