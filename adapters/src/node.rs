@@ -105,7 +105,7 @@ impl NodeLoop {
             touched.iter().for_each(|id| self.show(id));
             for command in commands.drain(..) {
                 let id = self.carry_out(command);
-                self.show(&id);
+                id.iter().for_each(|id| self.show(id));
             }
         }
     }
@@ -188,18 +188,22 @@ impl NodeLoop {
     }
 
     /// Begins what is wanted, and tells of which channel it is.
-    fn carry_out(&mut self, command: NodeCommand<ChannelSpec>) -> ChannelId {
+    fn carry_out(&mut self, command: NodeCommand<ChannelSpec>) -> Option<ChannelId> {
         let id = match &command {
-            NodeCommand::Open { id }
+            NodeCommand::Open { id, .. }
             | NodeCommand::Configure { id, .. }
             | NodeCommand::Close { id }
-            | NodeCommand::Erase { id } => id.clone(),
+            | NodeCommand::Abandon { id }
+            | NodeCommand::Erase { id } => Some(id.clone()),
+            NodeCommand::Cluster(_) => None,
         };
         match command {
-            NodeCommand::Open { id } => self.open(id),
+            NodeCommand::Open { id, .. } => self.open(id),
             NodeCommand::Configure { id, record } => self.configure(id, record),
             NodeCommand::Close { id } => self.send(&id, Control::ShutDown),
             NodeCommand::Erase { id } => self.erase(id),
+            // Only the machine of a node in a cluster wants these, and this one is alone.
+            NodeCommand::Abandon { .. } | NodeCommand::Cluster(_) => {}
         }
         id
     }

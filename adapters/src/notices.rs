@@ -59,6 +59,7 @@ fn level(notice: &Notice) -> Level {
         | Notice::Switched { .. }
         | Notice::Presented { .. }
         | Notice::CaughtUp { .. }
+        | Notice::Fenced { .. }
         | Notice::Restored { .. } => Level::Info,
         Notice::PlaylistFailed { .. }
         | Notice::PlaylistRefused { .. }
@@ -102,6 +103,7 @@ fn kind(notice: &Notice) -> &'static str {
         Notice::PreparationFailed { .. } => "preparation_failed",
         Notice::TargetDurationRaised { .. } => "target_duration_raised",
         Notice::StoreFailed { .. } => "store_failed",
+        Notice::Fenced { .. } => "fenced",
         Notice::Restored { .. } => "restored",
         Notice::Presented { .. } => "presented",
         Notice::LeftBehind { .. } => "left_behind",

@@ -117,6 +117,40 @@ pub struct LeavingObject {
     pub keep_for: Span,
 }
 
+/// Of what a checkpoint may lack: no owner lists more segments in a second, and so many more at once.
+const SKIPPED_EACH_SECOND: u64 = 10;
+/// See [`SKIPPED_EACH_SECOND`].
+const SKIPPED_AT_ONCE: u64 = 1_000;
+
+impl Checkpoint {
+    /// For a successor that cannot know whether its predecessor went on for `past` after this was saved: numbers
+    /// go on behind all that can have been published since, with a discontinuity. What was listed is
+    /// let go, as other segments may stand under the numbers that follow it.
+    #[must_use]
+    pub fn skipped(mut self, past: Span) -> Self {
+        let secs = past.as_millis() / 1_000 + 1;
+        let numbers = SKIPPED_AT_ONCE + secs * SKIPPED_EACH_SECOND;
+        for track in &mut self.tracks {
+            let listed = std::mem::take(&mut track.window);
+            track.media_sequence += listed.len() as u64 + numbers;
+            let breaks = listed.iter().filter(|it| it.segment.discontinuity);
+            track.discontinuity_sequence += breaks.count() as u64 + numbers;
+            track.still_ended = true;
+            for entry in listed {
+                let keep_until =
+                    self.saved_at + past + entry.segment.duration + entry.longest_playlist;
+                let objects = entry.stored.into_iter().chain(entry.resources);
+                self.retired.extend(objects.map(|it| RetiredObject {
+                    object: it.object,
+                    keep_until,
+                }));
+            }
+        }
+        self.ended = false;
+        self
+    }
+}
+
 /// The position in a source: what stands behind the last of `known` is new.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SavedPosition {

@@ -32,7 +32,9 @@ pub enum Command {
         keep: Vec<ObjectName>,
     },
     /// First save the checkpoint, then make the playlists visible in one step for all viewers (S-01).
-    /// A checkpoint that cannot be saved is told to the operator and does not stop the playlists.
+    /// A checkpoint that cannot be saved is told to the operator and does not stop the playlists. In a cluster,
+    /// where a successor may be elsewhere, it does, unless nobody has Redis
+    /// ([`ClusterCommand::ValidUntil`](crate::node::ClusterCommand::ValidUntil)).
     /// Completed by [`Event::Published`](crate::event::Event::Published).
     Publish(Publish),
     /// Delete stored segments.

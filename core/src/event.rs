@@ -3,7 +3,7 @@
 use crate::command::ObjectCheck;
 use crate::config::Spec;
 use crate::formats::{Formats, Unreadable};
-use crate::ids::{ContentHash, RequestId};
+use crate::ids::{ContentHash, Epoch, RequestId};
 use crate::time::Span;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -182,6 +182,12 @@ pub enum StoreError {
     /// It may or may not have happened: the reply was lost.
     #[error("the store gave no answer; it may or may not have happened")]
     Unknown,
+    /// It did not happen: the channel has another owner, of this epoch.
+    #[error("the channel has another owner, of epoch {}", .0.0)]
+    Fenced(Epoch),
+    /// It did not happen: this node's lease has run out, and another may be the owner.
+    #[error("the lease of this node has run out")]
+    NotValid,
 }
 
 /// What has become of a segment's rungs.

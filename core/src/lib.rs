@@ -21,6 +21,7 @@ pub mod formats;
 pub mod ids;
 pub mod journal;
 pub mod ladder;
+pub mod lease;
 pub mod limits;
 mod loader;
 pub mod node;

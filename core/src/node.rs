@@ -3,14 +3,20 @@
 //! It is a machine like that of a channel: [`Node::step`] is the only way in, every command is completed
 //! once, deadlines are fields. It knows nothing of what a channel is (`S`), only what is wanted of it.
 
+pub mod cluster;
+mod member;
 mod record;
+mod share;
 
 use crate::event::Desired;
+use crate::planted::Planted;
 use crate::time::{Span, Timestamp};
+pub use cluster::{ClusterCommand, ClusterEvent, Grant, Incarnation, NodeName};
+use member::{Member, Order, Room};
 pub use record::{
     Applied, BadChannelId, Change, ChannelId, Condition, Record, Refused, Writer, apply,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A channel that cannot be opened, or broke, is opened again after this, then twice as late each time.
@@ -23,7 +29,8 @@ pub const REOPEN_SLOWEST: Span = Span::from_secs(30);
 pub enum NodeEvent<S> {
     /// A wakeup, at whatever time.
     Tick,
-    /// What the control store has for a channel now. An older revision than is known changes nothing.
+    /// What the control store has for a channel now. An older revision than is known changes nothing. In a
+    /// cluster, a channel that is not ours is no affair of this node.
     Wanted {
         /// Which one.
         id: ChannelId,
@@ -63,6 +70,8 @@ pub enum NodeEvent<S> {
         /// Which one.
         id: ChannelId,
     },
+    /// In a cluster: what comes from Redis and from peers.
+    Cluster(ClusterEvent<S>),
     /// The process wants to end: all channels finish what is in flight.
     ShutDown,
 }
@@ -77,7 +86,7 @@ impl<S> NodeEvent<S> {
             | Self::Idle { id, .. }
             | Self::Closed { id, .. }
             | Self::Erased { id } => Some(id),
-            Self::Tick | Self::ShutDown => None,
+            Self::Tick | Self::Cluster(_) | Self::ShutDown => None,
         }
     }
 }
@@ -89,6 +98,8 @@ pub enum NodeCommand<S> {
     Open {
         /// Which one.
         id: ChannelId,
+        /// In a cluster: in whose name.
+        grant: Option<Grant>,
     },
     /// Tell an open channel what it should be. Its own machine ignores what is older than it knows.
     Configure {
@@ -102,11 +113,19 @@ pub enum NodeCommand<S> {
         /// Which one.
         id: ChannelId,
     },
+    /// It is somebody else's: end it at once, publish, delete and save nothing. Completed by
+    /// [`NodeEvent::Closed`].
+    Abandon {
+        /// Which one.
+        id: ChannelId,
+    },
     /// Delete what is left of a removed channel.
     Erase {
         /// Which one.
         id: ChannelId,
     },
+    /// In a cluster: what is wanted of Redis and of peers.
+    Cluster(ClusterCommand<S>),
 }
 
 /// Where a channel stands, for people. Of an open one, its own machine says more.
@@ -131,6 +150,7 @@ pub struct Node<S> {
     capacity: usize,
     channels: BTreeMap<ChannelId, Channel<S>>,
     leaving: bool,
+    member: Option<Member>,
 }
 
 #[derive(Clone, Debug)]
@@ -143,8 +163,24 @@ struct Channel<S> {
     takes_place: bool,
     /// It has stopped and all it had published is gone.
     rested: bool,
+    /// Nothing at all is left of it.
+    erased: bool,
     /// Openings that led to nothing, in a row.
     failures: u32,
+    /// In a cluster: in whose name it is relayed.
+    grant: Option<Grant>,
+    fate: Fate,
+}
+
+/// What is to become of a channel of a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// It stays.
+    Kept,
+    /// It is closed, and then given away.
+    GivenAway,
+    /// It is another's.
+    Lost,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -170,6 +206,16 @@ impl<S> Node<S> {
             capacity,
             channels: BTreeMap::new(),
             leaving: false,
+            member: None,
+        }
+    }
+
+    /// A node without channels that is to share them with the others of its cluster. `seed` is its only chance,
+    /// another one for each process: it names the incarnations.
+    pub fn in_cluster(capacity: usize, name: NodeName, seed: u64, planted: Planted) -> Self {
+        Self {
+            member: Some(Member::new(name, seed, planted)),
+            ..Self::new(capacity)
         }
     }
 
@@ -180,21 +226,23 @@ impl<S> Node<S> {
         event: NodeEvent<S>,
         commands: &mut Vec<NodeCommand<S>>,
     ) {
-        let touched = event.channel().cloned();
+        let mut touched: BTreeSet<ChannelId> = event.channel().cloned().into_iter().collect();
+        let everything = matches!(event, NodeEvent::Tick | NodeEvent::ShutDown);
         let before = self.free_places();
-        self.take(now, event);
-        if let Some(id) = &touched {
+        self.take(now, event, &mut touched, commands);
+        for id in &touched {
             let mut free = self.free_places();
             self.advance(now, id, &mut free, commands);
         }
         let mut free = self.free_places();
-        if touched.is_none() || free > before {
+        if everything || free > before {
             // In the order of their names, so that the same channels find room each time.
             let ids: Vec<_> = self.channels.keys().cloned().collect();
             for id in ids {
                 self.advance(now, &id, &mut free, commands);
             }
         }
+        self.advance_cluster(now, commands);
         self.assert_invariants();
     }
 
@@ -210,13 +258,15 @@ impl<S> Node<S> {
             Phase::Shut { pause } => pause.as_ref().map(|(until, _)| *until),
             Phase::Opening | Phase::Open { .. } | Phase::Closing | Phase::Erasing => None,
         });
-        pauses.min()
+        let cluster = self.member.as_ref().and_then(Member::wakeup);
+        pauses.min().into_iter().chain(cluster).min()
     }
 
     /// After a shutdown: nothing is open any more.
     pub fn is_finished(&self) -> bool {
         let shut = |channel: &Channel<S>| matches!(channel.phase, Phase::Shut { .. });
-        self.leaving && self.channels.values().all(shut)
+        let left = self.member.as_ref().is_none_or(Member::has_left);
+        self.leaving && left && self.channels.values().all(shut)
     }
 
     /// How many channels may run.
@@ -257,11 +307,22 @@ impl<S> Node<S> {
         }
     }
 
-    fn take(&mut self, now: Timestamp, event: NodeEvent<S>) {
+    /// What else is touched than the channel that the event is about is added to `touched`.
+    fn take(
+        &mut self,
+        now: Timestamp,
+        event: NodeEvent<S>,
+        touched: &mut BTreeSet<ChannelId>,
+        commands: &mut Vec<NodeCommand<S>>,
+    ) {
         match event {
             NodeEvent::Tick => {}
+            NodeEvent::Cluster(event) => self.take_of_cluster(now, event, touched, commands),
             NodeEvent::Wanted { id, record } => self.want(id, record),
             NodeEvent::Removed { id, revision } => {
+                if let Some(member) = &mut self.member {
+                    member.changed(&id, revision);
+                }
                 if let Some(channel) = self.channels.get_mut(&id)
                     && channel.record.revision < revision
                 {
@@ -302,6 +363,10 @@ impl<S> Node<S> {
                     Some(channel) if !channel.removed => {
                         channel.phase = Phase::Shut { pause: None }
                     }
+                    Some(channel) if channel.grant.is_some() => {
+                        channel.phase = Phase::Shut { pause: None };
+                        channel.erased = true;
+                    }
                     Some(_) => drop(self.channels.remove(&id)),
                     None => {}
                 }
@@ -311,16 +376,13 @@ impl<S> Node<S> {
     }
 
     fn want(&mut self, id: ChannelId, record: Record<S>) {
+        if let Some(member) = &mut self.member {
+            member.changed(&id, record.revision);
+        }
         let Some(known) = self.channels.get_mut(&id) else {
-            let channel = Channel {
-                record,
-                removed: false,
-                phase: Phase::Shut { pause: None },
-                takes_place: false,
-                rested: false,
-                failures: 0,
-            };
-            self.channels.insert(id, channel);
+            if self.member.is_none() {
+                self.channels.insert(id, Channel::new(record, false, None));
+            }
             return;
         };
         if known.record.revision < record.revision {
@@ -337,16 +399,19 @@ impl<S> Node<S> {
         free: &mut usize,
         commands: &mut Vec<NodeCommand<S>>,
     ) {
-        let leaving = self.leaving;
         let Some(channel) = self.channels.get_mut(id) else {
             return;
         };
+        let leaving = self.leaving || channel.fate != Fate::Kept;
         let runs = channel.record.desired == Desired::Run;
         let had_place = channel.takes_place;
         let has_place = had_place || *free > 0;
         let id = id.clone();
         match &mut channel.phase {
             Phase::Shut { pause } => {
+                if channel.erased {
+                    return;
+                }
                 pause.take_if(|(until, _)| *until <= now);
                 channel.rested &= !runs;
                 // What could not be opened has nothing to be stopped.
@@ -360,7 +425,8 @@ impl<S> Node<S> {
                 } else if !channel.rested {
                     channel.phase = Phase::Opening;
                     channel.takes_place = runs;
-                    commands.push(NodeCommand::Open { id });
+                    let grant = channel.grant.clone();
+                    commands.push(NodeCommand::Open { id, grant });
                 }
             }
             Phase::Open { told, .. } => {
@@ -373,7 +439,10 @@ impl<S> Node<S> {
                     commands.push(NodeCommand::Configure { id, record });
                 } else if leaving || channel.rested || told.is_none() {
                     channel.phase = Phase::Closing;
-                    commands.push(NodeCommand::Close { id });
+                    commands.push(match channel.fate {
+                        Fate::Lost => NodeCommand::Abandon { id },
+                        Fate::Kept | Fate::GivenAway => NodeCommand::Close { id },
+                    });
                 }
             }
             Phase::Opening | Phase::Closing | Phase::Erasing => {}
@@ -401,6 +470,20 @@ impl<S> Node<S> {
 }
 
 impl<S> Channel<S> {
+    fn new(record: Record<S>, removed: bool, grant: Option<Grant>) -> Self {
+        Self {
+            record,
+            removed,
+            phase: Phase::Shut { pause: None },
+            takes_place: false,
+            rested: false,
+            erased: false,
+            failures: 0,
+            grant,
+            fate: Fate::Kept,
+        }
+    }
+
     fn become_open(&mut self, now: Timestamp) {
         assert!(self.phase == Phase::Opening, "opened out of turn");
         self.phase = Phase::Open {

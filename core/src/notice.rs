@@ -185,6 +185,8 @@ pub enum Notice {
     TargetDurationRaised { from: Span, to: Span },
     /// The store refused something; it is tried again.
     StoreFailed { what: StoreWork, error: StoreError },
+    /// Another node is the owner now, of this epoch: this one has ended its work.
+    Fenced { epoch: u64 },
     /// Work goes on from a checkpoint.
     Restored { listed: usize, lost: usize },
     /// A source is a multivariant playlist: so much of it is relayed, of so much that it lists.
@@ -437,6 +439,9 @@ impl fmt::Display for Notice {
             ),
             Self::StoreFailed { what, error } => {
                 write!(out, "cannot {what}: {error}; trying again")
+            }
+            Self::Fenced { epoch } => {
+                write!(out, "another node is the owner now, of epoch {epoch}")
             }
             Self::Restored { listed, lost } => write!(
                 out,

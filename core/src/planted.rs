@@ -47,6 +47,14 @@ pub enum Mistake {
     VersionsTooFast,
     /// After a restart nobody looks whether the store has what is listed.
     StoreNotLookedAt,
+    /// A lease is counted from the reply to its renewal.
+    LeaseCountedFromReply,
+    /// A node whose key has expired goes on under its old incarnation.
+    ExpiredIncarnationRevived,
+    /// Channels are claimed at once after Redis was away.
+    ClaimInGrace,
+    /// A node that has no Redis goes on without asking its peers.
+    CutOffGoesOn,
 }
 
 impl Mistake {
@@ -72,6 +80,14 @@ impl Mistake {
         Self::TakenDownTooEarly,
         Self::VersionsTooFast,
         Self::StoreNotLookedAt,
+    ];
+
+    /// Those of a node in a cluster.
+    pub const OF_CLUSTER: [Self; 4] = [
+        Self::LeaseCountedFromReply,
+        Self::ExpiredIncarnationRevived,
+        Self::ClaimInGrace,
+        Self::CutOffGoesOn,
     ];
 }
 

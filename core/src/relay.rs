@@ -23,7 +23,7 @@ use crate::checkpoint::{Checkpoint, SavedPosition};
 use crate::command::Command;
 use crate::config::Spec;
 use crate::downloader::Leftovers;
-use crate::event::{Desired, Event, FetchError, LoadedPlaylist, StoredSegment};
+use crate::event::{Desired, Event, FetchError, LoadedPlaylist, StoreError, StoredSegment};
 use crate::ids::{Epoch, Generation, ObjectName, RequestId};
 use crate::loader::Pace;
 use crate::notice::{Notice, Reason, State, StoreWork};
@@ -110,6 +110,8 @@ enum ShutDown {
     /// The last checkpoint is being saved.
     Saving(RequestId),
     Finished,
+    /// Another is the owner: nothing is done any more.
+    Fenced,
 }
 
 impl Relay {
@@ -187,9 +189,10 @@ impl Relay {
         wakeup
     }
 
-    /// After [`Event::ShutDown`]: everything is in order, the process may leave.
+    /// After [`Event::ShutDown`]: everything is in order, the process may leave. Also where another owner has
+    /// taken over.
     pub fn is_finished(&self) -> bool {
-        self.shutdown == Some(ShutDown::Finished)
+        matches!(self.shutdown, Some(ShutDown::Finished | ShutDown::Fenced))
     }
 
     /// Gives an event to what it belongs to.
@@ -209,6 +212,9 @@ impl Relay {
             }
             Event::Published { request, outcome } => {
                 self.publisher.published(stage, request, &outcome);
+                if let Err(StoreError::Fenced(epoch)) = outcome {
+                    self.give_up(stage, epoch);
+                }
             }
             Event::Deleted { request, outcome } => {
                 self.publisher.retention.deleted(stage, request, &outcome);
@@ -233,6 +239,9 @@ impl Relay {
 
     /// Does everything that is due, in the order in which a segment travels.
     fn advance(&mut self, stage: &mut Stage<'_>) {
+        if self.shutdown == Some(ShutDown::Fenced) {
+            return;
+        }
         // Before anything is wanted it is not known what the store should hold.
         if self.spec.is_some() {
             self.publisher.ask_store(stage);

@@ -56,6 +56,9 @@ impl Stage {
                 other @ (NodeCommand::Open { .. }
                 | NodeCommand::Close { .. }
                 | NodeCommand::Erase { .. }) => self.open.push(other),
+                NodeCommand::Abandon { .. } | NodeCommand::Cluster(_) => {
+                    unreachable!("it is alone")
+                }
             }
         }
         let due = self.node.next_wakeup();
@@ -65,7 +68,7 @@ impl Stage {
     /// Completes one of the commands, well or not.
     fn complete(&mut self, index: usize, well: bool) {
         let event = match self.open.remove(index) {
-            NodeCommand::Open { id } => {
+            NodeCommand::Open { id, .. } => {
                 let outcome = if well { Ok(()) } else { Err("no room".into()) };
                 NodeEvent::Opened { id, outcome }
             }
@@ -75,7 +78,11 @@ impl Stage {
                 NodeEvent::Closed { id, broke }
             }
             NodeCommand::Erase { id } => NodeEvent::Erased { id },
-            NodeCommand::Configure { .. } => unreachable!("done at once"),
+            NodeCommand::Configure { .. }
+            | NodeCommand::Abandon { .. }
+            | NodeCommand::Cluster(_) => {
+                unreachable!("done at once, or never wanted")
+            }
         };
         self.step(event);
     }
@@ -109,7 +116,13 @@ impl Stage {
 fn a_channel_runs_stops_rests_and_is_forgotten() {
     let mut stage = Stage::new(10);
     stage.step(wanted("a", 1, Desired::Run));
-    assert_eq!(stage.open, [NodeCommand::Open { id: id("a") }]);
+    assert_eq!(
+        stage.open,
+        [NodeCommand::Open {
+            id: id("a"),
+            grant: None
+        }]
+    );
     stage.complete(0, true);
     assert_eq!(stage.told[&id("a")].revision, 1);
     stage.step(wanted("a", 2, Desired::Stop));

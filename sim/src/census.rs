@@ -185,6 +185,7 @@ impl Census {
             | Notice::FormatsUntold { .. }
             | Notice::InitSectionChanged
             | Notice::Renewing { .. }
+            | Notice::Fenced { .. }
             | Notice::Restored { .. } => {}
         }
     }

@@ -267,5 +267,7 @@ pub fn store_words(error: &StoreError) -> &'static str {
         StoreError::Full => "full",
         StoreError::Failed(_) => "failed",
         StoreError::Unknown => "unknown",
+        StoreError::Fenced(_) => "fenced",
+        StoreError::NotValid => "lease over",
     }
 }

@@ -314,6 +314,7 @@ impl Timeline {
             | Notice::TargetDurationRaised { .. }
             | Notice::Presented { .. }
             | Notice::CaughtUp { .. }
+            | Notice::Fenced { .. }
             | Notice::Restored { .. } => (Row::Notices, Look::Told),
         };
         self.mark(row, 0, (now, now), look, notice.to_string());

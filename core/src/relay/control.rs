@@ -7,7 +7,7 @@ use crate::command::Command;
 use crate::config::{self, Source, Spec};
 use crate::downloader::Leftovers;
 use crate::event::{Configure, Desired};
-use crate::ids::{Generation, RequestId};
+use crate::ids::{Epoch, Generation, RequestId};
 use crate::loader::Loader;
 use crate::notice::{Break, Notice, Reason, State, SwitchReason};
 use crate::planted::Mistake;
@@ -190,6 +190,15 @@ impl Relay {
             left.into_iter().for_each(|left| self.abandon(stage, left));
         }
         self.publisher.hurry();
+    }
+
+    /// The channel is another's: nothing is published, deleted or saved any more.
+    pub(super) fn give_up(&mut self, stage: &mut Stage<'_>, epoch: Epoch) {
+        stage.notify(Notice::Fenced { epoch: epoch.0 });
+        for lane in [self.active.take(), self.next.take()].into_iter().flatten() {
+            self.close(stage, lane);
+        }
+        self.shutdown = Some(ShutDown::Fenced);
     }
 
     /// Leaves once what was in flight is listed and the checkpoint is saved.

@@ -77,7 +77,7 @@ impl Relay {
         let publisher = &self.publisher;
         let shutting_down = match self.shutdown {
             Some(ShutDown::Finishing { until }) => Some(until),
-            Some(ShutDown::Saving(_) | ShutDown::Finished) => return None,
+            Some(ShutDown::Saving(_) | ShutDown::Finished | ShutDown::Fenced) => return None,
             None => None,
         };
         let running = self.shutdown.is_none();

@@ -122,6 +122,7 @@ names! {
         Notice::PreparationFailed { .. } => "notice preparation failed",
         Notice::TargetDurationRaised { .. } => "notice target duration raised",
         Notice::StoreFailed { .. } => "notice store failed",
+        Notice::Fenced { .. } => "notice fenced",
         Notice::Restored { .. } => "notice restored",
         Notice::Presented { .. } => "notice presented",
         Notice::LeftBehind { .. } => "notice left behind",
@@ -181,6 +182,8 @@ names! {
         StoreError::Full => "store full",
         StoreError::Failed(_) => "store failed",
         StoreError::Unknown => "store unknown",
+        StoreError::Fenced(_) => "store fenced",
+        StoreError::NotValid => "store lease over",
     }
     failed_work_name(FailedWork) {
         FailedWork::Publish => "told that a publish failed",

@@ -1,0 +1,387 @@
+//! A node as a member of a cluster: its lease, its peers, which channels it claims, gives away and has lost.
+//!
+//! What keeps two owners apart is written down in ARCHITECTURE.md. Everything here is a guess about the
+//! others, made from what Redis and the peers said last; only Redis decides, by the epoch.
+
+mod claims;
+mod contact;
+
+use super::cluster::*;
+use super::record::{ChannelId, Record};
+use crate::event::Desired;
+use crate::ids::{Epoch, RequestId};
+use crate::lease::{GRACE, Lease, MARGIN, RENEW_EVERY};
+use crate::planted::{Mistake, Planted};
+use crate::rng::Rng;
+use crate::time::{Span, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The nodes are looked at so often: how soon a dead one is noticed.
+const NODES_EVERY: Span = Span::from_millis(500);
+/// All channels are looked at so often, where there are few.
+const SCAN_EVERY: Span = Span::from_secs(4);
+/// For each channel there is, a scan comes so much later.
+const SCAN_EACH: Span = Span::from_millis(2);
+/// What was not answered is tried again after this.
+const RETRY: Span = Span::from_millis(400);
+/// A peer is asked so often while Redis is away.
+const ASK_EVERY: Span = Span::from_millis(800);
+/// A full node claims so much later than an idle one.
+const CLAIM_DELAY: Span = Span::from_millis(400);
+/// Two that are equally full claim so far apart at most.
+const CLAIM_SPREAD_MILLIS: u64 = 60;
+/// So many claims are under way at once.
+const CLAIMS_AT_ONCE: usize = 32;
+/// What was given away is left to others for so long.
+const AVOID: Span = Span::from_secs(8);
+/// A node gives away at most so many channels to even out, and then not for a scan.
+const GIVEN_AT_ONCE: usize = 2;
+/// Who was never known to a dead node takes over from it after this, while it does not answer.
+const STRANGERS_WAIT: Span = Span::from_secs(30);
+/// The longest that a drain waits for Redis once all is closed.
+const LEAVE_LIMIT: Span = Span::from_secs(3);
+
+/// What the node is to do with channels.
+pub(super) enum Order<S> {
+    /// It is ours now.
+    Own {
+        id: ChannelId,
+        record: Record<S>,
+        removed: bool,
+        grant: Grant,
+    },
+    /// This is wanted of one that is ours.
+    Want {
+        id: ChannelId,
+        record: Record<S>,
+        removed: bool,
+    },
+    /// It is not ours any more.
+    Disown(ChannelId),
+    /// It is to be closed in good order and given away.
+    GiveAway(ChannelId),
+}
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub(super) struct Member {
+    rng: Rng,
+    last_request: u64,
+    incarnation: Incarnation,
+    lease: Lease,
+    /// The key was there for this incarnation.
+    registered: bool,
+    contact: Contact,
+    /// Redis has been there without a break, and been the same one.
+    reached_since: Timestamp,
+    /// Nothing is claimed before, nor by what was seen before.
+    claims_from: Option<Timestamp>,
+    redis: Option<RedisId>,
+    renewing: Option<(RequestId, Timestamp)>,
+    renew_at: Timestamp,
+    looking: Option<(RequestId, Timestamp, LookAt)>,
+    nodes_at: Timestamp,
+    scan_at: Timestamp,
+    hinted: BTreeSet<ChannelId>,
+    nodes: BTreeMap<NodeName, NodeSeen>,
+    /// When the nodes were looked at last, as far as that counts.
+    nodes_seen: Option<Timestamp>,
+    peers: BTreeMap<NodeName, Peer>,
+    /// Incarnations that are known to ask this node before they go on without Redis.
+    known_by: BTreeSet<Incarnation>,
+    /// Dead owners that may not have known this node.
+    strangers: BTreeMap<Incarnation, Stranger>,
+    places: BTreeMap<ChannelId, Place>,
+    told: Option<(Timestamp, bool)>,
+    /// With nobody to ask, the lease is looked at then while Redis is away.
+    go_on_at: Timestamp,
+    clock: Timestamp,
+    alone: bool,
+    /// Since when it is about to leave with nothing open.
+    leaving: Option<Timestamp>,
+    left: bool,
+    planted: Planted,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Peer {
+    asked: Option<(RequestId, Timestamp)>,
+    ask_at: Timestamp,
+}
+
+#[derive(Clone, Debug)]
+struct Stranger {
+    dead_since: Timestamp,
+    /// It has a new life: the old one is surely over.
+    is_over: bool,
+    asked: Option<RequestId>,
+    ask_at: Timestamp,
+}
+
+#[derive(Clone, Debug)]
+struct Place {
+    /// As it stood in Redis, and when that was asked for.
+    seen: Option<(ChannelSeen, Timestamp)>,
+    seat: Seat,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Seat {
+    /// Another's, or nobody's.
+    Vacant {
+        claim_at: Option<Timestamp>,
+        avoid_until: Timestamp,
+    },
+    /// Its claim, or that it is taken off a dead owner, is under way.
+    Asked { request: RequestId, released: bool },
+    Ours {
+        grant: Grant,
+        since: Timestamp,
+        /// What is wanted of it, as far as it is known here.
+        revision: u64,
+        under_way: Option<RequestId>,
+        /// To be told to Redis again.
+        forgotten: bool,
+    },
+    /// It is being closed here.
+    Leaving,
+    Releasing {
+        grant: Grant,
+        unfinished: bool,
+        erased: bool,
+        request: Option<RequestId>,
+        again_at: Timestamp,
+    },
+}
+
+/// What the member must know of the node it is part of.
+pub(super) struct Room {
+    pub(super) capacity: usize,
+    /// Running channels.
+    pub(super) taken: usize,
+}
+
+const VACANT: Seat = Seat::Vacant {
+    claim_at: None,
+    avoid_until: Timestamp::from_micros(0),
+};
+
+impl Member {
+    pub(super) fn new(name: NodeName, seed: u64, planted: Planted) -> Self {
+        let mut rng = Rng::new(seed);
+        let run = rng.draw();
+        Self {
+            rng,
+            last_request: 0,
+            incarnation: Incarnation { node: name, run },
+            lease: Lease::default(),
+            registered: false,
+            contact: Contact::Away,
+            reached_since: Timestamp::default(),
+            claims_from: None,
+            redis: None,
+            renewing: None,
+            renew_at: Timestamp::default(),
+            looking: None,
+            nodes_at: Timestamp::default(),
+            scan_at: Timestamp::default(),
+            hinted: BTreeSet::new(),
+            nodes: BTreeMap::new(),
+            nodes_seen: None,
+            peers: BTreeMap::new(),
+            known_by: BTreeSet::new(),
+            strangers: BTreeMap::new(),
+            places: BTreeMap::new(),
+            told: None,
+            go_on_at: Timestamp::default(),
+            clock: Timestamp::default(),
+            alone: false,
+            leaving: None,
+            left: false,
+            planted,
+        }
+    }
+}
+
+impl Member {
+    /// Takes what has come. `orders` is what the node is to do first.
+    pub(super) fn take<S>(
+        &mut self,
+        now: Timestamp,
+        event: ClusterEvent<S>,
+        room: &Room,
+        orders: &mut Vec<Order<S>>,
+        commands: &mut Vec<ClusterCommand<S>>,
+    ) {
+        match event {
+            ClusterEvent::Renewed { request, outcome } => {
+                self.renewed(now, request, outcome, orders);
+            }
+            ClusterEvent::Looked { request, outcome } => {
+                self.looked(now, request, outcome, room, orders);
+            }
+            ClusterEvent::Read {
+                request,
+                id,
+                outcome,
+            } => self.read(request, id, outcome, orders),
+            ClusterEvent::Claimed {
+                request,
+                id,
+                outcome,
+            } => self.claimed(now, request, id, outcome, orders),
+            ClusterEvent::Owned {
+                request,
+                id,
+                outcome,
+            } => self.written(now, request, id, outcome, orders),
+            ClusterEvent::Fenced { id, epoch } => self.fenced(id, epoch, orders),
+            ClusterEvent::Forgotten { id } => self.forgotten(&id),
+            ClusterEvent::Hint { id } => drop(self.hinted.insert(id)),
+            ClusterEvent::Asked { request, by } => self.asked(now, request, by, commands),
+            ClusterEvent::PeerAnswered { request, outcome } => {
+                self.peer_answered(now, request, outcome);
+            }
+        }
+    }
+
+    /// Does all that is due. `record` is what is known here of a channel that is ours.
+    pub(super) fn advance<S>(
+        &mut self,
+        now: Timestamp,
+        room: &Room,
+        record: impl Fn(&ChannelId) -> Option<(Record<S>, bool)>,
+        commands: &mut Vec<ClusterCommand<S>>,
+    ) {
+        self.clock = now;
+        self.advance_lease(now, room.taken, commands);
+        self.advance_strangers(now, commands);
+        self.advance_looks(now, commands);
+        self.advance_places(now, room, record, commands);
+        if let Some(since) = self.leaving
+            && !self.left
+        {
+            let mut seats = self.places.values();
+            let held = seats.any(|it| !matches!(it.seat, Seat::Vacant { .. }));
+            if !held || now.since(since) >= LEAVE_LIMIT {
+                self.left = true;
+                let incarnation = self.incarnation.clone();
+                commands.push(ClusterCommand::Leave { incarnation });
+            }
+        }
+    }
+
+    /// What is wanted of a channel of ours has been read, or not.
+    fn read<S>(
+        &mut self,
+        request: RequestId,
+        id: ChannelId,
+        outcome: Result<Option<(Record<S>, bool)>, CallError>,
+        orders: &mut Vec<Order<S>>,
+    ) {
+        let Some(place) = self.places.get_mut(&id) else {
+            return;
+        };
+        let Seat::Ours {
+            under_way,
+            revision,
+            ..
+        } = &mut place.seat
+        else {
+            return;
+        };
+        if *under_way != Some(request) {
+            return;
+        }
+        *under_way = None;
+        // Looked at anew in any case: it may have changed again.
+        place.seen = None;
+        if let Ok(Some((record, removed))) = outcome {
+            *revision = record.revision.max(*revision);
+            orders.push(Order::Want {
+                id,
+                record,
+                removed,
+            });
+        }
+    }
+
+    /// What is wanted of a channel was changed by way of this node.
+    pub(super) fn changed(&mut self, id: &ChannelId, revision: u64) {
+        self.hinted.insert(id.clone());
+        if let Some(place) = self.places.get_mut(id)
+            && let Seat::Ours {
+                revision: known, ..
+            } = &mut place.seat
+        {
+            *known = revision.max(*known);
+        }
+    }
+
+    /// Nothing of a channel runs here any more. It is handed back where it is still ours.
+    pub(super) fn shut(&mut self, id: &ChannelId, grant: Grant, unfinished: bool, erased: bool) {
+        let Some(place) = self.places.get_mut(id) else {
+            return;
+        };
+        place.seat = if grant.incarnation == self.incarnation {
+            Seat::Releasing {
+                grant,
+                unfinished,
+                erased,
+                request: None,
+                again_at: Timestamp::default(),
+            }
+        } else {
+            self.hinted.insert(id.clone());
+            VACANT
+        };
+    }
+
+    /// Nothing of a channel that was lost runs here any more.
+    pub(super) fn lost(&mut self, id: &ChannelId) {
+        self.hinted.insert(id.clone());
+        if let Some(place) = self.places.get_mut(id) {
+            place.seat = VACANT;
+            place.seen = None;
+        }
+    }
+
+    pub(super) fn leave(&mut self, now: Timestamp) {
+        self.leaving.get_or_insert(now);
+    }
+
+    pub(super) fn has_left(&self) -> bool {
+        self.left
+    }
+
+    /// When a tick is wanted.
+    pub(super) fn wakeup(&self) -> Option<Timestamp> {
+        if self.left {
+            return None;
+        }
+        let looks = self.contact == Contact::Reached && self.looking.is_none();
+        let look_at = looks.then_some(self.nodes_at.min(self.scan_at));
+        let places = self.places.values().filter_map(|it| match it.seat {
+            Seat::Vacant { claim_at, .. } => claim_at,
+            Seat::Releasing {
+                request: None,
+                again_at,
+                ..
+            } => Some(again_at),
+            Seat::Releasing { .. } | Seat::Asked { .. } | Seat::Ours { .. } | Seat::Leaving => None,
+        });
+        let places = places.filter(|at| *at > self.clock).min();
+        let asks = self.contact == Contact::Reached;
+        let strangers = self.strangers.values();
+        let strangers = strangers.filter(|it| asks && it.asked.is_none() && !it.is_over);
+        let strangers = strangers.map(|it| it.ask_at).min();
+        let leave_at = self.leaving.map(|since| since + LEAVE_LIMIT);
+        let all = [self.lease_wakeup(), look_at, places, strangers, leave_at];
+        all.into_iter().flatten().min()
+    }
+
+    fn request(&mut self) -> RequestId {
+        self.last_request += 1;
+        RequestId(self.last_request)
+    }
+}
