@@ -3,6 +3,7 @@
 use crate::date_ranges::DateRanges;
 use crate::formats::Formats;
 use crate::ids::{ContentHash, ObjectName, PlaylistName};
+use crate::node::cluster::Skip;
 use crate::playlist::Segment;
 use crate::time::{Place, Span, WallTime};
 use crate::track::Medium;
@@ -117,19 +118,12 @@ pub struct LeavingObject {
     pub keep_for: Span,
 }
 
-/// Of what a checkpoint may lack: no owner lists more segments in a second, and so many more at once.
-const SKIPPED_EACH_SECOND: u64 = 10;
-/// See [`SKIPPED_EACH_SECOND`].
-const SKIPPED_AT_ONCE: u64 = 1_000;
-
 impl Checkpoint {
-    /// For a successor that cannot know whether its predecessor went on for `past` after this was saved: numbers
-    /// go on behind all that can have been published since, with a discontinuity. What was listed is
-    /// let go, as other segments may stand under the numbers that follow it.
+    /// For a successor that cannot know whether its predecessor went on after this was saved: numbers go on
+    /// behind all that can have been published since, with a discontinuity. What was listed is let go, as other
+    /// segments may stand under the numbers that follow it.
     #[must_use]
-    pub fn skipped(mut self, past: Span) -> Self {
-        let secs = past.as_millis() / 1_000 + 1;
-        let numbers = SKIPPED_AT_ONCE + secs * SKIPPED_EACH_SECOND;
+    pub fn skipped(mut self, Skip { past, numbers }: Skip) -> Self {
         for track in &mut self.tracks {
             let listed = std::mem::take(&mut track.window);
             track.media_sequence += listed.len() as u64 + numbers;

@@ -55,6 +55,12 @@ pub enum Mistake {
     ClaimInGrace,
     /// A node that has no Redis goes on without asking its peers.
     CutOffGoesOn,
+    /// A successor takes any checkpoint for the newest.
+    OldCheckpointTrusted,
+    /// What no hint has told of is never looked for.
+    NoScan,
+    /// A channel that a dead owner was to stop is left as it is.
+    StopLeftToTheDead,
 }
 
 impl Mistake {
@@ -83,11 +89,14 @@ impl Mistake {
     ];
 
     /// Those of a node in a cluster.
-    pub const OF_CLUSTER: [Self; 4] = [
+    pub const OF_CLUSTER: [Self; 7] = [
         Self::LeaseCountedFromReply,
         Self::ExpiredIncarnationRevived,
         Self::ClaimInGrace,
         Self::CutOffGoesOn,
+        Self::OldCheckpointTrusted,
+        Self::NoScan,
+        Self::StopLeftToTheDead,
     ];
 }
 
@@ -107,17 +116,13 @@ impl Planted {
 
     /// Whether it is this one.
     #[cfg(feature = "planted")]
-    pub(crate) fn makes(self, mistake: Mistake) -> bool {
+    pub fn makes(self, mistake: Mistake) -> bool {
         self.mistake == Some(mistake)
     }
 
     /// It is none.
     #[cfg(not(feature = "planted"))]
-    #[expect(
-        clippy::unused_self,
-        reason = "it has something to look at with the feature"
-    )]
-    pub(crate) fn makes(self, _: Mistake) -> bool {
+    pub fn makes(self, _: Mistake) -> bool {
         false
     }
 }

@@ -171,6 +171,7 @@ impl Stage {
                     removed,
                     seen_ago,
                     seen_by,
+                    claims: 1,
                 };
                 let outcome = Ok(claimed);
                 ClusterEvent::Claimed {

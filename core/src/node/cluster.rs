@@ -41,7 +41,30 @@ pub struct Grant {
     pub epoch: Epoch,
     /// The checkpoint may be so much older than what viewers have seen: see
     /// [`Checkpoint::skipped`](crate::checkpoint::Checkpoint::skipped).
-    pub skip: Option<Span>,
+    pub skip: Option<Skip>,
+}
+
+/// What a checkpoint may lack of what viewers have seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Skip {
+    /// For so long its owners may have gone on after it was saved.
+    pub past: Span,
+    /// So many segments, and discontinuities, are more than all of them can have listed in that time.
+    pub numbers: u64,
+}
+
+impl Skip {
+    /// No owner lists more segments in a second, for long.
+    const EACH_SECOND: u64 = 10;
+    /// What each owner may list beyond that when it begins.
+    const EACH_OWNER: u64 = 1_000;
+
+    /// Behind so many owners that have saved nothing.
+    pub(super) fn behind(past: Span, owners: u64) -> Self {
+        let secs = past.as_millis() / 1_000 + 1;
+        let numbers = owners.max(1).saturating_mul(Self::EACH_OWNER) + secs * Self::EACH_SECOND;
+        Self { past, numbers }
+    }
 }
 
 /// What comes from Redis and from peers.
@@ -152,10 +175,13 @@ pub enum ClaimOutcome<S> {
         record: Record<S>,
         /// It is to be erased.
         removed: bool,
-        /// How long ago Redis was last written to by an owner, by its clock; `None` of one that never had one.
+        /// How long ago the checkpoint was written, by the clock of Redis; `None` where there is none.
         seen_ago: Option<Span>,
-        /// Which Redis that was.
+        /// Which Redis that was. Another one where a dead owner's name was taken off since
+        /// ([`ClusterCommand::Free`]).
         seen_by: Option<RedisId>,
+        /// Claims since then, with this one.
+        claims: u64,
     },
     /// Somebody was faster, or it is gone, or cannot be read.
     Changed,

@@ -133,7 +133,10 @@ enum Seat {
         avoid_until: Timestamp,
     },
     /// Its claim, or that it is taken off a dead owner, is under way.
-    Asked { request: RequestId, released: bool },
+    Asked {
+        request: RequestId,
+        follows: Follows,
+    },
     Ours {
         grant: Grant,
         since: Timestamp,
@@ -152,6 +155,16 @@ enum Seat {
         request: Option<RequestId>,
         again_at: Timestamp,
     },
+}
+
+/// Whom a claim follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Follows {
+    /// It was released, or never had an owner.
+    Nobody,
+    /// Who would have asked this node before it went on without Redis.
+    OneThatAsksUs,
+    Stranger,
 }
 
 /// What the member must know of the node it is part of.

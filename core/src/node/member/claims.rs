@@ -58,6 +58,9 @@ impl Member {
         }
         if looked_at.is_none() {
             self.scan_at = now + SCAN_EVERY.max(SCAN_EACH * self.places.len() as u64);
+            if self.planted.makes(Mistake::NoScan) {
+                self.scan_at = now + Span::from_secs(3_600);
+            }
             self.even_out(room, now, orders);
         }
         self.consider(now, room);
@@ -138,7 +141,7 @@ impl Member {
                             avoid_until,
                         },
                         Some((seen, at)),
-                    ) if seen.needs_owner() && *at <= nodes_seen => {
+                    ) if seen.needs_owner(self.planted) && *at <= nodes_seen => {
                         Some((id.clone(), seen.clone(), *avoid_until))
                     }
                     _ => None,
@@ -207,7 +210,7 @@ impl Member {
                         let expected = (owner, seen.epoch);
                         place.seat = Seat::Asked {
                             request,
-                            released: false,
+                            follows: Follows::Nobody,
                         };
                         commands.push(ClusterCommand::Free {
                             request,
@@ -217,9 +220,17 @@ impl Member {
                         continue;
                     }
                     free -= usize::from(takes);
-                    let (incarnation, released) = (self.incarnation.clone(), seen.owner.is_none());
+                    let follows = match &seen.owner {
+                        None => Follows::Nobody,
+                        Some(owner) if owner.node == self.incarnation.node => {
+                            Follows::OneThatAsksUs
+                        }
+                        Some(owner) if self.known_by.contains(owner) => Follows::OneThatAsksUs,
+                        Some(_) => Follows::Stranger,
+                    };
+                    let incarnation = self.incarnation.clone();
                     let expected = (seen.owner.clone(), seen.epoch);
-                    place.seat = Seat::Asked { request, released };
+                    place.seat = Seat::Asked { request, follows };
                     commands.push(ClusterCommand::Claim {
                         request,
                         id,
@@ -300,7 +311,7 @@ impl Member {
         };
         let Seat::Asked {
             request: own,
-            released,
+            follows,
         } = place.seat
         else {
             return;
@@ -316,17 +327,28 @@ impl Member {
             removed,
             seen_ago,
             seen_by,
+            claims,
         }) = outcome
         else {
             self.hinted.insert(id);
             return;
         };
-        // An owner that went on without Redis has saved nothing meanwhile; another Redis may lack what was saved.
+        // An owner that went on without Redis has saved nothing meanwhile; another Redis may lack what was saved,
+        // and so may a checkpoint of an owner before the last one.
         let surely_newest = |ago: Span| {
             let all_along = now.since(self.reached_since) > ago + MARGIN;
-            seen_by.is_some() && seen_by == self.redis && (released || all_along)
+            let by_last = seen_by.is_some() && seen_by == self.redis && claims <= 1;
+            by_last
+                && match follows {
+                    Follows::Nobody => true,
+                    Follows::OneThatAsksUs => all_along,
+                    Follows::Stranger => false,
+                }
         };
-        let skip = seen_ago.filter(|ago| !surely_newest(*ago));
+        let newest =
+            seen_ago.is_none_or(surely_newest) || self.planted.makes(Mistake::OldCheckpointTrusted);
+        let past = seen_ago.filter(|_| !newest);
+        let skip = past.map(|past| Skip::behind(past, claims));
         let grant = Grant {
             incarnation: self.incarnation.clone(),
             epoch,
@@ -543,7 +565,7 @@ impl Place {
                 && self
                     .seen
                     .as_ref()
-                    .is_none_or(|(seen, _)| !seen.needs_owner())
+                    .is_none_or(|(seen, _)| !seen.needs_owner(Planted::default()))
             {
                 *claim_at = None;
             }
@@ -566,8 +588,9 @@ impl Place {
 }
 
 impl ChannelSeen {
-    fn needs_owner(&self) -> bool {
-        self.removed || self.unfinished || self.desired == Desired::Run
+    fn needs_owner(&self, planted: Planted) -> bool {
+        let unfinished = self.unfinished && !planted.makes(Mistake::StopLeftToTheDead);
+        self.removed || unfinished || self.desired == Desired::Run
     }
 
     fn takes_place(&self) -> bool {
