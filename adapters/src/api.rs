@@ -10,6 +10,7 @@ mod channels;
 mod metrics;
 pub mod view;
 
+use crate::cluster::hands::Hands;
 use crate::control_store::ControlStore;
 use crate::node::NodeHandle;
 use access::only_who_may;
@@ -42,6 +43,8 @@ struct Inner {
     store: ControlStore,
     handle: NodeHandle,
     token: Option<Token>,
+    /// In a cluster.
+    hands: Option<Hands>,
 }
 
 impl Api {
@@ -52,6 +55,7 @@ impl Api {
         store: ControlStore,
         handle: NodeHandle,
         token: Option<Token>,
+        hands: Option<Hands>,
     ) -> Self {
         Self {
             inner: Arc::new(Inner {
@@ -60,6 +64,7 @@ impl Api {
                 store,
                 handle,
                 token,
+                hands,
             }),
         }
     }

@@ -145,13 +145,13 @@ async fn relay(args: RelayArgs, screen: Screen) -> Result<(), Failure> {
         control,
         output,
         recorded,
-    } = places.open(name).await?;
+    } = places.open(name, None).await?;
     let address = server::address_of(listener.local_addr()?, name);
 
     let outputs = Outputs::default();
     outputs.insert(name.clone(), output);
     let (stop_serving, serving_stopped) = oneshot::channel::<()>();
-    let serving = tokio::spawn(server::serve(listener, outputs, async {
+    let serving = tokio::spawn(server::serve(listener, outputs, None, async {
         let _ = serving_stopped.await;
     }));
 

@@ -1,14 +1,17 @@
 //! One channel put together: its store, its state, its journal and the driver around them. `relay` opens
 //! one, `node` many.
 
+mod inherit;
+
 use crate::checkpoint_file::{CheckpointFile, Found, StateError};
 use crate::cli::StoreArg;
+use crate::cluster::owned::Owned;
 use crate::driver::{Control, Driver};
 use crate::fetch::Fetcher;
 use crate::journal::Recorder;
 use crate::output::Output;
 use crate::store::{OpenError, Store};
-use crate::worker::{Channel, Worker};
+use crate::worker::{Channel, Kept, Worker};
 use hls_relay_core::checkpoint::Checkpoint;
 use hls_relay_core::event::StoreError;
 use hls_relay_core::ids::Epoch;
@@ -22,7 +25,7 @@ use tokio::sync::{mpsc, oneshot};
 /// What is left of the journal at the end is waited for so long.
 const LAST_LINES: Duration = Duration::from_secs(2);
 /// Without a cluster a channel has one owner, this one.
-const ONLY_EPOCH: Epoch = Epoch(1);
+pub(crate) const ONLY_EPOCH: Epoch = Epoch(1);
 
 /// Where the parts of channels are, the same for all channels of a process.
 #[derive(Clone)]
@@ -67,22 +70,31 @@ pub enum OpenFailure {
 }
 
 impl Places {
-    /// Takes the channel's folders for this process.
-    pub async fn open(&self, name: &Arc<str>) -> Result<Opened, OpenFailure> {
+    /// Takes the channel's folders for this process. In a cluster it is opened in the name of its owner.
+    pub async fn open(
+        &self,
+        name: &Arc<str>,
+        owned: Option<Arc<Owned>>,
+    ) -> Result<Opened, OpenFailure> {
         let (places, of) = (self.clone(), name.clone());
+        let epoch = owned.as_ref().map_or(ONLY_EPOCH, |it| it.epoch());
+        let validity = owned.as_ref().map(|it| it.validity().clone());
         // Locks are waited for, and files read.
-        let parts = tokio::task::spawn_blocking(move || places.take(&of));
+        let parts = tokio::task::spawn_blocking(move || places.take(&of, owned));
         let broken = |_| OpenFailure::Leftovers(StoreError::Unknown);
-        let (store, state, recording) = parts.await.map_err(broken)??;
-        let (checkpoint_file, checkpoint) = state;
+        let (store, (kept, checkpoint), recording) = parts.await.map_err(broken)??;
         if checkpoint.is_none() {
             empty(&store).await.map_err(OpenFailure::Leftovers)?;
         }
         let (recorder, recorded) = recording.unzip();
-        let output = Arc::new(Output::new(store));
+        let output = Output::new(store);
+        let output = Arc::new(match validity {
+            Some(validity) => output.while_valid(validity),
+            None => output,
+        });
         let fetcher = self.fetcher.for_channel(name);
-        let channel = Channel::new(name.clone(), fetcher, output.clone(), checkpoint_file);
-        let worker = Worker::new(Arc::new(channel), ONLY_EPOCH, checkpoint.map(Arc::from));
+        let channel = Channel::new(name.clone(), fetcher, output.clone(), kept);
+        let worker = Worker::new(Arc::new(channel), epoch, checkpoint);
         let (driver, control) = Driver::new(worker, recorder);
         Ok(Opened {
             driver,
@@ -97,6 +109,7 @@ impl Places {
     pub async fn erase(&self, name: &str) -> io::Result<()> {
         if let StoreArg::Directory(root) = &self.store {
             let folder = root.join(name);
+            inherit::forget(&folder);
             if folder.is_dir() {
                 let (root, of) = (root.clone(), name.to_owned());
                 let opening = move || Store::directory(&root, &of);
@@ -127,16 +140,26 @@ impl Places {
         Ok(names.filter_map(|name| ChannelId::new(name).ok()).collect())
     }
 
-    fn take(&self, name: &Arc<str>) -> Result<Taken, OpenFailure> {
-        let store = match &self.store {
-            StoreArg::Memory => Store::memory(),
-            StoreArg::Directory(root) => {
+    fn take(&self, name: &Arc<str>, owned: Option<Arc<Owned>>) -> Result<Taken, OpenFailure> {
+        let checkpoint = owned.as_ref().and_then(|it| it.checkpoint());
+        let store = match (&self.store, &owned) {
+            (StoreArg::Memory, _) => Store::memory(),
+            (StoreArg::Directory(root), None) => {
                 Store::directory(root, name).map_err(OpenFailure::Store)?
             }
+            (StoreArg::Directory(root), Some(owned)) => {
+                let folder = root.join(&**name);
+                let epoch = owned.epoch().0;
+                let store = Store::directory(&folder, &epoch.to_string());
+                let store = store.map_err(OpenFailure::Store)?;
+                inherit::inherit(&folder, epoch, checkpoint.as_deref());
+                store
+            }
         };
-        let state = match &self.state {
-            Some(folder) => open_state(folder, name).map_err(OpenFailure::State)?,
-            None => (None, None),
+        let state = match (owned, &self.state) {
+            (Some(owned), _) => (Kept::InRedis(owned), checkpoint),
+            (None, Some(folder)) => open_state(folder, name).map_err(OpenFailure::State)?,
+            (None, None) => (Kept::Nowhere, None),
         };
         let recording = match &self.journal {
             Some((folder, most_bytes)) => {
@@ -150,13 +173,13 @@ impl Places {
 }
 
 type Taken = (Store, State, Option<(Recorder, oneshot::Receiver<()>)>);
-type State = (Option<CheckpointFile>, Option<Box<Checkpoint>>);
+type State = (Kept, Option<Arc<Checkpoint>>);
 
 fn open_state(folder: &Path, channel: &str) -> Result<State, StateError> {
     let (file, found) = CheckpointFile::open(folder, channel)?;
     let checkpoint = match found {
         Found::Nothing => None,
-        Found::Checkpoint(checkpoint) => Some(checkpoint),
+        Found::Checkpoint(checkpoint) => Some(Arc::from(checkpoint)),
         Found::Refused { why, moved_to } => {
             tracing::error!(
                 channel,
@@ -167,7 +190,7 @@ fn open_state(folder: &Path, channel: &str) -> Result<State, StateError> {
             None
         }
     };
-    Ok((Some(file), checkpoint))
+    Ok((Kept::InFile(file), checkpoint))
 }
 
 /// Without a checkpoint nobody knows what the files in the folder were.

@@ -6,12 +6,14 @@
 pub mod embedded;
 pub mod in_redis;
 
+use crate::api::view::ObservedView;
 use crate::redis::Link;
 use crate::spec::ChannelSpec;
 use embedded::EmbeddedStore;
 use hls_relay_core::node::{Change, ChannelId, Condition, NodeEvent, Record, Refused, Writer};
 use in_redis::RedisStore;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A store has so many records at most, run or stopped: each costs every listing.
 pub const MOST_CHANNELS: u64 = 10_000;
@@ -67,6 +69,17 @@ pub enum ControlStoreError {
 /// A channel as it stands in the store; one that cannot be read harms no other.
 pub type Listed = (ChannelId, Record<ChannelSpec>);
 
+/// What the owner of a channel tells the other nodes of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// His incarnation, where there is one.
+    pub owner: Option<Arc<str>>,
+    /// Counts the channel's owners.
+    pub epoch: u64,
+    /// What he has observed last.
+    pub status: Option<ObservedView>,
+}
+
 impl ControlStore {
     /// Opens the file, or makes it. `on_change` hears of the changes in the order in which they are made.
     pub fn open(
@@ -113,6 +126,28 @@ impl ControlStore {
         match self {
             Self::Embedded(store) => store.list().await,
             Self::Redis(store) => store.list().await,
+        }
+    }
+
+    /// One channel, and what its owner tells of it where the store is that of a cluster.
+    pub async fn get_told(
+        &self,
+        id: &ChannelId,
+    ) -> Result<Option<(Record<ChannelSpec>, Option<Told>)>, ChangeError> {
+        match self {
+            Self::Embedded(store) => Ok(store.get(id).await?.map(|record| (record, None))),
+            Self::Redis(store) => store.get_told(id).await,
+        }
+    }
+
+    /// All channels, by their names, in the same way.
+    pub async fn list_told(&self) -> Result<Vec<(Listed, Option<Told>)>, ChangeError> {
+        match self {
+            Self::Embedded(store) => {
+                let listed = store.list().await?.into_iter();
+                Ok(listed.map(|it| (it, None)).collect())
+            }
+            Self::Redis(store) => store.list_told().await,
         }
     }
 

@@ -1,6 +1,7 @@
 //! Drives one channel's machine: waits for a completion, a control message or the next wakeup, steps,
 //! and hands the commands to the worker. It decides nothing.
 
+use crate::api::view::status_text;
 use crate::clock;
 use crate::journal::Recorder;
 use crate::notices;
@@ -23,6 +24,8 @@ pub enum Control {
     Configure(Configure, Accesses),
     /// Finish and leave.
     ShutDown,
+    /// It is another's: leave at once, and finish nothing.
+    Abandon,
     /// Say how it is.
     Inspect(oneshot::Sender<Observed>),
     /// Say once nothing is under way or waited for: of a stopped channel, all it had published has had its
@@ -51,6 +54,7 @@ pub struct Driver {
     configured: Option<(Configure, Accesses)>,
     idle: Option<oneshot::Sender<()>>,
     leaving: bool,
+    abandoned: bool,
 }
 
 impl Driver {
@@ -66,15 +70,19 @@ impl Driver {
             configured: None,
             idle: None,
             leaving: false,
+            abandoned: false,
         };
         (driver, sender)
     }
 
-    /// Runs until the machine has finished after [`Control::ShutDown`].
+    /// Runs until the machine has finished, after [`Control::ShutDown`] or because the channel is another's.
     pub async fn run(mut self) {
         while !self.relay.is_finished() {
             self.tell_idle();
             let Some(event) = self.next_event().await else {
+                if self.abandoned {
+                    return self.worker.abandon().await;
+                }
                 continue;
             };
             if !self.step(event) && !self.restart().await {
@@ -124,20 +132,28 @@ impl Driver {
                 self.leaving = true;
                 Some(Event::ShutDown)
             }
+            Control::Abandon => {
+                (self.leaving, self.abandoned) = (true, true);
+                None
+            }
             Control::Inspect(reply) => {
-                let status = self.relay.status(clock::now());
                 // Whoever asked may have gone.
-                let _ = reply.send(Observed {
-                    source_url: self.worker.source_url(status.generation, status.source),
-                    change: self.worker.change(),
-                    status,
-                });
+                let _ = reply.send(self.observed());
                 None
             }
             Control::WhenIdle(asked) => {
                 self.idle = Some(asked);
                 None
             }
+        }
+    }
+
+    fn observed(&self) -> Observed {
+        let status = self.relay.status(clock::now());
+        Observed {
+            source_url: self.worker.source_url(status.generation, status.source),
+            change: self.worker.change(),
+            status,
         }
     }
 
@@ -156,6 +172,10 @@ impl Driver {
             tracing::error!(channel, "broke at {what}; going on from the checkpoint");
             self.commands.clear();
             return false;
+        }
+        if self.worker.tells_others(&self.commands) {
+            let status = status_text(&self.observed());
+            self.worker.tell_others(status, &self.commands);
         }
         self.worker.carry_out(&mut self.commands);
         true

@@ -3,15 +3,17 @@
 
 pub mod config;
 
-use crate::channel::{OpenFailure, Opened, Places, last_lines};
+use crate::channel::{ONLY_EPOCH, OpenFailure, Opened, Places, last_lines};
 use crate::clock;
+use crate::cluster::elsewhere::FORMER;
+use crate::cluster::hands::Hands;
 use crate::driver::Control;
 use crate::output::Outputs;
 use crate::spec::ChannelSpec;
 use futures_util::FutureExt;
 use hls_relay_core::event::{Configure, Desired};
-use hls_relay_core::node::{ChannelId, Node, NodeCommand, NodeEvent, Record, Standing};
-use std::collections::BTreeMap;
+use hls_relay_core::node::{ChannelId, Grant, Node, NodeCommand, NodeEvent, Record, Standing};
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,11 +26,18 @@ enum Message {
     Look(oneshot::Sender<BTreeMap<ChannelId, Seen>>),
 }
 
+/// What waits for the loop.
+pub struct Inbox(mpsc::UnboundedReceiver<Message>);
+
 /// One channel as the node sees it.
 #[derive(Clone)]
 pub struct Seen {
     /// Where it stands.
     pub standing: Standing,
+    /// What it should be, as far as the node knows.
+    pub record: Record<ChannelSpec>,
+    /// Counts its owners.
+    pub epoch: u64,
     /// The way to its driver, where it has one.
     pub control: Option<mpsc::Sender<Control>>,
 }
@@ -46,11 +55,25 @@ pub struct NodeLoop {
     places: Places,
     outputs: Outputs,
     open: BTreeMap<ChannelId, mpsc::Sender<Control>>,
+    /// Those that end because they are another's.
+    abandoned: BTreeSet<ChannelId>,
+    /// Of those that are open, or were.
+    epochs: BTreeMap<ChannelId, u64>,
     messages: mpsc::UnboundedReceiver<Message>,
     handle: NodeHandle,
+    /// In a cluster.
+    hands: Option<Hands>,
 }
 
 impl NodeHandle {
+    /// The way to a loop that is still to be made, and what it will find.
+    pub fn new() -> (Self, Inbox) {
+        // Each channel has a few messages under way, and each question a request of its own.
+        let (messages, inbox) = mpsc::unbounded_channel();
+        let leaving = Arc::default();
+        (Self { messages, leaving }, Inbox(inbox))
+    }
+
     /// Tells what has happened. After the end of the loop nobody listens.
     pub fn tell(&self, event: NodeEvent<ChannelSpec>) {
         if event == NodeEvent::ShutDown {
@@ -73,23 +96,25 @@ impl NodeHandle {
 }
 
 impl NodeLoop {
-    /// A node without channels.
-    pub fn new(capacity: usize, places: Places, outputs: Outputs) -> (Self, NodeHandle) {
-        // Each channel has a few messages under way, and each question a request of its own.
-        let (sender, messages) = mpsc::unbounded_channel();
-        let handle = NodeHandle {
-            messages: sender,
-            leaving: Arc::default(),
-        };
-        let node = Self {
-            machine: Node::new(capacity),
+    /// A loop around this machine; with hands where it is one of a cluster.
+    pub fn new(
+        machine: Node<ChannelSpec>,
+        places: Places,
+        outputs: Outputs,
+        (handle, Inbox(messages)): (NodeHandle, Inbox),
+        hands: Option<Hands>,
+    ) -> Self {
+        Self {
+            machine,
             places,
             outputs,
             open: BTreeMap::new(),
+            abandoned: BTreeSet::new(),
+            epochs: BTreeMap::new(),
             messages,
-            handle: handle.clone(),
-        };
-        (node, handle)
+            handle,
+            hands,
+        }
     }
 
     /// Runs until all channels have finished after [`NodeEvent::ShutDown`].
@@ -104,8 +129,9 @@ impl NodeLoop {
             self.machine.step(now, event, &mut commands);
             touched.iter().for_each(|id| self.show(id));
             for command in commands.drain(..) {
-                let id = self.carry_out(command);
-                id.iter().for_each(|id| self.show(id));
+                if let Some(id) = self.carry_out(command) {
+                    self.show(&id);
+                }
             }
         }
     }
@@ -146,9 +172,14 @@ impl NodeLoop {
             }
             Message::Look(reply) => {
                 let standings = self.machine.standings();
-                let seen = standings.map(|(id, _, standing)| {
-                    let control = self.open.get(id).cloned();
-                    (id.clone(), Seen { standing, control })
+                let seen = standings.map(|(id, record, standing)| {
+                    let seen = Seen {
+                        standing,
+                        record: record.clone(),
+                        epoch: self.epochs.get(id).copied().unwrap_or(ONLY_EPOCH.0),
+                        control: self.open.get(id).cloned(),
+                    };
+                    (id.clone(), seen)
                 });
                 // Whoever asked may have gone.
                 let _ = reply.send(seen.collect());
@@ -164,15 +195,29 @@ impl NodeLoop {
             let channel = &**id.name();
             tracing::error!(channel, "{why}; opening it again from its checkpoint");
         }
-        if !self.handle.is_leaving() {
+        let is_ours = !self.abandoned.remove(id) && broke.is_none();
+        if self.hands.is_some() {
+            // Whoever has it next may need a moment before he shows anything.
+            match is_ours {
+                true => {
+                    self.outputs.hand_on(id.name());
+                    let (outputs, id) = (self.outputs.clone(), id.clone());
+                    tokio::spawn(async move {
+                        tokio::time::sleep(FORMER).await;
+                        outputs.forget_handed_on(id.name());
+                    });
+                }
+                false => self.outputs.remove(id.name()),
+            }
+        } else if !self.handle.is_leaving() {
             self.outputs.shut(id.name().clone());
         }
     }
 
     /// What is not open is waited for where it should run, and unknown where it should not. What was shown
-    /// when the node leaves is shown to the end.
+    /// when the node leaves is shown to the end. In a cluster, what is not open here is asked for elsewhere.
     fn show(&self, id: &ChannelId) {
-        if self.handle.is_leaving() {
+        if self.handle.is_leaving() || self.hands.is_some() {
             return;
         }
         let desired = self.machine.desired(id);
@@ -187,7 +232,7 @@ impl NodeLoop {
         }
     }
 
-    /// Begins what is wanted, and tells of which channel it is.
+    /// Begins what is wanted, and tells of which channel it is, if it is of one.
     fn carry_out(&mut self, command: NodeCommand<ChannelSpec>) -> Option<ChannelId> {
         let id = match &command {
             NodeCommand::Open { id, .. }
@@ -198,20 +243,38 @@ impl NodeLoop {
             NodeCommand::Cluster(_) => None,
         };
         match command {
-            NodeCommand::Open { id, .. } => self.open(id),
+            NodeCommand::Open { id, grant } => self.open(id, grant),
             NodeCommand::Configure { id, record } => self.configure(id, record),
             NodeCommand::Close { id } => self.send(&id, Control::ShutDown),
+            NodeCommand::Abandon { id } => {
+                let (channel, epoch) = (&**id.name(), self.epochs.get(&id).copied());
+                tracing::warn!(
+                    channel,
+                    epoch,
+                    "it may be another's by now: it ends here at once"
+                );
+                self.send(&id, Control::Abandon);
+                self.abandoned.insert(id);
+            }
             NodeCommand::Erase { id } => self.erase(id),
-            // Only the machine of a node in a cluster wants these, and this one is alone.
-            NodeCommand::Abandon { .. } | NodeCommand::Cluster(_) => {}
+            NodeCommand::Cluster(command) => {
+                if let Some(hands) = &self.hands {
+                    hands.carry_out(command);
+                }
+            }
         }
         id
     }
 
-    fn open(&self, id: ChannelId) {
+    fn open(&mut self, id: ChannelId, grant: Option<Grant>) {
+        let owned = self.hands.as_ref().zip(grant);
+        let owned = owned.map(|(hands, grant)| hands.open(&id, &grant));
+        let epoch = owned.as_ref().map_or(ONLY_EPOCH, |it| it.epoch());
+        self.epochs.insert(id.clone(), epoch.0);
         let (places, handle) = (self.places.clone(), self.handle.clone());
         tokio::spawn(async move {
-            let opening = places.open(id.name()).map(|it| it.map(Box::new)).await;
+            let opening = places.open(id.name(), owned).map(|it| it.map(Box::new));
+            let opening = opening.await;
             let _ = handle.messages.send(Message::Opened(id, opening));
         });
     }

@@ -4,6 +4,7 @@
 //! channel, shown by swapping one pointer: a viewer gets whole playlists, all of the version before or
 //! all of the one after (S-01).
 
+use crate::cluster::validity::Validity;
 use crate::store::Store;
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
@@ -28,6 +29,8 @@ pub enum Listed {
     Open(Arc<Output>),
     /// It should run and is not open yet, or not at this moment: viewers are asked to wait.
     Shut,
+    /// It was open here and is to be another node's: shown while nobody has it.
+    HandedOn(Arc<Output>),
 }
 
 /// One channel, as viewers see it.
@@ -35,6 +38,8 @@ pub enum Listed {
 pub struct Output {
     store: Store,
     shown: RwLock<Shown>,
+    /// In a cluster: what is shown may be shown only while this holds.
+    validity: Option<Arc<Validity>>,
 }
 
 /// The version that is shown.
@@ -97,7 +102,22 @@ impl Output {
         Self {
             store,
             shown: RwLock::new(Shown::Nothing),
+            validity: None,
         }
+    }
+
+    /// The same, of a node whose right to show it may end.
+    #[must_use]
+    pub fn while_valid(self, validity: Arc<Validity>) -> Self {
+        Self {
+            validity: Some(validity),
+            ..self
+        }
+    }
+
+    /// Whether anything of it may be shown now.
+    pub fn may_be_shown(&self) -> bool {
+        self.validity.as_ref().is_none_or(|it| it.holds())
     }
 
     /// Where its segments are.
@@ -149,6 +169,32 @@ impl Outputs {
     /// Adds a channel that is not open, or forgets what one had open.
     pub fn shut(&self, name: Arc<str>) {
         self.lock().insert(name, Listed::Shut);
+    }
+
+    /// A channel that was open ends here, and is to be another node's.
+    pub fn hand_on(&self, name: &str) {
+        let mut channels = self.lock();
+        if let Some(Listed::Open(output)) = channels.get(name).cloned() {
+            channels.insert(name.into(), Listed::HandedOn(output));
+        }
+    }
+
+    /// Forgets channels that were handed on.
+    pub fn forget_handed_on(&self, name: &str) {
+        let mut channels = self.lock();
+        if let Some(Listed::HandedOn(_)) = channels.get(name) {
+            channels.remove(name);
+        }
+    }
+
+    /// Those that were handed on and are not forgotten yet.
+    pub fn handed_on(&self) -> Vec<Arc<str>> {
+        let channels = self.channels.read();
+        let channels = channels.unwrap_or_else(PoisonError::into_inner);
+        let handed_on = channels
+            .iter()
+            .filter(|(_, it)| matches!(it, Listed::HandedOn(_)));
+        handed_on.map(|(name, _)| name.clone()).collect()
     }
 
     /// Takes a channel off the list.

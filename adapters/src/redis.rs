@@ -108,6 +108,25 @@ impl Link {
         self.within(run).await
     }
 
+    /// A script whose arguments tell which Redis it is that has it run; `None` where it must be another one.
+    pub async fn script_by<'a, T: FromRedisValue>(
+        &self,
+        must_be: Option<u64>,
+        call: impl FnOnce(u64) -> Call<'a>,
+    ) -> Result<Option<T>, LinkError> {
+        let run = async move |mut connection: Connection| {
+            let identity = match must_be {
+                Some(_) => connection.identity().await?,
+                None => connection.known_identity().await?,
+            };
+            if must_be.is_some_and(|it| it != identity) {
+                return Ok(None);
+            }
+            call(identity).run(&mut connection).await.map(Some)
+        };
+        self.within(run).await
+    }
+
     /// Which Redis it is now; see [`Link::script_and_identity`].
     pub async fn identity(&self) -> Result<u64, LinkError> {
         self.within(async move |mut connection: Connection| connection.identity().await)
@@ -123,7 +142,7 @@ impl Link {
     ) -> Result<Vec<Value>, LinkError> {
         let run = async move |connection| match connection {
             Connection::One(mut one, _) => script.run_in_one(&mut one, calls).await,
-            Connection::Cluster(cluster) => {
+            Connection::Cluster(cluster, _) => {
                 let each = calls.iter().map(|call| {
                     let mut cluster = cluster.clone();
                     async move { call.run(&mut cluster).await }

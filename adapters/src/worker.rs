@@ -3,6 +3,7 @@
 
 use crate::checkpoint_file::CheckpointFile;
 use crate::clock;
+use crate::cluster::owned::Owned;
 use crate::fetch::{Fetcher, Keys, SourceAccess};
 use crate::mask::mask_url;
 use crate::notices::{self, Speaker};
@@ -40,10 +41,20 @@ pub struct Channel {
     keys: Keys,
     /// What its viewers see.
     pub output: Arc<Output>,
-    /// Where its checkpoint is kept, if anywhere.
-    pub checkpoint_file: Option<CheckpointFile>,
+    /// Where its checkpoint is kept.
+    kept: Kept,
     /// Says the failure of a checkpoint only once in a row.
     checkpoint_failing: AtomicBool,
+}
+
+/// Where a channel's checkpoint is kept.
+pub enum Kept {
+    /// It ends with the process.
+    Nowhere,
+    /// In a file of this host.
+    InFile(CheckpointFile),
+    /// In Redis, where a successor finds it.
+    InRedis(Arc<Owned>),
 }
 
 /// The hands of one machine.
@@ -67,19 +78,14 @@ pub struct Worker {
 
 impl Channel {
     /// The parts of a channel, put together.
-    pub fn new(
-        name: Arc<str>,
-        fetcher: Fetcher,
-        output: Arc<Output>,
-        checkpoint_file: Option<CheckpointFile>,
-    ) -> Self {
+    pub fn new(name: Arc<str>, fetcher: Fetcher, output: Arc<Output>, kept: Kept) -> Self {
         let checkpoint_failing = AtomicBool::new(false);
         Self {
             name,
             fetcher,
             keys: Keys::default(),
             output,
-            checkpoint_file,
+            kept,
             checkpoint_failing,
         }
     }
@@ -164,6 +170,33 @@ impl Worker {
         (self.completed, self.completions) = mpsc::unbounded_channel();
         self.running.clear();
         self.in_force.clear();
+    }
+
+    /// Whether other nodes want to know how the channel is after these commands.
+    pub fn tells_others(&self, commands: &[Command]) -> bool {
+        let is_told = |command: &Command| {
+            matches!(
+                command,
+                Command::Publish(_)
+                    | Command::SaveCheckpoint { .. }
+                    | Command::Notify(Notice::StateChanged { .. })
+            )
+        };
+        matches!(self.channel.kept, Kept::InRedis(_)) && commands.iter().any(is_told)
+    }
+
+    /// Puts down how the channel is; a version that is published by these commands takes it along.
+    pub fn tell_others(&self, status: Arc<str>, commands: &[Command]) {
+        let Kept::InRedis(owned) = &self.channel.kept else {
+            return;
+        };
+        owned.observe(status);
+        let takes_along =
+            |it: &Command| matches!(it, Command::Publish(_) | Command::SaveCheckpoint { .. });
+        if !commands.iter().any(takes_along) {
+            let owned = owned.clone();
+            tokio::spawn(async move { owned.tell().await });
+        }
     }
 
     /// Carries out the commands of one step. What is told comes first: it says which sources a new
@@ -417,10 +450,15 @@ impl Channel {
         Ok(StoredSegment { formats, ..stored })
     }
 
-    /// The checkpoint first, so that a successor never knows less than a viewer; but viewers come
-    /// before successors, so a checkpoint that fails is only told.
+    /// The checkpoint first, so that a successor never knows less than a viewer. On a host by itself viewers come
+    /// before successors, so a checkpoint that fails is only told; where the successor may be elsewhere, and begin
+    /// at any moment, nothing becomes visible.
     async fn publish(self: Arc<Self>, publish: Publish) -> Result<(), StoreError> {
-        self.tell_checkpoint(self.save(publish.checkpoint.clone()).await);
+        let saved = self.save(publish.checkpoint.clone()).await;
+        self.tell_checkpoint(&saved);
+        if let Kept::InRedis(_) = self.kept {
+            saved?;
+        }
         let Publish {
             playlists,
             max_age,
@@ -438,8 +476,10 @@ impl Channel {
     }
 
     async fn save(&self, checkpoint: Arc<Checkpoint>) -> Result<(), StoreError> {
-        let Some(file) = self.checkpoint_file.clone() else {
-            return Ok(());
+        let file = match &self.kept {
+            Kept::Nowhere => return Ok(()),
+            Kept::InRedis(owned) => return owned.save(checkpoint).await,
+            Kept::InFile(file) => file.clone(),
         };
         let save = move || file.save(&checkpoint);
         tokio::task::spawn_blocking(save)
@@ -447,19 +487,33 @@ impl Channel {
             .unwrap_or(Err(StoreError::Unknown))
     }
 
-    fn tell_checkpoint(&self, outcome: Result<(), StoreError>) {
+    fn tell_checkpoint(&self, outcome: &Result<(), StoreError>) {
         let was_failing = self
             .checkpoint_failing
             .swap(outcome.is_err(), Ordering::Relaxed);
-        let channel = &*self.name;
+        let (channel, epoch) = (&*self.name, self.epoch());
+        let in_redis = matches!(self.kept, Kept::InRedis(_));
         match outcome {
+            Err(error) if !was_failing && in_redis => {
+                tracing::warn!(channel, epoch, "a version is not published: {error}");
+            }
             Err(error) if !was_failing => tracing::error!(
                 channel,
                 "the checkpoint cannot be saved: {error}; the relay goes on, but a restart would \
                  go on from an older state"
             ),
-            Ok(()) if was_failing => tracing::info!(channel, "the checkpoint is saved again"),
+            Ok(()) if was_failing => {
+                tracing::info!(channel, epoch, "the checkpoint is saved again");
+            }
             Ok(()) | Err(_) => {}
+        }
+    }
+
+    /// In a cluster: counts its owners.
+    fn epoch(&self) -> Option<u64> {
+        match &self.kept {
+            Kept::InRedis(owned) => Some(owned.epoch().0),
+            Kept::Nowhere | Kept::InFile(_) => None,
         }
     }
 }

@@ -6,7 +6,7 @@ use hls_relay::fetch::{Fetcher, Keys, SourceAccess};
 use hls_relay::origin_server::OriginServer;
 use hls_relay::output::{Output, Shown};
 use hls_relay::store::{Content, Store};
-use hls_relay::worker::{Channel, Worker};
+use hls_relay::worker::{Channel, Kept, Worker};
 use hls_relay_core::checkpoint::{CHECKPOINT_FORMAT, Checkpoint, SavedTrack};
 use hls_relay_core::command::{self, Command, Download, ObjectCheck, Publish, PublishedPlaylist};
 use hls_relay_core::date_ranges::DateRanges;
@@ -338,7 +338,12 @@ impl Process {
         let (file, found) = CheckpointFile::open(&folder.path().join("state"), "news").unwrap();
         assert!(!matches!(found, Found::Refused { .. }), "{found:?}");
         let output = Arc::new(Output::new(store));
-        let channel = Channel::new("news".into(), Fetcher::new(), output.clone(), Some(file));
+        let channel = Channel::new(
+            "news".into(),
+            Fetcher::new(),
+            output.clone(),
+            Kept::InFile(file),
+        );
         let worker = Worker::new(Arc::new(channel), EPOCH, None);
         Self { worker, output }
     }

@@ -3,7 +3,7 @@
 use super::answers::{Refusal, answer, read};
 use super::view::{self, ChannelView};
 use super::{Api, Inner};
-use crate::control_store::Changed;
+use crate::control_store::{ChangeError, Changed, Told};
 use crate::spec::ChannelSpec;
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -37,19 +37,37 @@ pub(super) async fn list(State(api): State<Api>) -> Answered {
 
 /// All channels as they are wanted and observed.
 pub(super) async fn all(api: &Inner) -> Result<Vec<ChannelView>, Refusal> {
-    let (wanted, seen) = (api.store.list().await?, api.handle.look().await);
-    let views = wanted.iter().map(|(id, record)| {
-        let seen = seen.get(id).cloned();
-        view::of_channel(&api.node, id, record, seen)
+    let (wanted, seen) = (api.store.list_told().await?, api.handle.look().await);
+    let views = wanted.into_iter().map(|((id, record), told)| {
+        let seen = seen.get(&id).cloned();
+        async move { view::of_channel(&api.node, &id, &record, seen, told).await }
     });
     Ok(futures_util::future::join_all(views).await)
 }
 
+/// Those that are this node's, however it is with the store.
+pub(super) async fn own(api: &Inner) -> Vec<ChannelView> {
+    let seen = api.handle.look().await.into_iter();
+    let views = seen.map(|(id, seen)| {
+        let record = seen.record.clone();
+        async move { view::of_channel(&api.node, &id, &record, Some(seen), None).await }
+    });
+    futures_util::future::join_all(views).await
+}
+
 pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Answered {
     let id = channel(&id)?;
-    let record = api.inner.store.get(&id).await?;
-    let record = record.ok_or_else(Refusal::missing)?;
-    Ok(shown(&api.inner, StatusCode::OK, &id, &record).await)
+    let found = match api.inner.store.get_told(&id).await {
+        // What this node relays it can tell of.
+        Err(error @ ChangeError::Failed(_)) => {
+            let mut seen = api.inner.handle.look().await;
+            let seen = seen.remove(&id).ok_or(error)?;
+            Some((seen.record, None))
+        }
+        found @ (Ok(_) | Err(_)) => found?,
+    };
+    let (record, told) = found.ok_or_else(Refusal::missing)?;
+    Ok(shown(&api.inner, StatusCode::OK, &id, &record, told).await)
 }
 
 pub(super) async fn change(
@@ -139,7 +157,12 @@ async fn make(
         StatusCode::OK
     };
     Ok(match &record {
-        Some(record) => shown(api, status, id, record).await,
+        Some(record) => {
+            // What is observed is no part of the change: where it cannot be had, the change is made all the same.
+            let told = api.store.get_told(id).await.ok().flatten();
+            let told = told.and_then(|(_, told)| told);
+            shown(api, status, id, record, told).await
+        }
         None => StatusCode::NO_CONTENT.into_response(),
     })
 }
@@ -149,9 +172,10 @@ async fn shown(
     status: StatusCode,
     id: &ChannelId,
     record: &Record<ChannelSpec>,
+    told: Option<Told>,
 ) -> Response {
     let seen = api.handle.look().await.remove(id);
-    let view = view::of_channel(&api.node, id, record, seen).await;
+    let view = view::of_channel(&api.node, id, record, seen, told).await;
     let mut answer = answer(status, &json!(view));
     let tag = HeaderValue::from_str(&format!("\"{}\"", record.revision));
     answer

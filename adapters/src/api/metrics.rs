@@ -3,6 +3,7 @@
 
 use super::view::{ChannelView, MachineView};
 use super::{Api, channels};
+use crate::cluster::hands::{Contact, Hands};
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -26,24 +27,57 @@ type Count = Gauge<u64, AtomicU64>;
 type Seconds = Gauge<f64, AtomicU64>;
 
 pub(super) async fn page(State(api): State<Api>) -> Response {
-    let views = match channels::all(&api.inner).await {
-        Ok(views) => views,
-        Err(refusal) => return refusal.into_response(),
-    };
-    match text(&api.inner.node, api.inner.capacity, &views) {
+    // Those of other nodes are in the figures of those.
+    let views = channels::own(&api.inner).await;
+    let contact = api.inner.hands.as_ref().map(Hands::contact);
+    match text(&api.inner.node, api.inner.capacity, &views, contact) {
         Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
 }
 
 /// Gathered anew each time: the machines count, nothing is counted twice.
-fn text(node: &str, capacity: usize, views: &[ChannelView]) -> Result<String, std::fmt::Error> {
+fn text(
+    node: &str,
+    capacity: usize,
+    views: &[ChannelView],
+    contact: Option<Contact>,
+) -> Result<String, std::fmt::Error> {
     let mut registry = Registry::with_prefix("hls_relay");
     of_node(&mut registry, node, capacity, views);
+    if let Some(contact) = contact {
+        of_cluster(&mut registry, &contact);
+    }
     of_channels(&mut registry, views);
     let mut text = String::new();
     encode(&mut text, &registry)?;
     Ok(text)
+}
+
+fn of_cluster(registry: &mut Registry, contact: &Contact) {
+    let flags = [
+        (
+            "redis_reached",
+            "1 while Redis answers",
+            contact.reaches_redis,
+        ),
+        (
+            "alone",
+            "1 while no node reaches Redis and the channels go on without it",
+            contact.alone,
+        ),
+    ];
+    for (name, help, is) in flags {
+        let flag = Count::default();
+        flag.set(u64::from(is));
+        registry.register(name, help, flag);
+    }
+    let left = Seconds::default();
+    let until = contact.lease.as_ref().map(|it| it.until());
+    let now = crate::clock::now().monotonic;
+    left.set(until.map_or(0.0, |it| it.since(now).as_micros() as f64 / 1_000_000.0));
+    let help = "For how long the node may show its channels as things are";
+    registry.register("lease_left_seconds", help, left);
 }
 
 fn of_node(registry: &mut Registry, node: &str, capacity: usize, views: &[ChannelView]) {
@@ -176,7 +210,7 @@ mod tests {
                 ..ObservedView::default()
             },
         };
-        let text = text("node", 3, &[view]).unwrap();
+        let text = text("node", 3, &[view], None).unwrap();
         assert!(!text.contains("hunter2"), "{text}");
         for line in [
             "hls_relay_capacity_channels 3",

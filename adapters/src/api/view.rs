@@ -1,5 +1,6 @@
 //! What is told of a channel: what is wanted, without secrets, and beside it what is observed.
 
+use crate::control_store::Told;
 use crate::driver::{Control, Observed};
 use crate::node::Seen;
 use crate::one_line::one_line;
@@ -10,14 +11,13 @@ use hls_relay_core::node::{ChannelId, Record, Standing, Writer};
 use hls_relay_core::notice::State;
 use hls_relay_core::time::Span;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 /// A driver answers between two steps; one that takes longer is stuck, and that is told.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
-/// Without a cluster a channel has one owner, this one.
-const ONLY_EPOCH: u64 = 1;
 
 /// A channel, as the API tells it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -95,13 +95,22 @@ pub struct MachineView {
     pub retries: u64,
 }
 
-/// Asks a channel how it is, where it is open.
+/// Asks a channel how it is, where it is open here, or says what its owner has told of it.
 pub(super) async fn of_channel(
     node: &str,
     id: &ChannelId,
     record: &Record<ChannelSpec>,
     seen: Option<Seen>,
+    told: Option<Told>,
 ) -> ChannelView {
+    let observed = match (seen, told) {
+        (Some(seen), _) => observed(node, seen).await,
+        (None, Some(told)) => elsewhere(record.desired, told),
+        (None, None) => ObservedView {
+            owner: node.to_owned(),
+            ..standing(State::Waiting, "the node has not looked at it yet")
+        },
+    };
     ChannelView {
         id: id.to_string(),
         path: format!("/{id}/{}", PlaylistName::ENTRY),
@@ -109,26 +118,59 @@ pub(super) async fn of_channel(
         desired: record.desired,
         revision: record.revision,
         writer: record.writer,
-        observed: observed(node, seen).await,
+        observed,
     }
 }
 
-async fn observed(node: &str, seen: Option<Seen>) -> ObservedView {
-    let standing = |state: State, reason: &str| ObservedView {
+fn standing(state: State, reason: &str) -> ObservedView {
+    ObservedView {
         state: state.to_string(),
         reason: one_line(reason),
-        owner: node.to_owned(),
-        epoch: ONLY_EPOCH,
-        machine: None,
+        ..ObservedView::default()
+    }
+}
+
+/// As another node sees it, or saw it last.
+fn elsewhere(desired: Desired, told: Told) -> ObservedView {
+    let Told {
+        owner,
+        epoch,
+        status,
+    } = told;
+    let observed = match (&owner, desired) {
+        (Some(_), _) => status.filter(|it| !it.state.is_empty()).unwrap_or_else(|| {
+            let why = "its node has not said yet how it is";
+            standing(State::Starting, why)
+        }),
+        (None, Desired::Run) => standing(State::Waiting, "no node has it yet"),
+        (None, Desired::Stop) => standing(State::Stopped, "it should stop"),
     };
-    let Some(Seen {
+    let owner = owner.as_deref().unwrap_or_default();
+    ObservedView {
+        owner: owner.split(':').next().unwrap_or_default().to_owned(),
+        epoch,
+        ..observed
+    }
+}
+
+/// What an owner tells the other nodes of a channel, in JSON.
+pub fn status_text(observed: &Observed) -> Arc<str> {
+    let view = ObservedView {
+        machine: Some(machine(observed)),
+        ..standing(observed.status.state, &reason(observed))
+    };
+    // It is made of texts and numbers.
+    serde_json::to_string(&view).unwrap_or_default().into()
+}
+
+async fn observed(node: &str, seen: Seen) -> ObservedView {
+    let Seen {
         standing: at,
         control,
-    }) = seen
-    else {
-        return standing(State::Waiting, "the node has not looked at it yet");
-    };
-    match at {
+        epoch,
+        record: _,
+    } = seen;
+    let observed = match at {
         Standing::Waiting(why) => standing(State::Waiting, &why),
         Standing::Opening => standing(State::Starting, "it is being opened"),
         Standing::Resting => standing(State::Stopped, "it should stop"),
@@ -142,6 +184,11 @@ async fn observed(node: &str, seen: Option<Seen>) -> ObservedView {
             },
             None => standing(State::Stopped, "it is on its way out"),
         },
+    };
+    ObservedView {
+        owner: node.to_owned(),
+        epoch,
+        ..observed
     }
 }
 

@@ -4,20 +4,30 @@ use super::{Failure, Signals, bind, say};
 use crate::api::Api;
 use crate::channel::Places;
 use crate::cli::NodeArgs;
+use crate::clock;
+use crate::cluster::elsewhere::Elsewhere;
+use crate::cluster::hands::{Hands, Myself, REDIS_PATIENCE};
+use crate::cluster::hints;
+use crate::control_store::in_redis::RedisStore;
 use crate::control_store::{ChangeError, ControlStore, ControlStoreError, Listed};
 use crate::fetch::Fetcher;
-use crate::node::NodeLoop;
 use crate::node::config::NodeConfig;
+use crate::node::{NodeHandle, NodeLoop};
 use crate::output::Outputs;
+use crate::redis::Link;
 use crate::server;
 use crate::spec::ChannelSpec;
-use hls_relay_core::node::{Change, ChannelId, Condition, NodeEvent, Writer};
+use hls_relay_core::node::{Change, ChannelId, Condition, Node, NodeEvent, NodeName, Writer};
+use hls_relay_core::planted::Planted;
 use std::fs::DirBuilder;
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
+use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 /// Below the folder of the node: checkpoints, and what is wanted of the channels.
 const STATE: &str = "state";
@@ -32,40 +42,58 @@ pub(super) async fn run(args: &NodeArgs) -> Result<(), Failure> {
         return Ok(());
     }
     make_private(&config.data)?;
-    let places = Places {
-        store: config.store,
-        state: Some(config.data.join(STATE)),
-        journal: config.journal.map(|it| (it, config.journal_size)),
-        fetcher: Fetcher::through(config.proxy).shared(),
-    };
-    let outputs = Outputs::default();
-    let (node, handle) = NodeLoop::new(config.capacity, places.clone(), outputs.clone());
-    let told = handle.clone();
-    let store = ControlStore::open(&config.data.join(CONTROL), move |it| told.tell(it))?;
     let viewers = bind("--listen", &config.listen).await?;
     let askers = bind("--api-listen", &config.api_listen).await?;
+    let places = Places {
+        store: config.store.clone(),
+        // In a cluster it is where every node finds it.
+        state: (config.redis.is_none()).then(|| config.data.join(STATE)),
+        journal: config.journal.clone().map(|it| (it, config.journal_size)),
+        fetcher: Fetcher::through(config.proxy.clone()).shared(),
+    };
+    let outputs = Outputs::default();
+    let (handle, inbox) = NodeHandle::new();
+    let Membership {
+        store,
+        machine,
+        hands,
+        elsewhere,
+    } = join(&config, &handle, &viewers)?;
+    let node = NodeLoop::new(
+        machine,
+        places.clone(),
+        outputs.clone(),
+        (handle.clone(), inbox),
+        hands.clone(),
+    );
     // Until here a signal ends the process as it does any other; from here on there is something to finish.
     let signals = Signals::new()?;
     let address = server::base_of(viewers.local_addr()?);
     let api_address = server::base_of(askers.local_addr()?);
     let name = config.name.name();
-    let wanted = take_over(&store, config.channels);
-    let wanted = wanted.await.map_err(io::Error::other)?;
-    let known = store.ids().await.map_err(io::Error::other)?;
-    clear_away(&places, &known).await?;
-    let channels = wanted.len();
-    for (id, record) in wanted {
-        handle.tell(NodeEvent::Wanted { id, record });
-    }
-
+    let channels = match &hands {
+        Some(_) => 0,
+        None => begin_with(&config, &store, &places, &handle).await?,
+    };
+    let listening = hands
+        .clone()
+        .map(|it| tokio::spawn(hints::run(it, handle.clone())));
     let (stop_serving, stopped) = watch::channel(false);
     let stopped = || {
         let mut stopped = stopped.clone();
         async move { drop(stopped.changed().await) }
     };
-    let serving = tokio::spawn(server::serve(viewers, outputs, stopped()));
-    let token = config.api_token;
-    let api = Api::new(name.clone(), config.capacity, store, handle.clone(), token);
+    let (shown, others) = (outputs.clone(), elsewhere.clone());
+    let serving = tokio::spawn(server::serve(viewers, outputs, elsewhere, stopped()));
+    let token = config.api_token.clone();
+    let api = Api::new(
+        name.clone(),
+        config.capacity,
+        store,
+        handle.clone(),
+        token,
+        hands,
+    );
     let pages = api.router();
     let answering = server::serve_pages(askers, pages, MOST_API_CONNECTIONS, stopped());
     let answering = tokio::spawn(answering);
@@ -76,6 +104,10 @@ pub(super) async fn run(args: &NodeArgs) -> Result<(), Failure> {
     let leave = async move { handle.tell(NodeEvent::ShutDown) };
     let leaving = tokio::spawn(signals.shut_down(leave, || ()));
     running.await.map_err(io::Error::other)?;
+    if let Some(others) = others {
+        others.until_taken(&shown).await;
+    }
+    listening.iter().for_each(JoinHandle::abort);
     let _ = stop_serving.send(true);
     serving.await.map_err(io::Error::other)?;
     answering.await.map_err(io::Error::other)?;
@@ -83,6 +115,81 @@ pub(super) async fn run(args: &NodeArgs) -> Result<(), Failure> {
     leaving.abort();
     tracing::info!(node = &**name, "finished");
     Ok(())
+}
+
+/// What a node by itself is made of, or one of a cluster.
+struct Membership {
+    store: ControlStore,
+    machine: Node<ChannelSpec>,
+    hands: Option<Hands>,
+    elsewhere: Option<Elsewhere>,
+}
+
+fn join(
+    config: &NodeConfig,
+    handle: &NodeHandle,
+    viewers: &TcpListener,
+) -> Result<Membership, Failure> {
+    let told = handle.clone();
+    let on_change = move |it| told.tell(it);
+    let Some(redis) = &config.redis else {
+        return Ok(Membership {
+            store: ControlStore::open(&config.data.join(CONTROL), on_change)?,
+            machine: Node::new(config.capacity),
+            hands: None,
+            elsewhere: None,
+        });
+    };
+    let link = Link::new(redis, REDIS_PATIENCE).map_err(Failure::Arguments)?;
+    let store = RedisStore::new(link.clone(), Box::new(on_change));
+    let name = NodeName::new(config.name.name());
+    let name = name.map_err(|error| Failure::Arguments(error.to_string()))?;
+    let listen = viewers.local_addr()?;
+    let address = match &config.advertise {
+        Some(url) => url.as_str().trim_end_matches('/').into(),
+        None if listen.ip().is_unspecified() => {
+            let why = "--listen is every address of this host: say with --advertise at which one the \
+                       other nodes reach it, as in http://10.0.0.7:8080";
+            return Err(Failure::Arguments(why.to_owned()));
+        }
+        None => format!("http://{listen}").into(),
+    };
+    let seed = RandomState::new().hash_one(clock::wall());
+    let machine = Node::in_cluster(config.capacity, name.clone(), seed, Planted::default());
+    let myself = Myself {
+        name,
+        address,
+        capacity: config.capacity,
+    };
+    let hands = Hands::new(myself, link, store.clone(), handle.clone());
+    Ok(Membership {
+        elsewhere: Some(Elsewhere::new(
+            hands.clone(),
+            store.clone(),
+            config.to_owner,
+        )),
+        store: ControlStore::Redis(store),
+        machine,
+        hands: Some(hands),
+    })
+}
+
+/// Tells a node by itself what is wanted of it, and says of how many channels.
+async fn begin_with(
+    config: &NodeConfig,
+    store: &ControlStore,
+    places: &Places,
+    handle: &NodeHandle,
+) -> Result<usize, Failure> {
+    let wanted = take_over(store, config.channels.clone());
+    let wanted = wanted.await.map_err(io::Error::other)?;
+    let known = store.ids().await.map_err(io::Error::other)?;
+    clear_away(places, &known).await?;
+    let channels = wanted.len();
+    for (id, record) in wanted {
+        handle.tell(NodeEvent::Wanted { id, record });
+    }
+    Ok(channels)
 }
 
 /// Puts the channels of the configuration file into the store and takes out those that the file names no

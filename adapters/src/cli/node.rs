@@ -1,6 +1,10 @@
 //! `hls-relay node`.
 
-use super::values::{Listen, StoreArg, channel_id, journal_size, listen, proxy, store};
+use super::values::{
+    Listen, StoreArg, advertise, channel_id, journal_size, listen, proxy, redis, store,
+};
+use crate::cluster::elsewhere::ToOwner;
+use crate::redis::address::Address;
 use clap::Args;
 use hls_relay_core::node::ChannelId;
 use std::path::PathBuf;
@@ -27,6 +31,16 @@ Examples:
 
   See what would be in force, and what is wrong with it:
     hls-relay node --config node.toml --check
+
+  One of several nodes, which share all channels of 'hls-relay channel' and 'hls-relay feed':
+    hls-relay node --redis redis://redis.example --name one --listen 0.0.0.0:8080 \\
+      --advertise http://10.0.0.7:8080
+
+The nodes of a cluster have a Redis in common, and if need be the folder of --store. Each channel is one
+node's; every node answers for every channel, so any load balancer may stand before them. A node that dies
+is followed by another one within its lease, of 5 s. While Redis is away everything goes on, but nothing
+can be changed. At SIGTERM a node hands its channels over and leaves. Their API adds the channels: files
+with [[channel]] are for nodes by themselves.
 
 A channel takes what 'relay' takes, by these names: sources (the first, and its backups), headers,
 headers_for (a table: host = [\"Name: value\"]), user_agent, window, hole, keys, strict_reload,
@@ -63,6 +77,16 @@ pub struct NodeArgs {
     /// configuration file, or HLS_RELAY_API_TOKEN.
     #[arg(long, value_name = "ADDRESS:PORT", env = "HLS_RELAY_API_LISTEN", value_parser = listen)]
     pub api_listen: Option<Listen>,
+    /// Share the channels with all nodes that have this Redis: redis://…, redis+sentinel://…/MASTER or
+    /// redis-cluster://…
+    #[arg(long, value_name = "URL", env = "HLS_RELAY_REDIS", hide_env_values = true, value_parser = redis)]
+    pub redis: Option<Address>,
+    /// Where the other nodes reach this one, as in http://10.0.0.7:8080 [default: where --listen is]
+    #[arg(long, value_name = "URL", env = "HLS_RELAY_ADVERTISE", value_parser = advertise)]
+    pub advertise: Option<Url>,
+    /// What becomes of a viewer whose channel another node has [default: proxy]
+    #[arg(long, value_name = "HOW", env = "HLS_RELAY_TO_OWNER")]
+    pub to_owner: Option<ToOwner>,
     /// How many channels may run; the others wait [default: 1000]
     #[arg(long, value_name = "N", env = "HLS_RELAY_CAPACITY")]
     pub capacity: Option<usize>,

@@ -91,6 +91,18 @@ pub(crate) fn redis(text: &str) -> Result<Address, String> {
     Address::parse(text)
 }
 
+/// Where other nodes reach this one.
+pub(crate) fn advertise(text: &str) -> Result<Url, String> {
+    let hint = "give it as in http://10.0.0.7:8080";
+    let url = Url::parse(text).map_err(|error| format!("this is no URL ({error}): {hint}"))?;
+    let plain = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+    let open = url.username().is_empty() && url.password().is_none();
+    match url.scheme() {
+        "http" | "https" if plain && open => Ok(url),
+        _ => Err(format!("not where a node could be: {hint}")),
+    }
+}
+
 /// A number of seconds, from one to a day.
 pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     let number = text.strip_suffix('s').unwrap_or(text).trim_end().parse();

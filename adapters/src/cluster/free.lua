@@ -4,5 +4,6 @@
 if not is_there() or owner() ~= ARGV[1] or number('epoch') ~= tonumber(ARGV[2]) then
     return 0
 end
-redis.call('HSET', KEYS[1], 'owner', '')
+-- Whoever takes it has not been told what its owner did last.
+redis.call('HSET', KEYS[1], 'owner', '', 'seen_by', '0')
 return 1

@@ -3,11 +3,11 @@
 //! Each call is a script, and so one piece. What it is told of what stands there has come from strangers.
 
 use crate::control_store::in_redis::spec_text;
-use crate::redis::{Link, LinkError, Script, keys};
+use crate::redis::{Call, Link, LinkError, Script, keys};
 use crate::spec::ChannelSpec;
 use ::redis::{Value, cmd, from_redis_value};
 use hls_relay_core::checkpoint::Checkpoint;
-use hls_relay_core::node::{ChannelId, Record};
+use hls_relay_core::node::{ChannelId, Grant, Record};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -44,6 +44,16 @@ pub struct Title {
     pub incarnation: Arc<str>,
     /// Counts the channel's owners.
     pub epoch: u64,
+}
+
+impl Title {
+    /// As it stands in Redis.
+    pub fn of(grant: &Grant) -> Self {
+        Self {
+            incarnation: grant.incarnation.to_string().into(),
+            epoch: grant.epoch.0,
+        }
+    }
 }
 
 /// What a node says of itself.
@@ -83,8 +93,12 @@ pub enum Claimed {
     Claimed {
         epoch: u64,
         checkpoint: Option<Box<Checkpoint>>,
-        /// Since something was heard of it, in milliseconds.
-        silent_ms: u64,
+        /// Since an owner has written something, in milliseconds; `None` where none ever has.
+        silent_ms: Option<u64>,
+        /// To which Redis that was.
+        seen_by: Option<u64>,
+        /// So many have claimed it since, this one included.
+        claims: u64,
     },
     /// It is no more as it was seen.
     Changed { epoch: u64, owner: Option<String> },
@@ -235,25 +249,30 @@ impl Registry {
             .collect())
     }
 
-    /// Makes a channel the caller's where it is still as he has seen it, with an epoch above `above`.
+    /// Makes a channel the caller's where it is still as he has seen it, in that Redis.
     pub async fn claim(
         &self,
         id: &ChannelId,
         incarnation: &str,
         seen: (Option<&str>, u64),
-        above: u64,
+        redis: u64,
     ) -> Result<Claimed, LinkError> {
         let (owner, epoch) = (seen.0.unwrap_or_default(), seen.1.to_string());
-        let (above, most) = (above.to_string(), MOST_CHECKPOINT_BYTES.to_string());
-        let arguments = [incarnation, owner, &epoch, &above, &most].map(str::as_bytes);
-        let call = self.inner.claim.call(&both(id).each(), &arguments);
-        let answer: Vec<Value> = self.inner.link.script(&call).await?;
+        let most = MOST_CHECKPOINT_BYTES.to_string();
+        let arguments = [incarnation, owner, &epoch, &most].map(str::as_bytes);
+        let claim = |_| self.inner.claim.call(&both(id).each(), &arguments);
+        let answer: Option<Vec<Value>> = self.inner.link.script_by(Some(redis), claim).await?;
+        let answer = answer.ok_or_else(|| LinkError::Refused("it is another Redis".into()))?;
         Ok(match words(&answer).as_slice() {
-            [claimed, epoch, checkpoint, silent] if claimed == "claimed" => Claimed::Claimed {
-                epoch: epoch.parse().unwrap_or(0),
-                checkpoint: read_checkpoint(id, checkpoint),
-                silent_ms: silent.parse().unwrap_or(0),
-            },
+            [claimed, epoch, checkpoint, silent, by, claims] if claimed == "claimed" => {
+                Claimed::Claimed {
+                    epoch: epoch.parse().unwrap_or(0),
+                    checkpoint: read_checkpoint(id, checkpoint),
+                    silent_ms: silent.parse().ok(),
+                    seen_by: by.parse().ok(),
+                    claims: claims.parse().unwrap_or(1),
+                }
+            }
             [changed, epoch, owner] if changed == "changed" => Claimed::Changed {
                 epoch: epoch.parse().unwrap_or(0),
                 owner: Some(owner.clone()).filter(|it| !it.is_empty()),
@@ -271,14 +290,18 @@ impl Registry {
         checkpoint: Option<&Checkpoint>,
     ) -> Result<Kept, LinkError> {
         let (epoch, checkpoint) = (title.epoch.to_string(), written(checkpoint)?);
-        let arguments = [
-            title.incarnation.as_bytes(),
-            epoch.as_bytes(),
-            status.as_bytes(),
-            &checkpoint,
-        ];
-        let call = self.inner.publish.call(&both(id).each(), &arguments);
-        self.keep(&call).await
+        let call = |redis: u64| {
+            let redis = redis.to_string();
+            let arguments = [
+                title.incarnation.as_bytes(),
+                epoch.as_bytes(),
+                status.as_bytes(),
+                &checkpoint,
+                redis.as_bytes(),
+            ];
+            self.inner.publish.call(&both(id).each(), &arguments)
+        };
+        self.keep(call).await
     }
 
     /// Lets a channel go; `unfinished` where somebody else has to go on with it even if it should stop.
@@ -292,26 +315,28 @@ impl Registry {
     ) -> Result<Kept, LinkError> {
         let (epoch, checkpoint) = (title.epoch.to_string(), written(checkpoint)?);
         let unfinished: &[u8] = if unfinished { b"1" } else { b"0" };
-        let arguments = [
-            title.incarnation.as_bytes(),
-            epoch.as_bytes(),
-            unfinished,
-            status.as_bytes(),
-            &checkpoint,
-        ];
-        let call = self.inner.release.call(&both(id).each(), &arguments);
-        let kept = self.keep(&call).await?;
+        let call = |redis: u64| {
+            let redis = redis.to_string();
+            let arguments = [
+                title.incarnation.as_bytes(),
+                epoch.as_bytes(),
+                unfinished,
+                status.as_bytes(),
+                &checkpoint,
+                redis.as_bytes(),
+            ];
+            self.inner.release.call(&both(id).each(), &arguments)
+        };
+        let kept = self.keep(call).await?;
         self.announce(id).await;
         Ok(kept)
     }
 
-    /// Writes a channel again of which Redis has forgotten whose it is; `former` is an incarnation that the
-    /// same process had before.
+    /// Writes a channel again of which Redis has forgotten whose it is.
     pub async fn register(
         &self,
         id: &ChannelId,
         title: &Title,
-        former: &str,
         (record, removed): (&Record<ChannelSpec>, bool),
         status: &str,
         checkpoint: Option<&Checkpoint>,
@@ -320,23 +345,26 @@ impl Registry {
         let texts = spec_text(record).map_err(|why| LinkError::Refused(why.into()))?;
         let revision = record.revision.to_string();
         let removed: &[u8] = if removed { b"1" } else { b"0" };
-        let arguments = [
-            title.incarnation.as_bytes(),
-            former.as_bytes(),
-            epoch.as_bytes(),
-            status.as_bytes(),
-            &checkpoint,
-            revision.as_bytes(),
-            &texts.spec,
-            texts.desired.as_bytes(),
-            texts.writer.as_bytes(),
-            removed,
-        ];
         // Before the channel: an id of nothing harms nobody.
         let known = cmd("SADD").arg(keys::CHANNELS).arg(&**id.name()).take();
         self.inner.link.command::<()>(&known).await?;
-        let call = self.inner.register.call(&both(id).each(), &arguments);
-        self.keep(&call).await
+        let call = |redis: u64| {
+            let redis = redis.to_string();
+            let arguments = [
+                title.incarnation.as_bytes(),
+                epoch.as_bytes(),
+                status.as_bytes(),
+                &checkpoint,
+                redis.as_bytes(),
+                revision.as_bytes(),
+                &texts.spec,
+                texts.desired.as_bytes(),
+                texts.writer.as_bytes(),
+                removed,
+            ];
+            self.inner.register.call(&both(id).each(), &arguments)
+        };
+        self.keep(call).await
     }
 
     /// Says of a channel whose owner is dead that it has none. `false` where it is no more so.
@@ -353,8 +381,8 @@ impl Registry {
     pub async fn erase(&self, id: &ChannelId, title: &Title) -> Result<Kept, LinkError> {
         let epoch = title.epoch.to_string();
         let arguments = [&*title.incarnation, &epoch].map(str::as_bytes);
-        let call = self.inner.erase.call(&both(id).each(), &arguments);
-        let erased = self.keep(&call).await?;
+        let call = |_| self.inner.erase.call(&both(id).each(), &arguments);
+        let erased = self.keep(call).await?;
         if let Kept::Done { .. } = erased {
             // Whoever makes it anew at this moment tells of its id once more, after it is there.
             let forgotten = cmd("SREM").arg(keys::CHANNELS).arg(&**id.name()).take();
@@ -382,8 +410,9 @@ impl Registry {
         let _ = futures_util::join!(told.0, told.1);
     }
 
-    async fn keep(&self, call: &crate::redis::Call<'_>) -> Result<Kept, LinkError> {
-        let answer: Vec<Value> = self.inner.link.script(call).await?;
+    async fn keep<'a>(&self, call: impl FnOnce(u64) -> Call<'a>) -> Result<Kept, LinkError> {
+        let answer: Option<Vec<Value>> = self.inner.link.script_by(None, call).await?;
+        let answer = answer.unwrap_or_default();
         Ok(match words(&answer).as_slice() {
             [done, revision] if done == "done" => Kept::Done {
                 revision: revision.parse().unwrap_or(0),

@@ -5,7 +5,7 @@
 
 pub mod entry;
 
-use super::{ChangeError, Changed, Listed, MOST_CHANNELS, OnChange, failed};
+use super::{ChangeError, Changed, Listed, MOST_CHANNELS, OnChange, Told, failed};
 use crate::redis::{Link, LinkError, Script, keys};
 use crate::spec::ChannelSpec;
 use ::redis::cmd;
@@ -43,7 +43,7 @@ struct Inner {
 }
 
 impl RedisStore {
-    pub(super) fn new(link: Link, on_change: OnChange) -> Self {
+    pub(crate) fn new(link: Link, on_change: OnChange) -> Self {
         let inner = Inner {
             link,
             ids: Script::new(include_str!("in_redis/ids.lua")),
@@ -197,23 +197,37 @@ impl RedisStore {
         &self,
         id: &ChannelId,
     ) -> Result<Option<Record<ChannelSpec>>, ChangeError> {
+        Ok(self.get_told(id).await?.map(|(record, _)| record))
+    }
+
+    /// See [`super::ControlStore::get_told`].
+    pub(super) async fn get_told(
+        &self,
+        id: &ChannelId,
+    ) -> Result<Option<(Record<ChannelSpec>, Option<Told>)>, ChangeError> {
         let found = self.look(id).await?;
-        Ok(found.and_then(|it| understood(id, &it)))
+        Ok(found.and_then(|it| Some((understood(id, &it)?, Some(it.told())))))
     }
 
     /// See [`super::ControlStore::list`].
     pub(super) async fn list(&self) -> Result<Vec<Listed>, ChangeError> {
+        let listed = self.list_told().await?.into_iter();
+        Ok(listed.map(|(listed, _)| listed).collect())
+    }
+
+    /// See [`super::ControlStore::list_told`].
+    pub(super) async fn list_told(&self) -> Result<Vec<(Listed, Option<Told>)>, ChangeError> {
         let ids = self.ids().await?;
         let found = self.look_at(&ids, true).await?;
         let listed = found.into_iter().filter_map(|(id, found)| {
             let record = understood(&id, &found)?;
-            Some((id, record))
+            Some(((id, record), Some(found.told())))
         });
         Ok(listed.collect())
     }
 
     /// See [`super::ControlStore::ids`].
-    pub(super) async fn ids(&self) -> Result<Vec<ChannelId>, ChangeError> {
+    pub(crate) async fn ids(&self) -> Result<Vec<ChannelId>, ChangeError> {
         let mut ids = BTreeSet::new();
         let mut cursor = b"0".to_vec();
         let most = ChannelId::MOST_BYTES.to_string();

@@ -2,8 +2,10 @@
 
 use crate::api::Token;
 use crate::cli::{self, Listen, NodeArgs, StoreArg};
+use crate::cluster::elsewhere::ToOwner;
 use crate::journal;
 use crate::mask::{MASKED, mask};
+use crate::redis::address::Address;
 use crate::spec::ChannelSpec;
 use hls_relay_core::node::ChannelId;
 use serde::de::value::MapAccessDeserializer;
@@ -39,6 +41,12 @@ pub struct NodeConfig {
     pub api_listen: Listen,
     /// What their requests have to carry.
     pub api_token: Option<Token>,
+    /// The Redis that the nodes of a cluster share.
+    pub redis: Option<Address>,
+    /// Where the others reach this node.
+    pub advertise: Option<Url>,
+    /// What becomes of a viewer whose channel another node has.
+    pub to_owner: ToOwner,
     /// So many channels run at most.
     pub capacity: usize,
     /// Through which all origins are asked.
@@ -66,6 +74,12 @@ struct FileForm {
     api_listen: Option<Listen>,
     #[serde(default, deserialize_with = "text_of_token")]
     api_token: Option<Token>,
+    #[serde(default, deserialize_with = "text_of_redis")]
+    redis: Option<Address>,
+    #[serde(default, deserialize_with = "text_of_advertise")]
+    advertise: Option<Url>,
+    #[serde(default, deserialize_with = "text_of_to_owner")]
+    to_owner: Option<ToOwner>,
     capacity: Option<usize>,
     #[serde(default, deserialize_with = "text_of_proxy")]
     proxy: Option<Url>,
@@ -107,6 +121,14 @@ impl NodeConfig {
                 api_listen.text
             ));
         }
+        let redis = args.redis.or(file.redis);
+        if redis.is_some() && !channels.is_empty() {
+            return Err(
+                "[[channel]]: with --redis the channels are those of all nodes: add them with \
+                 'hls-relay channel add', or feed them from a database"
+                    .to_owned(),
+            );
+        }
         Ok(Self {
             name: args.name.or(file.name).unwrap_or_else(name_of_host),
             data: args
@@ -120,6 +142,9 @@ impl NodeConfig {
             },
             api_listen,
             api_token,
+            redis,
+            advertise: args.advertise.or(file.advertise),
+            to_owner: args.to_owner.or(file.to_owner).unwrap_or_default(),
             capacity: args.capacity.or(file.capacity).unwrap_or(DEFAULT_CAPACITY),
             proxy: args.proxy.or(file.proxy),
             journal: args.journal.or(file.journal),
@@ -143,6 +168,12 @@ impl NodeConfig {
             listen: &self.listen.text,
             api_listen: &self.api_listen.text,
             api_token: self.api_token.as_ref().map(|_| MASKED),
+            redis: self.redis.as_ref().map(ToString::to_string),
+            advertise: self.advertise.as_ref().map(ToString::to_string),
+            to_owner: self.redis.as_ref().map(|_| match self.to_owner {
+                ToOwner::Proxy => "proxy",
+                ToOwner::Redirect => "redirect",
+            }),
             capacity: self.capacity,
             proxy: self.proxy.as_ref().map(mask),
             journal: self.journal.as_ref().map(|it| it.display().to_string()),
@@ -169,6 +200,9 @@ struct Shown<'a> {
     listen: &'a str,
     api_listen: &'a str,
     api_token: Option<&'static str>,
+    redis: Option<String>,
+    advertise: Option<String>,
+    to_owner: Option<&'static str>,
     capacity: usize,
     proxy: Option<String>,
     journal: Option<String>,
@@ -346,6 +380,23 @@ fn text_of_token<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Token>, D:
 
 fn text_of_proxy<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Url>, D::Error> {
     text(from, cli::proxy)
+}
+
+fn text_of_redis<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Address>, D::Error> {
+    text(from, cli::redis)
+}
+
+fn text_of_advertise<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Url>, D::Error> {
+    text(from, cli::advertise)
+}
+
+fn text_of_to_owner<'de, D: Deserializer<'de>>(from: D) -> Result<Option<ToOwner>, D::Error> {
+    let read = |text: &str| match text {
+        "proxy" => Ok(ToOwner::Proxy),
+        "redirect" => Ok(ToOwner::Redirect),
+        _ => Err("give 'proxy' or 'redirect'".to_owned()),
+    };
+    text(from, read)
 }
 
 fn text_of_journal_size<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {

@@ -37,9 +37,11 @@ local function others(mine, epoch)
         return {'lost'}
     end
 end
--- Keeps what a successor needs; '' keeps what is there.
-local function keep(checkpoint)
+-- Keeps what a successor needs, when and in which Redis, and that all who claimed it so far are heard of; '' keeps
+-- what is there.
+local function keep(checkpoint, redis_is)
     if checkpoint ~= '' then
         redis.call('SET', KEYS[2], checkpoint)
+        redis.call('HSET', KEYS[1], 'seen_at', digits(millis()), 'seen_by', redis_is, 'claims', '0')
     end
 end

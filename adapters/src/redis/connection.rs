@@ -9,13 +9,16 @@ use ::redis::{
 };
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 #[derive(Clone)]
 pub(super) enum Connection {
     /// To one server, and which it is.
     One(MultiplexedConnection, u64),
-    /// To those of a cluster; it finds out by itself which has what.
-    Cluster(ClusterConnection),
+    /// To those of a cluster; it finds out by itself which has what. With its identity as it was told last,
+    /// or 0.
+    Cluster(ClusterConnection, Arc<AtomicU64>),
 }
 
 impl Route {
@@ -30,7 +33,8 @@ impl Route {
             }
             Self::Sentinel(client) => client.get_async_connection_with_config(config).await?,
             Self::Cluster(client) => {
-                return Ok(Connection::Cluster(client.get_async_connection().await?));
+                let made = client.get_async_connection().await?;
+                return Ok(Connection::Cluster(made, Arc::default()));
             }
         };
         let told: String = about().query_async(&mut one).await?;
@@ -43,15 +47,27 @@ impl Connection {
     pub(super) async fn identity(&mut self) -> RedisResult<u64> {
         match self {
             Self::One(_, identity) => Ok(*identity),
-            Self::Cluster(cluster) => {
+            Self::Cluster(cluster, known) => {
                 let all = MultipleNodeRoutingInfo::AllMasters;
                 let routing = RoutingInfo::MultiNode((all, None));
                 let told = cluster.route_command(about(), routing).await?;
                 let told: BTreeMap<String, String> = from_redis_value(told)?;
                 let told: Vec<_> = told.into_values().collect();
-                Ok(identity_of(&told))
+                let identity = identity_of(&told);
+                known.store(identity, Ordering::Relaxed);
+                Ok(identity)
             }
         }
+    }
+
+    /// The same, without asking each time.
+    pub(super) async fn known_identity(&mut self) -> RedisResult<u64> {
+        if let Self::Cluster(_, known) = self
+            && let known @ 1.. = known.load(Ordering::Relaxed)
+        {
+            return Ok(known);
+        }
+        self.identity().await
     }
 }
 
@@ -75,7 +91,7 @@ impl ConnectionLike for Connection {
     fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
         match self {
             Self::One(one, _) => one.req_packed_command(command),
-            Self::Cluster(cluster) => cluster.req_packed_command(command),
+            Self::Cluster(cluster, _) => cluster.req_packed_command(command),
         }
     }
 
@@ -87,14 +103,14 @@ impl ConnectionLike for Connection {
     ) -> RedisFuture<'a, Vec<Value>> {
         match self {
             Self::One(one, _) => one.req_packed_commands(pipeline, offset, count),
-            Self::Cluster(cluster) => cluster.req_packed_commands(pipeline, offset, count),
+            Self::Cluster(cluster, _) => cluster.req_packed_commands(pipeline, offset, count),
         }
     }
 
     fn get_db(&self) -> i64 {
         match self {
             Self::One(one, _) => one.get_db(),
-            Self::Cluster(cluster) => cluster.get_db(),
+            Self::Cluster(cluster, _) => cluster.get_db(),
         }
     }
 }

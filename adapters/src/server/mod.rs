@@ -7,6 +7,8 @@ mod connections;
 mod headers;
 mod segment;
 
+use crate::cluster::PEER_PATH;
+use crate::cluster::elsewhere::{Elsewhere, NoAnswer, VIA};
 use crate::output::{Listed, Output, Outputs, Shown, Version};
 use crate::store::PLAYLIST_ENDING;
 use axum::Router;
@@ -16,9 +18,11 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header}
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use hls_relay_core::ids::PlaylistName;
+use hls_relay_core::node::NodeName;
 use hls_relay_core::time::Span;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tower_http::cors::{AllowHeaders, Any, CorsLayer};
@@ -29,19 +33,40 @@ const RETRY_AFTER: &str = "2";
 /// More than one machine serves without a cache before it; the others wait to be accepted.
 const MOST_CONNECTIONS: u64 = 10_000;
 
-/// The pages of a process.
-pub fn router(outputs: Outputs) -> Router {
+/// What the pages show.
+#[derive(Clone)]
+struct Pages {
+    outputs: Outputs,
+    /// In a cluster.
+    elsewhere: Option<Elsewhere>,
+}
+
+/// The pages of a process; in a cluster also those of channels that other nodes have.
+pub fn router(outputs: Outputs, elsewhere: Option<Elsewhere>) -> Router {
+    let peers = PEER_PATH.to_owned() + "{by}";
     Router::new()
         .route("/", get(front_page))
         .route("/{channel}/{file}", get(file))
+        .route(&peers, get(peer))
         .fallback(async || not_found("no-store"))
         .layer(cors())
-        .with_state(outputs)
+        .with_state(Pages { outputs, elsewhere })
 }
 
 /// Serves until `leave` is done, then lets running answers end for a short while.
-pub async fn serve(listener: TcpListener, outputs: Outputs, leave: impl Future<Output = ()>) {
-    serve_pages(listener, router(outputs), MOST_CONNECTIONS, leave).await;
+pub async fn serve(
+    listener: TcpListener,
+    outputs: Outputs,
+    elsewhere: Option<Elsewhere>,
+    leave: impl Future<Output = ()>,
+) {
+    serve_pages(
+        listener,
+        router(outputs, elsewhere),
+        MOST_CONNECTIONS,
+        leave,
+    )
+    .await;
 }
 
 /// The same for other pages, on so many connections.
@@ -77,12 +102,12 @@ fn cors() -> CorsLayer {
 }
 
 /// For people who open the bare address.
-async fn front_page(State(outputs): State<Outputs>, head: HeaderMap) -> Response {
+async fn front_page(State(pages): State<Pages>, head: HeaderMap) -> Response {
     let host = head
         .get(header::HOST)
         .and_then(|host| host.to_str().ok())
         .unwrap_or("localhost");
-    let lines = outputs.names();
+    let lines = pages.outputs.names();
     let lines = lines
         .iter()
         .map(|name| format!("http://{host}/{name}/{}\n", PlaylistName::ENTRY));
@@ -99,20 +124,63 @@ async fn front_page(State(outputs): State<Outputs>, head: HeaderMap) -> Response
 }
 
 async fn file(
-    State(outputs): State<Outputs>,
+    State(pages): State<Pages>,
     Path((channel, file)): Path<(String, String)>,
     method: Method,
     head: HeaderMap,
 ) -> Response {
-    let output = match outputs.get(&channel) {
-        Some(Listed::Open(output)) => output,
-        Some(Listed::Shut) => return not_yet(),
-        None => return not_found("no-store"),
+    let listed = pages.outputs.get(&channel);
+    let Some(elsewhere) = &pages.elsewhere else {
+        return match listed {
+            Some(Listed::Open(output)) => own(&output, &file, &method, &head).await,
+            Some(Listed::Shut | Listed::HandedOn(_)) => not_yet(),
+            None => not_found("no-store"),
+        };
     };
+    let valid = |output: Arc<Output>| Some(output).filter(|it| it.may_be_shown());
+    // What shows nothing yet may still be had where it was before.
+    let begun = |output: &Arc<Output>| !matches!(output.shown(), Shown::Nothing);
+    let (open, handed_on) = match listed {
+        Some(Listed::Open(output)) => (valid(output).filter(begun), None),
+        Some(Listed::HandedOn(output)) => (None, valid(output)),
+        Some(Listed::Shut) | None => (None, None),
+    };
+    if let Some(output) = open {
+        return own(&output, &file, &method, &head).await;
+    }
+    // A node that asks for its viewer has been told wrong, or is faster than what is told.
+    let answer = match head.contains_key(&VIA) {
+        true => Err(NoAnswer::Nobody),
+        false => elsewhere.answer(&channel, &file, &method, &head).await,
+    };
+    match (answer, handed_on) {
+        (Ok(answer), _) => answer,
+        (Err(NoAnswer::Nobody), Some(output)) => own(&output, &file, &method, &head).await,
+        (Err(NoAnswer::Nobody | NoAnswer::NotNow), _) => not_yet(),
+        (Err(NoAnswer::Unknown), _) => not_found("no-store"),
+    }
+}
+
+/// Another node asks whether this one has Redis.
+async fn peer(State(pages): State<Pages>, Path(by): Path<String>) -> Response {
+    let (Some(elsewhere), Ok(by)) = (&pages.elsewhere, NodeName::new(&by)) else {
+        return not_found("no-store");
+    };
+    let no_store = [(header::CACHE_CONTROL, "no-store")];
+    match elsewhere.hands().asked(by).await {
+        Some(answer) => {
+            let json = serde_json::to_string(&answer).unwrap_or_default();
+            (no_store, json).into_response()
+        }
+        None => (StatusCode::SERVICE_UNAVAILABLE, no_store).into_response(),
+    }
+}
+
+async fn own(output: &Output, file: &str, method: &Method, head: &HeaderMap) -> Response {
     if file.ends_with(PLAYLIST_ENDING) {
-        playlist(&output, &file, &head)
+        playlist(output, file, head)
     } else {
-        object(&output, &file, &method, &head).await
+        object(output, file, method, head).await
     }
 }
 

@@ -9,7 +9,7 @@ use hls_relay::fetch::Fetcher;
 use hls_relay::journal::Recorder;
 use hls_relay::output::Output;
 use hls_relay::store::Store;
-use hls_relay::worker::{Channel, Worker};
+use hls_relay::worker::{Channel, Kept, Worker};
 use hls_relay_core::checkpoint::Checkpoint;
 use hls_relay_core::config::{
     DEFAULT_WINDOW, HolePolicy, KeyPolicy, ReloadPolicy, Selection, Source, Spec,
@@ -32,7 +32,7 @@ fn drive(
     recorder: Option<Recorder>,
 ) -> (JoinHandle<()>, mpsc::Sender<Control>) {
     let output = Arc::new(Output::new(Store::memory()));
-    let channel = Channel::new("news".into(), Fetcher::new(), output, None);
+    let channel = Channel::new("news".into(), Fetcher::new(), output, Kept::Nowhere);
     let worker = Worker::new(Arc::new(channel), Epoch(1), from.map(Arc::new));
     let (driver, control) = Driver::new(worker, recorder);
     let url = server.url("/live.m3u8");

@@ -43,7 +43,12 @@ impl Served {
         outputs.insert("live".into(), output.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(server::serve(listener, outputs, std::future::pending()));
+        tokio::spawn(server::serve(
+            listener,
+            outputs,
+            None,
+            std::future::pending(),
+        ));
         Self {
             output,
             address,

@@ -7,7 +7,7 @@ use hls_relay::checkpoint_file::{CheckpointFile, Found};
 use hls_relay::fetch::Fetcher;
 use hls_relay::output::{Output, Shown};
 use hls_relay::store::Store;
-use hls_relay::worker::{Channel, Worker};
+use hls_relay::worker::{Channel, Kept, Worker};
 use hls_relay_core::command::{
     Command, Content, Download, LoadPlaylist, Publish, PublishedPlaylist,
 };
@@ -24,7 +24,12 @@ const GENERATION: Generation = Generation(1);
 /// Hands for a channel whose only source is this server.
 fn worker(server: &RawServer, store: Store, file: Option<CheckpointFile>) -> (Worker, Arc<Output>) {
     let output = Arc::new(Output::new(store));
-    let channel = Channel::new("news".into(), Fetcher::new(), output.clone(), file);
+    let channel = Channel::new(
+        "news".into(),
+        Fetcher::new(),
+        output.clone(),
+        file.map_or(Kept::Nowhere, Kept::InFile),
+    );
     let mut worker = Worker::new(Arc::new(channel), EPOCH, None);
     worker.expect(5, vec![Arc::new(access(&server.url("/live.m3u8")))]);
     (worker, output)

@@ -1,6 +1,18 @@
 //! Several nodes and a Redis, as real processes.
 
 mod kinds_of_redis;
+mod life;
+mod nodes;
+#[allow(dead_code)]
+#[path = "../node/operator.rs"]
+mod operator;
 mod registry;
+#[path = "../stage/mod.rs"]
+mod stage;
 #[path = "../support/mod.rs"]
 mod support;
+#[allow(dead_code)]
+#[path = "../node/viewers.rs"]
+mod viewers;
+mod viewers_elsewhere;
+mod way;

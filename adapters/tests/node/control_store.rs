@@ -115,6 +115,7 @@ async fn contract(store: &ControlStore, heard: &Heard) {
         | NodeEvent::Idle { .. }
         | NodeEvent::Closed { .. }
         | NodeEvent::Erased { .. }
+        | NodeEvent::Cluster(_)
         | NodeEvent::ShutDown => panic!("{it:?}"),
     });
     let revisions: Vec<_> = revisions.collect();

@@ -39,6 +39,8 @@ pub(crate) fn command(args: &[&str]) -> Command {
         "HLS_RELAY_JOURNAL_SIZE",
         "HLS_RELAY_DATABASE",
         "HLS_RELAY_REDIS",
+        "HLS_RELAY_ADVERTISE",
+        "HLS_RELAY_TO_OWNER",
     ] {
         command.env_remove(name);
     }

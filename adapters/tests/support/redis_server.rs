@@ -3,6 +3,7 @@
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+use tempfile::TempDir;
 
 /// How long it may take to begin.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -11,6 +12,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) struct RedisServer {
     child: Child,
     pub(crate) port: u16,
+    /// What it writes, as a replica does that is told all at once.
+    _folder: TempDir,
 }
 
 /// A port that nobody has at this moment.
@@ -32,14 +35,21 @@ impl RedisServer {
     /// The same with other arguments.
     pub(crate) fn start_with(port: u16, arguments: &[&str]) -> Self {
         let port_text = port.to_string();
+        let folder = tempfile::tempdir().unwrap();
         let child = Command::new("redis-server")
             .args(arguments)
+            .arg("--dir")
+            .arg(folder.path())
             .args(["--bind", "127.0.0.1", "--port", &port_text])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .spawn()
             .expect("redis-server is there: './test setup' installs it");
-        let server = Self { child, port };
+        let server = Self {
+            child,
+            port,
+            _folder: folder,
+        };
         let began = Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             assert!(began.elapsed() < PATIENCE, "redis-server does not begin");
@@ -48,9 +58,14 @@ impl RedisServer {
         server
     }
 
-    /// The process's number.
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
+    /// Sends it a signal by its name, as "STOP".
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill")
+            .args(["-s", name, &id])
+            .status()
+            .unwrap();
+        assert!(sent.success());
     }
 
     pub(crate) fn url(&self) -> String {

@@ -1,6 +1,7 @@
 //! A channel as it stands in Redis, which strangers may have written.
 
 use super::MOST_SPEC_BYTES;
+use crate::control_store::Told;
 use crate::spec::ChannelSpec;
 use ::redis::{Value, from_redis_value};
 use hls_relay_core::event::Desired;
@@ -111,9 +112,15 @@ impl Found {
         })
     }
 
-    /// What its owner has written of it, in JSON.
-    pub fn status<T: DeserializeOwned>(&self) -> Option<T> {
-        serde_json::from_slice(self.bytes(Field::Status)?).ok()
+    /// What its owner tells of it.
+    pub fn told(&self) -> Told {
+        let entry = self.entry().ok();
+        let status = self.bytes(Field::Status);
+        Told {
+            owner: entry.as_ref().and_then(|it| it.owner.clone()),
+            epoch: entry.map_or(0, |it| it.epoch),
+            status: status.and_then(|it| serde_json::from_slice(it).ok()),
+        }
     }
 
     /// How long its spec is.

@@ -1,0 +1,278 @@
+//! What becomes of a channel when its node, its Redis or the way between them is gone.
+
+use crate::nodes::{
+    LEASE, Nodes, PATIENCE, TARGET_DURATION, assert_numbers_go_on, longest_silence,
+};
+use crate::operator::spec;
+use crate::stage::viewer::Watched;
+use crate::support::redis_server::RedisServer;
+use crate::viewers::playlist;
+use crate::way::Way;
+use std::time::{Duration, Instant};
+
+/// What a loaded machine adds to what is promised.
+const SLACK: Duration = Duration::from_secs(5);
+
+/// What was in the memory of a node that is gone leaves the list at once.
+fn not_waived(watched: &Watched) -> Vec<&String> {
+    let complaints = watched.complaints.iter();
+    complaints.filter(|it| !it.contains(" S-07: ")).collect()
+}
+
+async fn sleep(seconds: u64) {
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_kill_9_of_its_node_another_one_goes_on_with_a_channel() {
+    let redis = RedisServer::start();
+    let ways = [redis.url(), redis.url(), redis.url()];
+    let mut all = Nodes::start(&ways).await;
+    let owner = all.relay("news").await;
+    // All tell the same of it, though one alone has it.
+    let told = all.observed(owner, "news").await;
+    let other = (owner + 1) % 3;
+    let elsewhere = all.observed(other, "news").await;
+    for field in ["state", "owner", "epoch", "generation", "source_url"] {
+        assert_eq!(told[field], elsewhere[field], "{told}\n{elsewhere}");
+    }
+    let zero = Instant::now();
+    let viewer = all.watch(other, "news", zero);
+    sleep(4).await;
+    let killed = zero.elapsed();
+    viewer.relay_is_away(true);
+    drop(all.nodes[owner].take());
+    viewer.media_died();
+    let next = all.until_taken(other, "news", &told).await;
+    assert_ne!(next["owner"], told["owner"]);
+    viewer.relay_is_away(false);
+    sleep(4).await;
+    let watched = viewer.finish().await;
+    println!("nothing new for {:.2?}", longest_silence(&watched, killed));
+    let complaints = not_waived(&watched);
+    assert!(complaints.is_empty(), "{complaints:#?}");
+    assert_numbers_go_on(&watched);
+    let silence = longest_silence(&watched, killed);
+    assert!(silence < LEASE + TARGET_DURATION + SLACK, "{silence:?}");
+    all.replay();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_a_folder_in_common_nothing_of_a_dead_node_is_lost() {
+    let redis = RedisServer::start();
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().display().to_string();
+    let ways = [redis.url(), redis.url()];
+    let mut all = Nodes::start_with(&ways, &["--store", &store]).await;
+    let owner = all.relay("news").await;
+    let other = 1 - owner;
+    let before = all.observed(other, "news").await;
+    let viewer = all.watch(other, "news", Instant::now());
+    sleep(4).await;
+    viewer.relay_is_away(true);
+    drop(all.nodes[owner].take());
+    all.until_taken(other, "news", &before).await;
+    viewer.relay_is_away(false);
+    sleep(3).await;
+    // All that was ever listed is there for its time, with the same bytes, without a break.
+    let watched = viewer.finish().await;
+    assert!(watched.complaints.is_empty(), "{:#?}", watched.complaints);
+    assert_numbers_go_on(&watched);
+    let breaks = watched
+        .segments
+        .values()
+        .filter(|it| it.entry.discontinuity);
+    assert_eq!(breaks.count(), 0);
+    // What the dead one had is the living one's.
+    let epochs = std::fs::read_dir(folder.path().join("news")).unwrap();
+    assert_eq!(epochs.count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_was_stopped_longer_than_its_lease_shows_nothing_of_its_own() {
+    let redis = RedisServer::start();
+    let ways = [redis.url(), redis.url()];
+    let all = Nodes::start(&ways).await;
+    let owner = all.relay("news").await;
+    let other = 1 - owner;
+    let before = all.observed(owner, "news").await;
+    all.at(owner).relay.signal("STOP");
+    let stopped = Instant::now();
+    let newest = loop {
+        let observed = all.observed(other, "news").await;
+        if observed["epoch"].as_u64() > before["epoch"].as_u64()
+            && observed["segments"].as_u64() > Some(2)
+        {
+            break observed["last_media_sequence"].as_u64().unwrap();
+        }
+        assert!(stopped.elapsed() < PATIENCE, "{}", all.logs());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    assert!(newest > before["last_media_sequence"].as_u64().unwrap());
+    all.at(owner).relay.signal("CONT");
+    let woken = Instant::now();
+    // Whatever it answers now comes from the new owner.
+    let mut answered = 0;
+    while woken.elapsed() < Duration::from_secs(5) {
+        if let (200, Some(list)) = playlist(all.at(owner).address(), "news").await {
+            let last = list.entries.last().unwrap().number;
+            assert!(last >= newest, "{last} < {newest}\n{}", all.logs());
+            answered += 1;
+        }
+    }
+    assert!(answered > 0, "{}", all.logs());
+    assert_eq!(all.owner(owner, "news").await, other);
+    all.replay();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_redis_viewers_notice_nothing_and_with_an_empty_one_neither() {
+    let redis = RedisServer::start();
+    let port = redis.port;
+    let ways = [redis.url(), redis.url(), redis.url()];
+    let all = Nodes::start(&ways).await;
+    let owner = all.relay("news").await;
+    let before = all.observed(owner, "news").await;
+    let zero = Instant::now();
+    let viewers = [0, 1, 2].map(|by| all.watch(by, "news", zero));
+    sleep(2).await;
+    redis.signal("STOP");
+    sleep(20).await;
+    // Whoever has it tells of it all the same.
+    assert_eq!(all.observed(owner, "news").await["state"], "live");
+    let asked = Instant::now();
+    let refused = all.at(0).put("more", spec(&all.origin.url())).await;
+    assert_eq!(refused.status, 503, "{refused:?}");
+    assert!(asked.elapsed() < Duration::from_secs(5));
+    sleep(10).await;
+    drop(redis);
+    let redis = RedisServer::start_at(port);
+    let began = Instant::now();
+    let key = "hls-relay:channel:{news}";
+    let epoch = before["epoch"].to_string();
+    while redis.ask(&["HGET", key, "epoch"]) != epoch {
+        assert!(began.elapsed() < PATIENCE, "{}", all.logs());
+        sleep(1).await;
+    }
+    sleep(8).await;
+    assert_eq!(all.owner(0, "news").await, owner);
+    for viewer in viewers {
+        let watched = viewer.finish().await;
+        assert!(
+            watched.complaints.is_empty(),
+            "{:#?}\n{}",
+            watched.complaints,
+            all.logs()
+        );
+        assert_numbers_go_on(&watched);
+        let silence = longest_silence(&watched, Duration::ZERO);
+        assert!(silence < TARGET_DURATION * 2 + SLACK, "{silence:?}");
+    }
+    let taken = all.at(0).put("more", spec(&all.origin.url())).await;
+    assert_eq!(taken.status, 201, "{taken:?}");
+    all.replay();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_leaves_hands_its_channels_over() {
+    let redis = RedisServer::start();
+    let ways = [redis.url(), redis.url()];
+    let mut all = Nodes::start(&ways).await;
+    let owner = all.relay("news").await;
+    let other = 1 - owner;
+    let zero = Instant::now();
+    let viewer = all.watch(other, "news", zero);
+    sleep(3).await;
+    let before = all.observed(other, "news").await;
+    let asked = zero.elapsed();
+    let leaving = all.nodes[owner].take().unwrap();
+    leaving.relay.signal("TERM");
+    let (status, log) = tokio::task::spawn_blocking(|| leaving.relay.wait())
+        .await
+        .unwrap();
+    assert_eq!(status.code(), Some(0), "{log}");
+    // Its segments end with it; the list is shown all along.
+    viewer.relay_is_away(true);
+    viewer.media_died();
+    all.until_taken(other, "news", &before).await;
+    viewer.relay_is_away(false);
+    sleep(4).await;
+    let watched = viewer.finish().await;
+    let silence = longest_silence(&watched, asked);
+    println!("nothing new for {silence:.2?}");
+    let complaints = not_waived(&watched);
+    assert!(
+        complaints.is_empty(),
+        "{complaints:#?}\n{log}\n{}",
+        all.logs()
+    );
+    assert_numbers_go_on(&watched);
+    assert!(
+        silence < TARGET_DURATION * 2 + SLACK,
+        "{silence:?}\n{log}\n{}",
+        all.logs()
+    );
+    all.replay();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_cut_off_alone_ends_before_another_one_has_taken_over() {
+    let redis = RedisServer::start();
+    let (one, two) = (Way::to(redis.port).await, Way::to(redis.port).await);
+    let ways = [one.url(), two.url(), redis.url()];
+    let all = Nodes::start(&ways).await;
+    // One that can be cut off.
+    let mut id = String::new();
+    let mut owner = 2;
+    for attempt in 0.. {
+        if owner != 2 {
+            break;
+        }
+        id = format!("news-{attempt}");
+        owner = all.relay(&id).await;
+    }
+    let before = all.observed(2, &id).await;
+    let mine = if owner == 0 { &one } else { &two };
+    mine.cut(true);
+    let cut = Instant::now();
+    let url = format!("{}/{id}/index.m3u8", all.at(owner).address());
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let epoch = before["epoch"].to_string();
+    let key = format!("hls-relay:channel:{{{id}}}");
+    let mut shown_last = None;
+    let taken = loop {
+        let answer = client.get(&url).send().await.unwrap();
+        if answer.status() == 200 {
+            shown_last = Some(Instant::now());
+        }
+        if redis.ask(&["HGET", &key, "epoch"]) != epoch {
+            break Instant::now();
+        }
+        assert!(cut.elapsed() < PATIENCE, "{}", all.logs());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    let shown_last = shown_last.expect("it goes on for a while");
+    println!(
+        "shown for {:.2?}, taken after {:.2?}",
+        shown_last - cut,
+        taken - cut
+    );
+    assert!(shown_last < taken - Duration::from_millis(100));
+    // What it may show at most, for a while, is nothing.
+    let waited = Instant::now();
+    while waited.elapsed() < Duration::from_secs(4) {
+        let answer = client.get(&url).send().await.unwrap();
+        assert_eq!(answer.status(), 503);
+        assert!(answer.headers().contains_key("retry-after"));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    // With Redis again it leads to the new owner.
+    mine.cut(false);
+    let mended = Instant::now();
+    while client.get(&url).send().await.unwrap().status() != 200 {
+        assert!(mended.elapsed() < PATIENCE, "{}", all.logs());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_ne!(all.owner(owner, &id).await, owner);
+    all.replay();
+}

@@ -1,0 +1,134 @@
+//! What a node answers to viewers whose channel another one has.
+
+use crate::nodes::Nodes;
+use crate::operator::spec;
+use crate::support::redis_server::RedisServer;
+use crate::viewers::playlist;
+use reqwest::{Client, Method, Response};
+use std::time::Duration;
+
+struct Asking {
+    client: Client,
+    base: String,
+}
+
+impl Asking {
+    fn of(base: &str) -> Self {
+        let client = Client::builder()
+            .no_proxy()
+            .no_gzip()
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(Duration::from_secs(10));
+        Self {
+            client: client.build().unwrap(),
+            base: base.to_owned(),
+        }
+    }
+
+    async fn ask(&self, method: Method, path: &str, head: &[(&str, &str)]) -> Response {
+        let mut request = self.client.request(method, format!("{}{path}", self.base));
+        for (name, value) in head {
+            request = request.header(*name, *value);
+        }
+        request.send().await.unwrap()
+    }
+
+    async fn get(&self, path: &str, head: &[(&str, &str)]) -> Response {
+        self.ask(Method::GET, path, head).await
+    }
+}
+
+fn field(answer: &Response, name: &str) -> String {
+    let value = answer.headers().get(name);
+    value.map_or("", |it| it.to_str().unwrap()).to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_node_answers_as_the_owner_does() {
+    let redis = RedisServer::start();
+    let all = Nodes::start(&[redis.url(), redis.url()]).await;
+    let owner = all.relay("news").await;
+    let (here, there) = (all.at(owner).address(), all.at(1 - owner).address());
+    let (_, list) = playlist(here, "news").await;
+    let segment = list.unwrap().entries.last().unwrap().uri.clone();
+    let path = format!("/news/{segment}");
+    let (near, far) = (Asking::of(here), Asking::of(there));
+    let (own, others) = (near.get(&path, &[]).await, far.get(&path, &[]).await);
+    for name in [
+        "content-type",
+        "content-length",
+        "etag",
+        "cache-control",
+        "accept-ranges",
+    ] {
+        assert!(!field(&own, name).is_empty(), "{name}");
+        assert_eq!(field(&own, name), field(&others, name), "{name}");
+    }
+    assert_eq!(field(&others, "access-control-allow-origin"), "*");
+    let etag = field(&own, "etag");
+    let bytes = own.bytes().await.unwrap();
+    assert_eq!(bytes, others.bytes().await.unwrap());
+    let part = far.get(&path, &[("range", "bytes=10-19")]).await;
+    assert_eq!(part.status(), 206);
+    assert_eq!(part.bytes().await.unwrap(), bytes[10..20]);
+    let known = far.get(&path, &[("if-none-match", &etag)]).await;
+    assert_eq!(known.status(), 304);
+    let head = far.ask(Method::HEAD, &path, &[]).await;
+    assert_eq!(field(&head, "content-length"), bytes.len().to_string());
+    let packed = far
+        .get("/news/index.m3u8", &[("accept-encoding", "gzip")])
+        .await;
+    assert_eq!(field(&packed, "content-encoding"), "gzip");
+
+    // What a node asks of another one is not asked of a third.
+    let asked = far.get("/news/index.m3u8", &[("hls-relay-via", "x")]).await;
+    assert_eq!(asked.status(), 503);
+    let asked = near
+        .get("/news/index.m3u8", &[("hls-relay-via", "x")])
+        .await;
+    assert_eq!(asked.status(), 200);
+    for none in [
+        "/none/index.m3u8",
+        "/a%2F..%2Fb/index.m3u8",
+        "/news/a%2Fb.m3u8",
+        "/news/none.m3u8",
+    ] {
+        let statuses = (
+            near.get(none, &[]).await.status(),
+            far.get(none, &[]).await.status(),
+        );
+        assert_eq!(
+            (statuses.0.as_u16(), statuses.1.as_u16()),
+            (404, 404),
+            "{none}"
+        );
+    }
+    // One that has not begun is to be had soon.
+    all.at(0)
+        .put("dead", spec("http://127.0.0.1:9/live.m3u8"))
+        .await;
+    for asking in [&near, &far] {
+        let answer = asking.get("/dead/index.m3u8", &[]).await;
+        assert_eq!(answer.status(), 503);
+        assert!(!field(&answer, "retry-after").is_empty());
+    }
+    // Nobody but nodes is answered where they ask, and they promise nothing but what is so.
+    let peer = far.get("/.hls-relay/peer/node-0", &[]).await;
+    let peer = peer.text().await.unwrap();
+    assert!(peer.contains("\"reached\""), "{peer}");
+    assert_eq!(far.get("/.hls-relay/peer/a%20b", &[]).await.status(), 404);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_viewer_may_be_sent_to_the_owner() {
+    let redis = RedisServer::start();
+    let ways = [redis.url(), redis.url()];
+    let all = Nodes::start_with(&ways, &["--to-owner", "redirect"]).await;
+    let owner = all.relay("news").await;
+    let far = Asking::of(all.at(1 - owner).address());
+    let sent = far.get("/news/index.m3u8", &[]).await;
+    assert_eq!(sent.status(), 307);
+    let to = format!("{}/news/index.m3u8", all.at(owner).address());
+    assert_eq!(field(&sent, "location"), to);
+    assert_eq!(field(&sent, "cache-control"), "no-store");
+}
