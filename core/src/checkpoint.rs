@@ -155,6 +155,13 @@ pub struct SavedPosition {
     pub known: Vec<Identity>,
     /// Those of the run before, which an edge may still list.
     pub former: Vec<Identity>,
+    /// For how long its source had shown nothing new.
+    #[serde(default)]
+    pub silent: Span,
+    /// Where the newest of them ends in what is published, where that has several tracks: gaps may stand
+    /// behind it.
+    #[serde(default)]
+    pub end: Option<Place>,
 }
 
 /// A source's URL as a checkpoint keeps it: tokens stand in the query and before the host, and a source

@@ -265,7 +265,7 @@ impl Relay {
             self.publisher.hurry();
         }
         if self.publisher.is_due(stage.now.monotonic) {
-            let positions = self.positions();
+            let positions = self.positions(stage.now.monotonic);
             let behind = |track| {
                 let lane = self.active.as_ref();
                 lane.is_some_and(|lane| lane.has_more_for(track))

@@ -166,10 +166,10 @@ impl Loader {
         }
     }
 
-    /// Goes on from a position that was left `silence` ago; the list had `ended` or not.
+    /// Goes on from a position that was saved `silence` ago; the list had `ended` or not.
     pub(crate) fn restore(&mut self, position: SavedPosition, silence: Span, ended: bool) {
         self.history = History::restored(position.known, position.former);
-        self.silent_before = silence;
+        self.silent_before = silence + position.silent;
         self.ended = ended;
     }
 
@@ -210,7 +210,7 @@ impl Loader {
     }
 
     /// The position right behind segment `number` of a run; `None` where nothing is known of that run.
-    pub(crate) fn position(&self, run: u64, number: u64) -> Option<SavedPosition> {
+    pub(crate) fn position(&self, run: u64, number: u64, now: Timestamp) -> Option<SavedPosition> {
         // What is known of a run goes on number by number.
         let until = |known: &VecDeque<Identity>| -> Vec<Identity> {
             let end = known.partition_point(|id| id.media_sequence <= number);
@@ -233,6 +233,8 @@ impl Loader {
             source_url,
             known,
             former,
+            silent: now.since(self.grown_at) + self.silent_before,
+            end: None,
         })
         .filter(|position| !position.known.is_empty())
     }

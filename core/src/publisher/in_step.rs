@@ -67,7 +67,8 @@ impl Publisher {
         };
         let told = window.holes.duration() + lost.map_or(Span::ZERO, |lost| lost.duration);
         let missing = place.since(end).saturating_sub(told);
-        if last.stored.is_some() || missing <= SAME_PLACE {
+        // What was closed stays as it was closed (S-15).
+        if last.stored.is_some() || missing <= SAME_PLACE || window.begins_run {
             return;
         }
         let target_duration = self.target_duration.unwrap_or(Span::from_secs(1));
@@ -108,14 +109,18 @@ impl Publisher {
         let (Some(model), Some(end)) = (model, going.filter_map(Window::end).max()) else {
             return;
         };
+        let closed = self.closed_until();
         let late = |(track, window): (usize, &Window)| {
             let listed = !window.entries.is_empty() && !goes_on(track);
-            listed.then(|| Some((track, window.end()?))).flatten()
+            let end = window.end().filter(|_| listed)?;
+            // Nothing stands for what the others had in the run that was closed.
+            let begins = closed.filter(|_| window.begins_run).unwrap_or(end);
+            Some((track, end, begins.max(end)))
         };
         let late: Vec<_> = self.windows.iter().enumerate().filter_map(late).collect();
-        for (track, from) in late {
+        for (track, from, begins) in late {
             let of_model = self.windows[model].entries.iter().rev();
-            let missing: Vec<_> = of_model.take_while(|it| it.middle() > from).collect();
+            let missing: Vec<_> = of_model.take_while(|it| it.middle() > begins).collect();
             let mut reached = from;
             let needed = |it: &&&Entry| {
                 let before = std::mem::replace(&mut reached, it.ends());
@@ -134,6 +139,16 @@ impl Publisher {
                 self.push_gap(stage, track, &gap);
             }
         }
+    }
+
+    /// Before the lists are closed: what would be too far behind to be closed with the others gets gaps.
+    pub(super) fn end_in_step(&mut self, stage: &mut Stage<'_>) {
+        let ends: Vec<Option<Place>> = self.windows.iter().map(Window::end).collect();
+        let newest = ends.iter().copied().max().flatten();
+        let model = ends.iter().position(|end| *end == newest);
+        let target_duration = self.target_duration.unwrap_or_default();
+        let in_step = |track: usize| ends[track].map(|end| end + target_duration) >= newest;
+        self.keep_in_step(stage, model, in_step);
     }
 
     /// A gap behind the last segment of a track, read with what that one is.

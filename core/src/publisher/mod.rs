@@ -208,6 +208,9 @@ impl Publisher {
     pub(crate) fn end(&mut self, stage: &mut Stage<'_>) {
         let listed = self.windows.iter().any(|window| !window.entries.is_empty());
         let closes = listed && !self.ended;
+        if closes && self.has_several() {
+            self.end_in_step(stage);
+        }
         self.ended |= listed;
         for window in &mut self.windows {
             window.holes.forget(stage, self.hole_policy);
@@ -294,7 +297,7 @@ impl Publisher {
     /// target durations stay (S-06, S-07), but for lists that would grow without end.
     fn trim(&mut self, stage: &mut Stage<'_>, track: usize) {
         let window = &self.windows[track];
-        if self.ended && window.fresh() == 0 {
+        if self.ended && window.closed && window.fresh() == 0 {
             // After EXT-X-ENDLIST the list stays as it is (S-15).
             return;
         }
@@ -311,7 +314,7 @@ impl Publisher {
             let few = window.entries.len() <= config::MIN_WINDOW;
             let late = |head| {
                 let next = window.entries.get(1);
-                next.is_some_and(|next| next.place > head + target_duration)
+                next.is_some_and(|next| next.place > head + SAME_PLACE)
             };
             let holds = match head {
                 // One that is a segment behind keeps as many (S-08), and does not begin behind a hole of all

@@ -109,13 +109,30 @@ impl Publisher {
     }
 
     /// Whether a segment stands where the track has something already: gaps, from when it was left
-    /// behind.
+    /// behind. A new run begins nowhere before the last one has ended everywhere.
     pub(crate) fn has_already(&self, track: usize, done: &Finished) -> bool {
-        let end = self.windows[track].end().filter(|_| self.has_several());
+        let window = &self.windows[track];
+        let closed = Some(self.closed_until()).filter(|_| window.begins_run);
+        let end = window.end().max(closed.flatten());
+        let end = end.filter(|_| self.has_several());
         let (Some(end), Some(place)) = (end, done.place) else {
             return false;
         };
         place + done.segment.duration.half() <= end
+    }
+
+    /// Whether a discontinuity stands among the gaps at the end of a track.
+    pub(crate) fn says_break_in_gaps(&self, track: usize) -> bool {
+        let entries = self.windows[track].entries.iter().rev();
+        let mut gaps = entries.take_while(|it| it.stored.is_none());
+        gaps.any(|it| it.segment.discontinuity)
+    }
+
+    /// Where the run that was closed ended in the track that had most, or where others have begun the next.
+    pub(super) fn closed_until(&self) -> Option<Place> {
+        let closed = self.windows.iter().filter(|window| window.begins_run);
+        let ends = closed.filter_map(Window::end).max();
+        ends.max(self.discontinuities.newest().map(|it| it.0))
     }
 
     /// Whether a segment would come to a discontinuity of ours before the others do: what they have lost

@@ -161,6 +161,7 @@ impl Publisher {
                 entry.seen = entry.seen.max(Seen::Maybe);
             }
             window.dirty = false;
+            window.closed = self.ended;
             window.stated = stated;
             generation = generation.max(window.entries.back().map(|entry| entry.generation));
             segment_max_age = Some(segment_max_age.map_or(duration, |it: Span| it.min(duration)));

@@ -41,6 +41,8 @@ pub(super) struct Window {
     pub(super) date_ranges: DateRanges,
     /// The next segment begins a new run, after EXT-X-ENDLIST.
     pub(super) begins_run: bool,
+    /// The last version of it had EXT-X-ENDLIST.
+    pub(super) closed: bool,
     /// Something has changed since the last version was sent.
     pub(super) dirty: bool,
     /// The last version with a new segment became visible then.
@@ -123,6 +125,7 @@ impl Window {
             holes: Holes::default(),
             date_ranges: DateRanges::default(),
             begins_run: false,
+            closed: false,
             dirty: false,
             last_grown: None,
             stated: Span::ZERO,
@@ -159,10 +162,13 @@ impl Window {
             i_frames_only: saved.i_frames_only,
             medium: saved.medium.clone(),
             formats: saved.formats.clone(),
-            media_sequence: Some(saved.media_sequence),
+            // One that had not begun has no number yet.
+            media_sequence: Some(saved.media_sequence)
+                .filter(|number| *number > 0 || !saved.window.is_empty()),
             discontinuity_sequence: saved.discontinuity_sequence,
             entries: saved.window.iter().map(entry).collect(),
             begins_run: ended || saved.still_ended,
+            closed: ended,
             ..Self::new(saved.name.clone())
         }
     }

@@ -3,6 +3,7 @@
 
 use super::feed::Feed;
 use super::lane::Lane;
+use crate::checkpoint::Identity;
 use crate::config;
 use crate::loader::{Listing, Offered};
 use crate::stage::Stage;
@@ -47,6 +48,26 @@ pub(super) struct Start {
 }
 
 impl Axis {
+    /// As an earlier process has left it: these segments were known, and the last of them ends there.
+    pub(super) fn restored(known: &[Identity], end: Place) -> Self {
+        let mut marks = VecDeque::new();
+        let mut place = end;
+        for it in known.iter().rev().take(MARKS) {
+            place = place - it.duration;
+            marks.push_front(Mark {
+                run: 0,
+                number: it.media_sequence,
+                place,
+                duration: it.duration,
+            });
+        }
+        Self {
+            next: Some(end),
+            shift: None,
+            marks,
+        }
+    }
+
     fn mark(&mut self, offered: &Offered, place: Place) {
         self.marks.push_back(Mark {
             run: offered.run,

@@ -213,7 +213,7 @@ impl Relay {
         if stage.now.monotonic < until && (in_flight || !self.publisher.is_settled()) {
             return;
         }
-        let positions = self.positions();
+        let positions = self.positions(stage.now.monotonic);
         self.shutdown = Some(match self.publisher.saved(stage, positions) {
             // A window that is still being restored is saved as it was found.
             Some(checkpoint) if self.publisher.restoring.is_none() => {

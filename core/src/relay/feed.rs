@@ -33,6 +33,8 @@ pub(super) struct Feed {
     pub(super) axis: Axis,
     /// The last segment that was appended: its run and its number at the source.
     pub(super) appended: Option<(u64, u64)>,
+    /// Where it ends in what is published.
+    pub(super) appended_end: Option<Place>,
     /// The next segment that is appended follows a break of ours.
     pub(super) breaks: Option<Break>,
     /// The end of the last segment that has left, on the lane's axis.
@@ -71,6 +73,7 @@ impl Feed {
             moved_at: now,
             axis: Axis::default(),
             appended: None,
+            appended_end: None,
             breaks: None,
             reached: None,
             advanced_at: now,

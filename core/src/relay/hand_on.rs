@@ -1,6 +1,7 @@
 //! From a lane to the windows: in order, in step, and with what is due when a track falls behind.
 
 use super::Relay;
+use super::axis::{Axis, moved};
 use super::feed::Feed;
 use super::lane::{Lane, Role};
 use crate::checkpoint::SavedPosition;
@@ -8,12 +9,13 @@ use crate::config;
 use crate::ids::Generation;
 use crate::limits;
 use crate::loader::Listing;
-use crate::notice::{HoleCause, Notice};
+use crate::notice::{Break, HoleCause, Notice};
 use crate::planted::Mistake;
 use crate::playlist::MultivariantPlaylist;
 use crate::presentation::Presentation;
 use crate::processor::{Finished, Processed, process};
 use crate::stage::Stage;
+use crate::time::Timestamp;
 use std::sync::Arc;
 use url::Url;
 
@@ -80,6 +82,8 @@ impl Relay {
                     if let Some(track) = track {
                         lost.lost = self.publisher.still_lost(track, &lost);
                         self.publisher.lose(track, lost, cause);
+                    } else {
+                        self.keep_break(&mut lane.feeds[index], &lost);
                     }
                 }
                 Processed::Again { object, restored } => {
@@ -111,6 +115,7 @@ impl Relay {
             .filter(|track| !self.publisher.has_already(*track, &finished));
         let Some(track) = track else {
             // Gaps stand for it already.
+            self.keep_break(&mut lane.feeds[index], &finished);
             if let Some(stored) = finished.stored {
                 self.publisher.release(stored.object, stage.now.monotonic);
             }
@@ -144,12 +149,24 @@ impl Relay {
         let formats = feed.downloader.looks.formats.as_ref();
         self.publisher.describe(track, &about, formats);
         feed.appended = Some((finished.run, finished.identity.media_sequence));
+        feed.appended_end = finished.place.map(|at| at + finished.segment.duration);
         finished.broken = feed.breaks.take().or(finished.broken);
         let (run, number) = (finished.run, finished.identity.media_sequence);
         self.publisher.append(stage, track, finished, generation);
         if let Some(listed) = lane.feeds[index].loader.date_ranges.with(run, number) {
             self.publisher
                 .list_date_ranges(stage, track, listed, number.saturating_add(1));
+        }
+    }
+
+    /// A break before what gaps stand for already, and which they do not say, is said with what follows.
+    fn keep_break(&self, feed: &mut Feed, dropped: &Finished) {
+        let own = dropped.segment.discontinuity.then_some(Break::Hole);
+        let said = |track| self.publisher.says_break_in_gaps(track);
+        if let Some(why) = dropped.broken.or(own)
+            && !feed.track.is_none_or(said)
+        {
+            feed.breaks.get_or_insert(why);
         }
     }
 
@@ -320,20 +337,30 @@ impl Relay {
         let (silence, ended) = (self.silence, self.publisher.is_ended());
         feed.appended = position.known.last().map(|id| (0, id.media_sequence));
         feed.listed = !position.known.is_empty();
-        feed.loader.restore(position, silence, ended);
-        let end = feed.track.and_then(|track| self.publisher.end_of(track));
-        feed.axis.next = end.map(|end| super::axis::moved(end, -shift));
+        let listed = feed.track.and_then(|track| self.publisher.end_of(track));
+        let end = position.end.or(listed);
+        // Where gaps stand behind it, the others did not wait for it any longer.
+        feed.left_behind = end < listed;
+        feed.appended_end = end;
+        if let Some(end) = end.map(|end| moved(end, -shift)) {
+            feed.axis = Axis::restored(&position.known, end);
+        }
         feed.reached = feed.axis.next;
+        feed.loader.restore(position, silence, ended);
     }
 
     /// Where the source of each track goes on, for the next process too: after the last segment that was
     /// appended.
-    pub(super) fn positions(&self) -> Vec<Option<SavedPosition>> {
+    pub(super) fn positions(&self, now: Timestamp) -> Vec<Option<SavedPosition>> {
         let feeds = || self.active.iter().flat_map(|lane| &lane.feeds);
         let position = |track| {
             let feed = feeds().find(|feed| feed.track == Some(track))?;
             let (run, number) = feed.appended?;
-            feed.loader.position(run, number)
+            let position = feed.loader.position(run, number, now)?;
+            Some(SavedPosition {
+                end: feed.appended_end,
+                ..position
+            })
         };
         (0..self.publisher.tracks()).map(position).collect()
     }

@@ -215,7 +215,7 @@ impl Relay {
         };
         next.role = Role::Relaying;
         let to = next.source();
-        let positions = self.positions();
+        let positions = self.positions(stage.now.monotonic);
         let Some(before) = self.active.take() else {
             return;
         };
@@ -249,7 +249,10 @@ impl Relay {
         self.close(stage, lane);
         if let (Some(left), Some(position)) = (self.left.get_mut(&url), position) {
             left.position = Some(LeftAt {
-                position,
+                position: SavedPosition {
+                    silent: Span::ZERO,
+                    ..position
+                },
                 grown_at,
                 ended,
             });

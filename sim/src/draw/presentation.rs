@@ -1,8 +1,9 @@
 //! One world in six has its sources behind multivariant playlists, with what can go wrong there alone.
 //!
-//! Not drawn together with it, and left to scenarios and to the tests of the core: several sources or
-//! processes, wishes, a store or a network in trouble, several faults one upon the other, subtitles and
-//! I-frames, and tracks that are cut otherwise, or the same from elsewhere.
+//! Not drawn together with it, and left to scenarios and to the tests of the core: several sources, several
+//! faults of an origin one upon the other, subtitles and I-frames, and tracks that are cut otherwise, or the
+//! same from elsewhere. Nor, in these worlds alone: an encoder that starts again with stops or any other
+//! trouble; ends of processes with stops or a store in trouble.
 
 use super::dice::Dice;
 use super::families::stretch;
@@ -10,7 +11,7 @@ use crate::origin::{
     Container, EncoderFault, Fault, FaultKind, Names, OriginSpec, PlaylistFault, PresentationFault,
     PresentationSpec, Tokens, TrackKind, TrackSpec, ViewFault,
 };
-use crate::plan::{Plan, WakePlan};
+use crate::plan::{Change, Plan, WakePlan};
 use hls_relay_core::config::KeyPolicy;
 
 /// Puts the origin of a plan behind a multivariant playlist, if its seed says so.
@@ -23,6 +24,7 @@ pub(super) fn draw(plan: &mut Plan) {
     plan.channel.keys = dice.pick(&[KeyPolicy::Origin, KeyPolicy::Rehost, KeyPolicy::Decrypt]);
     plan.origins[0].presentation = Some(presentation(&mut dice));
     add_fault(plan, &mut dice);
+    part(plan);
     out_of_step(
         &mut plan.origins[0],
         &mut Dice::new(plan.seed, "out of step"),
@@ -45,10 +47,27 @@ pub(super) fn draw(plan: &mut Plan) {
 fn narrow(plan: &mut Plan) {
     plan.origins.truncate(1);
     plan.channel.sources.truncate(1);
-    (plan.controls, plan.ends, plan.network) = (Vec::new(), Vec::new(), Vec::new());
-    plan.store.faults.clear();
-    plan.wakes = WakePlan::default();
+    plan.network.retain(|fault| fault.origin == 0);
+    let is_of_sources = |change: &Change| matches!(change, Change::Sources(_));
+    plan.controls.retain(|it| !is_of_sources(&it.change));
     plan.origins[0].faults.clear();
+}
+
+/// Leaves out what goes wrong together in ways that are known and not mended.
+fn part(plan: &mut Plan) {
+    let is_stop = |change: &Change| matches!(change, Change::Stop | Change::Run);
+    let mut faults = plan.origins[0].faults.iter();
+    if faults.any(|fault| matches!(fault.kind, FaultKind::Encoder(_))) {
+        plan.controls.retain(|it| !is_stop(&it.change));
+        plan.ends.clear();
+        plan.network.clear();
+        plan.store.faults.clear();
+        plan.wakes = WakePlan::default();
+    }
+    if !plan.ends.is_empty() {
+        plan.controls.retain(|it| !is_stop(&it.change));
+        plan.store.faults.clear();
+    }
 }
 
 fn presentation(dice: &mut Dice) -> PresentationSpec {
