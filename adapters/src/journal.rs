@@ -186,6 +186,8 @@ fn bytes_of(step: &Record) -> usize {
         | Event::Configure(_)
         | Event::PlaylistLoaded { .. }
         | Event::Downloaded { .. }
+        | Event::Transcoded { .. }
+        | Event::Preloaded { .. }
         | Event::ObjectsChecked { .. }
         | Event::Published { .. }
         | Event::Deleted { .. }

@@ -60,6 +60,11 @@ fn level(notice: &Notice) -> Level {
         | Notice::Presented { .. }
         | Notice::CaughtUp { .. }
         | Notice::Fenced { .. }
+        | Notice::RungTried { .. }
+        | Notice::RungResumed { .. }
+        | Notice::RungEntered { .. }
+        | Notice::RungLeft { .. }
+        | Notice::EdgeRecovered { .. }
         | Notice::Restored { .. } => Level::Info,
         Notice::PlaylistFailed { .. }
         | Notice::PlaylistRefused { .. }
@@ -72,6 +77,10 @@ fn level(notice: &Notice) -> Level {
         | Notice::Broken { .. }
         | Notice::PreparationFailed { .. }
         | Notice::LeftBehind { .. }
+        | Notice::RungsMissed { .. }
+        | Notice::RungSuspended { .. }
+        | Notice::LadderWaits { .. }
+        | Notice::EdgeFailed { .. }
         | Notice::Redundant { .. }
         | Notice::Renewing { .. }
         | Notice::DateRange { .. }
@@ -113,6 +122,15 @@ fn kind(notice: &Notice) -> &'static str {
         Notice::FormatsUntold { .. } => "formats_untold",
         Notice::InitSectionChanged => "init_section_changed",
         Notice::Renewing { .. } => "renewing",
+        Notice::RungsMissed { .. } => "rungs_missed",
+        Notice::RungSuspended { .. } => "rung_suspended",
+        Notice::RungTried { .. } => "rung_tried",
+        Notice::RungResumed { .. } => "rung_resumed",
+        Notice::RungEntered { .. } => "rung_entered",
+        Notice::RungLeft { .. } => "rung_left",
+        Notice::LadderWaits { .. } => "ladder_waits",
+        Notice::EdgeFailed { .. } => "edge_failed",
+        Notice::EdgeRecovered { .. } => "edge_recovered",
     }
 }
 
@@ -123,6 +141,8 @@ pub fn kind_of_event(event: &Event) -> &'static str {
         Event::Configure(_) => "configure",
         Event::PlaylistLoaded { .. } => "playlist_loaded",
         Event::Downloaded { .. } => "segment_downloaded",
+        Event::Transcoded { .. } => "transcoded",
+        Event::Preloaded { .. } => "preloaded",
         Event::ObjectsChecked { .. } => "objects_checked",
         Event::Published { .. } => "published",
         Event::Deleted { .. } => "deleted",

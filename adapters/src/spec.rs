@@ -153,6 +153,8 @@ impl ChannelSpec {
             },
             keys: self.keys,
             tags,
+            ladder: None,
+            preload: None,
         };
         spec.validate()
             .map_err(|error| SpecFault::new("spec", error))?;

@@ -50,6 +50,7 @@ mod tests {
     use super::*;
     use hls_relay_core::ids::Generation;
     use hls_relay_core::notice::{Reason, Trouble};
+    use hls_relay_core::relay::ProcessingStatus;
 
     fn status() -> Status {
         Status {
@@ -60,6 +61,8 @@ mod tests {
             source: 0,
             tracks: 1,
             left_behind: 0,
+            rungs: Vec::new(),
+            processing: ProcessingStatus::default(),
             newest_segment_age: Some(Span::from_millis(1_240)),
             delay: Some(Span::from_millis(150)),
             bit_rate: 1_234_567,

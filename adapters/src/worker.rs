@@ -11,7 +11,9 @@ use crate::output::Output;
 use futures_util::FutureExt;
 use hls_relay_core::checkpoint::Checkpoint;
 use hls_relay_core::command::{Command, Download, LoadPlaylist, Publish};
-use hls_relay_core::event::{Event, FetchError, StoreError, StoredSegment};
+use hls_relay_core::event::{
+    Event, FetchError, PreloadError, StoreError, StoredSegment, TranscodeError,
+};
 use hls_relay_core::ids::{Epoch, Generation, RequestId};
 use hls_relay_core::notice::{Notice, SwitchReason};
 use hls_relay_core::relay::Relay;
@@ -258,6 +260,37 @@ impl Worker {
         match command {
             Command::LoadPlaylist(load) => self.load_playlist(load),
             Command::Download(download) => self.begin_download(download),
+            Command::Transcode(it) => {
+                let request = it.request;
+                let completion = move |outcome| Event::Transcoded { request, outcome };
+                let nobody = TranscodeError::NoWorker("there is none".into());
+                let work = async move { Err(nobody) };
+                self.spawn(
+                    request,
+                    CancellationToken::new(),
+                    work,
+                    completion,
+                    Err(TranscodeError::WorkerLost(
+                        "a mistake of our own; the log has it".into(),
+                    )),
+                );
+            }
+            Command::Preload(it) => {
+                let request = it.request;
+                let completion = move |outcomes| Event::Preloaded { request, outcomes };
+                let cold = Err(PreloadError::Failed(FetchError::Connect(
+                    "nobody asks".into(),
+                )));
+                let outcomes = vec![cold; it.edges.len()];
+                let work = async move { outcomes.clone() };
+                self.spawn(
+                    request,
+                    CancellationToken::new(),
+                    work,
+                    completion,
+                    Vec::new(),
+                );
+            }
             Command::CheckObjects {
                 request,
                 epoch: _,

@@ -301,7 +301,9 @@ impl Shelf {
             | Event::Deleted { outcome, .. }
             | Event::Withdrawn { outcome, .. }
             | Event::CheckpointSaved { outcome, .. } => words(outcome),
-            event @ (Event::Tick
+            event @ (Event::Transcoded { .. }
+            | Event::Preloaded { .. }
+            | Event::Tick
             | Event::ShutDown
             | Event::Configure(_)
             | Event::PlaylistLoaded { .. }
@@ -412,5 +414,6 @@ fn checkpoint(media_sequence: u64) -> Checkpoint {
         }],
         retired: Vec::new(),
         leaving: Vec::new(),
+        rungs: None,
     }
 }

@@ -156,6 +156,8 @@ fn spec(window: u64) -> Spec {
         keys: KeyPolicy::default(),
         selection: Selection::default(),
         tags: TagPolicy::default(),
+        ladder: None,
+        preload: None,
     }
 }
 
@@ -199,6 +201,8 @@ fn completed(now: u64, command: Command, variants: u64, segments: u64) -> Option
         }
         Command::Withdraw { .. }
         | Command::SaveCheckpoint { .. }
+        | Command::Transcode(_)
+        | Command::Preload(_)
         | Command::Cancel { .. }
         | Command::Notify(_) => return None,
     })

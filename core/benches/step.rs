@@ -67,6 +67,8 @@ fn drive(seed: u64, segments: u64, costs: &mut Costs) {
         keys: KeyPolicy::default(),
         selection: Selection::default(),
         tags: TagPolicy::default(),
+        ladder: None,
+        preload: None,
     };
     let wanted = Configure {
         revision: 1,
@@ -162,6 +164,8 @@ fn complete(now: u64, command: Command) -> Option<(u64, Event)> {
         ),
         Command::Withdraw { .. }
         | Command::SaveCheckpoint { .. }
+        | Command::Transcode(_)
+        | Command::Preload(_)
         | Command::Cancel { .. }
         | Command::Notify(_) => return None,
     })
@@ -187,6 +191,8 @@ const fn kind(event: &Event) -> &'static str {
         Event::Downloaded { .. } => "segment downloaded (renders and publishes)",
         Event::Published { .. } => "published",
         Event::Deleted { .. } => "deleted",
+        Event::Transcoded { .. } => "rungs made",
+        Event::Preloaded { .. } => "edges warm",
         Event::ObjectsChecked { .. } => "objects checked",
         Event::Withdrawn { .. } => "withdrawn",
         Event::CheckpointSaved { .. } => "checkpoint saved",

@@ -31,6 +31,10 @@ pub struct Checkpoint {
     pub retired: Vec<RetiredObject>,
     /// Left the lists in a version that may not have become visible.
     pub leaving: Vec<LeavingObject>,
+    /// Where the channel has a ladder: its rungs, the source's own media among them. The track is then told
+    /// once for each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rungs: Option<Vec<SavedRungTrack>>,
 }
 
 /// The present [`Checkpoint::format`].
@@ -83,10 +87,40 @@ pub struct SavedEntry {
     /// What it needs beside itself, in the order of its tags: init sections, keys.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resources: Vec<SavedObject>,
+    /// What was made of it; a rung that it lacks is a gap there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rungs: Vec<SavedRung>,
+    /// The source's own media is not listed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hidden: bool,
     /// Where it begins on the time axis of the channel's media.
     pub place: Place,
     /// What it was called at its source, so that it can be had again.
     pub identity: Option<Identity>,
+}
+
+/// A rung of a channel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedRungTrack {
+    /// As its ladder calls it.
+    pub name: Arc<str>,
+    /// As its ladder has it; `None` for the source's own media.
+    pub height: Option<u32>,
+    /// Entries know it by this, and its playlist is called so.
+    pub key: Arc<str>,
+    /// The multivariant playlist leads to it.
+    pub shown: bool,
+    /// What it is made of.
+    pub formats: Option<Formats>,
+}
+
+/// What a listed segment has for a rung.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedRung {
+    /// [`SavedRungTrack::key`].
+    pub name: Arc<str>,
+    /// What is stored.
+    pub stored: SavedObject,
 }
 
 /// A stored object.

@@ -22,6 +22,12 @@ pub enum Command {
     /// under that name.
     /// Completed by [`Event::Downloaded`](crate::event::Event::Downloaded).
     Download(Download),
+    /// Make the rungs of a stored segment, and store them.
+    /// Completed by [`Event::Transcoded`](crate::event::Event::Transcoded).
+    Transcode(Transcode),
+    /// Warm edges.
+    /// Completed by [`Event::Preloaded`](crate::event::Event::Preloaded).
+    Preload(Preload),
     /// After a restart: which of `objects` are still there, byte for byte? Every other object of the
     /// channel but those to `keep` is a left-over of the process that died and is deleted.
     /// Completed by [`Event::ObjectsChecked`](crate::event::Event::ObjectsChecked).

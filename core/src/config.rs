@@ -1,11 +1,13 @@
 //! What a channel may say, and every limit, each with its reason.
 
 use crate::command::FetchLimits;
+use crate::ladder::{Ladder, LadderFault};
 use crate::limits::{
     BODY_BYTES, LEAST_BYTES_PER_SECOND, MAX_REDIRECTS, MAX_RESOURCE_BYTES, MAX_SEGMENT_BYTES,
     MAX_URL_BYTES, MAX_WINDOW,
 };
 use crate::playlist::Variant;
+use crate::preload::{PreloadFault, PreloadPolicy};
 use crate::tags::{TagFault, TagPolicy};
 use crate::time::Span;
 use serde::{Deserialize, Serialize};
@@ -33,6 +35,12 @@ pub struct Spec {
     /// What becomes of tags by their names, from the next segment on.
     #[serde(default)]
     pub tags: TagPolicy,
+    /// What is made of each segment, from the next one on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ladder: Option<Ladder>,
+    /// Edges that are warmed, from the next segment on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preload: Option<PreloadPolicy>,
 }
 
 /// What is relayed of a multivariant playlist; all of it where nothing is said.
@@ -118,6 +126,12 @@ pub enum SpecError {
     /// A name that cannot be dropped, or kept.
     #[error("tags: {0}")]
     BadTag(TagFault),
+    /// A ladder that cannot be made.
+    #[error("ladder: {0}")]
+    BadLadder(LadderFault),
+    /// Edges that cannot be asked.
+    #[error("preload: {0}")]
+    BadPreload(PreloadFault),
 }
 
 impl Spec {
@@ -139,7 +153,11 @@ impl Spec {
         if !(MIN_WINDOW..=MAX_WINDOW).contains(&self.window) {
             return Err(SpecError::BadWindow(self.window));
         }
-        self.tags.validate().map_err(SpecError::BadTag)
+        self.tags.validate().map_err(SpecError::BadTag)?;
+        let ladder = self.ladder.as_ref().map(Ladder::validate);
+        ladder.unwrap_or(Ok(())).map_err(SpecError::BadLadder)?;
+        let preload = self.preload.as_ref().map(PreloadPolicy::validate);
+        preload.unwrap_or(Ok(())).map_err(SpecError::BadPreload)
     }
 }
 
@@ -202,6 +220,16 @@ pub const OUT_OF_STEP_TARGETS: u64 = 4;
 /// The first retry of a segment comes after this, then twice as late each time, up to half a target
 /// duration.
 pub const SEGMENT_RETRY: Span = Span::from_millis(250);
+
+/// So many segments in a row whose rungs come too late suspend the highest of these: one alone may be a hiccup, and
+/// each is a gap.
+pub const LATE_SEGMENTS: u64 = 3;
+/// A suspended rung is tried again after this, then twice as late each time it fails.
+pub const RUNG_REST: Span = Span::from_secs(30);
+/// The longest rest: an overload that is over is made use of soon.
+pub const LONGEST_REST: Span = Span::from_secs(120);
+/// So many segments of a rung that is tried have to come with a quarter of their time to spare.
+pub const TRIED_SEGMENTS: u64 = 3;
 
 /// A failed reload is tried again after half a target duration for so long, then backs off.
 pub const QUICK_RETRY_FOR: Span = Span::from_secs(60);

@@ -3,19 +3,22 @@
 //! Jobs stand in the order of the media. Several are under way at once, so that a segment in trouble
 //! does not hold up its successors; what is done leaves from the front only, so that viewers get it
 //! in order. A segment that cannot be had leaves as a hole. [`job`] is one segment, [`resources`] what
-//! segments need beside themselves.
+//! segments need beside themselves, [`works`] what is made of them before they leave.
 
 mod job;
 mod looks;
 mod resources;
+mod works;
 
 use crate::checkpoint::SavedObject;
 use crate::config::{self, KeyPolicy};
 use crate::event::{FetchError, StoredSegment};
+use crate::formats::Formats;
 use crate::ids::{Generation, ObjectName, RequestId};
 use crate::limits;
 use crate::loader::{Listing, Offered};
 use crate::notice::{HoleCause, Notice};
+use crate::processor::{MadeRung, Work};
 use crate::stage::Stage;
 use crate::time::{Span, Timestamp};
 use job::{Job, JobState, Room};
@@ -23,6 +26,7 @@ use looks::Looks;
 use resources::{Changed, Need, Resources, needs_of};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
+use works::Played;
 
 pub(crate) use job::Again;
 pub(crate) use resources::is_plain_aes;
@@ -37,6 +41,9 @@ pub(crate) struct Downloader {
     /// Its run of the encoder and its discontinuity: what they do not use is not needed again.
     newest_era: (u64, u64),
     unneeded: Leftovers,
+    /// What left last, and plays before what leaves next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    played: Option<Played>,
     /// What becomes of encryption.
     pub(crate) keys: KeyPolicy,
     pub(crate) looks: Looks,
@@ -65,6 +72,9 @@ pub(crate) enum Done {
         stored: Option<(ObjectName, StoredSegment)>,
         /// What it needs, in the order of its tags.
         resources: Vec<SavedObject>,
+        /// What was made of it, and what it is made of.
+        rungs: Vec<MadeRung>,
+        formats: Option<Formats>,
         keys: KeyPolicy,
     },
     /// Given up.
@@ -78,12 +88,16 @@ pub(crate) enum Done {
 pub(crate) struct Leftovers {
     pub(crate) requests: Vec<(RequestId, ObjectName)>,
     pub(crate) objects: Vec<ObjectName>,
+    /// Work on stored segments, with what it may still store.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) work: Vec<(RequestId, Vec<ObjectName>)>,
 }
 
 impl Leftovers {
-    fn append(&mut self, mut other: Self) {
+    pub(crate) fn append(&mut self, mut other: Self) {
         self.requests.append(&mut other.requests);
         self.objects.append(&mut other.objects);
+        self.work.append(&mut other.work);
     }
 }
 
@@ -329,57 +343,66 @@ impl Downloader {
         if front.complete_at().is_none() && self.give_up_at(front, last).is_none_or(|at| at > now) {
             return None;
         }
-        let job = self.jobs.pop_front()?;
-        let keys = self.keys;
+        let mut job = self.jobs.pop_front()?;
         let trouble = self.resources.trouble(&job.needs).cloned();
-        let done = match (job.state, job.again, job.provided) {
-            (JobState::Stored { object, stored, .. }, Some(again), Some((_, resources))) => {
-                let restored = stored.hash == again.hash && resources == again.resources;
-                if !restored {
-                    left.objects.push(object.clone());
-                }
-                Done::Again { object, restored }
-            }
-            (JobState::Stored { object, stored, .. }, None, Some((_, resources))) => {
-                Done::Segment {
-                    offered: job.offered,
-                    stored: Some((object, stored)),
-                    resources,
-                    keys,
-                }
-            }
-            (JobState::Gap, None, Some((_, resources))) => Done::Segment {
-                offered: job.offered,
-                stored: None,
-                resources,
-                keys,
-            },
-            (state, again, _) => {
-                match state {
-                    JobState::InFlight { request, object } => {
-                        left.requests.push((request, object));
-                    }
-                    JobState::Stored { object, .. } => left.objects.push(object),
-                    JobState::Waiting { .. } | JobState::Gap | JobState::Failed => {}
-                }
-                match again {
-                    Some(again) => Done::Again {
-                        object: again.object,
-                        restored: false,
-                    },
-                    None => {
-                        let error = trouble.or(job.attempts.error);
-                        let cause = error.map_or(HoleCause::NeverListed, HoleCause::Failed);
-                        Done::Hole {
-                            offered: job.offered,
-                            cause,
-                        }
-                    }
-                }
+        let done = match (job.again.take(), job.provided.take()) {
+            (Some(again), provided) => Self::done_again(job, again, provided, &mut left),
+            (None, Some((_, resources))) if job.is_had() => self.done_new(job, resources),
+            (None, _) => {
+                let error = trouble.or(job.attempts.error.take());
+                let cause = error.map_or(HoleCause::NeverListed, HoleCause::Failed);
+                let offered = job.offered.clone();
+                left.append(job.leave());
+                Done::Hole { offered, cause }
             }
         };
         left.append(self.drop_unneeded());
         Some((done, left))
+    }
+
+    /// A segment that is there, or a gap of the source's own.
+    fn done_new(&mut self, job: Job, resources: Vec<SavedObject>) -> Done {
+        self.played = Played::of(&job, &resources);
+        let (rungs, formats) = job.work.map_or_else(Default::default, Work::into_made);
+        let stored = match job.state {
+            JobState::Stored { object, stored, .. } => Some((object, stored)),
+            JobState::Waiting { .. }
+            | JobState::InFlight { .. }
+            | JobState::Gap
+            | JobState::Failed => None,
+        };
+        Done::Segment {
+            offered: job.offered,
+            stored,
+            resources,
+            rungs,
+            formats,
+            keys: self.keys,
+        }
+    }
+
+    /// A segment that was listed before a restart of ours.
+    fn done_again(
+        job: Job,
+        again: Again,
+        provided: Option<(Timestamp, Vec<SavedObject>)>,
+        left: &mut Leftovers,
+    ) -> Done {
+        let (JobState::Stored { object, stored, .. }, Some((_, resources))) =
+            (&job.state, provided)
+        else {
+            left.append(job.leave());
+            return Done::Again {
+                object: again.object,
+                restored: false,
+            };
+        };
+        let restored = stored.hash == again.hash && resources == again.resources;
+        let object = object.clone();
+        if !restored {
+            left.objects.push(object.clone());
+        }
+        Done::Again { object, restored }
     }
 
     /// Drops everything: another source has taken over, or nothing is wanted any more.
@@ -405,11 +428,7 @@ impl Downloader {
     fn drop_from(&mut self, index: usize) -> Leftovers {
         let mut left = Leftovers::default();
         for job in self.jobs.drain(index..) {
-            match job.state {
-                JobState::InFlight { request, object } => left.requests.push((request, object)),
-                JobState::Stored { object, .. } => left.objects.push(object),
-                JobState::Waiting { .. } | JobState::Gap | JobState::Failed => {}
-            }
+            left.append(job.leave());
         }
         left
     }
@@ -452,12 +471,8 @@ impl Downloader {
             if !lost {
                 break;
             }
-            match self.jobs.pop_front().map(|job| job.state) {
-                Some(JobState::InFlight { request, object }) => {
-                    left.requests.push((request, object));
-                }
-                Some(JobState::Stored { object, .. }) => left.objects.push(object),
-                Some(JobState::Waiting { .. } | JobState::Gap | JobState::Failed) | None => {}
+            if let Some(job) = self.jobs.pop_front() {
+                left.append(job.leave());
             }
         }
         left
@@ -487,6 +502,10 @@ impl Downloader {
     fn give_up_at(&self, front: &Job, last: bool) -> Option<Timestamp> {
         let patience = front.target_duration * config::SEGMENT_WAIT_TARGETS;
         let waited = front.offered.first_listed + patience;
+        if front.is_processed() {
+            // It is there, and its work has an end of its own.
+            return None;
+        }
         if front.is_lost() {
             return Some(front.offered.first_listed);
         }

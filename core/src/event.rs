@@ -26,6 +26,18 @@ pub enum Event {
         request: RequestId,
         outcome: Result<StoredSegment, FetchError>,
     },
+    /// Completes [`Command::Transcode`](crate::command::Command::Transcode). A rung that is told to be
+    /// stored can be fetched by viewers at once; of the others nobody knows, and nothing is stored later.
+    Transcoded {
+        request: RequestId,
+        outcome: Result<Transcoded, TranscodeError>,
+    },
+    /// Completes [`Command::Preload`](crate::command::Command::Preload): for each edge whether it has
+    /// all objects.
+    Preloaded {
+        request: RequestId,
+        outcomes: Vec<Result<(), PreloadError>>,
+    },
     /// Completes [`Command::CheckObjects`](crate::command::Command::CheckObjects): those of the
     /// asked that are there with the same length and hash. Every other object is gone.
     ObjectsChecked {

@@ -3,7 +3,7 @@
 use crate::command::Content;
 use crate::config::{HolePolicy, SpecError};
 use crate::date_ranges::DateRangeFault;
-use crate::event::{FetchError, StoreError};
+use crate::event::{FetchError, PreloadError, RungError, StoreError, TranscodeError};
 use crate::formats::Unreadable;
 use crate::ids::PlaylistName;
 use crate::playlist::{Flaw, PlaylistError};
@@ -63,6 +63,11 @@ pub enum Refusal {
     /// A media playlist where a multivariant playlist was before.
     #[error("it is a media playlist where a multivariant playlist is expected")]
     NotMultivariant,
+    /// A multivariant playlist where a ladder is to be made.
+    #[error(
+        "it is a multivariant playlist, and a ladder is made of a media playlist: give the URL of its best variant, or leave out the ladder"
+    )]
+    Ladder,
     /// Of its variants none is wanted.
     #[error("none of its variants can be used, or is one that the channel selects")]
     NothingSelected,
@@ -123,6 +128,28 @@ pub enum HoleCause {
     Failed(FetchError),
     /// It left the window before any playlist that holds it could be published.
     NotPublished,
+}
+
+/// Why a segment lacks rungs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Miss {
+    /// They were not there when the segment could wait no longer: as long as it lasts.
+    Late(Span),
+    /// None could be made.
+    NotMade(TranscodeError),
+    /// One could not be made.
+    Rung(RungError),
+    /// The segment is encrypted, and the channel does not decrypt.
+    Encrypted,
+}
+
+/// Why a ladder is not in force yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LadderWaits {
+    /// Viewers have opened a media playlist, which cannot become a multivariant playlist.
+    Opened,
+    /// The source's multivariant playlist is relayed.
+    Several,
 }
 
 /// One thing worth telling.
@@ -220,6 +247,32 @@ pub enum Notice {
         track: PlaylistName,
         fault: DateRangeFault,
     },
+    /// A segment lacks rungs that should have been made; said for the first of a row.
+    RungsMissed {
+        media_sequence: u64,
+        rungs: Vec<Arc<str>>,
+        why: Miss,
+    },
+    /// A rung is not made for a while, and lists gaps.
+    RungSuspended {
+        rung: Arc<str>,
+        why: Miss,
+        again_in: Span,
+    },
+    /// A rung that was suspended is made again, to see whether it comes in time.
+    RungTried { rung: Arc<str> },
+    /// It does.
+    RungResumed { rung: Arc<str> },
+    /// Viewers are led to a rung.
+    RungEntered { rung: Arc<str> },
+    /// Viewers are no longer led to a rung.
+    RungLeft { rung: Arc<str> },
+    /// A ladder is wanted and not in force; said once for each configuration.
+    LadderWaits { why: LadderWaits },
+    /// An edge is not warm in time; said for the first of a row.
+    EdgeFailed { edge: Arc<str>, error: PreloadError },
+    /// An edge is warm in time again.
+    EdgeRecovered { edge: Arc<str> },
     /// URLs are refused as if they had run out: the multivariant playlist is loaded again.
     Renewing { source: usize, error: FetchError },
 }
@@ -274,6 +327,32 @@ impl fmt::Display for Trouble {
             Self::OlderEdge => write!(out, "source playlist older than what is already relayed"),
             Self::Publishing(error) => write!(out, "segments cannot be published ({error})"),
         }
+    }
+}
+
+impl fmt::Display for Miss {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Late(duration) => write!(out, "not made within the {duration} that it lasts"),
+            Self::NotMade(error) => write!(out, "{error}"),
+            Self::Rung(error) => write!(out, "{error}"),
+            Self::Encrypted => {
+                write!(out, "it is encrypted: decrypt it (keys = \"decrypt\")")
+            }
+        }
+    }
+}
+
+impl fmt::Display for LadderWaits {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let why = match self {
+            Self::Opened => "viewers have a media playlist open",
+            Self::Several => "the source is a multivariant playlist",
+        };
+        write!(
+            out,
+            "{why}; stop the channel, and run it once its list is gone"
+        )
     }
 }
 
@@ -475,6 +554,32 @@ impl fmt::Display for Notice {
                 "the source does not say what {track} is made of, nor does its media: {error}"
             ),
             Self::DateRange { track, fault } => write!(out, "{track}: {fault}"),
+            Self::RungsMissed {
+                media_sequence,
+                rungs,
+                why,
+            } => write!(
+                out,
+                "segment {media_sequence} of the source is a gap in {}: {why}",
+                rungs.join(", ")
+            ),
+            Self::RungSuspended {
+                rung,
+                why,
+                again_in,
+            } => write!(
+                out,
+                "{rung} is left out and lists gaps: {why}; it is tried again in {again_in}"
+            ),
+            Self::RungTried { rung } => write!(out, "{rung} is tried again"),
+            Self::RungResumed { rung } => write!(out, "{rung} keeps up again"),
+            Self::RungEntered { rung } => write!(out, "viewers are offered {rung}"),
+            Self::RungLeft { rung } => write!(out, "viewers are offered {rung} no longer"),
+            Self::LadderWaits { why } => write!(out, "the ladder is not made yet: {why}"),
+            Self::EdgeFailed { edge, error } => {
+                write!(out, "edge {edge} is not warm in time: {error}")
+            }
+            Self::EdgeRecovered { edge } => write!(out, "edge {edge} is warm in time again"),
             Self::Renewing { source, error } => write!(
                 out,
                 "source {source}: {error}; the multivariant playlist is loaded again for new URLs"

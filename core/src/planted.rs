@@ -61,11 +61,21 @@ pub enum Mistake {
     NoScan,
     /// A channel that a dead owner was to stop is left as it is.
     StopLeftToTheDead,
+    /// A segment waits for its rungs, however long they take.
+    SourceWaitsForRungs,
+    /// A rung that is not made in time is listed like any other.
+    UnmadeRungListed,
+    /// What a cancelled transcode has stored all the same is left there.
+    RungOrphanLeft,
+    /// A segment that a rung lacks is left out of its list.
+    MissedRungLeftOut,
+    /// A rung that was suspended is never tried again.
+    RungNeverComesBack,
 }
 
 impl Mistake {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 25] = [
         Self::UpdateLosesItsSources,
         Self::RevisionOffByOne,
         Self::MediaSequenceSkipsGaps,
@@ -86,6 +96,11 @@ impl Mistake {
         Self::TakenDownTooEarly,
         Self::VersionsTooFast,
         Self::StoreNotLookedAt,
+        Self::SourceWaitsForRungs,
+        Self::UnmadeRungListed,
+        Self::RungOrphanLeft,
+        Self::MissedRungLeftOut,
+        Self::RungNeverComesBack,
     ];
 
     /// Those of a node in a cluster.

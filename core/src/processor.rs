@@ -1,21 +1,280 @@
 //! Stage three: from a segment as it was downloaded to one as it is published.
 //!
-//! Every segment passes here. The rungs of a ladder and the preload of edges will start here and be
-//! joined here, with a deadline; a channel without them has one rendition, the source's own, which
-//! only changes its address: its object's name, and those of what it needs.
+//! Every segment passes here. Once it is stored its [`work`] begins: the rungs of the ladder, and the preload
+//! of edges, joined with a deadline; [`shedding`] tells which rungs are worth a try at present. A channel
+//! without them has one rendition, the source's own, which only changes its address: its object's name, and
+//! those of what it needs.
+
+mod shedding;
+mod work;
 
 use crate::checkpoint::{Identity, SavedObject};
-use crate::config::KeyPolicy;
-use crate::downloader::{Done, is_plain_aes};
-use crate::ids::ObjectName;
+use crate::command::TranscodeInput;
+use crate::config::{KeyPolicy, Spec};
+use crate::downloader::{Asker, Done, is_plain_aes};
+use crate::event::{PreloadError, TranscodeError, Transcoded};
+use crate::formats::Formats;
+use crate::ids::{Generation, ObjectName};
+use crate::ladder::{Ladder, Rung};
 use crate::loader::history::Lost;
 use crate::loader::resolve;
-use crate::notice::{Break, HoleCause};
+use crate::notice::{Break, HoleCause, Miss, Notice};
+use crate::planted::Mistake;
 use crate::playlist::{Key, Map, Segment};
-use crate::time::{Place, Timestamp};
+use crate::preload::PreloadPolicy;
+use crate::stage::Stage;
+use crate::time::{Place, Span, Timestamp};
 use serde::{Deserialize, Serialize};
+use shedding::Shedding;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use url::Url;
+
+pub(crate) use work::{MadeRung, Work};
+
+/// What is made of the segments of a channel, and how that goes.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Processor {
+    /// As it is in force: where viewers have opened a media playlist, none is.
+    ladder: Option<Arc<Ladder>>,
+    preload: Option<Arc<PreloadPolicy>>,
+    generation: Generation,
+    shedding: Shedding,
+    /// A segment that missed its rungs was the last one.
+    missing: bool,
+    /// Edges that failed last time, by their place.
+    failing: BTreeSet<usize>,
+    pub(crate) tally: Tally,
+}
+
+/// How the work went since the start of the process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Tally {
+    /// Segments that have all rungs that were asked for.
+    pub(crate) made: u64,
+    /// Segments that lack one that was asked for.
+    pub(crate) missed: u64,
+    /// Of the last one: how long it waited for a worker, how long it took, and how long it lasts.
+    pub(crate) last: Option<(Span, Span, Span)>,
+    /// Edges that were asked and had not all they should have in time.
+    pub(crate) cold: u64,
+}
+
+/// A stored segment, as far as the work on it needs to know it.
+pub(crate) struct Material<'a> {
+    pub(crate) object: &'a ObjectName,
+    pub(crate) init: Option<ObjectName>,
+    pub(crate) before: Before,
+    pub(crate) media_sequence: u64,
+    /// Nobody here can read it.
+    pub(crate) encrypted: bool,
+    pub(crate) asker: Asker,
+}
+
+/// What plays right before a segment, on one timeline with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Before {
+    /// It may still come.
+    Awaited,
+    /// There is none.
+    Nothing,
+    /// It is stored.
+    Segment(TranscodeInput),
+}
+
+impl Before {
+    fn is_known(&self) -> bool {
+        *self != Self::Awaited
+    }
+
+    fn input(&self) -> Option<TranscodeInput> {
+        match self {
+            Self::Segment(input) => Some(input.clone()),
+            Self::Awaited | Self::Nothing => None,
+        }
+    }
+}
+
+impl Processor {
+    /// What is to be made from now on; what is under way goes on as it was begun.
+    pub(crate) fn reconfigure(&mut self, spec: &Spec, generation: Generation) {
+        self.generation = generation;
+        self.preload = spec.preload.clone().map(Arc::new);
+        if self.preload.is_none() {
+            self.failing.clear();
+        }
+    }
+
+    /// The ladder in force.
+    pub(crate) fn use_ladder(&mut self, ladder: Option<&Ladder>) {
+        if self.ladder.as_deref() != ladder {
+            self.ladder = ladder.cloned().map(Arc::new);
+            self.shedding.keep(ladder);
+        }
+    }
+
+    /// Nothing is made, and no edge is asked.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.ladder.is_none() && self.preload.is_none()
+    }
+
+    pub(crate) fn has_ladder(&self) -> bool {
+        self.ladder.is_some()
+    }
+
+    /// Why a rung is not made at present.
+    pub(crate) fn suspended(&self, rung: &str) -> Option<&Miss> {
+        self.shedding.suspended(rung)
+    }
+
+    /// The work on a segment that is stored since then. One of several tracks has no rungs.
+    pub(crate) fn begin(
+        &self,
+        stage: &Stage<'_>,
+        stored_at: Timestamp,
+        duration: Span,
+        alone: bool,
+    ) -> Option<Work> {
+        let rungs = alone && self.ladder.is_some();
+        let patience = match stage.makes(Mistake::SourceWaitsForRungs) {
+            true => duration * 20,
+            false => duration,
+        };
+        (rungs || self.preload.is_some()).then(|| Work::new(stored_at, (duration, patience), rungs))
+    }
+
+    fn lists_source(&self) -> bool {
+        self.ladder.as_ref().is_none_or(|it| it.passthrough)
+    }
+
+    fn edges(&self) -> Option<Arc<PreloadPolicy>> {
+        self.preload.clone()
+    }
+
+    /// What is to be made of the next segment; nothing where all of it is suspended.
+    fn rungs_of(&mut self, stage: &mut Stage<'_>) -> Option<(Arc<Ladder>, Vec<Rung>)> {
+        let ladder = self.ladder.clone()?;
+        let rungs = self.shedding.made_now(stage, &ladder);
+        (!rungs.is_empty()).then_some((ladder, rungs))
+    }
+
+    /// It came in time, for so much of the segment's duration.
+    fn made(
+        &mut self,
+        stage: &mut Stage<'_>,
+        material: &Material<'_>,
+        transcoded: &Transcoded,
+        asked: &[Arc<str>],
+        share: (Span, Span),
+    ) {
+        let Some(ladder) = self.ladder.clone() else {
+            return;
+        };
+        self.tally.last = Some((transcoded.waited, transcoded.took, share.1));
+        self.shedding.in_time(stage, share);
+        let mut failed = Vec::new();
+        let untold = Err(crate::event::RungError::Encode("no answer".into()));
+        let outcomes = transcoded.rungs.iter().chain(std::iter::repeat(&untold));
+        for (name, outcome) in asked.iter().zip(outcomes) {
+            let why = outcome.as_ref().err().cloned().map(Miss::Rung);
+            self.shedding.of_one(stage, &ladder, name, why.as_ref());
+            failed.extend(why.map(|why| (Arc::clone(name), why)));
+        }
+        let Some((_, why)) = failed.first().cloned() else {
+            self.tally.made += 1;
+            self.missing = false;
+            return;
+        };
+        let names: Vec<_> = failed.into_iter().map(|it| it.0).collect();
+        self.say_missed(stage, material, &names, why);
+    }
+
+    /// They have not come by the deadline.
+    fn late(
+        &mut self,
+        stage: &mut Stage<'_>,
+        material: &Material<'_>,
+        asked: &[Arc<str>],
+        why: Miss,
+    ) {
+        if let Some(ladder) = self.ladder.clone() {
+            self.shedding.too_late(stage, &ladder, asked, &why);
+        }
+        self.say_missed(stage, material, asked, why);
+    }
+
+    /// They cannot be had.
+    fn failed(
+        &mut self,
+        stage: &mut Stage<'_>,
+        material: &Material<'_>,
+        asked: &[Arc<str>],
+        error: &TranscodeError,
+    ) {
+        let why = Miss::NotMade(error.clone());
+        match error {
+            TranscodeError::TooSlow(_)
+            | TranscodeError::NoWorker(_)
+            | TranscodeError::WorkerLost(_) => self.late(stage, material, asked, why),
+            // It is the segment, or the store, and no rung less would help.
+            TranscodeError::Undecodable(_)
+            | TranscodeError::Unsupported(_)
+            | TranscodeError::Store(_)
+            | TranscodeError::Cancelled => self.say_missed(stage, material, asked, why),
+        }
+    }
+
+    /// Nobody was even asked.
+    fn missed(
+        &mut self,
+        stage: &mut Stage<'_>,
+        material: &Material<'_>,
+        rungs: &[Rung],
+        why: Miss,
+    ) {
+        let names: Vec<_> = rungs.iter().map(|it| Arc::clone(&it.name)).collect();
+        self.say_missed(stage, material, &names, why);
+    }
+
+    /// Said for the first of a row.
+    fn say_missed(
+        &mut self,
+        stage: &mut Stage<'_>,
+        material: &Material<'_>,
+        rungs: &[Arc<str>],
+        why: Miss,
+    ) {
+        self.tally.missed += 1;
+        if !std::mem::replace(&mut self.missing, true) {
+            stage.notify(Notice::RungsMissed {
+                media_sequence: material.media_sequence,
+                rungs: rungs.to_vec(),
+                why,
+            });
+        }
+    }
+
+    /// What edges have answered: said for the first of a row, and where it is over.
+    fn preloaded(&mut self, stage: &mut Stage<'_>, outcomes: &[Result<(), PreloadError>]) {
+        let Some(policy) = self.preload.clone() else {
+            return;
+        };
+        for (at, (edge, outcome)) in policy.edges.iter().zip(outcomes).enumerate() {
+            let edge = Arc::clone(&edge.url);
+            match outcome {
+                Ok(()) if self.failing.remove(&at) => stage.notify(Notice::EdgeRecovered { edge }),
+                Ok(()) | Err(PreloadError::Cancelled) => {}
+                Err(error) => {
+                    self.tally.cold += 1;
+                    if self.failing.insert(at) {
+                        let error = error.clone();
+                        stage.notify(Notice::EdgeFailed { edge, error });
+                    }
+                }
+            }
+        }
+    }
+}
 
 /// What the publisher takes, in the order of the media.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +295,10 @@ pub(crate) struct Finished {
     pub(crate) stored: Option<SavedObject>,
     /// What it needs, in the order of its tags.
     pub(crate) resources: Vec<SavedObject>,
+    /// What was made of it.
+    pub(crate) rungs: Vec<MadeRung>,
+    /// What it is made of, where a worker has told.
+    pub(crate) formats: Option<Formats>,
     pub(crate) identity: Identity,
     /// The run of the encoder, counted by its loader.
     pub(crate) run: u64,
@@ -56,6 +319,8 @@ pub(crate) fn process(done: Done) -> Processed {
             offered,
             stored,
             resources,
+            rungs,
+            formats,
             keys,
         } => {
             let mut segment = offered.segment;
@@ -72,6 +337,8 @@ pub(crate) fn process(done: Done) -> Processed {
                 segment: readdressed(segment, &offered.base, keys, &resources),
                 stored,
                 resources,
+                rungs,
+                formats,
                 identity: offered.identity,
                 run: offered.run,
                 broken: offered.broken,
@@ -88,6 +355,8 @@ pub(crate) fn process(done: Done) -> Processed {
                 },
                 stored: None,
                 resources: Vec::new(),
+                rungs: Vec::new(),
+                formats: None,
                 identity: offered.identity,
                 run: offered.run,
                 broken: offered.broken,

@@ -16,6 +16,7 @@ mod control;
 mod feed;
 mod hand_on;
 mod lane;
+mod made;
 mod sources;
 mod state;
 
@@ -28,6 +29,7 @@ use crate::ids::{Epoch, Generation, ObjectName, RequestId};
 use crate::loader::Pace;
 use crate::notice::{Notice, Reason, State, StoreWork};
 use crate::planted::{Mistake, Planted};
+use crate::processor::Processor;
 use crate::publisher::Publisher;
 use crate::rng::Rng;
 use crate::stage::{Counters, Stage};
@@ -38,7 +40,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-pub use state::{Status, Wake};
+pub use state::{ProcessingStatus, RungStatus, Status, Wake};
 
 /// The machine of one channel.
 ///
@@ -71,6 +73,11 @@ pub struct Relay {
     silence: Span,
     /// Work that was cancelled and has not been completed yet, with what it may still store.
     abandoned: BTreeMap<RequestId, Option<ObjectName>>,
+    /// The same of what was made of segments.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    abandoned_work: BTreeMap<RequestId, Vec<ObjectName>>,
+    #[serde(default)]
+    processor: Processor,
     state: State,
     reason: Option<Reason>,
     /// The present run of the channel began then.
@@ -139,6 +146,8 @@ impl Relay {
             left_over: BTreeMap::new(),
             silence: Span::ZERO,
             abandoned: BTreeMap::new(),
+            abandoned_work: BTreeMap::new(),
+            processor: Processor::default(),
             state: State::Waiting,
             reason: None,
             run_since: Timestamp::default(),
@@ -207,6 +216,12 @@ impl Relay {
             Event::Downloaded { request, outcome } => {
                 self.segment_downloaded(stage, request, &outcome);
             }
+            Event::Transcoded { request, outcome } => {
+                self.transcoded(stage, request, &outcome);
+            }
+            Event::Preloaded { request, outcomes } => {
+                self.preloaded(stage, request, &outcomes);
+            }
             Event::ObjectsChecked { request, outcome } => {
                 self.publisher.checked(stage, request, &outcome);
             }
@@ -247,6 +262,7 @@ impl Relay {
             self.publisher.ask_store(stage);
         }
         if !self.publisher.is_asking_store() {
+            self.process(stage);
             self.advance_sources(stage);
             // What leaves the queue makes room for the next download.
             self.hand_on(stage);

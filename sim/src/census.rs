@@ -9,6 +9,7 @@ mod names;
 use crate::origin::{ConnectionFault, Fault, FaultKind};
 use crate::plan::{Change, EndKind, Moment, NetworkFaultKind};
 use crate::store::{StoreFault, StoreWork};
+use crate::workers::WorkerFaultKind;
 use hls_relay_core::command::Command;
 use hls_relay_core::config::Spec;
 use hls_relay_core::event::{Event, FetchError, StoreError};
@@ -110,6 +111,18 @@ impl Census {
                 ..
             } => self.fetch_error(error),
             Event::Downloaded { outcome: Ok(_), .. } => {}
+            Event::Transcoded { outcome, .. } => match outcome {
+                Ok(made) => made
+                    .rungs
+                    .iter()
+                    .filter_map(|it| it.as_ref().err())
+                    .for_each(|error| self.count(names::rung_error_name(error))),
+                Err(error) => self.count(names::transcode_error_name(error)),
+            },
+            Event::Preloaded { outcomes, .. } => outcomes
+                .iter()
+                .filter_map(|it| it.as_ref().err())
+                .for_each(|error| self.count(names::preload_error_name(error))),
             Event::ObjectsChecked { outcome, .. } => self.store_outcome(outcome.as_ref().err()),
             Event::Published { outcome, .. }
             | Event::Deleted { outcome, .. }
@@ -124,7 +137,12 @@ impl Census {
         match command {
             Command::Notify(notice) => self.notice(notice),
             Command::Download(download) => self.count(names::content_name(download.content)),
+            Command::Transcode(it) => {
+                let after = it.before.is_some();
+                self.count(names::transcode_name(after));
+            }
             Command::LoadPlaylist(_)
+            | Command::Preload(_)
             | Command::CheckObjects { .. }
             | Command::Publish(_)
             | Command::Delete { .. }
@@ -171,7 +189,16 @@ impl Census {
                 self.store_outcome(Some(error));
             }
             Notice::DateRange { fault, .. } => self.count(names::date_range_name(fault)),
-            Notice::Configured { .. }
+            Notice::RungsMissed { why, .. } => self.count(names::miss_name(why)),
+            Notice::LadderWaits { why } => self.count(names::ladder_waits_name(*why)),
+            Notice::RungSuspended { .. }
+            | Notice::RungTried { .. }
+            | Notice::RungResumed { .. }
+            | Notice::RungEntered { .. }
+            | Notice::RungLeft { .. }
+            | Notice::EdgeFailed { .. }
+            | Notice::EdgeRecovered { .. }
+            | Notice::Configured { .. }
             | Notice::PlaylistFailed { .. }
             | Notice::PlaylistRecovered { .. }
             | Notice::StaleEdge { .. }
@@ -241,6 +268,11 @@ impl Census {
         self.count(names::network_name(kind));
     }
 
+    /// A worker, or an edge, has met a fault.
+    pub fn worker(&mut self, fault: WorkerFaultKind) {
+        self.count(names::worker_fault_name(fault));
+    }
+
     /// A piece of work of the store has met a fault.
     pub fn shelf(&mut self, work: StoreWork, fault: &StoreFault) {
         self.count(names::store_fault_name(fault.kind));
@@ -297,6 +329,8 @@ const WITH_PRESENTATIONS: &[&str] = &[
     "refusal multivariant",
     "refusal not multivariant",
     "refusal nothing selected",
+    "refusal ladder",
+    "ladder waits for several",
     "flaw map range without offset",
     "flaw unusable variant",
     "flaw stray uri",
@@ -304,6 +338,14 @@ const WITH_PRESENTATIONS: &[&str] = &[
 
 /// Each with its reason.
 const UNWRITTEN: &[&str] = &[
+    // Only presentations have keys, and no ladder.
+    "rungs missed as encrypted",
+    // What is made in these worlds is exact.
+    "transcode unsupported",
+    "transcode store",
+    "rung inexact",
+    // The machine is told by its own deadline first.
+    "transcode too slow",
     // The media of these worlds always tells what it is made of.
     "notice formats untold",
     // A base comes from a URL that was asked for.

@@ -6,15 +6,18 @@
 
 mod dice;
 mod families;
+mod ladder;
 mod presentation;
 
 use crate::origin::{Naming, OriginSpec, SegmentDurations, Tokens, UriForm};
 use crate::plan::{ChannelPlan, Plan, WakePlan};
 use crate::store::{StoreKind, StorePlan};
+use crate::workers::WorkerPlan;
 use dice::Dice;
 use families::FAMILIES;
 use hls_relay_core::config::{HolePolicy, KeyPolicy, ReloadPolicy};
 use hls_relay_core::time::Span;
+pub use ladder::ladder;
 
 /// How long a drawn world runs before its channel is stopped for good.
 pub const DEFAULT_LENGTH: Span = Span::from_secs(540);
@@ -28,6 +31,7 @@ pub fn plan(seed: u64) -> Plan {
 pub fn plan_of_length(seed: u64, length: Span) -> Plan {
     let mut plan = single(seed, length);
     presentation::draw(&mut plan);
+    ladder::draw(&mut plan);
     plan
 }
 
@@ -47,6 +51,8 @@ fn single(seed: u64, length: Span) -> Plan {
             ReloadPolicy::TargetDuration,
         ]),
         keys: KeyPolicy::default(),
+        ladder: None,
+        edges: 0,
     };
     let store = StorePlan {
         kind: dice.pick(&[StoreKind::Memory, StoreKind::Directory]),
@@ -69,6 +75,7 @@ fn single(seed: u64, length: Span) -> Plan {
         wakes: wakes(seed),
         network: Vec::new(),
         players,
+        workers: WorkerPlan::default(),
     };
     // One world in sixteen has no faults at all: what is promised without them must be checked too.
     if !dice.one_in(16) {

@@ -25,4 +25,5 @@ pub mod sweep;
 pub mod timeline;
 pub mod viewer;
 pub mod words;
+pub mod workers;
 pub mod world;

@@ -5,7 +5,9 @@
 
 use crate::origin::{Naming, OriginSpec, Tokens};
 use crate::store::StorePlan;
+use crate::workers::WorkerPlan;
 use hls_relay_core::config::{HolePolicy, KeyPolicy, ReloadPolicy};
+use hls_relay_core::ladder::Ladder;
 use hls_relay_core::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -35,6 +37,9 @@ pub struct Plan {
     pub network: Vec<NetworkFault>,
     /// When viewers come.
     pub players: Vec<Span>,
+    /// Who makes rungs and warms edges.
+    #[serde(default)]
+    pub workers: WorkerPlan,
 }
 
 /// A stretch in which something goes wrong.
@@ -63,6 +68,12 @@ pub struct ChannelPlan {
     /// What becomes of segments under AES-128.
     #[serde(default)]
     pub keys: KeyPolicy,
+    /// What is made of them.
+    #[serde(default)]
+    pub ladder: Option<Ladder>,
+    /// So many edges are warmed.
+    #[serde(default)]
+    pub edges: usize,
 }
 
 /// A wish.
@@ -142,6 +153,8 @@ pub enum Change {
     Hole(HolePolicy),
     /// The reload is timed so.
     Reload(ReloadPolicy),
+    /// These rungs, or none.
+    Ladder(Option<Ladder>),
     /// The same again, as a new revision.
     Nothing,
     /// A wish of an older revision arrives late: it must be ignored.
@@ -284,6 +297,25 @@ impl Plan {
         presented.map(|it| it.tracks.len()).max().unwrap_or(1)
     }
 
+    /// The most rungs that the channel has, ever.
+    pub fn rungs(&self) -> usize {
+        let changed = self.controls.iter().filter_map(|it| match &it.change {
+            Change::Ladder(ladder) => ladder.as_ref(),
+            Change::Run
+            | Change::Stop
+            | Change::Sources(_)
+            | Change::Window(_)
+            | Change::Hole(_)
+            | Change::Reload(_)
+            | Change::Nothing
+            | Change::Outdated
+            | Change::Invalid => None,
+        });
+        let ladders = self.channel.ladder.iter().chain(changed);
+        // Those that leave stay listed beside those that come.
+        ladders.map(|it| it.rungs.len()).sum()
+    }
+
     /// The most segments that an origin lists at a time.
     pub fn listed(&self) -> usize {
         let listed = self.origins.iter().map(|it| it.window.max(it.backlog));
@@ -292,7 +324,9 @@ impl Plan {
 
     /// How many things go wrong, or are wished.
     pub fn size(&self) -> usize {
-        self.troubles().len() + self.controls.len() + self.ends.len() + self.players.len()
+        let workers = self.workers.faults.len();
+        let wishes = self.controls.len() + self.ends.len() + self.players.len();
+        self.troubles().len() + workers + wishes
     }
 }
 
@@ -321,6 +355,8 @@ impl fmt::Display for Plan {
             hole,
             reload,
             keys,
+            ladder,
+            edges,
         } = &self.channel;
         writeln!(
             out,
@@ -331,6 +367,18 @@ impl fmt::Display for Plan {
             out,
             "  channel: sources {sources:?}, window {window}, hole {hole:?}, reload {reload:?}, keys {keys:?}"
         )?;
+        if let Some(ladder) = ladder {
+            let names: Vec<&str> = ladder.rungs.iter().map(|it| &*it.name).collect();
+            let (passthrough, percent) = (ladder.passthrough, self.workers.percent);
+            writeln!(
+                out,
+                "  ladder: {}, passthrough {passthrough}, made in {percent}%, {edges} edges",
+                names.join(" ")
+            )?;
+        }
+        for fault in &self.workers.faults {
+            writeln!(out, "  {fault}")?;
+        }
         let StorePlan {
             kind,
             latency,

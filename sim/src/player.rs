@@ -264,6 +264,13 @@ impl Player {
         });
     }
 
+    /// The same where lists have the same numbers, as rungs of a ladder have: with the next number.
+    pub fn go_over_aligned(&mut self) {
+        self.phase = Phase::Reload;
+        self.known = None;
+        self.went_over = self.last.is_some();
+    }
+
     fn start_again(&mut self) {
         self.goes_on = None;
         (self.next, self.plays_until) = (None, Timestamp::default());

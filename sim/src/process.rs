@@ -2,18 +2,24 @@
 
 use crate::checks::ledger::MediaKey;
 use crate::checks::pace::PaceChecks;
+use crate::checks::rungs::MakingChecks;
 use crate::checks::work::WorkChecks;
 use crate::origin::{Listed as Offer, MediaRef};
 use crate::published::Shown;
 use crate::rng::Stream;
-use crate::store::Saved;
+use crate::store::{Object, Saved};
+use crate::workers::WorkerFaultKind;
 use hls_relay_core::checkpoint::Checkpoint;
-use hls_relay_core::command::{ByteSpan, Content, FetchLimits, ObjectCheck, Publish};
-use hls_relay_core::event::{FetchError, LoadedPlaylist, StoredSegment};
+use hls_relay_core::command::{
+    ByteSpan, Content, FetchLimits, ObjectCheck, Publish, Transcode, TranscodeRung,
+};
+use hls_relay_core::event::{
+    FetchError, LoadedPlaylist, PreloadError, StoredSegment, TranscodeError, Transcoded,
+};
 use hls_relay_core::ids::{ContentHash, Epoch, ObjectName, RequestId};
 use hls_relay_core::planted::Planted;
 use hls_relay_core::relay::{Relay, Wake};
-use hls_relay_core::time::{Now, Timestamp, WallTime};
+use hls_relay_core::time::{Now, Span, Timestamp, WallTime};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -36,6 +42,8 @@ pub struct Process {
     pub pace: PaceChecks,
     /// Requests, generations, bounds.
     pub work: WorkChecks,
+    /// Work on rungs and edges.
+    pub making: MakingChecks,
     /// When it last went over to another source.
     pub switched_at: Option<Timestamp>,
     /// It dies after so many commands of its next step that has any.
@@ -69,8 +77,27 @@ pub enum Work {
     Withdraw,
     /// A checkpoint.
     Save(Saved),
+    /// Rungs of a segment.
+    Making(Box<Making>),
+    /// What edges will have answered.
+    Warming(Vec<Result<(), PreloadError>>),
     /// Objects to be looked for, and others to be kept.
     Check(Vec<ObjectCheck>, Vec<ObjectName>),
+}
+
+/// A worker at its work.
+#[derive(Clone, Debug)]
+pub struct Making {
+    /// What it was asked for.
+    pub transcode: Transcode,
+    /// What befalls it.
+    pub fault: Option<WorkerFaultKind>,
+    /// It was told to stop.
+    pub cancelled: bool,
+    /// What it has answered, and will once more.
+    pub again: Option<Result<Transcoded, TranscodeError>>,
+    /// It was asked then.
+    pub since: Timestamp,
 }
 
 /// A GET under way.
@@ -124,6 +151,7 @@ impl Process {
             works: BTreeMap::new(),
             pace: PaceChecks::default(),
             work: WorkChecks::new(tracks),
+            making: MakingChecks::default(),
             switched_at: None,
             dies_after: None,
             closing: None,
@@ -148,6 +176,21 @@ impl Process {
     /// overdue since before the world began.
     pub fn true_time(&self, at: Timestamp) -> Timestamp {
         Timestamp::from_micros(at.as_micros().saturating_sub(self.boot))
+    }
+}
+
+/// A rung of a stored segment: as long as its bit rate wants, and of the same bytes whoever makes it.
+pub fn made_of(input: &Object, rung: &TranscodeRung, duration: Span) -> StoredSegment {
+    let mut hash = input.hash.0;
+    let name = rung.name.bytes().chain(rung.height.to_le_bytes());
+    for (byte, mark) in hash.iter_mut().rev().zip(name) {
+        *byte ^= mark.wrapping_add(1);
+    }
+    let bits = u128::from(rung.bitrate) * u128::from(duration.as_micros()) / 1_000_000;
+    StoredSegment {
+        length: u64::try_from(bits / 8).unwrap_or(u64::MAX).max(1),
+        hash: ContentHash(hash),
+        formats: None,
     }
 }
 

@@ -21,8 +21,10 @@ pub(crate) use fault::fault;
 
 use crate::plan::{ChannelPlan, Plan, WakePlan};
 use crate::store::{StoreKind, StorePlan};
+use crate::workers::WorkerPlan;
 use crate::world::{Options, World, spec_of};
 use hls_relay_core::config::{HolePolicy, KeyPolicy, ReloadPolicy};
+use hls_relay_core::ladder::Ladder;
 use hls_relay_core::time::Span;
 
 /// What parts a script from its story.
@@ -123,6 +125,8 @@ fn empty() -> Plan {
             hole: HolePolicy::Gap,
             reload: ReloadPolicy::LastSegment,
             keys: KeyPolicy::default(),
+            ladder: None,
+            edges: 0,
         },
         controls: Vec::new(),
         store: StorePlan {
@@ -135,6 +139,7 @@ fn empty() -> Plan {
         wakes: WakePlan::default(),
         network: Vec::new(),
         players: vec![Span::from_secs(10)],
+        workers: WorkerPlan::default(),
     }
 }
 
@@ -149,6 +154,7 @@ fn surroundings(plan: &mut Plan, words: &mut Words<'_>) -> Result<(), String> {
                 other => return Err(format!("no such store: {other}")),
             };
         }
+        "workers" => plan.workers.percent = words.positive()?,
         "run" => {
             plan.healed_at = words.seconds()?;
             plan.stop_at = plan.healed_at + AFTERWARDS;
@@ -171,6 +177,8 @@ fn channel(plan: &mut Plan, words: &mut Words<'_>) -> Result<(), String> {
                     other => return Err(format!("no such policy: {other}")),
                 }
             }
+            "ladder" => plan.channel.ladder = ladder(words.word()?)?,
+            "edges" => plan.channel.edges = words.number()? as usize,
             "strict" => plan.channel.reload = ReloadPolicy::TargetDuration,
             "source" => {
                 let source = words.origin(plan)?;
@@ -192,6 +200,22 @@ fn window(plan: &Plan, window: usize) -> Result<(), String> {
     };
     let valid = spec_of(plan, &channel).validate();
     valid.map_err(|why| why.to_string())
+}
+
+/// Heights with commas between them; behind `only:` the source's own media is not listed. `none` for none.
+fn ladder(word: &str) -> Result<Option<Ladder>, String> {
+    let (heights, passthrough) = match word.strip_prefix("only:") {
+        Some(heights) => (heights, false),
+        None => (word, true),
+    };
+    if heights == "none" {
+        return Ok(None);
+    }
+    let heights: Result<Vec<u32>, _> = heights.split(',').map(str::parse).collect();
+    let heights = heights.map_err(|_| format!("not heights: {word}"))?;
+    let ladder = crate::draw::ladder(&heights, passthrough);
+    ladder.validate().map_err(|why| why.to_string())?;
+    Ok(Some(ladder))
 }
 
 fn hole(word: &str) -> Result<HolePolicy, String> {

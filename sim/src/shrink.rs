@@ -70,7 +70,7 @@ impl Search {
     /// Leaves out one thing after the other.
     fn leave_out(&mut self) -> bool {
         let mut any = false;
-        for kind in 0..5 + self.best.origins.len() {
+        for kind in 0..6 + self.best.origins.len() {
             let mut index = 0;
             while index < count(&self.best, kind) {
                 let mut plan = self.best.clone();
@@ -152,9 +152,10 @@ fn count(plan: &Plan, kind: usize) -> usize {
         2 => plan.store.faults.len(),
         3 => plan.network.len(),
         4 => plan.players.len(),
+        5 => plan.workers.faults.len(),
         _ => plan
             .origins
-            .get(kind - 5)
+            .get(kind - 6)
             .map_or(0, |origin| origin.faults.len()),
     }
 }
@@ -166,6 +167,7 @@ fn remove(plan: &mut Plan, kind: usize, index: usize) {
         2 => drop(plan.store.faults.remove(index)),
         3 => drop(plan.network.remove(index)),
         4 => drop(plan.players.remove(index)),
-        _ => drop(plan.origins[kind - 5].faults.remove(index)),
+        5 => drop(plan.workers.faults.remove(index)),
+        _ => drop(plan.origins[kind - 6].faults.remove(index)),
     }
 }

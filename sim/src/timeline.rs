@@ -226,6 +226,8 @@ impl Timeline {
                 self.tally.download(look);
                 self.done(*request, now, look, &words);
             }
+            // What lacks is told by a notice.
+            Event::Transcoded { .. } | Event::Preloaded { .. } => {}
             Event::ObjectsChecked { request, outcome } => {
                 self.done_in_store(*request, now, outcome.as_ref().err());
             }
@@ -270,7 +272,9 @@ impl Timeline {
             }
             Command::Notify(notice) => self.notice(now, notice),
             // Housekeeping: a failure of it is told by a notice.
-            Command::CheckObjects { .. }
+            Command::Transcode(_)
+            | Command::Preload(_)
+            | Command::CheckObjects { .. }
             | Command::Delete { .. }
             | Command::SaveCheckpoint { .. }
             | Command::Cancel { .. } => {}
@@ -308,6 +312,10 @@ impl Timeline {
             | Notice::DateRange { .. }
             | Notice::FormatsUntold { .. }
             | Notice::InitSectionChanged
+            | Notice::RungsMissed { .. }
+            | Notice::RungSuspended { .. }
+            | Notice::LadderWaits { .. }
+            | Notice::EdgeFailed { .. }
             | Notice::Renewing { .. } => (Row::Notices, Look::Warning),
             Notice::PlaylistFlaw { .. }
             | Notice::PlaylistRecovered { .. }
@@ -315,6 +323,11 @@ impl Timeline {
             | Notice::Presented { .. }
             | Notice::CaughtUp { .. }
             | Notice::Fenced { .. }
+            | Notice::RungTried { .. }
+            | Notice::RungResumed { .. }
+            | Notice::RungEntered { .. }
+            | Notice::RungLeft { .. }
+            | Notice::EdgeRecovered { .. }
             | Notice::Restored { .. } => (Row::Notices, Look::Told),
         };
         self.mark(row, 0, (now, now), look, notice.to_string());

@@ -67,8 +67,9 @@ impl Viewer {
         true
     }
 
-    /// After a segment of the picture: goes over to another variant, if it is time.
-    pub fn switch(&mut self, entry: &Multivariant) {
+    /// After a segment of the picture: goes over to another variant, if it is time. `aligned`: all have the
+    /// same numbers.
+    pub fn switch(&mut self, entry: &Multivariant, aligned: bool) {
         self.chosen += 1;
         if self.choices.child(1).below(self.chosen, SWITCH_ONE_IN) != 0 {
             return;
@@ -78,8 +79,26 @@ impl Viewer {
         let picture = &mut self.reels[0];
         if picture.name != *name {
             picture.name = name.clone();
-            picture.player.go_over();
+            match aligned {
+                true => picture.player.go_over_aligned(),
+                false => picture.player.go_over(),
+            }
         }
+    }
+
+    /// A rung lacks what comes next: the source's own has it, where that is offered. Whether it goes over.
+    pub fn fall_back(&mut self, entry: &Multivariant) -> bool {
+        let own = entry
+            .variants
+            .iter()
+            .find(|it| &*it.name.0 == "source.m3u8");
+        let picture = &mut self.reels[0];
+        let Some(own) = own.filter(|it| it.name != picture.name) else {
+            return false;
+        };
+        picture.name = own.name.clone();
+        picture.player.go_over_aligned();
+        true
     }
 
     fn choose(&mut self, count: usize) -> usize {

@@ -31,6 +31,25 @@ pub fn event(event: &Event) -> String {
             Ok(segment) => format!("segment {}: {} bytes stored", request.0, segment.length),
             Err(error) => format!("segment {}: {error}", request.0),
         },
+        Event::Transcoded { request, outcome } => match outcome {
+            Ok(it) => {
+                let made = it.rungs.iter().filter(|it| it.is_ok()).count();
+                format!(
+                    "transcoded {}: {made} of {} rungs",
+                    request.0,
+                    it.rungs.len()
+                )
+            }
+            Err(error) => format!("transcoded {}: {error}", request.0),
+        },
+        Event::Preloaded { request, outcomes } => {
+            let warm = outcomes.iter().filter(|it| it.is_ok()).count();
+            format!(
+                "preloaded {}: {warm} of {} edges",
+                request.0,
+                outcomes.len()
+            )
+        }
         Event::ObjectsChecked { request, outcome } => match outcome {
             Ok(there) => format!("objects {}: {} there", request.0, there.len()),
             Err(error) => format!("objects {}: {error}", request.0),
@@ -62,6 +81,20 @@ pub fn command(command: &Command) -> String {
             "download {}: source {}, {} as {}",
             it.request.0, it.source, it.url, it.object
         ),
+        Command::Transcode(it) => {
+            let rungs: Vec<&str> = it.rungs.iter().map(|it| &*it.name).collect();
+            let before = it.before.as_ref().map_or("nothing", |it| &it.object.0);
+            format!(
+                "transcode {}: {} behind {before} to {}",
+                it.request.0,
+                it.input,
+                rungs.join(" ")
+            )
+        }
+        Command::Preload(it) => {
+            let names: Vec<&str> = it.objects.iter().map(|it| &*it.0).collect();
+            format!("preload {}: {}", it.request.0, names.join(" "))
+        }
         Command::CheckObjects {
             request, objects, ..
         } => {

@@ -10,6 +10,7 @@ mod carry;
 mod chance;
 mod due;
 mod fate;
+mod making;
 mod shelf;
 mod told;
 mod wakes;
@@ -38,6 +39,7 @@ use hls_relay_core::ids::PlaylistName;
 use hls_relay_core::journal;
 use hls_relay_core::notice::Notice;
 use hls_relay_core::planted::Planted;
+use hls_relay_core::preload::{Edge, PreloadMethod, PreloadPolicy};
 use hls_relay_core::tags::TagPolicy;
 use hls_relay_core::time::{Span, Timestamp, WallTime};
 use std::collections::BTreeMap;
@@ -129,6 +131,8 @@ pub struct World {
     journal: String,
     story: Vec<String>,
     playlist: String,
+    /// What is visible are rungs of a ladder.
+    has_rungs: bool,
     over: bool,
 }
 
@@ -165,7 +169,7 @@ impl World {
                 .collect(),
             lists: BTreeMap::new(),
             keep: KeepChecks::default(),
-            bounds: BoundChecks::new(plan.tracks(), plan.listed()),
+            bounds: BoundChecks::new(plan.tracks() * (1 + plan.rungs()), plan.listed()),
             ledger: Ledger::default(),
             versions: 0,
             chance: Chance::new(plan.seed),
@@ -183,6 +187,7 @@ impl World {
             journal: String::new(),
             story: Vec::new(),
             playlist: String::new(),
+            has_rungs: false,
             over: false,
             plan,
             options,
@@ -301,6 +306,11 @@ impl World {
                 phase,
             } if self.lives(incarnation) => self.shelf(request, phase),
             Due::Shelf { .. } => Ok(()),
+            Due::Worker {
+                incarnation,
+                request,
+            } if self.lives(incarnation) => self.worker(request),
+            Due::Worker { .. } => Ok(()),
             Due::Start => self.start(),
             Due::Control(number) => self.control_is_due(number, None),
             Due::End(number) => self.end_is_due(number, None),
@@ -325,6 +335,7 @@ impl World {
         let now = process.clocks(self.now, self.wall_at_start);
         self.census.event(&event);
         let heard = process.work.event(self.now, &event);
+        process.making.event(&event);
         let record = (self.options.journal || self.options.trace).then(|| event.clone());
         if self.options.journal && process.steps.is_multiple_of(PIECE) {
             self.journal.push_str(&journal::encode_head(
@@ -356,11 +367,13 @@ impl World {
         self.digest.add(commands.as_slice());
         // A step that breaks a promise is among the last steps that are shown.
         let wanted = process.work.commands(&commands);
+        let late = self.plan.wakes.by + Span::from_millis(1);
+        let making = process.making.commands(self.now, &commands, late);
         let wakes = process.work.wakeup_after(tick, now.monotonic, next);
         if let Some(event) = record {
             self.record(seq, now, event, Some(&commands));
         }
-        heard.and(wanted).and(wakes)?;
+        heard.and(wanted).and(wakes).and(making)?;
         for command in &commands {
             self.census.command(command);
             if let Command::Notify(Notice::Configured { .. }) = command {
@@ -401,5 +414,18 @@ pub(crate) fn spec_of(plan: &Plan, channel: &crate::plan::ChannelPlan) -> Spec {
         keys: channel.keys,
         selection: Selection::default(),
         tags: TagPolicy::default(),
+        ladder: channel.ladder.clone(),
+        preload: preload_of(channel.edges),
     }
+}
+
+fn preload_of(edges: usize) -> Option<PreloadPolicy> {
+    let edge = |number| Edge {
+        url: format!("http://cdn{number}.test/live/").into(),
+        method: PreloadMethod::Get,
+    };
+    (edges > 0).then(|| PreloadPolicy {
+        edges: (0..edges).map(edge).collect(),
+        patience: None,
+    })
 }

@@ -326,6 +326,7 @@ fn saved(media_sequence: u64) -> Saved {
         }],
         retired: Vec::new(),
         leaving: Vec::new(),
+        rungs: None,
     };
     Saved {
         checkpoint: Arc::new(checkpoint),

@@ -34,6 +34,7 @@ pub(crate) fn checkpoint(media_sequence: u64) -> Checkpoint {
             keep_until: WallTime::from_micros(2),
         }],
         leaving: Vec::new(),
+        rungs: None,
     }
 }
 

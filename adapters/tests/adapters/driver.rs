@@ -46,6 +46,8 @@ fn drive(
         keys: KeyPolicy::default(),
         selection: Selection::default(),
         tags: TagPolicy::default(),
+        ladder: None,
+        preload: None,
     };
     let configure = Configure {
         revision: 1,

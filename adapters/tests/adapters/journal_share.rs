@@ -80,6 +80,8 @@ fn recorded(reloads: u64, piece: u64) -> Vec<String> {
         keys: KeyPolicy::default(),
         selection: Selection::default(),
         tags: TagPolicy::default(),
+        ladder: None,
+        preload: None,
     };
     let mut events = VecDeque::from([Event::Configure(Configure {
         revision: 1,
@@ -175,7 +177,10 @@ fn answer(command: Command, loads: u64) -> Option<Event> {
             request,
             outcome: Ok(()),
         },
-        Command::Cancel { .. } | Command::Notify(_) => return None,
+        Command::Transcode(_)
+        | Command::Preload(_)
+        | Command::Cancel { .. }
+        | Command::Notify(_) => return None,
     })
 }
 

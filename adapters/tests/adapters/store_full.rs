@@ -124,6 +124,7 @@ async fn fills_the_folder() {
         }],
         retired: Vec::new(),
         leaving: Vec::new(),
+        rungs: None,
     };
     file.save(&checkpoint).unwrap();
     checkpoint.retired = (0..5_000).map(retired).collect();

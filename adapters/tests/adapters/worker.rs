@@ -141,6 +141,8 @@ async fn every_command_that_starts_work_gets_one_completion() {
             | Event::Deleted { request, outcome }
             | Event::CheckpointSaved { request, outcome }
             | Event::Withdrawn { request, outcome } => (request, outcome.is_ok()),
+            Event::Transcoded { request, outcome } => (request, outcome.is_ok()),
+            Event::Preloaded { request, outcomes } => (request, outcomes.iter().all(Result::is_ok)),
             event @ (Event::Tick | Event::Configure(_) | Event::ShutDown) => panic!("{event:?}"),
         };
         assert!(succeeded, "{request:?}");

@@ -78,6 +78,7 @@ fn checkpoint(seconds: u64) -> Checkpoint {
         tracks: Vec::new(),
         retired: Vec::new(),
         leaving: Vec::new(),
+        rungs: None,
     }
 }
 

@@ -1,8 +1,8 @@
 //! One segment that is wanted, from its first attempt to its last.
 
-use super::Asker;
 use super::looks::Looks;
 use super::resources::{Need, decryption_of, needs_of};
+use super::{Asker, Leftovers};
 use crate::checkpoint::SavedObject;
 use crate::command::{ByteSpan, Command, Content, Decrypt, Download};
 use crate::config::{self, KeyPolicy};
@@ -10,6 +10,7 @@ use crate::event::{FetchError, StoredSegment};
 use crate::ids::{ContentHash, ObjectName, RequestId};
 use crate::loader::Offered;
 use crate::notice::Notice;
+use crate::processor::Work;
 use crate::stage::Stage;
 use crate::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -27,9 +28,12 @@ pub(super) struct Job {
     /// What it needs beside itself, and what that is stored as, once all of it is.
     pub(super) needs: Vec<Need>,
     pub(super) provided: Option<(Timestamp, Vec<SavedObject>)>,
-    decrypt: Option<Decrypt>,
+    pub(super) decrypt: Option<Decrypt>,
     pub(super) attempts: Attempts,
     pub(super) state: JobState,
+    /// What is made of it, once it is stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) work: Option<Work>,
 }
 
 /// What a segment was stored as before a restart of ours.
@@ -128,6 +132,7 @@ impl Job {
             decrypt,
             attempts: Attempts { count: 0, error },
             state,
+            work: None,
         }
     }
 
@@ -154,8 +159,27 @@ impl Job {
         }
     }
 
-    /// When it was complete: stored, and all that it needs, too.
+    /// When it was complete: stored, and all that it needs, too, and what is made of it.
     pub(super) fn complete_at(&self) -> Option<Timestamp> {
+        let had_at = self.had_at()?;
+        match &self.work {
+            Some(work) => work.joined_at(),
+            None => Some(had_at),
+        }
+    }
+
+    /// It is there, and something is being made of it.
+    pub(super) fn is_processed(&self) -> bool {
+        self.had_at().is_some() && self.complete_at().is_none()
+    }
+
+    /// All of the source's is there.
+    pub(super) fn is_had(&self) -> bool {
+        matches!(self.state, JobState::Stored { .. } | JobState::Gap)
+    }
+
+    /// When it was stored, and all that it needs, too.
+    pub(super) fn had_at(&self) -> Option<Timestamp> {
         let (provided_at, _) = self.provided.as_ref()?;
         match self.state {
             JobState::Stored { at, .. } => Some(at.max(*provided_at)),
@@ -172,6 +196,17 @@ impl Job {
             JobState::Stored { .. } | JobState::Gap => !self.listed && self.provided.is_none(),
             JobState::InFlight { .. } => false,
         }
+    }
+
+    /// Nobody wants it any more: what is under way for it, and what is stored.
+    pub(super) fn leave(self) -> Leftovers {
+        let mut left = self.work.map_or_else(Leftovers::default, Work::abandon);
+        match self.state {
+            JobState::InFlight { request, object } => left.requests.push((request, object)),
+            JobState::Stored { object, .. } => left.objects.push(object),
+            JobState::Waiting { .. } | JobState::Gap | JobState::Failed => {}
+        }
+        left
     }
 
     pub(super) fn start(

@@ -37,6 +37,7 @@ mod multivariant;
 mod number;
 mod reader;
 mod render;
+mod render_ladder;
 mod render_multivariant;
 mod segments;
 mod variables;
@@ -54,6 +55,7 @@ pub use multivariant::{
     IFrameVariant, MultivariantPlaylist, Rendition, Resolution, SessionTag, Variant,
 };
 pub use render::render;
+pub use render_ladder::{LadderVariant, render_ladder};
 pub use render_multivariant::{Changes, Edit, MultivariantEdits, render_multivariant};
 pub use variables::{Context, Variables};
 pub use version::required_version;

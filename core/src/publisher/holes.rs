@@ -215,6 +215,8 @@ impl Window {
                 segment,
                 stored: None,
                 resources: next.resources.clone(),
+                rungs: Vec::new(),
+                hidden: false,
                 identity: None,
                 longest_playlist: Span::ZERO,
                 appeared: next.appeared,

@@ -194,6 +194,8 @@ impl Publisher {
                 segment,
                 stored: None,
                 resources,
+                rungs: Vec::new(),
+                hidden: false,
                 identity: None,
                 longest_playlist: Span::ZERO,
                 appeared: gap.appeared,

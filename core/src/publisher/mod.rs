@@ -10,6 +10,7 @@ mod in_step;
 mod ranges;
 mod restore;
 mod retention;
+mod rungs;
 mod stated;
 mod tracks;
 mod version;
@@ -32,6 +33,7 @@ use crate::time::{Span, Timestamp};
 use discontinuities::Discontinuities;
 use restore::Restoring;
 use retention::Retention;
+use rungs::Board;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tracks::{Front, SAME_PLACE};
@@ -51,6 +53,12 @@ pub(crate) struct Publisher {
     discontinuities: Discontinuities,
     /// Where the source is a multivariant playlist.
     front: Option<Front>,
+    /// Where the channel has a ladder; then there is one window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    board: Option<Board>,
+    /// That a ladder has to wait is said.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    waits_said: bool,
     /// The multivariant playlist as of the last version.
     entry: Option<Arc<str>>,
     /// It has changed since, or viewers may not have it.
@@ -83,6 +91,8 @@ impl Publisher {
             windows: vec![Window::new(PlaylistName(PlaylistName::ENTRY.into()))],
             discontinuities: Discontinuities::default(),
             front: None,
+            board: None,
+            waits_said: false,
             entry: None,
             entry_dirty: false,
             ended: false,
@@ -106,6 +116,7 @@ impl Publisher {
         self.window_limit = spec.window;
         self.hole_policy = spec.hole;
         self.tags.clone_from(&spec.tags);
+        self.waits_said = false;
     }
 
     fn terms(&self) -> Terms {
@@ -113,6 +124,7 @@ impl Publisher {
             window_limit: self.window_limit,
             hole_policy: self.hole_policy,
             target_duration: self.target_duration,
+            lists_source: self.lists_source(),
         }
     }
 
@@ -121,6 +133,7 @@ impl Publisher {
         let window = &mut self.windows[track];
         window.describe(about, &self.tags);
         window.formats = formats.cloned();
+        self.source_told(formats);
         self.target_duration.get_or_insert(about.target_duration);
     }
 
@@ -133,6 +146,7 @@ impl Publisher {
         generation: Generation,
     ) {
         self.drop_tags(&mut done.segment);
+        self.take_rungs(stage, &mut done);
         let terms = self.terms();
         let several = self.has_several();
         if let Some(place) = done.place.filter(|_| several) {
@@ -279,6 +293,7 @@ impl Publisher {
                 self.retention.saved(stage.now)
             },
             leaving: self.leaving.clone(),
+            rungs: self.board.as_ref().map(Board::saved),
         }
     }
 
@@ -387,8 +402,9 @@ impl Publisher {
 
     /// The objects of an entry that has left its window, but for those that others name.
     fn last_named_by(&self, entry: &Entry) -> Vec<ObjectName> {
-        let segment = entry.stored.iter().map(|it| it.object.clone());
-        let mut last: Vec<ObjectName> = segment.collect();
+        let rungs = entry.rungs.iter().map(|it| &it.stored);
+        let own = entry.stored.iter().chain(rungs);
+        let mut last: Vec<ObjectName> = own.map(|it| it.object.clone()).collect();
         // Each segment has an object of its own: only what may be shared is looked for.
         for it in &entry.resources {
             let is_named = self.objects().any(|other| other.object == it.object);
@@ -405,6 +421,15 @@ impl Publisher {
         let is_leaving = self.leaving.iter().any(|it| it.object == object);
         if !is_named && !is_leaving && !self.retention.is_waiting(&object) {
             self.retention.retire(object, now);
+        }
+    }
+
+    /// A segment that is not listed after all, and what was made of it.
+    pub(crate) fn release_segment(&mut self, done: &mut Finished, now: Timestamp) {
+        let rungs = done.rungs.drain(..).map(|it| it.object);
+        let own = done.stored.take().map(|it| it.object);
+        for object in rungs.chain(own).collect::<Vec<_>>() {
+            self.release(object, now);
         }
     }
 

@@ -2,6 +2,7 @@
 //! had again byte for byte (S-70).
 
 use super::Publisher;
+use super::rungs::Board;
 use super::window::{Entry, Window};
 use crate::checkpoint::{Checkpoint, Identity, SavedObject};
 use crate::command::{Command, ObjectCheck};
@@ -45,6 +46,7 @@ impl Publisher {
             let restored = tracks.map(|it| Window::restored(now.monotonic, it, saved.ended));
             self.windows = restored.collect();
         }
+        self.board = saved.rungs.as_deref().map(Board::restored);
         self.entry.clone_from(&saved.entry);
         self.entry_dirty = saved.entry.is_some();
         self.restore_discontinuities();
@@ -121,8 +123,15 @@ impl Publisher {
                 let entries = entries.filter(|it| !it.objects().all(is_there));
                 let segments = entries.filter_map(|it| it.stored.as_ref());
                 let mut missing: BTreeSet<_> = segments.map(|it| it.object.clone()).collect();
+                // What was made of it cannot be made again byte for byte.
+                let unmade = |it: &&Entry| !it.rungs.iter().all(|it| is_there(&it.stored));
+                let entries = self.windows.iter().flat_map(|window| &window.entries);
+                let unmade = entries.filter(unmade).filter_map(|it| it.stored.as_ref());
+                let mut lost: BTreeSet<_> = unmade.map(|it| it.object.clone()).collect();
+                missing.retain(|it| !lost.contains(it));
                 if stage.makes(Mistake::StoreNotLookedAt) {
                     missing.clear();
+                    lost.clear();
                 }
                 let lacks = |window: &Window| {
                     let mut objects = window.objects();
@@ -133,7 +142,7 @@ impl Publisher {
                 self.restoring = Some(Restoring::Fetching {
                     unasked: unasked.map(|(track, _)| track).collect(),
                     awaited: missing,
-                    lost: BTreeSet::new(),
+                    lost,
                 });
                 self.finish_restoring(stage);
             }

@@ -1,6 +1,7 @@
 //! One version of the playlists at a time: when it is due, what it holds, and when it is visible.
 
 use super::Publisher;
+use super::rungs::Board;
 use super::window::{Seen, Window};
 use crate::checkpoint::{LeavingObject, SavedPosition};
 use crate::command::{Command, Publish, PublishedPlaylist};
@@ -52,7 +53,10 @@ impl Publisher {
         if self.in_flight.is_some() || self.restoring.is_some() || self.retention.is_withdrawing() {
             return None;
         }
-        let opens = self.opens_at()?.max(self.gathers_until());
+        let opens = match &self.board {
+            Some(board) => self.rungs_open_at(board)?,
+            None => self.opens_at()?.max(self.gathers_until()),
+        };
         let windows = self.windows.iter();
         let due = windows.filter_map(|window| self.due_of(window)).min();
         due.map(|at| at.max(opens))
@@ -145,11 +149,15 @@ impl Publisher {
                 window.measure(stated);
             }
             window.trim_date_ranges();
-            let text = playlist::render(&window.as_playlist(stated, self.ended));
-            playlists.push(PublishedPlaylist {
-                name: window.name.clone(),
-                text: text.into(),
-            });
+            let texts = match &mut self.board {
+                Some(board) => board.lists(stage, window, stated, self.ended),
+                None => {
+                    let text = playlist::render(&window.as_playlist(stated, self.ended));
+                    vec![(window.name.clone(), text.into())]
+                }
+            };
+            let texts = texts.into_iter();
+            playlists.extend(texts.map(|(name, text)| PublishedPlaylist { name, text }));
             let duration = window.duration();
             lists.push(Listed {
                 track: *track,
@@ -166,10 +174,11 @@ impl Publisher {
             generation = generation.max(window.entries.back().map(|entry| entry.generation));
             segment_max_age = Some(segment_max_age.map_or(duration, |it: Span| it.min(duration)));
         }
-        if let Some(entry) = self
-            .render_entry()
-            .filter(|it| self.entry.as_ref() != Some(it))
-        {
+        let entry = match &self.board {
+            Some(board) => board.render(),
+            None => self.render_entry(),
+        };
+        if let Some(entry) = entry.filter(|it| self.entry.as_ref() != Some(it)) {
             self.entry = Some(entry);
             self.entry_dirty = true;
         }
@@ -245,6 +254,7 @@ impl Publisher {
     fn visible(&mut self, stage: &mut Stage<'_>, version: &Version) {
         let now = stage.now.monotonic;
         self.trouble = None;
+        self.board.iter_mut().for_each(Board::visible);
         for list in &version.lists {
             let window = &mut self.windows[list.track];
             if list.fresh > 0 {

@@ -2,7 +2,7 @@
 
 use super::discontinuities::Discontinuities;
 use super::holes::Holes;
-use crate::checkpoint::{Identity, SavedEntry, SavedObject, SavedPosition, SavedTrack};
+use crate::checkpoint::{Identity, SavedEntry, SavedObject, SavedPosition, SavedRung, SavedTrack};
 use crate::config::{self, HolePolicy};
 use crate::date_ranges::DateRanges;
 use crate::formats::Formats;
@@ -74,6 +74,8 @@ pub(super) struct Terms {
     pub(super) window_limit: usize,
     pub(super) hole_policy: HolePolicy,
     pub(super) target_duration: Option<Span>,
+    /// The source's own media is listed.
+    pub(super) lists_source: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,6 +85,12 @@ pub(super) struct Entry {
     pub(super) stored: Option<SavedObject>,
     /// What its lines name beside it, in their order: init sections, keys.
     pub(super) resources: Vec<SavedObject>,
+    /// What was made of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) rungs: Vec<SavedRung>,
+    /// The source's own media is not listed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) hidden: bool,
     pub(super) identity: Option<Identity>,
     pub(super) longest_playlist: Span,
     pub(super) appeared: Timestamp,
@@ -96,7 +104,8 @@ pub(super) struct Entry {
 
 impl Entry {
     pub(super) fn objects(&self) -> impl Iterator<Item = &SavedObject> {
-        self.stored.iter().chain(&self.resources)
+        let rungs = self.rungs.iter().map(|it| &it.stored);
+        self.stored.iter().chain(&self.resources).chain(rungs)
     }
 }
 
@@ -146,6 +155,8 @@ impl Window {
             segment: it.segment.clone(),
             stored: it.stored.clone(),
             resources: it.resources.clone(),
+            rungs: it.rungs.clone(),
+            hidden: it.hidden,
             identity: it.identity.clone(),
             longest_playlist: it.longest_playlist,
             appeared: now,
@@ -192,6 +203,8 @@ impl Window {
                     segment,
                     stored: entry.stored.clone(),
                     resources: entry.resources.clone(),
+                    rungs: entry.rungs.clone(),
+                    hidden: entry.hidden,
                     longest_playlist: entry.longest_playlist,
                     identity: entry.identity.clone(),
                     place: entry.place,
@@ -257,6 +270,8 @@ impl Window {
                 place,
                 stored: done.stored,
                 resources: done.resources,
+                rungs: done.rungs.into_iter().map(SavedRung::of).collect(),
+                hidden: !terms.lists_source,
                 identity: Some(done.identity),
                 longest_playlist: Span::ZERO,
                 appeared: done.appeared,
@@ -423,6 +438,16 @@ impl Window {
     /// After EXT-X-ENDLIST nothing changes in a list until its own new run begins (S-15), whatever the
     /// others have come to.
     pub(super) fn as_playlist(&self, target_duration: Span, ended: bool) -> MediaPlaylist {
+        self.as_told(target_duration, ended, |_, _| {})
+    }
+
+    /// The same, with each entry's segment told otherwise.
+    pub(super) fn as_told(
+        &self,
+        target_duration: Span,
+        ended: bool,
+        tell: impl Fn(&Entry, &mut Segment),
+    ) -> MediaPlaylist {
         let mut list = MediaPlaylist {
             target_duration,
             media_sequence: self.media_sequence.unwrap_or_default(),
@@ -434,6 +459,8 @@ impl Window {
             segments: self.numbered().collect(),
             ..MediaPlaylist::default()
         };
+        let told = self.entries.iter().zip(&mut list.segments);
+        told.for_each(|(entry, segment)| tell(entry, segment));
         self.write_date_ranges(&mut list);
         if list.end_list {
             list.tail.extend(self.closing.iter().cloned());
@@ -513,18 +540,30 @@ impl Window {
     /// Measures the newest segments. What is told to players rises in steps, so that the multivariant
     /// playlist does not change with each segment.
     pub(super) fn measure(&mut self, target_duration: Span) {
-        let newest = self.entries.iter().rev().take(MEASURED).rev();
-        let stored =
-            newest.filter_map(|it| Some((it.stored.as_ref()?.length, it.segment.duration)));
-        let Some(measured) = measured_bandwidth(stored, target_duration) else {
-            return;
-        };
-        let grown = |known: u64, now: u64| if now > known + known / 20 { now } else { known };
-        self.bandwidth = Some(self.bandwidth.map_or(measured, |known| MeasuredBandwidth {
-            peak: grown(known.peak, measured.peak),
-            average: grown(known.average, measured.average),
-        }));
+        let of = |it: &Entry| Some((it.stored.as_ref()?.length, it.segment.duration));
+        measure(
+            &mut self.bandwidth,
+            self.entries.iter().map(of),
+            target_duration,
+        );
     }
+}
+
+/// Measures the newest of what a list has, gaps being nothing.
+pub(super) fn measure(
+    known: &mut Option<MeasuredBandwidth>,
+    listed: impl DoubleEndedIterator<Item = Option<(u64, Span)>> + ExactSizeIterator,
+    target_duration: Span,
+) {
+    let newest = listed.rev().take(MEASURED).rev();
+    let Some(measured) = measured_bandwidth(newest.flatten(), target_duration) else {
+        return;
+    };
+    let grown = |known: u64, now: u64| if now > known + known / 20 { now } else { known };
+    *known = Some(known.map_or(measured, |known| MeasuredBandwidth {
+        peak: grown(known.peak, measured.peak),
+        average: grown(known.average, measured.average),
+    }));
 }
 
 impl Entry {
@@ -544,6 +583,7 @@ impl Entry {
         Self {
             segment,
             stored: None,
+            rungs: Vec::new(),
             identity: None,
             listed_at: None,
             ..self.clone()

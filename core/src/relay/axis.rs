@@ -316,7 +316,7 @@ impl Lane {
     pub(super) fn has_more_for(&self, track: usize) -> bool {
         let of = |feed: &Feed| feed.track == Some(track);
         let index = self.feeds.iter().position(of);
-        index.is_some_and(|it| !self.feeds[it].downloader.is_empty() && self.lets_pass(it))
+        index.is_some_and(|it| self.feeds[it].downloader.is_behind() && self.lets_pass(it))
     }
 
     /// How far the slowest track is that is waited for.

@@ -38,6 +38,7 @@ impl Relay {
             generation: self.generation.0,
         });
         self.publisher.reconfigure(&spec);
+        self.processor.reconfigure(&spec, self.generation);
         self.desired = desired;
         let before = self.spec.replace(spec);
         match desired {
@@ -209,7 +210,7 @@ impl Relay {
         let in_flight = self
             .active
             .as_ref()
-            .is_some_and(|lane| lane.feeds.iter().any(|it| it.downloader.in_flight() > 0));
+            .is_some_and(|lane| lane.feeds.iter().any(|it| it.downloader.is_under_way()));
         if stage.now.monotonic < until && (in_flight || !self.publisher.is_settled()) {
             return;
         }
@@ -264,6 +265,10 @@ impl Relay {
     pub(super) fn abandon(&mut self, stage: &mut Stage<'_>, left: Leftovers) {
         for (request, object) in left.requests {
             self.abandoned.insert(request, Some(object));
+            stage.commands.push(Command::Cancel { request });
+        }
+        for (request, objects) in left.work {
+            self.abandoned_work.insert(request, objects);
             stage.commands.push(Command::Cancel { request });
         }
         for object in left.objects {

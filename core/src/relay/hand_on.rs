@@ -9,7 +9,7 @@ use crate::config;
 use crate::ids::Generation;
 use crate::limits;
 use crate::loader::Listing;
-use crate::notice::{Break, HoleCause, Notice};
+use crate::notice::{Break, HoleCause, Notice, Refusal};
 use crate::planted::Mistake;
 use crate::playlist::MultivariantPlaylist;
 use crate::presentation::Presentation;
@@ -116,9 +116,8 @@ impl Relay {
         let Some(track) = track else {
             // Gaps stand for it already.
             self.keep_break(&mut lane.feeds[index], &finished);
-            if let Some(stored) = finished.stored {
-                self.publisher.release(stored.object, stage.now.monotonic);
-            }
+            self.publisher
+                .release_segment(&mut finished, stage.now.monotonic);
             if let Some(track) = lane.wait_again(index) {
                 let track = self.publisher.name(track).clone();
                 stage.notify(Notice::CaughtUp { track });
@@ -127,9 +126,8 @@ impl Relay {
         };
         finished.lost = self.publisher.still_lost(track, &finished);
         if self.publisher.is_before_the_break(track, &finished) {
-            if let Some(stored) = finished.stored.take() {
-                self.publisher.release(stored.object, stage.now.monotonic);
-            }
+            self.publisher
+                .release_segment(&mut finished, stage.now.monotonic);
             self.publisher
                 .lose(track, finished, HoleCause::NotPublished);
             return;
@@ -270,6 +268,11 @@ impl Relay {
         let Some(spec) = self.spec.clone() else {
             return;
         };
+        if self.processor.has_ladder() && lane.master.is_none() {
+            let now = stage.now.monotonic;
+            lane.root_mut().refuse(stage, now, Refusal::Ladder);
+            return;
+        }
         let (variants, entries) = (list.variants.len(), list.renditions.len());
         let presentation = match Presentation::new(base, list, &spec.selection) {
             Ok(presentation) => presentation,

@@ -126,6 +126,15 @@ impl Lane {
         }
     }
 
+    /// In whose name a feed asks for segments, or has something made of them.
+    pub(super) fn asker(&self, feed: &Feed) -> Asker {
+        Asker {
+            source: feed.loader.source,
+            generation: feed.loader.generation,
+            tag: self.tag,
+        }
+    }
+
     /// Takes a load of its own. Gives what is to be taken up.
     pub(super) fn loaded(
         &mut self,
@@ -331,6 +340,12 @@ impl Lane {
 
     pub(super) fn is_in_vain(&self) -> bool {
         self.variants().all(Feed::is_in_vain)
+    }
+
+    /// So many segments are there and wait for what is made of them.
+    pub(super) fn processing(&self) -> usize {
+        let feeds = self.feeds.iter();
+        feeds.map(|feed| feed.downloader.processing()).sum()
     }
 
     /// How many of its tracks are.

@@ -271,6 +271,11 @@ impl Relay {
             .as_ref()
             .map_or(config::DEFAULT_WINDOW, |spec| spec.window);
         let first = !std::mem::replace(&mut lane.feeds[0].listed, true);
+        // What is made of all of them at once would come too late for most: a ladder begins with few.
+        let window = match self.processor.has_ladder() {
+            true if first => window.min(config::START_SEGMENTS),
+            true | false => window,
+        };
         let take = match lane.role {
             Role::Preparing { why, .. } if lane.feeds[0].downloader.is_empty() => {
                 // What it had while another source was relayed is not missing.

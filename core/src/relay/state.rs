@@ -4,11 +4,12 @@ use super::{Relay, ShutDown};
 use crate::config;
 use crate::event::Desired;
 use crate::ids::Generation;
-use crate::notice::{Notice, Reason, State, Trouble};
+use crate::notice::{Miss, Notice, Reason, State, Trouble};
 use crate::relay::lane::{Lane, Role};
 use crate::stage::Stage;
 use crate::time::{Now, Span, Timestamp};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// Why a wakeup is wanted: a busy loop is then visible in a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +20,8 @@ pub enum Wake {
     Retry,
     /// A segment is due to be given up.
     GiveUp,
+    /// A segment waits no longer for what is made of it.
+    Process,
     /// Tracks are due to begin without those that have told nothing, or to be left behind.
     Align,
     /// The next version of our playlist may be published.
@@ -52,6 +55,10 @@ pub struct Status {
     pub tracks: usize,
     /// See `tracks`.
     pub left_behind: usize,
+    /// The ladder in force, as it is offered.
+    pub rungs: Vec<RungStatus>,
+    /// How making them and warming edges goes.
+    pub processing: ProcessingStatus,
     /// How long ago a segment was last listed.
     pub newest_segment_age: Option<Span>,
     /// From a segment's appearance at the source, as far as it is known, to our listing it.
@@ -68,6 +75,38 @@ pub struct Status {
     pub holes: u64,
     /// Requests to sources that failed since the start of the process.
     pub retries: u64,
+}
+
+/// What is observed of a rung.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RungStatus {
+    /// As the ladder calls it; the source's own is [`SOURCE_NAME`](crate::ladder::SOURCE_NAME).
+    pub name: Arc<str>,
+    /// `BANDWIDTH` in bits per second, once it is measured.
+    pub bandwidth: Option<u64>,
+    /// The newest segment that is listed has it.
+    pub complete: bool,
+    /// Why it is not made at present.
+    pub suspended: Option<Miss>,
+}
+
+/// What is observed of the work on segments.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ProcessingStatus {
+    /// Segments that are there and wait for what is made of them.
+    pub segments: usize,
+    /// Segments that have had all rungs that were asked for, since the start of the process.
+    pub made: u64,
+    /// Segments that have lacked one.
+    pub missed: u64,
+    /// Of the last one that was made: how long it waited for a worker.
+    pub waited: Option<Span>,
+    /// How long that took.
+    pub took: Option<Span>,
+    /// How long it lasts: the work keeps up where it takes no longer.
+    pub duration: Option<Span>,
+    /// So often an edge was asked and was not warm in time.
+    pub cold_edges: u64,
 }
 
 impl Relay {
@@ -129,6 +168,7 @@ impl Relay {
             if downloads {
                 let last = relays && feed.loader.ended;
                 wants(feed.downloader.next_retry(), Wake::Retry);
+                wants(feed.downloader.work_due(), Wake::Process);
                 // What may not leave yet is given up when it may.
                 let gives_up = feed.downloader.next_give_up(last);
                 wants(gives_up.filter(|_| lane.lets_pass(index)), Wake::GiveUp);
@@ -197,7 +237,7 @@ impl Relay {
         let stalled = since >= config::stalled_after(target_duration);
         // A pause in which nobody has looked, to find the source's phase, says nothing of the source; nor
         // does one that ends with a segment which is on its way.
-        let in_vain = active.is_in_vain();
+        let in_vain = active.is_in_vain() && active.processing() == 0;
         // Once it is stale, only a new segment makes it live again.
         let silent_already = matches!(self.state, State::Stale | State::Stalled);
         let stale = (in_vain || silent_already) && since >= config::stale_after(target_duration);
@@ -270,6 +310,8 @@ impl Relay {
             generation: self.publisher.generation,
             source: self.source(),
             tracks: self.publisher.tracks(),
+            rungs: self.rung_statuses(),
+            processing: self.processing_status(),
             left_behind: self.active.as_ref().map_or(0, Lane::left_behind),
             newest_segment_age: self.publisher.listed_at.map(|listed| at.since(listed)),
             delay: self.publisher.delay,

@@ -15,16 +15,19 @@ pub(crate) mod origin;
 
 use checker::Checker;
 use hls_relay_core::checkpoint::Checkpoint;
-use hls_relay_core::command::{ByteSpan, Command, Content, Decrypt, Publish};
+use hls_relay_core::command::{
+    ByteSpan, Command, Content, Decrypt, Preload, Publish, Transcode, TranscodeRung,
+};
 pub(crate) use hls_relay_core::config::Spec;
 use hls_relay_core::config::{HolePolicy, KeyPolicy, ReloadPolicy, Selection, Source};
 use hls_relay_core::event::{
-    Configure, Desired, Event, FetchError, LoadedPlaylist, PlaylistBody, StoreError, StoredSegment,
+    Configure, Desired, Event, FetchError, LoadedPlaylist, PlaylistBody, PreloadError, StoreError,
+    StoredSegment, TranscodeError, Transcoded,
 };
 use hls_relay_core::formats::{Formats, Unreadable};
 use hls_relay_core::ids::{ContentHash, Epoch, Generation, PlaylistName, RequestId};
 use hls_relay_core::notice::Notice;
-use hls_relay_core::playlist::{self, MediaPlaylist, Playlist};
+use hls_relay_core::playlist::{self, MediaPlaylist, Playlist, Resolution};
 use hls_relay_core::relay::{Relay, Status};
 use hls_relay_core::tags::TagPolicy;
 use hls_relay_core::time::{Now, Timestamp, WallTime};
@@ -42,6 +45,12 @@ pub(crate) type SegmentAt = Box<dyn Fn(u64, &str) -> Result<u64, FetchError>>;
 
 /// What a URL's media says of itself.
 pub(crate) type FormatsAt = Box<dyn Fn(&str) -> Result<Formats, Unreadable>>;
+
+/// How long a worker takes, and what comes of it.
+pub(crate) type TranscodeAt =
+    Box<dyn Fn(u64, &Transcode) -> (u64, Result<Transcoded, TranscodeError>)>;
+/// How long edges take, and what they answer.
+pub(crate) type PreloadAt = Box<dyn Fn(u64, &Preload) -> (u64, Vec<Result<(), PreloadError>>)>;
 
 /// A body as bytes, in place of what the source gives.
 pub(crate) type RawAt = Box<dyn Fn(u64, &str) -> Option<Vec<u8>>>;
@@ -83,6 +92,13 @@ pub(crate) struct Bench {
     pub(crate) formats: FormatsAt,
     /// What was looked into.
     pub(crate) looks: Vec<String>,
+    /// How long rungs take, and what comes of them.
+    pub(crate) transcode: TranscodeAt,
+    /// How long edges take, and what they answer.
+    pub(crate) preload: PreloadAt,
+    /// (asked at, what for)
+    pub(crate) transcodes: Vec<(u64, Transcode)>,
+    pub(crate) preloads: Vec<(u64, Preload)>,
     /// How long the sources' keys are.
     pub(crate) key_bytes: u64,
     /// Downloads under way and where they store.
@@ -122,6 +138,33 @@ pub(crate) fn spec(urls: &[&str]) -> Spec {
         keys: KeyPolicy::default(),
         selection: Selection::default(),
         tags: TagPolicy::default(),
+        ladder: None,
+        preload: None,
+    }
+}
+
+/// All rungs of a segment, as a worker tells them.
+pub(crate) fn made(transcode: &Transcode) -> Transcoded {
+    let formats = |height| Formats {
+        codecs: vec!["avc1.64001f".into(), "mp4a.40.2".into()],
+        resolution: Some(Resolution {
+            width: u64::from(height) * 16 / 9,
+            height: u64::from(height),
+        }),
+        frame_rate: Some(29_970),
+    };
+    let rung = |rung: &TranscodeRung| {
+        Ok(StoredSegment {
+            length: rung.bitrate / 8 * transcode.duration.as_millis() / 1_000,
+            hash: hash(&rung.object.0),
+            formats: Some(Ok(formats(rung.height))),
+        })
+    };
+    Transcoded {
+        input: formats(1_080),
+        rungs: transcode.rungs.iter().map(rung).collect(),
+        waited: seconds(0),
+        took: seconds(1),
     }
 }
 
@@ -147,6 +190,10 @@ impl Bench {
             content: Box::new(|_, url| url.split('?').next().unwrap_or_default().to_owned()),
             formats: Box::new(|_| Err(Unreadable::Container)),
             looks: Vec::new(),
+            transcode: Box::new(|_, it| (SEC, Ok(made(it)))),
+            preload: Box::new(|_, it| (SEC / 10, vec![Ok(()); it.edges.len()])),
+            transcodes: Vec::new(),
+            preloads: Vec::new(),
             key_bytes: 16,
             getting: BTreeMap::new(),
             born: 0,
@@ -343,6 +390,24 @@ impl Bench {
                 self.due
                     .push_back((at, Event::Downloaded { request, outcome }));
             }
+            Command::Transcode(it) => {
+                let (takes, outcome) = (self.transcode)(now, &it);
+                let request = it.request;
+                if outcome.is_ok() {
+                    let objects = it.rungs.iter().map(|rung| rung.object.to_string());
+                    self.objects.extend(objects.map(|name| (name, now + takes)));
+                }
+                self.transcodes.push((now, it));
+                let completion = Event::Transcoded { request, outcome };
+                self.due.push_back((now + takes, completion));
+            }
+            Command::Preload(it) => {
+                let (takes, outcomes) = (self.preload)(now, &it);
+                let request = it.request;
+                self.preloads.push((now, it));
+                let completion = Event::Preloaded { request, outcomes };
+                self.due.push_back((now + takes, completion));
+            }
             Command::Publish(publish) => {
                 let (request, outcome) = (publish.request, (self.publish)(now));
                 self.saved = Some(Checkpoint::clone(&publish.checkpoint));
@@ -441,6 +506,19 @@ impl Bench {
                             outcome,
                         } if *own == request => {
                             (*at, *outcome) = (now, Err(cancelled.clone()));
+                        }
+                        Event::Transcoded {
+                            request: own,
+                            outcome,
+                        } if *own == request => {
+                            (*at, *outcome) = (now, Err(TranscodeError::Cancelled));
+                        }
+                        Event::Preloaded {
+                            request: own,
+                            outcomes,
+                        } if *own == request => {
+                            *at = now;
+                            outcomes.fill(Err(PreloadError::Cancelled));
                         }
                         _ => {}
                     }

@@ -8,13 +8,16 @@ use crate::origin::{
 };
 use crate::plan::{Change, EndKind, Moment, NetworkFaultKind};
 use crate::store::{StoreFaultKind, StoreWork};
+use crate::workers::WorkerFaultKind;
 use hls_relay_core::command::{Command, Content};
 use hls_relay_core::config::{HolePolicy, KeyPolicy, ReloadPolicy, SpecError};
 use hls_relay_core::date_ranges::DateRangeFault;
-use hls_relay_core::event::{Desired, Event, FetchError, LoadedPlaylist, StoreError};
+use hls_relay_core::event::{
+    Desired, Event, FetchError, LoadedPlaylist, PreloadError, RungError, StoreError, TranscodeError,
+};
 use hls_relay_core::notice::{
-    Break, HoleCause, Notice, Reason, Refusal, State, StoreWork as FailedWork, SwitchReason,
-    Trouble,
+    Break, HoleCause, LadderWaits, Miss, Notice, Reason, Refusal, State, StoreWork as FailedWork,
+    SwitchReason, Trouble,
 };
 use hls_relay_core::playlist::{FlawKind, PlaylistError};
 use hls_relay_core::relay::Wake;
@@ -65,6 +68,8 @@ names! {
         Event::Configure(_) => "event configure",
         Event::PlaylistLoaded { .. } => "event playlist loaded",
         Event::Downloaded { .. } => "event segment downloaded",
+        Event::Transcoded { .. } => "event transcoded",
+        Event::Preloaded { .. } => "event preloaded",
         Event::ObjectsChecked { .. } => "event objects checked",
         Event::Published { .. } => "event published",
         Event::Deleted { .. } => "event deleted",
@@ -75,6 +80,8 @@ names! {
     command_name(&Command) {
         Command::LoadPlaylist(_) => "command load playlist",
         Command::Download(_) => "command download segment",
+        Command::Transcode(_) => "command transcode",
+        Command::Preload(_) => "command preload",
         Command::CheckObjects { .. } => "command check objects",
         Command::Publish(_) => "command publish",
         Command::Delete { .. } => "command delete",
@@ -132,6 +139,60 @@ names! {
         Notice::FormatsUntold { .. } => "notice formats untold",
         Notice::InitSectionChanged => "notice init section changed",
         Notice::Renewing { .. } => "notice renewing",
+        Notice::RungsMissed { .. } => "notice rungs missed",
+        Notice::RungSuspended { .. } => "notice rung suspended",
+        Notice::RungTried { .. } => "notice rung tried",
+        Notice::RungResumed { .. } => "notice rung resumed",
+        Notice::RungEntered { .. } => "notice rung entered",
+        Notice::RungLeft { .. } => "notice rung left",
+        Notice::LadderWaits { .. } => "notice ladder waits",
+        Notice::EdgeFailed { .. } => "notice edge failed",
+        Notice::EdgeRecovered { .. } => "notice edge recovered",
+    }
+    transcode_name(bool) {
+        true => "transcode behind another segment",
+        false => "transcode of a first segment",
+    }
+    transcode_error_name(&TranscodeError) {
+        TranscodeError::Undecodable(_) => "transcode undecodable",
+        TranscodeError::Unsupported(_) => "transcode unsupported",
+        TranscodeError::TooSlow(_) => "transcode too slow",
+        TranscodeError::NoWorker(_) => "transcode no worker",
+        TranscodeError::WorkerLost(_) => "transcode worker lost",
+        TranscodeError::Store(_) => "transcode store",
+        TranscodeError::Cancelled => "transcode cancelled",
+    }
+    rung_error_name(&RungError) {
+        RungError::Encode(_) => "rung encode",
+        RungError::Inexact(_) => "rung inexact",
+        RungError::Store(_) => "rung store",
+    }
+    preload_error_name(&PreloadError) {
+        PreloadError::Failed(_) => "preload failed",
+        PreloadError::TooSlow(_) => "preload too slow",
+        PreloadError::Cancelled => "preload cancelled",
+    }
+    miss_name(&Miss) {
+        Miss::Late(_) => "rungs missed as late",
+        Miss::NotMade(_) => "rungs missed as not made",
+        Miss::Rung(_) => "rungs missed as one failed",
+        Miss::Encrypted => "rungs missed as encrypted",
+    }
+    ladder_waits_name(LadderWaits) {
+        LadderWaits::Opened => "ladder waits for what is open",
+        LadderWaits::Several => "ladder waits for several",
+    }
+    worker_fault_name(WorkerFaultKind) {
+        WorkerFaultKind::Slow(_) => "workers slow",
+        WorkerFaultKind::Die => "workers die",
+        WorkerFaultKind::Hang => "workers hang",
+        WorkerFaultKind::AnswerTwice => "workers answer twice",
+        WorkerFaultKind::TooFarToStop => "workers too far to stop",
+        WorkerFaultKind::Undecodable => "workers cannot decode",
+        WorkerFaultKind::OneFails => "workers fail one rung",
+        WorkerFaultKind::Nobody => "no workers",
+        WorkerFaultKind::EdgeHangs => "edge hangs",
+        WorkerFaultKind::EdgeFails => "edge fails",
     }
     state_name(State) {
         State::Waiting => "state waiting",
@@ -197,6 +258,8 @@ names! {
         SpecError::BadUrl(_) => "refused spec with bad url",
         SpecError::BadWindow(_) => "refused spec with bad window",
         SpecError::BadTag(_) => "refused spec with bad tag",
+        SpecError::BadLadder(_) => "refused spec with bad ladder",
+        SpecError::BadPreload(_) => "refused spec with bad preload",
     }
     desired_name(Desired) {
         Desired::Run => "configure run",
@@ -219,6 +282,7 @@ names! {
         Refusal::Playlist(_) => "refusal playlist",
         Refusal::Multivariant => "refusal multivariant",
         Refusal::NotMultivariant => "refusal not multivariant",
+        Refusal::Ladder => "refusal ladder",
         Refusal::NothingSelected => "refusal nothing selected",
         Refusal::BadBase(_) => "refusal bad base",
     }
@@ -288,6 +352,7 @@ names! {
         Wake::Reload => "wake reload",
         Wake::Retry => "wake retry",
         Wake::GiveUp => "wake give up",
+        Wake::Process => "wake process",
         Wake::Align => "wake align",
         Wake::Publish => "wake publish",
         Wake::StoreRetry => "wake store retry",
@@ -361,6 +426,7 @@ names! {
         Change::Window(_) => "control window",
         Change::Hole(_) => "control hole",
         Change::Reload(_) => "control reload",
+        Change::Ladder(_) => "control ladder",
         Change::Nothing => "control nothing",
         Change::Outdated => "control outdated",
         Change::Invalid => "control invalid",

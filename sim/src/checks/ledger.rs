@@ -245,6 +245,13 @@ impl Ledger {
         }
     }
 
+    /// A rung is made of a stored segment: the same media.
+    pub fn made(&mut self, object: &ObjectName, input: &ObjectName) {
+        if let Some(stored) = self.known.objects.get(input).copied() {
+            self.known.objects.insert(object.clone(), stored);
+        }
+    }
+
     /// An object is gone.
     pub fn deleted(&mut self, object: &ObjectName) {
         self.known.objects.remove(object);
@@ -351,7 +358,7 @@ impl Ledger {
             known: &self.known,
             totals: &mut self.totals,
             origins,
-            several: &*name.0 != PlaylistName::ENTRY,
+            several: !matches!(&*name.0, PlaylistName::ENTRY | "source.m3u8"),
         };
         let line = self.lines.get_mut(name);
         line.map_or(Ok(()), |line| line.visible(&mut books, version))

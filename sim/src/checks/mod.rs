@@ -3,7 +3,8 @@
 //! `list`: one version of the playlist after the other · `keep`: segments for their time ·
 //! `pace`: how often sources are asked · `work`: requests, generations, bounds ·
 //! `bounds`: what is stored and under way · `holds`: what the machine holds ·
-//! `ledger`: every segment of the source accounted for · `tracks`: the playlists of a presentation.
+//! `ledger`: every segment of the source accounted for · `tracks`: the playlists of a presentation ·
+//! `rungs`: those of a ladder.
 
 pub mod bounds;
 pub mod holds;
@@ -11,6 +12,7 @@ pub mod keep;
 pub mod ledger;
 pub mod list;
 pub mod pace;
+pub mod rungs;
 pub mod tracks;
 mod untold;
 pub mod work;

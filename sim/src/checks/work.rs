@@ -51,6 +51,8 @@ impl WorkChecks {
             Event::Tick
             | Event::Configure(_)
             | Event::PlaylistLoaded { .. }
+            | Event::Transcoded { .. }
+            | Event::Preloaded { .. }
             | Event::ObjectsChecked { .. }
             | Event::Deleted { .. }
             | Event::Withdrawn { .. }
@@ -119,6 +121,8 @@ impl WorkChecks {
                 self.generation = publish.generation;
                 publish.request
             }
+            Command::Transcode(it) => it.request,
+            Command::Preload(it) => it.request,
             Command::CheckObjects { request, .. }
             | Command::Delete { request, .. }
             | Command::Withdraw { request, .. }

@@ -8,6 +8,7 @@ use crate::plan::{
     When,
 };
 use crate::store::{StoreFault, StoreFaultKind, StoreWork};
+use crate::workers::{WorkerFault, WorkerFaultKind};
 use hls_relay_core::time::Span;
 
 /// What is over at once lasts so long.
@@ -89,6 +90,11 @@ pub(super) fn at(plan: &mut Plan, words: &mut Words<'_>) -> Result<(), String> {
                 on,
                 kind,
             });
+        }
+        "workers" => {
+            let kind = workers(words)?;
+            let (from, until) = head.stretch(plan, true)?;
+            plan.workers.faults.push(WorkerFault { from, until, kind });
         }
         "kill" => end(plan, &head, EndKind::Kill),
         "lose" => end(plan, &head, EndKind::KillAndLoseState),
@@ -207,10 +213,27 @@ fn change(plan: &Plan, word: &str, words: &mut Words<'_>) -> Result<Change, Stri
             Ok(Change::Window(window))
         }
         "hole" => Ok(Change::Hole(hole(words.word()?)?)),
+        "ladder" => Ok(Change::Ladder(super::ladder(words.word()?)?)),
         "same" => Ok(Change::Nothing),
         "outdated" => Ok(Change::Outdated),
         "invalid" => Ok(Change::Invalid),
         other => Err(format!("unknown word {other}")),
+    }
+}
+
+fn workers(words: &mut Words<'_>) -> Result<WorkerFaultKind, String> {
+    match words.word()? {
+        "slow" => Ok(WorkerFaultKind::Slow(words.positive()?)),
+        "die" => Ok(WorkerFaultKind::Die),
+        "hang" => Ok(WorkerFaultKind::Hang),
+        "answer-twice" => Ok(WorkerFaultKind::AnswerTwice),
+        "too-far-to-stop" => Ok(WorkerFaultKind::TooFarToStop),
+        "undecodable" => Ok(WorkerFaultKind::Undecodable),
+        "one-fails" => Ok(WorkerFaultKind::OneFails),
+        "nobody" => Ok(WorkerFaultKind::Nobody),
+        "edge-hangs" => Ok(WorkerFaultKind::EdgeHangs),
+        "edge-fails" => Ok(WorkerFaultKind::EdgeFails),
+        other => Err(format!("no such fault: {other}")),
     }
 }
 

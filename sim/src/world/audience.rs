@@ -1,15 +1,18 @@
 //! Viewers, and a look at the whole once a second: what must come about, not only what must not.
 
 use super::{Due, World};
-use crate::checks::ledger::Ledger;
+use crate::checks::ledger::{Ledger, MediaKey};
 use crate::checks::list::ListChecks;
 use crate::checks::{Held, broken};
-use crate::origin::{EncoderFault, Fault, FaultKind};
+use crate::origin::{EncoderFault, Fault, FaultKind, MediaRef};
 use crate::plan::Change;
 use crate::player::{Jump, Loaded, Seam, Stall, Stamps, Wish};
 use crate::published::Listed;
-use hls_relay_core::config::{ReloadPolicy, SWITCH_AT_MOST_EVERY, stalled_after};
+use hls_relay_core::config::{
+    LONGEST_REST, ReloadPolicy, SWITCH_AT_MOST_EVERY, TRIED_SEGMENTS, stalled_after,
+};
 use hls_relay_core::event::Desired;
+use hls_relay_core::ids::PlaylistName;
 use hls_relay_core::notice::State;
 use hls_relay_core::relay::Status;
 use hls_relay_core::time::{Span, Timestamp};
@@ -52,7 +55,15 @@ impl World {
                 }
                 next
             }
-            Wish::Segment(listed) if listed.gap => player.segment(now, &listed, None).next,
+            Wish::Segment(listed) if listed.gap => {
+                let entry = self.store.multivariant.as_ref().filter(|_| self.has_rungs);
+                if entry.is_some_and(|entry| self.viewers[viewer].fall_back(entry)) {
+                    now
+                } else {
+                    let player = &mut self.viewers[viewer].reels[reel].player;
+                    player.segment(now, &listed, None).next
+                }
+            }
             Wish::Segment(listed) => {
                 let object = self.store.objects.get(&*listed.uri);
                 match object {
@@ -83,7 +94,7 @@ impl World {
                         }
                         if let Some(entry) = self.store.multivariant.as_ref().filter(|_| reel == 0)
                         {
-                            self.viewers[viewer].switch(entry);
+                            self.viewers[viewer].switch(entry, self.has_rungs);
                         }
                         next
                     }
@@ -217,6 +228,7 @@ impl World {
         };
         self.is_live()?;
         self.keeps_up()?;
+        self.rungs_are_back()?;
         self.is_of_the_source_in_use(source)?;
         self.is_on_the_first_source(source)
     }
@@ -246,7 +258,7 @@ impl World {
             return Ok(());
         }
         let wanted = self.fate.source(source);
-        for (name, key, _) in self.ledger.newest() {
+        for (name, key, _) in self.visible() {
             if Some(key.origin) != wanted {
                 return broken(
                     "what is listed last is of the source in use",
@@ -349,6 +361,48 @@ impl World {
         )
     }
 
+    /// The newest of each list that viewers can load: others were taken down.
+    fn visible(&self) -> impl Iterator<Item = (&PlaylistName, MediaKey, MediaRef)> {
+        let newest = self.ledger.newest();
+        newest.filter(|it| self.store.playlists.contains_key(it.0))
+    }
+
+    /// What the making of rungs and the warming of edges may add.
+    fn processing(&self) -> Span {
+        let spec = &self.wish.spec;
+        match spec.ladder.is_some() || spec.preload.is_some() {
+            true => self.target(),
+            false => Span::ZERO,
+        }
+    }
+
+    /// The source's own media is listed; where it is not, what rungs lack is missing.
+    fn lists_source(&self) -> bool {
+        let ladder = self.wish.spec.ladder.as_ref();
+        ladder.is_none_or(|it| it.passthrough)
+    }
+
+    /// A rung that was left out comes back: each rests for so long at most, and is tried for a few segments.
+    fn rungs_are_back(&self) -> Held {
+        let Some(status) = self.status().filter(|_| self.has_rungs) else {
+            return Ok(());
+        };
+        let tried = self.target() * (TRIED_SEGMENTS + 2) * status.rungs.len() as u64;
+        let back = LONGEST_REST + tried + SLACK;
+        let well = self.now.since(self.plan.workers.over_at()) > back;
+        if !well || !self.calm_for(back) {
+            return Ok(());
+        }
+        match status.rungs.iter().find(|it| it.suspended.is_some()) {
+            None => Ok(()),
+            Some(rung) => broken(
+                "liveness: rungs that were left out come back",
+                format!("{} within {back} of workers that are well", rung.name),
+                format!("{:?}", rung.suspended),
+            ),
+        }
+    }
+
     /// The live edge, and S-12's upper bound as the source keeps it.
     fn keeps_up(&self) -> Held {
         let at = self.now.since(Timestamp::default());
@@ -357,10 +411,14 @@ impl World {
             ReloadPolicy::LastSegment => target.scaled(3, 2) + SLACK,
             ReloadPolicy::TargetDuration => target.scaled(5, 2) + SLACK,
         };
-        if self.ledger.newest().next().is_none() {
+        let allowed = allowed + self.processing();
+        if !self.lists_source() {
+            return Ok(());
+        }
+        if self.visible().next().is_none() {
             return broken("liveness: something is listed", "a segment", "none");
         }
-        for (name, key, media) in self.ledger.newest() {
+        for (name, key, media) in self.visible() {
             // The oldest segment of this source that is not listed yet.
             let origin = self.origins[key.origin].track(key.track);
             let Some(listed_at) = origin.next_listed_at(media.run, media.number) else {
@@ -433,6 +491,7 @@ impl World {
             Change::Window(_)
             | Change::Hole(_)
             | Change::Reload(_)
+            | Change::Ladder(_)
             | Change::Nothing
             | Change::Outdated
             | Change::Invalid => true,

@@ -53,6 +53,8 @@ impl World {
                     }
                 }
                 Command::Download(_)
+                | Command::Transcode(_)
+                | Command::Preload(_)
                 | Command::CheckObjects { .. }
                 | Command::Withdraw { .. }
                 | Command::SaveCheckpoint { .. }
@@ -87,6 +89,8 @@ impl World {
                 self.ask(download.request);
                 Ok(())
             }
+            Command::Transcode(it) => self.transcode(it),
+            Command::Preload(it) => self.preload(it),
             Command::Publish(publish) => {
                 let sure = self.plan.store.is_sure();
                 self.bounds.saved(&publish.checkpoint, sure)?;
@@ -139,6 +143,7 @@ impl World {
             }
             Command::Cancel { request } => {
                 self.cancel(*request);
+                self.stop_making(*request);
                 Ok(())
             }
             Command::Notify(_) => Ok(()),
@@ -182,7 +187,7 @@ impl World {
         }))
     }
 
-    fn begin_work(&mut self, request: RequestId, work: Work) {
+    pub(super) fn begin_work(&mut self, request: RequestId, work: Work) {
         if let Some(process) = self.process.as_mut() {
             process.works.insert(request, work);
         }

@@ -32,6 +32,11 @@ pub(super) enum Due {
         request: RequestId,
         phase: u8,
     },
+    /// A worker, or an edge, comes to an end.
+    Worker {
+        incarnation: u64,
+        request: RequestId,
+    },
     /// A new process takes over.
     Start,
     /// A wish, unless its moment has come already.
@@ -68,6 +73,7 @@ impl Lot for Due {
             Self::Look => (10, 0),
             Self::Heal => (11, 0),
             Self::Stop => (12, 0),
+            Self::Worker { request, .. } => (13, request.0),
         };
         kind << KIND_BITS | which
     }

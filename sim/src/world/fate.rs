@@ -10,6 +10,7 @@ use crate::store::{Store, StoreKind};
 use hls_relay_core::checkpoint::SavedTrack;
 use hls_relay_core::config::Spec;
 use hls_relay_core::event::{Configure, Desired, Event};
+use hls_relay_core::preload::PreloadPolicy;
 use hls_relay_core::time::{Span, Timestamp};
 use std::sync::Arc;
 
@@ -161,6 +162,7 @@ impl World {
             Change::Window(window) => channel.window = *window,
             Change::Hole(hole) => channel.hole = *hole,
             Change::Reload(reload) => channel.reload = *reload,
+            Change::Ladder(ladder) => channel.ladder.clone_from(ladder),
             Change::Nothing => {}
             Change::Outdated => return self.outdated_wish(),
             Change::Invalid => return self.invalid_wish(),
@@ -203,10 +205,17 @@ impl World {
     fn invalid_wish(&mut self) -> Held {
         let mut spec = Spec::clone(&self.wish.spec);
         self.wish.revision += 1;
-        match self.wish.revision % 4 {
+        match self.wish.revision % 6 {
             0 => spec.sources.clear(),
             1 => spec.window = 0,
             2 => spec.tags.drop.push("EXTINF".into()),
+            3 => spec.ladder = Some(crate::draw::ladder(&[], true)),
+            4 => {
+                spec.preload = Some(PreloadPolicy {
+                    edges: Vec::new(),
+                    patience: None,
+                })
+            }
             _ => spec.sources[0].url = "ftp://origin0.test/".into(),
         }
         let spec = Arc::new(spec);
@@ -300,7 +309,9 @@ impl World {
             return (self.newest_version().is_some(), false);
         };
         let ahead = |track: &SavedTrack| {
+            let of_rungs = saved.checkpoint.rungs.as_ref().and(self.newest_version());
             let seen = self.lists.get(&track.name).and_then(ListChecks::last);
+            let seen = of_rungs.or(seen);
             let seen = seen.map_or(0, |seen| seen.next_number());
             track.media_sequence + track.window.len() as u64 > seen
         };

@@ -3,7 +3,7 @@
 use super::{Due, World};
 use crate::checks::ledger::MediaKey;
 use crate::checks::list::ListChecks;
-use crate::checks::{Held, Violation, broken, tracks};
+use crate::checks::{Held, Violation, broken, rungs, tracks};
 use crate::origin::{EncoderFault, Fault, FaultKind};
 use crate::plan::Moment;
 use crate::process::{Fetch, Work, content};
@@ -22,6 +22,9 @@ struct Fortune {
     /// What is said.
     answer: Result<(), StoreError>,
 }
+
+/// The list of the source's own media beside its rungs.
+pub(super) const SOURCE_LIST: &str = "source.m3u8";
 
 /// What a store may take for the list that ends, with those under way before it.
 const ENDS_WITHIN: Span = Span::from_secs(60);
@@ -78,6 +81,12 @@ impl World {
             },
             answer: fault.kind.error().map_or(Ok(()), Err),
         }
+    }
+
+    /// What becomes of something that is made and to be kept: whether it happens, and what is said.
+    pub(super) fn put_made(&mut self, work: StoreWork) -> (bool, Result<(), StoreError>) {
+        let Fortune { applied, answer } = self.fortune(work);
+        (applied, answer)
     }
 
     /// Begins a piece of work. A publish has two phases, the checkpoint first.
@@ -171,7 +180,7 @@ impl World {
             return Ok(());
         };
         match work {
-            Work::Load(_) => Ok(()),
+            Work::Load(_) | Work::Making(_) | Work::Warming(_) => Ok(()),
             Work::Download {
                 fetch,
                 object,
@@ -269,6 +278,7 @@ impl World {
 
     /// A version is visible for all viewers from now on.
     fn make_visible(&mut self, publish: &Publish, shown: Shown) -> Held {
+        self.has_rungs |= publish.checkpoint.rungs.is_some();
         if let Some(entry) = shown.entry {
             self.tell_line(&entry_story(&entry));
             self.store.multivariant = Some(entry);
@@ -306,9 +316,16 @@ impl World {
             self.store.playlists.insert(name, version);
         }
         let playlists = self.store.playlists.iter();
+        let entry = self.store.multivariant.as_deref();
+        // Nobody is led to a rung that has left.
+        let rungs = publish.checkpoint.rungs.is_some();
+        let led_to = |name: &PlaylistName| entry.is_none_or(|it| it.names().any(|it| it == name));
+        let playlists = playlists.filter(|(name, _)| !rungs || led_to(name));
         let visible: Vec<_> = playlists.map(|(name, it)| (&*name.0, &**it)).collect();
-        let calm = self.calm_for(self.settling());
-        tracks::together(self.store.multivariant.as_deref(), &visible, calm)
+        match rungs {
+            true => rungs::aligned(&self.ledger, entry, &visible),
+            false => tracks::together(entry, &visible, self.calm_for(self.settling())),
+        }
     }
 
     fn list_is_visible(&mut self, name: &PlaylistName, version: &Arc<Version>) -> Held {
@@ -324,8 +341,17 @@ impl World {
         self.ends_by_right(name, version)?;
         let version = (name, &**version);
         self.keep.visible(version, &self.store, stopping)?;
+        if self.is_rung(name) {
+            // It lists what its source does, but for what it lacks.
+            return Ok(());
+        }
         self.ledger
             .visible(self.now, version, &self.origins, &self.wish.spec)
+    }
+
+    /// Whether a list is that of a rung that is made.
+    pub(super) fn is_rung(&self, name: &PlaylistName) -> bool {
+        self.has_rungs && *name.0 != *SOURCE_LIST
     }
 
     /// A list ends where its owner has stopped the channel, or a source has ended (S-14).
@@ -405,7 +431,9 @@ fn entry_story(entry: &Multivariant) -> String {
 /// A successor must find just what viewers see.
 fn checkpoint_agrees(publish: &Publish, name: &PlaylistName, version: &Version) -> Held {
     let checkpoint = &publish.checkpoint;
-    let Some(track) = checkpoint.tracks.iter().find(|it| it.name == *name) else {
+    let of_rungs = checkpoint.rungs.is_some();
+    let mut tracks = checkpoint.tracks.iter();
+    let Some(track) = tracks.find(|it| of_rungs || it.name == *name) else {
         return broken(
             "S-70 the checkpoint says what viewers see",
             "a track".to_owned(),

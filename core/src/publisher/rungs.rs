@@ -1,0 +1,404 @@
+//! The rungs of a ladder as viewers see them: each is the source's window, told with objects of its own. So all
+//! of them have the same numbers, holes and discontinuities, and what a rung lacks is a gap in its list.
+
+use super::Publisher;
+use super::window::{Entry, Window};
+use crate::checkpoint::{SavedRung, SavedRungTrack};
+use crate::config;
+use crate::formats::Formats;
+use crate::ids::PlaylistName;
+use crate::ladder::{Ladder, Rung, SOURCE_NAME};
+use crate::notice::{LadderWaits, Notice};
+use crate::planted::Mistake;
+use crate::playlist::{
+    self, LadderVariant, MeasuredBandwidth, MediaPlaylist, Segment, render_ladder,
+};
+use crate::processor::{Finished, MadeRung};
+use crate::stage::Stage;
+use crate::time::{Span, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// What viewers open where the channel has a ladder: its rungs, the source's own media among them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Board {
+    /// As they are offered, and behind them those that leave.
+    rungs: Vec<RungTrack>,
+}
+
+/// A rung and its list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct RungTrack {
+    name: Arc<str>,
+    /// `None` for the source's own.
+    height: Option<u32>,
+    /// Entries know it by this: its name, or more where that is still another one's.
+    key: Arc<str>,
+    /// The ladder has it.
+    wanted: bool,
+    /// Viewers are led to it.
+    shown: bool,
+    /// Nothing of it is listed but gaps: with the next version that is visible it is gone.
+    over: bool,
+    formats: Option<Formats>,
+    bandwidth: Option<MeasuredBandwidth>,
+}
+
+impl RungTrack {
+    fn new(name: &Arc<str>, height: Option<u32>, key: Arc<str>) -> Self {
+        Self {
+            name: Arc::clone(name),
+            height,
+            key,
+            wanted: true,
+            shown: false,
+            over: false,
+            formats: None,
+            bandwidth: None,
+        }
+    }
+
+    fn is(&self, name: &str, height: Option<u32>) -> bool {
+        *self.name == *name && self.height == height
+    }
+
+    fn playlist(&self) -> PlaylistName {
+        PlaylistName(format!("{}.m3u8", self.key).into())
+    }
+
+    /// How many bytes an entry has for it; `None` where it is a gap.
+    fn length_of(&self, entry: &Entry) -> Option<u64> {
+        match self.height {
+            None => entry
+                .stored
+                .as_ref()
+                .filter(|_| !entry.hidden)
+                .map(|it| it.length),
+            Some(_) => entry.rung(&self.key).map(|it| it.length),
+        }
+    }
+
+    fn stored(&self, window: &Window) -> usize {
+        let entries = window.entries.iter();
+        entries.filter(|it| self.length_of(it).is_some()).count()
+    }
+
+    /// A segment as it stands in its list.
+    fn tell(&self, entry: &Entry, segment: &mut Segment) {
+        let object = match self.height {
+            None => entry.stored.as_ref().filter(|_| !entry.hidden),
+            Some(_) => entry.rung(&self.key),
+        };
+        if self.height.is_some() {
+            // A transport stream in the clear needs none of them.
+            segment.map = None;
+            segment.keys = [].into();
+            segment.bit_rate = None;
+        }
+        match object {
+            Some(object) => segment.uri = Arc::clone(&object.object.0),
+            None => {
+                segment.gap = true;
+                segment.uri = format!("gap-{}.ts", segment.media_sequence).into();
+            }
+        }
+    }
+
+    fn list(
+        &self,
+        stage: &Stage<'_>,
+        window: &Window,
+        target_duration: Span,
+        ended: bool,
+    ) -> MediaPlaylist {
+        let tell = |entry: &Entry, segment: &mut Segment| self.tell(entry, segment);
+        let mut list = window.as_told(target_duration, ended, tell);
+        // Each of its segments begins with a picture that stands alone.
+        list.independent_segments |= self.height.is_some();
+        if stage.makes(Mistake::MissedRungLeftOut) && self.height.is_some() {
+            list.segments.retain(|it| !it.gap);
+        }
+        list
+    }
+}
+
+impl Board {
+    pub(super) fn restored(saved: &[SavedRungTrack]) -> Self {
+        let rung = |it: &SavedRungTrack| RungTrack {
+            shown: it.shown,
+            formats: it.formats.clone(),
+            ..RungTrack::new(&it.name, it.height, Arc::clone(&it.key))
+        };
+        Self {
+            rungs: saved.iter().map(rung).collect(),
+        }
+    }
+
+    pub(super) fn saved(&self) -> Vec<SavedRungTrack> {
+        let saved = |it: &RungTrack| SavedRungTrack {
+            name: Arc::clone(&it.name),
+            height: it.height,
+            key: Arc::clone(&it.key),
+            shown: it.shown,
+            formats: it.formats.clone(),
+        };
+        self.rungs.iter().map(saved).collect()
+    }
+
+    /// Its rungs are those of the ladder; the others leave. Whether anything changes.
+    fn settle(&mut self, ladder: Option<&Ladder>) -> bool {
+        let before: Vec<_> = self.rungs.iter().map(|it| it.wanted).collect();
+        let mut ordered = Vec::new();
+        let source = ladder
+            .is_none_or(|it| it.passthrough)
+            .then_some((SOURCE_NAME.into(), None));
+        let rungs = ladder.iter().flat_map(|it| &it.rungs);
+        let rungs = rungs.map(|it: &Rung| (Arc::clone(&it.name), Some(it.height)));
+        for (name, height) in source.into_iter().chain(rungs) {
+            let known = self
+                .rungs
+                .iter()
+                .position(|it| it.is(&name, height) && !it.over);
+            ordered.push(match known {
+                Some(known) => self.rungs.remove(known),
+                None => RungTrack::new(&name, height, self.free_key(&ordered, &name)),
+            });
+        }
+        ordered.iter_mut().for_each(|it| it.wanted = true);
+        self.rungs.iter_mut().for_each(|it| it.wanted = false);
+        ordered.append(&mut self.rungs);
+        self.rungs = ordered;
+        let after = self.rungs.iter().map(|it| it.wanted);
+        !after.eq(before)
+    }
+
+    fn free_key(&self, beside: &[RungTrack], name: &Arc<str>) -> Arc<str> {
+        let taken = |key: &str| self.rungs.iter().chain(beside).any(|it| *it.key == *key);
+        let mut key = Arc::clone(name);
+        let mut number = 1;
+        while taken(&key) {
+            number += 1;
+            key = format!("{name}.{number}").into();
+        }
+        key
+    }
+
+    /// Viewers are led to what has enough, and no longer to what nobody wants.
+    fn show(&mut self, stage: &mut Stage<'_>, window: &Window, ended: bool) {
+        for rung in &mut self.rungs {
+            let shown = rung.wanted && (rung.shown || rung.can_be_shown(window, ended));
+            let name = Arc::clone(&rung.name);
+            match (rung.shown, shown) {
+                (false, true) => stage.notify(Notice::RungEntered { rung: name }),
+                (true, false) => stage.notify(Notice::RungLeft { rung: name }),
+                (true, true) | (false, false) => {}
+            }
+            rung.shown = shown;
+        }
+    }
+
+    fn opens(&self, window: &Window) -> bool {
+        let mut rungs = self.rungs.iter().filter(|it| it.wanted);
+        rungs.any(|it| it.shown || it.can_be_shown(window, false))
+    }
+
+    /// Its lists as they are now.
+    pub(super) fn lists(
+        &mut self,
+        stage: &mut Stage<'_>,
+        window: &Window,
+        target_duration: Span,
+        ended: bool,
+    ) -> Vec<(PlaylistName, Arc<str>)> {
+        self.show(stage, window, ended);
+        let mut lists = Vec::new();
+        for rung in &mut self.rungs {
+            rung.measure(window, target_duration);
+            rung.over = !rung.wanted && rung.stored(window) == 0;
+            if rung.shown || !rung.wanted {
+                let list = rung.list(stage, window, target_duration, ended);
+                lists.push((rung.playlist(), playlist::render(&list).into()));
+            }
+        }
+        lists
+    }
+
+    /// A version is visible.
+    pub(super) fn visible(&mut self) {
+        self.rungs.retain(|it| !it.over);
+    }
+
+    /// What viewers open; nothing while there is nothing to be played.
+    pub(super) fn render(&self) -> Option<Arc<str>> {
+        let shown = self.rungs.iter().filter(|it| it.shown);
+        let variants: Vec<_> = shown
+            .map(|it| LadderVariant {
+                uri: it.playlist().0,
+                bandwidth: it.bandwidth,
+                formats: it.formats.as_ref(),
+            })
+            .collect();
+        (!variants.is_empty()).then(|| render_ladder(&variants).into())
+    }
+
+    /// Under which name entries know a rung that was made.
+    fn key_of(&self, made: &MadeRung) -> Option<Arc<str>> {
+        let mut wanted = self.rungs.iter().filter(|it| it.wanted);
+        let rung = wanted.find(|it| it.is(&made.name, Some(made.height)))?;
+        Some(Arc::clone(&rung.key))
+    }
+
+    fn told(&mut self, height: Option<u32>, key: &str, formats: &Formats) {
+        let mut rungs = self.rungs.iter_mut();
+        if let Some(rung) = rungs.find(|it| it.height == height && *it.key == *key) {
+            rung.formats = Some(formats.clone());
+        }
+    }
+
+    fn lists_source(&self) -> bool {
+        self.rungs.iter().any(|it| it.height.is_none() && it.wanted)
+    }
+
+    /// The names of what viewers are led to, and whether the newest segment has it.
+    pub(super) fn shown<'a>(
+        &'a self,
+        window: &'a Window,
+    ) -> impl Iterator<Item = (&'a Arc<str>, Option<u64>, bool)> {
+        let newest = window.entries.back();
+        let shown = self.rungs.iter().filter(|it| it.wanted);
+        shown.map(move |it| {
+            let bandwidth = it.bandwidth.map(|it| it.peak);
+            let has = newest.is_some_and(|entry| it.length_of(entry).is_some());
+            (&it.name, bandwidth, has)
+        })
+    }
+}
+
+impl RungTrack {
+    /// A list that begins has three segments to play; what has ended is shown with fewer.
+    fn can_be_shown(&self, window: &Window, ended: bool) -> bool {
+        let least = if ended { 1 } else { config::START_SEGMENTS };
+        self.stored(window) >= least
+    }
+
+    fn measure(&mut self, window: &Window, target_duration: Span) {
+        let lengths = window.entries.iter().map(|entry| {
+            let length = self.length_of(entry)?;
+            Some((length, entry.segment.duration))
+        });
+        let lengths: Vec<_> = lengths.collect();
+        super::window::measure(&mut self.bandwidth, lengths.into_iter(), target_duration);
+    }
+}
+
+impl Publisher {
+    /// Viewers open, or will open, the rungs of a ladder.
+    pub(crate) fn has_rungs(&self) -> bool {
+        self.board.is_some()
+    }
+
+    /// Takes the ladder that is wanted into force, where that can be: what viewers have opened as a media
+    /// playlist stays one, and what they opened as a multivariant playlist too; where it `runs`, that is said.
+    /// Gives whether it is in force.
+    pub(crate) fn settle_ladder(
+        &mut self,
+        stage: &mut Stage<'_>,
+        ladder: Option<&Ladder>,
+        runs: bool,
+    ) -> bool {
+        let listed = self.windows.iter().any(|window| !window.entries.is_empty());
+        let open = listed || self.in_flight.is_some() || self.entry.is_some();
+        if ladder.is_none() && !open {
+            self.board = None;
+        }
+        if ladder.is_some() && self.board.is_none() {
+            if open || self.has_several() {
+                let why = if self.has_several() {
+                    LadderWaits::Several
+                } else {
+                    LadderWaits::Opened
+                };
+                if runs && !std::mem::replace(&mut self.waits_said, true) {
+                    stage.notify(Notice::LadderWaits { why });
+                }
+                return false;
+            }
+            self.board = Some(Board { rungs: Vec::new() });
+        }
+        let Some(board) = &mut self.board else {
+            return false;
+        };
+        if board.settle(ladder) {
+            // What viewers open changes with the next version.
+            self.windows[super::ONLY].dirty |= listed;
+        }
+        ladder.is_some()
+    }
+
+    /// When viewers may see the rungs; `None` while there is nothing to be played.
+    pub(super) fn rungs_open_at(&self, board: &Board) -> Option<Timestamp> {
+        let opens = self.ended || board.opens(&self.windows[super::ONLY]);
+        opens.then(Timestamp::default)
+    }
+
+    /// What was made of a segment, by the names under which it is listed. What nobody wants any more goes.
+    pub(super) fn take_rungs(&mut self, stage: &Stage<'_>, done: &mut Finished) {
+        let made = std::mem::take(&mut done.rungs);
+        if let (Some(board), Some(formats)) = (&mut self.board, &done.formats) {
+            board.told(None, SOURCE_NAME, formats);
+        }
+        for mut made in made {
+            let key = self.board.as_ref().and_then(|board| board.key_of(&made));
+            let Some(key) = key else {
+                self.retention.retire(made.object, stage.now.monotonic);
+                continue;
+            };
+            if let (Some(board), Some(Ok(formats))) = (&mut self.board, &made.stored.formats) {
+                board.told(Some(made.height), &key, formats);
+            }
+            made.name = key;
+            done.rungs.push(made);
+        }
+    }
+
+    /// What the source's list, or its media, tells of it, where no worker has.
+    pub(super) fn source_told(&mut self, formats: Option<&Formats>) {
+        let source = self.board.iter_mut().flat_map(|it| &mut it.rungs);
+        let mut source = source.filter(|it| it.height.is_none() && it.formats.is_none());
+        if let (Some(source), Some(formats)) = (source.next(), formats) {
+            source.formats = Some(formats.clone());
+        }
+    }
+
+    /// The rungs that are wanted: each with its bit rate, and whether the newest segment has it.
+    pub(crate) fn rungs(&self) -> Vec<(&Arc<str>, Option<u64>, bool)> {
+        let board = self.board.as_ref().zip(self.windows.first());
+        board.map_or_else(Vec::new, |(board, window)| board.shown(window).collect())
+    }
+
+    /// Whether the source's own media is listed.
+    pub(super) fn lists_source(&self) -> bool {
+        self.board.as_ref().is_none_or(Board::lists_source)
+    }
+}
+
+impl Entry {
+    /// What is stored for a rung.
+    fn rung(&self, key: &str) -> Option<&crate::checkpoint::SavedObject> {
+        let mut rungs = self.rungs.iter();
+        rungs.find(|it| *it.name == *key).map(|it| &it.stored)
+    }
+}
+
+impl SavedRung {
+    pub(super) fn of(made: MadeRung) -> Self {
+        Self {
+            name: made.name,
+            stored: crate::checkpoint::SavedObject {
+                object: made.object,
+                length: made.stored.length,
+                hash: made.stored.hash,
+            },
+        }
+    }
+}

@@ -1,0 +1,348 @@
+//! A ladder, as its viewers and its workers see it.
+
+mod support;
+
+use hls_relay_core::command::Transcode;
+use hls_relay_core::config::{HolePolicy, Spec};
+use hls_relay_core::event::{Event, RungError, TranscodeError};
+use hls_relay_core::ladder::{Ladder, Preset, Rung, RungAudio, VideoCodec};
+use hls_relay_core::notice::{LadderWaits, Miss, Notice};
+use hls_relay_core::playlist::MediaPlaylist;
+use hls_relay_core::preload::{Edge, PreloadMethod, PreloadPolicy};
+use std::collections::BTreeMap;
+use support::{Bench, SEC, URL, live, made, seconds, spec};
+
+fn ladder(heights: &[u32], passthrough: bool) -> Option<Ladder> {
+    let rung = |height: &u32| Rung {
+        name: format!("{height}p").into(),
+        height: *height,
+        bitrate: u64::from(*height) * 1_000,
+    };
+    Some(Ladder {
+        rungs: heights.iter().map(rung).collect(),
+        passthrough,
+        codec: VideoCodec::H264,
+        preset: Preset::Veryfast,
+        audio: RungAudio::Copy,
+    })
+}
+
+fn with(ladder: Option<Ladder>) -> Spec {
+    Spec {
+        ladder,
+        ..spec(&[URL])
+    }
+}
+
+fn bench() -> Bench {
+    let list = live(4 * SEC, 100, "seg");
+    let mut bench = Bench::new(Box::new(move |now, _| Ok(list(now + 40 * SEC))));
+    bench.checker.several = true;
+    bench
+}
+
+/// The newest version of each playlist by name, parsed; and what viewers open.
+fn visible(bench: &Bench) -> (BTreeMap<String, MediaPlaylist>, String) {
+    let (mut lists, mut entry) = (BTreeMap::new(), String::new());
+    for playlist in bench.published.iter().flat_map(|(_, it)| &it.playlists) {
+        let text = playlist.text.to_string();
+        if text.contains("#EXT-X-STREAM-INF") {
+            entry = text;
+        } else {
+            lists.insert(playlist.name.0.to_string(), support::media(&text));
+        }
+    }
+    (lists, entry)
+}
+
+fn gaps(list: &MediaPlaylist) -> Vec<u64> {
+    let gaps = list.segments.iter().filter(|it| it.gap);
+    gaps.map(|it| it.media_sequence).collect()
+}
+
+fn notices(bench: &Bench) -> impl Iterator<Item = &Notice> {
+    bench.notices.iter().map(|(_, notice)| notice)
+}
+
+#[test]
+fn rungs_are_offered_with_what_they_are_made_of_and_stand_side_by_side() {
+    let mut bench = bench();
+    bench.run(with(ladder(&[720, 480], true)));
+    bench.pass(60 * SEC);
+    let (lists, entry) = visible(&bench);
+    let lines: Vec<&str> = entry.lines().collect();
+    assert_eq!(lines.len(), 8, "{entry}");
+    assert!(
+        lines[2].ends_with("RESOLUTION=1920x1080,FRAME-RATE=29.970"),
+        "{entry}"
+    );
+    assert_eq!(
+        (lines[3], lines[5], lines[7]),
+        ("source.m3u8", "720p.m3u8", "480p.m3u8")
+    );
+    assert!(lines[4].starts_with("#EXT-X-STREAM-INF:BANDWIDTH=720000,AVERAGE-BANDWIDTH=720000,"));
+    assert!(lines[4].contains("CODECS=\"avc1.64001f,mp4a.40.2\",RESOLUTION=1280x720"));
+    let source = &lists["source.m3u8"];
+    for rung in ["720p.m3u8", "480p.m3u8"] {
+        let list = &lists[rung];
+        assert!(list.independent_segments && gaps(list).is_empty());
+        let times = |list: &MediaPlaylist| -> Vec<_> {
+            let segments = list.segments.iter();
+            let times = segments.map(|it| (it.media_sequence, it.duration, it.date_time));
+            times.collect()
+        };
+        assert_eq!(times(list), times(source), "{rung}");
+    }
+    // Each is made right behind the one before it.
+    let behind = |pair: &[(u64, Transcode)]| {
+        let before = pair[1].1.before.as_ref().map(|it| &it.object);
+        before == Some(&pair[0].1.input)
+    };
+    assert!(bench.transcodes.windows(2).all(behind));
+    assert!(bench.transcodes[0].1.before.is_none());
+}
+
+#[test]
+fn a_segment_waits_for_its_rungs_as_long_as_it_lasts_and_no_longer() {
+    let mut bench = bench();
+    bench.transcode = Box::new(|now, it| match now < 30 * SEC {
+        true => (SEC, Ok(made(it))),
+        false => (100 * SEC, Ok(made(it))),
+    });
+    bench.run(with(ladder(&[480], true)));
+    bench.pass(60 * SEC);
+    let late = bench.transcodes.iter().filter(|it| it.0 >= 30 * SEC);
+    let late: Vec<_> = late.collect();
+    // Three of them, and the rung is left out.
+    assert_eq!(late.len(), 3);
+    for (asked, it) in late {
+        let uri = &it.input.0;
+        let listed = bench.published.iter().find(|(_, version)| {
+            let mut lists = version.playlists.iter();
+            lists.any(|list| list.text.contains(&**uri))
+        });
+        let waited = listed.map(|(at, _)| at - asked).unwrap();
+        assert_eq!(waited, it.duration.as_micros());
+    }
+    let suspended = |it: &&Notice| matches!(it, Notice::RungSuspended { rung, why: Miss::Late(_), .. } if &**rung == "480p");
+    assert_eq!(notices(&bench).filter(suspended).count(), 1);
+    let status = bench.status();
+    assert!(
+        status
+            .rungs
+            .iter()
+            .any(|it| it.suspended.is_some() && !it.complete)
+    );
+    let (lists, entry) = visible(&bench);
+    assert!(entry.contains("480p.m3u8"), "it goes on listing gaps");
+    assert!(!gaps(&lists["480p.m3u8"]).is_empty() && gaps(&lists["source.m3u8"]).is_empty());
+}
+
+#[test]
+fn what_is_made_too_late_is_deleted_and_never_listed() {
+    let mut bench = bench();
+    bench.transcode = Box::new(|_, it| (100 * SEC, Ok(made(it))));
+    bench.run(with(ladder(&[480], true)));
+    bench.pass(40 * SEC);
+    let first = bench.transcodes[0].1.clone();
+    let stray = Event::Transcoded {
+        request: first.request,
+        outcome: Ok(made(&first)),
+    };
+    bench.step(stray);
+    bench.pass(60 * SEC);
+    for (_, it) in &bench.transcodes {
+        let name = it.rungs[0].object.to_string();
+        assert!(bench.deleted.iter().any(|(_, deleted)| *deleted == name));
+        let mut lists = bench.published.iter().flat_map(|it| &it.1.playlists);
+        assert!(lists.all(|list| !list.text.contains(&name)));
+    }
+}
+
+#[test]
+fn an_undecodable_segment_is_a_gap_in_the_rungs_alone() {
+    let mut bench = bench();
+    bench.transcode = Box::new(|now, it| match now / SEC {
+        30..50 => (SEC, Err(TranscodeError::Undecodable("no picture".into()))),
+        _ => (SEC, Ok(made(it))),
+    });
+    bench.run(with(ladder(&[480], true)));
+    bench.pass(52 * SEC);
+    let (lists, _) = visible(&bench);
+    assert!(gaps(&lists["source.m3u8"]).is_empty() && !gaps(&lists["480p.m3u8"]).is_empty());
+    assert!(notices(&bench).all(|it| !matches!(it, Notice::RungSuspended { .. })));
+    bench.pass(90 * SEC);
+    assert!(gaps(&visible(&bench).0["480p.m3u8"]).is_empty());
+}
+
+#[test]
+fn a_rung_that_fails_alone_is_left_out_alone() {
+    let mut bench = bench();
+    bench.transcode = Box::new(|_, it| {
+        let mut made = made(it);
+        for (rung, outcome) in it.rungs.iter().zip(&mut made.rungs) {
+            if rung.height == 720 {
+                *outcome = Err(RungError::Encode("no memory".into()));
+            }
+        }
+        (SEC, Ok(made))
+    });
+    bench.run(with(ladder(&[720, 480], true)));
+    bench.pass(60 * SEC);
+    let last = &bench.transcodes.last().unwrap().1;
+    assert_eq!(last.rungs.len(), 1);
+    let (lists, entry) = visible(&bench);
+    assert!(!entry.contains("720p") && gaps(&lists["480p.m3u8"]).is_empty());
+}
+
+#[test]
+fn a_worker_that_is_lost_early_is_replaced_and_one_that_is_lost_late_is_not() {
+    for (dies_after, attempts) in [(SEC, 2), (3 * SEC, 1)] {
+        let mut bench = bench();
+        bench.transcode = Box::new(move |now, it| match now / SEC {
+            20..24 => (dies_after, Err(TranscodeError::WorkerLost("killed".into()))),
+            _ => (SEC / 10, Ok(made(it))),
+        });
+        bench.run(with(ladder(&[480], true)));
+        bench.pass(60 * SEC);
+        let mut inputs = BTreeMap::new();
+        for (_, it) in &bench.transcodes {
+            *inputs.entry(it.input.clone()).or_insert(0) += 1;
+        }
+        assert_eq!(inputs.into_values().max(), Some(attempts));
+    }
+}
+
+#[test]
+fn a_ladder_changes_at_the_border_of_a_segment() {
+    let mut bench = bench();
+    bench.run(with(ladder(&[720, 480], true)));
+    bench.pass(40 * SEC);
+    bench.run(with(ladder(&[480, 360], true)));
+    bench.pass(41 * SEC);
+    bench.pass(46 * SEC);
+    let (_, entry) = visible(&bench);
+    assert!(
+        !entry.contains("720p") && !entry.contains("360p"),
+        "{entry}"
+    );
+    bench.pass(100 * SEC);
+    let (lists, entry) = visible(&bench);
+    assert!(entry.contains("480p") && entry.contains("360p"), "{entry}");
+    assert!(gaps(&lists["480p.m3u8"]).is_empty());
+    // What it listed last were gaps alone: nothing of it is needed any more.
+    assert_eq!(
+        gaps(&lists["720p.m3u8"]).len(),
+        lists["720p.m3u8"].segments.len()
+    );
+    let left = |notice: &&Notice| matches!(notice, Notice::RungLeft { rung } if &**rung == "720p");
+    assert_eq!(notices(&bench).filter(left).count(), 1);
+}
+
+#[test]
+fn a_media_playlist_that_viewers_have_open_stays_one() {
+    let mut bench = bench();
+    bench.checker.several = false;
+    bench.run(with(None));
+    bench.pass(30 * SEC);
+    bench.run(with(ladder(&[480], true)));
+    bench.pass(60 * SEC);
+    assert!(bench.transcodes.is_empty());
+    let why = LadderWaits::Opened;
+    let told = notices(&bench).filter(|it| **it == Notice::LadderWaits { why });
+    assert_eq!(told.count(), 1);
+}
+
+#[test]
+fn a_hole_of_the_source_is_a_gap_in_all() {
+    let mut bench = bench();
+    bench.segment = Box::new(|_, url| match url.contains("seg115") {
+        true => Err(hls_relay_core::event::FetchError::Status(404)),
+        false => Ok(50_000),
+    });
+    let spec = with(ladder(&[480], true));
+    assert_eq!(spec.hole, HolePolicy::Gap);
+    bench.run(spec);
+    bench.pass(70 * SEC);
+    let seen = bench.published.iter().rev().find_map(|(_, version)| {
+        let lists = version.playlists.iter();
+        let lists: Vec<_> = lists
+            .filter(|it| it.text.contains("#EXTINF"))
+            .map(|it| gaps(&support::media(&it.text)))
+            .collect();
+        (!lists[0].is_empty()).then_some(lists)
+    });
+    let lists = seen.expect("a version with a gap");
+    assert_eq!(lists[0], lists[1]);
+}
+
+#[test]
+fn without_its_source_the_last_rung_is_never_left_out() {
+    let mut bench = bench();
+    bench.transcode = Box::new(|now, it| match now / SEC {
+        30..100 => (100 * SEC, Ok(made(it))),
+        _ => (SEC, Ok(made(it))),
+    });
+    bench.run(with(ladder(&[720, 480], false)));
+    bench.pass(100 * SEC);
+    let asked: Vec<usize> = bench.transcodes.iter().map(|it| it.1.rungs.len()).collect();
+    assert!(asked.iter().all(|rungs| *rungs > 0), "{asked:?}");
+    let (lists, entry) = visible(&bench);
+    assert!(!entry.contains("source.m3u8") && !lists.contains_key("source.m3u8"));
+}
+
+#[test]
+fn a_process_that_takes_over_goes_on_with_all_rungs() {
+    let mut bench = bench();
+    bench.run(with(ladder(&[480], true)));
+    bench.pass(40 * SEC);
+    let before = visible(&bench).0;
+    bench.kill(9, true);
+    bench.checker.several = true;
+    bench.run(with(ladder(&[480], true)));
+    bench.pass(80 * SEC);
+    let after = visible(&bench).0;
+    for name in ["source.m3u8", "480p.m3u8"] {
+        assert!(gaps(&after[name]).is_empty());
+        assert!(after[name].media_sequence > before[name].media_sequence);
+    }
+    let mut made = BTreeMap::new();
+    for (_, it) in &bench.transcodes {
+        *made.entry(it.input.clone()).or_insert(0) += 1;
+    }
+    assert!(made.values().all(|times| *times == 1));
+}
+
+#[test]
+fn an_edge_is_asked_for_what_is_about_to_be_listed_and_not_waited_for_too_long() {
+    let mut bench = bench();
+    bench.checker.several = false;
+    let url = "http://edge.example/live/".into();
+    bench.preload = Box::new(|now, it| match now / SEC {
+        20..40 => (1_000 * SEC, vec![Ok(()); it.edges.len()]),
+        _ => (SEC / 2, vec![Ok(()); it.edges.len()]),
+    });
+    bench.run(Spec {
+        preload: Some(PreloadPolicy {
+            edges: vec![Edge {
+                url,
+                method: PreloadMethod::Get,
+            }],
+            patience: Some(seconds(2)),
+        }),
+        ..spec(&[URL])
+    });
+    bench.pass(60 * SEC);
+    let mut seen = 0;
+    for (asked, it) in &bench.preloads {
+        let name = &it.objects[0].0;
+        let listed = bench
+            .published
+            .iter()
+            .find(|(_, version)| version.entry().is_some_and(|text| text.contains(&**name)));
+        let Some((listed, _)) = listed else { continue };
+        seen += 1;
+        assert!(*listed >= asked + SEC / 2 && *listed <= asked + 6 * SEC);
+    }
+    assert!(seen > 10, "{seen}");
+}

@@ -1,0 +1,75 @@
+//! One world in six without a presentation has a ladder, with workers that have troubles of their own beside
+//! whatever else goes wrong there.
+
+use super::dice::Dice;
+use super::families::stretch;
+use crate::plan::{Change, Control, Plan, When};
+use crate::workers::{WORKER_FAULTS, WorkerFault, WorkerFaultKind};
+use hls_relay_core::ladder::{Ladder, Preset, Rung, RungAudio, VideoCodec, bitrate_of};
+use hls_relay_core::time::Span;
+
+/// A ladder of these heights.
+pub fn ladder(heights: &[u32], passthrough: bool) -> Ladder {
+    let rung = |height: &u32| Rung {
+        name: format!("{height}p").into(),
+        height: *height,
+        bitrate: bitrate_of(*height),
+    };
+    Ladder {
+        rungs: heights.iter().map(rung).collect(),
+        passthrough,
+        codec: VideoCodec::H264,
+        preset: Preset::Veryfast,
+        audio: RungAudio::Copy,
+    }
+}
+
+/// Gives a channel a ladder, edges, or both, if its seed says so.
+pub(super) fn draw(plan: &mut Plan) {
+    let mut dice = Dice::new(plan.seed, "ladder");
+    if plan.origins.iter().any(|it| it.presentation.is_some()) || !dice.one_in(6) {
+        return;
+    }
+    let ladders: &[&[u32]] = &[&[480], &[480, 240], &[720, 480, 240]];
+    let passthrough = !dice.one_in(6);
+    plan.channel.ladder = Some(ladder(dice.pick(ladders), passthrough));
+    plan.channel.edges = dice.pick(&[0, 0, 1, 2]);
+    plan.workers.percent = dice.pick(&[10, 25, 40]);
+    for _ in 0..dice.pick(&[0, 1, 1, 2, 3]) {
+        add_fault(plan, &mut dice);
+    }
+    if dice.one_in(3) {
+        let (after, _) = stretch(plan, &mut dice);
+        let other = dice.pick(ladders);
+        let change = Change::Ladder(Some(ladder(other, passthrough)));
+        let when = When::at(after);
+        plan.controls.push(Control { when, change });
+    }
+}
+
+fn add_fault(plan: &mut Plan, dice: &mut Dice) {
+    let (from, until) = stretch(plan, dice);
+    // What suspends all rungs takes a few segments.
+    let until = until.max(from + Span::from_secs(dice.between(2, 40)));
+    let (kind, percent) = (dice.pick(&WORKER_FAULTS), dice.pick(&[80, 120, 200, 400]));
+    let slow = matches!(kind, WorkerFaultKind::Slow(_));
+    let kind = if slow {
+        WorkerFaultKind::Slow(percent)
+    } else {
+        kind
+    };
+    let until = until.min(plan.healed_at);
+    plan.workers.faults.push(WorkerFault { from, until, kind });
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::draw::plan;
+
+    #[test]
+    fn some_worlds_have_a_ladder() {
+        let has = |seed: &u64| plan(*seed).channel.ladder.is_some();
+        let count = (0..600).filter(has).count();
+        assert!((55..120).contains(&count), "{count} of 600");
+    }
+}

@@ -1,0 +1,219 @@
+//! Workers make rungs of stored segments, and edges are warmed: in their time, or as the plan has it.
+
+use super::{Due, World};
+use crate::checks::{Held, broken};
+use crate::process::{Making, Work, made_of};
+use crate::store::StoreWork;
+use crate::workers::WorkerFaultKind;
+use hls_relay_core::command::{Preload, Transcode};
+use hls_relay_core::event::{
+    Event, FetchError, PreloadError, RungError, StoreError, StoredSegment, TranscodeError,
+    Transcoded,
+};
+use hls_relay_core::formats::Formats;
+use hls_relay_core::ids::{ObjectName, RequestId};
+use hls_relay_core::playlist::Resolution;
+use hls_relay_core::time::Span;
+
+/// What is cancelled ends within this.
+const STOPS_WITHIN: Span = Span::from_millis(100);
+/// Somebody answers once more after this.
+const AGAIN_AFTER: Span = Span::from_millis(300);
+/// An edge that is well takes so long.
+const EDGE_TAKES: Span = Span::from_millis(40);
+
+impl World {
+    pub(super) fn transcode(&mut self, transcode: &Transcode) -> Held {
+        self.are_stored(std::slice::from_ref(&transcode.input))?;
+        let fault = self.plan.workers.fault(self.now, false);
+        fault.into_iter().for_each(|it| self.census.worker(it));
+        let percent = match fault {
+            Some(WorkerFaultKind::Slow(percent)) => percent,
+            Some(WorkerFaultKind::TooFarToStop) => 150,
+            Some(_) | None => self.plan.workers.percent,
+        };
+        let ladder = self.wish.spec.ladder.as_ref();
+        let all = ladder
+            .map_or(1, |it| it.rungs.len())
+            .max(transcode.rungs.len());
+        let whole = transcode.duration.scaled(percent, 100);
+        let takes = whole.scaled(transcode.rungs.len() as u64, all as u64);
+        let takes = match fault {
+            Some(WorkerFaultKind::Nobody | WorkerFaultKind::Undecodable) => Span::from_millis(20),
+            Some(WorkerFaultKind::Die) => takes.half(),
+            Some(_) | None => takes,
+        };
+        let work = Work::Making(Box::new(Making {
+            transcode: transcode.clone(),
+            fault,
+            cancelled: false,
+            again: None,
+            since: self.now,
+        }));
+        self.begin_work(transcode.request, work);
+        if fault != Some(WorkerFaultKind::Hang) {
+            self.worker_is_due(transcode.request, takes);
+        }
+        Ok(())
+    }
+
+    pub(super) fn preload(&mut self, preload: &Preload) -> Held {
+        self.are_stored(&preload.objects)?;
+        let fault = self.plan.workers.fault(self.now, true);
+        fault.into_iter().for_each(|it| self.census.worker(it));
+        let (takes, first) = match fault {
+            Some(WorkerFaultKind::EdgeHangs) => {
+                let error = PreloadError::TooSlow(preload.within);
+                (preload.within, Err(error))
+            }
+            Some(_) => {
+                let error = PreloadError::Failed(FetchError::Status(503));
+                (EDGE_TAKES, Err(error))
+            }
+            None => (EDGE_TAKES, Ok(())),
+        };
+        let others = preload.edges.iter().skip(1).map(|_| Ok(()));
+        let outcomes = std::iter::once(first).chain(others).collect();
+        self.begin_work(preload.request, Work::Warming(outcomes));
+        self.worker_is_due(preload.request, takes);
+        Ok(())
+    }
+
+    /// Nobody is asked to make something of what is not there.
+    fn are_stored(&self, objects: &[ObjectName]) -> Held {
+        let there = |it: &&ObjectName| self.store.objects.contains_key(*it);
+        match objects.iter().find(|it| !there(it)) {
+            None => Ok(()),
+            Some(missing) => broken(
+                "something is made only of what is stored",
+                format!("an object named {missing}"),
+                "none",
+            ),
+        }
+    }
+
+    fn worker_is_due(&mut self, request: RequestId, takes: Span) {
+        let incarnation = self.incarnations;
+        let due = Due::Worker {
+            incarnation,
+            request,
+        };
+        self.queue
+            .push(self.now + takes.max(Span::from_micros(1)), due);
+    }
+
+    /// Work on rungs or edges is cancelled.
+    pub(super) fn stop_making(&mut self, request: RequestId) {
+        let Some(process) = self.process.as_mut() else {
+            return;
+        };
+        match process.works.get_mut(&request) {
+            Some(Work::Making(making)) => making.cancelled = true,
+            Some(Work::Warming(outcomes)) => {
+                outcomes.fill(Err(PreloadError::Cancelled));
+            }
+            Some(_) | None => return,
+        }
+        self.worker_is_due(request, STOPS_WITHIN.half());
+    }
+
+    /// A worker, or an edge, has come to an end.
+    pub(super) fn worker(&mut self, request: RequestId) -> Held {
+        let Some(process) = self.process.as_mut() else {
+            return Ok(());
+        };
+        match process.works.remove(&request) {
+            Some(Work::Warming(outcomes)) => self.step(Event::Preloaded { request, outcomes }),
+            Some(Work::Making(making)) => self.made(request, *making),
+            Some(other) => {
+                process.works.insert(request, other);
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn made(&mut self, request: RequestId, mut making: Making) -> Held {
+        if let Some(outcome) = making.again.take() {
+            return self.step(Event::Transcoded { request, outcome });
+        }
+        let outcome = self.outcome_of(&making);
+        let twice = making.fault == Some(WorkerFaultKind::AnswerTwice) && !making.cancelled;
+        if twice {
+            making.again = Some(outcome.clone());
+            self.begin_work(request, Work::Making(Box::new(making)));
+            self.worker_is_due(request, AGAIN_AFTER);
+        }
+        self.step(Event::Transcoded { request, outcome })
+    }
+
+    fn outcome_of(&mut self, making: &Making) -> Result<Transcoded, TranscodeError> {
+        let lost = || TranscodeError::WorkerLost("it is not heard of".into());
+        let is_made = match making.fault {
+            Some(WorkerFaultKind::TooFarToStop) => true,
+            _ if making.cancelled => {
+                // What was under way when it was stopped may have come to the store.
+                self.make(making, 1);
+                return Err(TranscodeError::Cancelled);
+            }
+            Some(WorkerFaultKind::Die) => {
+                self.make(making, 1);
+                return Err(lost());
+            }
+            Some(WorkerFaultKind::Undecodable) => {
+                return Err(TranscodeError::Undecodable("no picture in it".into()));
+            }
+            Some(WorkerFaultKind::Nobody) => {
+                return Err(TranscodeError::NoWorker("all are busy".into()));
+            }
+            Some(_) | None => true,
+        };
+        debug_assert!(is_made);
+        let rungs = self.make(making, usize::MAX);
+        Ok(Transcoded {
+            input: formats(720),
+            rungs,
+            waited: Span::ZERO,
+            took: self.now.since(making.since),
+        })
+    }
+
+    /// Stores the first of what is made.
+    fn make(&mut self, making: &Making, most: usize) -> Vec<Result<StoredSegment, RungError>> {
+        let transcode = &making.transcode;
+        let input = self.store.objects.get(&transcode.input).copied();
+        let mut outcomes = Vec::new();
+        for (at, rung) in transcode.rungs.iter().enumerate().take(most) {
+            if making.fault == Some(WorkerFaultKind::OneFails) && at == 0 {
+                outcomes.push(Err(RungError::Encode("no memory".into())));
+                continue;
+            }
+            let Some(input) = input else {
+                let error = StoreError::Failed("the segment is gone".into());
+                outcomes.push(Err(RungError::Store(error)));
+                continue;
+            };
+            let mut stored = made_of(&input, rung, transcode.duration);
+            let (applied, answer) = self.put_made(StoreWork::Put);
+            if applied {
+                self.store.put(rung.object.clone(), &stored);
+                self.ledger.made(&rung.object, &transcode.input);
+            }
+            stored.formats = Some(Ok(formats(rung.height)));
+            outcomes.push(answer.map(|()| stored).map_err(RungError::Store));
+        }
+        outcomes
+    }
+}
+
+fn formats(height: u32) -> Formats {
+    let height = u64::from(height);
+    Formats {
+        codecs: vec!["avc1.64001f".into(), "mp4a.40.2".into()],
+        resolution: Some(Resolution {
+            width: height * 16 / 9,
+            height,
+        }),
+        frame_rate: Some(25_000),
+    }
+}
