@@ -27,11 +27,12 @@ const OF_A_SEGMENT: [&str; 9] = [
 ];
 
 /// Lines about the list as a whole.
-const OF_THE_LIST: [&str; 4] = [
+const OF_THE_LIST: [&str; 5] = [
     "#EXT-X-START:TIME-OFFSET=-12.5,PRECISE=YES",
     "#EXT-X-ALLOW-CACHE:NO",
     "#EXT-X-VENDOR-LIST:1",
     "# by an encoder",
+    "#EXT-X-TWITCH-LIVE-SEQUENCE:7",
 ];
 
 /// Every third segment has all of them, in an order that differs.

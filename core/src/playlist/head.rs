@@ -23,7 +23,7 @@ pub(super) struct Head {
     pub(super) end_list: bool,
     /// Whether this is a media playlist; else it is a multivariant one.
     pub(super) is_media: bool,
-    /// The last playlist-level tag before the first URI: what is not known and stands before it is
+    /// The last line about the list as a whole before the first URI: what is not known and stands before it is
     /// taken for playlist-level too. A line number; 0 where there is none.
     pub(super) last_head_line: u32,
     /// The last URI, or 0.
@@ -72,7 +72,7 @@ impl Head {
             if line.tag.is_kept_attribute_list() {
                 check_kept(line, flaws)?;
             }
-            if line.tag.is_head() && first_uri.is_none() {
+            if (line.tag.is_head() || line.is_of_the_list()) && first_uri.is_none() {
                 head.last_head_line = line.number;
             }
             if line.tag.is_unique() {

@@ -205,6 +205,13 @@ impl Tag {
 }
 
 impl<'a> Line<'a> {
+    /// Whether it is no tag that we know, and by its name speaks about the list as a whole where it stands
+    /// before the first segment: Twitch writes how long a stream has been on behind all other tags of the
+    /// head, and says it anew in each list.
+    pub(super) fn is_of_the_list(&self) -> bool {
+        self.tag == Tag::Other && self.text.starts_with("#EXT-X-TWITCH-")
+    }
+
     /// The value of a tag: what follows its name and colon, with the blanks around it.
     pub(super) fn raw_value(&self) -> &'a str {
         let tag = self.text.strip_prefix('#').unwrap_or(self.text);

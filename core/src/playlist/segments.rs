@@ -97,7 +97,7 @@ impl<'a, 'b> Builder<'a, 'b> {
 
     /// Takes the next line that is not a typed playlist-level tag.
     fn take(&mut self, line: &Line<'a>) -> Result<(), PlaylistError> {
-        let is_unknown_of_head = line.tag == Tag::Other && line.number < self.head.last_head_line;
+        let is_unknown_of_head = line.tag == Tag::Other && line.number <= self.head.last_head_line;
         if line.tag.is_head() || is_unknown_of_head {
             if !line.tag.is_unique() || self.head.is_first(line, self.lines) {
                 self.playlist.head.push(Arc::from(line.text));

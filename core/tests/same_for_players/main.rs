@@ -18,7 +18,7 @@ mod support;
 
 use hls_relay_core::config::KeyPolicy;
 use hls_relay_core::playlist::{Playlist, parse_with};
-use player::{Bytes, Keys, Played, Seen, watch};
+use player::{Bytes, Keys, Played, Ranges, Seen, watch};
 use presentation::{Offer, offer};
 use proptest::prelude::*;
 use source::Source;
@@ -53,9 +53,11 @@ fn relayed(source: &Source, keys: KeyPolicy, window: usize) -> Bench {
 }
 
 /// The bodies of a source as a player has seen them, as far as the relay's viewers may care.
-fn at_source(source: &Source) -> Vec<Played> {
+fn at_source(source: &Source) -> (Vec<Played>, Ranges) {
     let base = Url::parse(SOURCE).expect("a URL");
-    let whole = watch(&unmarked(&source.whole()), &base);
+    let mut whole = watch(&unmarked(&source.whole()), &base);
+    let mut ranges = Ranges::new();
+    whole.take_ranges(&mut ranges);
     let mut segments = whole.segments;
     for segment in &mut segments {
         segment
@@ -63,7 +65,7 @@ fn at_source(source: &Source) -> Vec<Played> {
             .retain(|line| !line.starts_with("#EXT-X-PART:"));
         settle(segment);
     }
-    segments
+    (segments, ranges)
 }
 
 /// A mark at the beginning is none of the text (RFC 8216 4.1).
@@ -174,18 +176,19 @@ fn check_m3u8_rs(text: &str, seen: &Seen) {
 
 fn check(source: &Source, keys: KeyPolicy, window: usize) -> Result<(), TestCaseError> {
     let bench = relayed(source, keys, window);
-    let mut expected = at_source(source);
+    let (mut expected, ranges_expected) = at_source(source);
     if keys == KeyPolicy::Decrypt {
         expected.iter_mut().for_each(decrypted);
     }
     prop_assert!(!bench.published.is_empty(), "nothing is published");
     // By number, everything that viewers have ever been shown.
     let mut shown = BTreeMap::<u64, Played>::new();
-    let mut last = None;
+    let (mut last, mut ranges) = (None, Ranges::new());
     for (_, publish) in &bench.published {
         let text = publish.entry().expect("a version of the only playlist");
-        let seen = at_relay(&bench, text);
+        let mut seen = at_relay(&bench, text);
         check_m3u8_rs(text, &seen);
+        seen.take_ranges(&mut ranges);
         for (number, segment) in (seen.first..).zip(&seen.segments) {
             prop_assert!(seen.target_secs * 1_000_000 + 500_000 > segment.micros);
             let before = shown.entry(number).or_insert_with(|| segment.clone());
@@ -207,7 +210,9 @@ fn check(source: &Source, keys: KeyPolicy, window: usize) -> Result<(), TestCase
     prop_assert!(last.ended && last.independent);
     let base = Url::parse(SOURCE).expect("a URL");
     let (from, to) = source.bodies[source.bodies.len() - 1];
-    let head = watch(&unmarked(&source.body((from, to))), &base).head;
+    let mut listed = watch(&unmarked(&source.body((from, to))), &base);
+    listed.take_ranges(&mut Ranges::new());
+    let head = listed.head;
     let promised = |line: &String| {
         line.starts_with("#EXT-X-SERVER-CONTROL") || line.starts_with("#EXT-X-PART-INF")
     };
@@ -222,6 +227,22 @@ fn check(source: &Source, keys: KeyPolicy, window: usize) -> Result<(), TestCase
         shown.bit_rate = shown.bit_rate.and(expected.bit_rate);
     }
     prop_assert_eq!(&shown, &expected[begins..], "of\n{}", source.whole());
+    // Of what began before the channel did, the source may not have told all again.
+    for (id, told) in &ranges {
+        let all = &ranges_expected[id];
+        prop_assert!(
+            told.iter()
+                .all(|(name, value)| all.get(name) == Some(value)),
+            "{}",
+            id
+        );
+    }
+    let number = |id: &String| id.rsplit(',').next().and_then(|it| it.parse::<u64>().ok());
+    let from = source.number(begins);
+    let ours = |it: &(&String, _)| number(it.0).is_some_and(|number| number >= from);
+    let told: Vec<_> = ranges.iter().filter(ours).collect();
+    let all: Vec<_> = ranges_expected.iter().filter(ours).collect();
+    prop_assert_eq!(told, all, "of\n{}", source.whole());
     Ok(())
 }
 

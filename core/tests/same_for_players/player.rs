@@ -49,6 +49,33 @@ pub(crate) struct Seen {
     pub(crate) segments: Vec<Played>,
 }
 
+/// Date ranges by their IDs: what all tags of one tell together.
+pub(crate) type Ranges = BTreeMap<String, BTreeMap<String, String>>;
+
+impl Seen {
+    /// Takes the date ranges out, as it does not matter where they stand: a player folds them by ID.
+    pub(crate) fn take_ranges(&mut self, ranges: &mut Ranges) {
+        let segments = self.segments.iter_mut().map(|it| &mut it.lines);
+        for lines in segments.chain([&mut self.head]) {
+            lines.retain(|line| {
+                let Some(HlsLine::UnknownTag(tag)) = self::lines(line).pop() else {
+                    return true;
+                };
+                if tag.name() != "-X-DATERANGE" {
+                    return true;
+                }
+                let told = attributes(&tag);
+                let of = ranges.entry(told["ID"].clone()).or_default();
+                for (name, value) in told {
+                    let before = of.insert(name, value.clone());
+                    assert!(before.is_none_or(|it| it == value), "changed: {line}");
+                }
+                false
+            });
+        }
+    }
+}
+
 /// What holds for the next segment.
 #[derive(Default)]
 struct Next {

@@ -62,6 +62,8 @@ struct Draft {
     /// In thousands of bits per second, from this segment on.
     bit_rate: Option<u64>,
     lines: Vec<String>,
+    /// A date range begins with it: told here alone, or ended where the next segment stands.
+    range_of_dates: Option<bool>,
 }
 
 /// A source and its bodies, in order.
@@ -118,7 +120,11 @@ fn draft() -> impl Strategy<Value = Draft> {
     let place = (0..URIS.len(), prop::option::of(1..90_000_u64));
     let marks = (often(0.15), often(0.15), 0..KEYS.len(), 0..MAPS.len() + 3);
     let jitter = -300_000..300_000_i64;
-    let said = (lines(), prop::option::of(1..100_000_u64));
+    let said = (
+        lines(),
+        prop::option::of(1..100_000_u64),
+        prop::option::weighted(0.2, any::<bool>()),
+    );
     ("[ -+.-~é]{0,12}", micros, place, marks, jitter, said).prop_map(
         |(title, micros, (uri, range), (discontinuity, gap, keys, map), jitter, said)| Draft {
             micros,
@@ -132,6 +138,7 @@ fn draft() -> impl Strategy<Value = Draft> {
             jitter,
             lines: said.0,
             bit_rate: said.1,
+            range_of_dates: said.2,
         },
     )
 }
@@ -202,6 +209,11 @@ pub(crate) fn source() -> impl Strategy<Value = Source> {
 }
 
 impl Source {
+    /// The media sequence number of a segment.
+    pub(crate) fn number(&self, index: usize) -> u64 {
+        self.first + index as u64
+    }
+
     /// Everything that it ever lists, in one body.
     pub(crate) fn whole(&self) -> String {
         self.body((0, self.drafts.len()))
@@ -257,6 +269,9 @@ impl Source {
             text.push('\n');
         };
         draft.lines.iter().for_each(|line| say(line));
+        self.ranges_of_dates(index)
+            .iter()
+            .for_each(|line| say(line));
         // Like a map it goes on until the next.
         let rates = self.drafts[..=index].iter().rev();
         let rate = rates.filter_map(|it| it.bit_rate).next();
@@ -314,6 +329,36 @@ impl Source {
             false => format!("#EXT-X-BYTERANGE:{length}@{offset}"),
         });
         say("all.ts");
+    }
+
+    /// What is said of date ranges with a segment: of its own, and of that of the one before.
+    fn ranges_of_dates(&self, index: usize) -> Vec<String> {
+        let Some(dates) = &self.form.dates else {
+            return Vec::new();
+        };
+        let id = |of: usize| {
+            format!(
+                "ID=\"r,{}\",START-DATE=\"{}\"",
+                self.first + of as u64,
+                self.date(dates, of)
+            )
+        };
+        let mut lines = Vec::new();
+        if let Some(before) = index.checked_sub(1)
+            && self.drafts[before].range_of_dates == Some(true)
+        {
+            lines.push(format!(
+                "#EXT-X-DATERANGE:{},DURATION=90000.5,SCTE35-IN=0xFC01",
+                id(before)
+            ));
+        }
+        if self.drafts[index].range_of_dates.is_some() {
+            lines.push(format!(
+                "#EXT-X-DATERANGE:{},CLASS=\"c=d\",PLANNED-DURATION=90000,SCTE35-OUT=0xFC00,X-A=\"b, c\"",
+                id(index)
+            ));
+        }
+        lines
     }
 
     /// Each run begins at its own time, and goes on from there.

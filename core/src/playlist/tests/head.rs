@@ -311,6 +311,25 @@ fn unknown_lines_before_the_last_tag_of_the_head_belong_to_the_head() {
 }
 
 #[test]
+fn what_a_vendor_says_of_the_list_before_its_first_segment_belongs_to_the_head() {
+    let lines = "#EXT-X-TWITCH-LIVE-SEQUENCE:7\n#EXT-X-TWITCH-ELAPSED-SECS:42.000\n";
+    let playlist = media(&format!(
+        "#EXTM3U\n#EXT-X-TARGETDURATION:6\n{lines}#EXT-X-CUE-OUT:30\n#EXT-X-NEW\n#EXTINF:6,\na.ts\n\
+         #EXT-X-TWITCH-AD:1\n#EXTINF:6,\nb.ts\n#EXT-X-TWITCH-PREFETCH:https://edge/c.ts\n"
+    ));
+    assert_eq!(texts(&playlist.head), lines.lines().collect::<Vec<_>>());
+    assert_eq!(
+        texts(&playlist.segments[0].tags),
+        ["#EXT-X-CUE-OUT:30", "#EXT-X-NEW"]
+    );
+    assert_eq!(texts(&playlist.segments[1].tags), ["#EXT-X-TWITCH-AD:1"]);
+    assert_eq!(
+        texts(&playlist.tail),
+        ["#EXT-X-TWITCH-PREFETCH:https://edge/c.ts"]
+    );
+}
+
+#[test]
 fn delta_updates_that_nobody_asked_for_are_refused() {
     let error = list_refused("#EXT-X-SKIP:SKIPPED-SEGMENTS=3\n#EXTINF:6,\na.ts\n");
     assert!(matches!(error, PlaylistError::DeltaUpdate { at } if at.line == 3));
