@@ -1,6 +1,6 @@
 //! What viewers ask of a channel that another node has: its answer is handed on, or the viewer is sent there.
 
-use super::hands::Hands;
+use super::hands::{Hands, REDIS_PATIENCE};
 use crate::control_store::in_redis::RedisStore;
 use crate::output::Outputs;
 use axum::body::{Body, Bytes};
@@ -20,6 +20,8 @@ use tokio::time::{Instant, timeout};
 pub const VIA: HeaderName = HeaderName::from_static("hls-relay-via");
 /// So many viewers are answered from elsewhere at once; a segment takes the longest.
 const MOST_AT_ONCE: usize = 2_000;
+/// A look at Redis is waited for so long where it was looked at before.
+const LOOK_WITHIN: Duration = Duration::from_millis(250);
 /// So many channels are being looked for in Redis at once.
 const MOST_LOOKS: usize = 64;
 /// What is known of so many channels is kept.
@@ -217,13 +219,21 @@ impl Elsewhere {
         if let Some(known) = before.as_ref().filter(|it| it.looked_at.elapsed() < FRESH) {
             return Ok(known.clone());
         }
-        let looking = self.inner.looks.try_acquire();
-        let whose = match looking {
-            Ok(_permit) => self.look(id).await,
+        // Nobody waits for Redis where it is known to be away, or long where there is something to go by.
+        let patience = match (&before, self.inner.hands.contact().reaches_redis) {
+            (Some(known), false) => return Ok(known.clone()),
+            (Some(_), true) => LOOK_WITHIN,
+            (None, _) => REDIS_PATIENCE,
+        };
+        let whose = match self.inner.looks.try_acquire() {
+            Ok(_permit) => timeout(patience, self.look(id)).await.ok().flatten(),
             Err(_) => None,
         };
         let Some(whose) = whose else {
-            return before.ok_or(NoAnswer::NotNow);
+            let mut known = before.ok_or(NoAnswer::NotNow)?;
+            known.looked_at = Instant::now();
+            self.known().insert(id.clone(), known.clone());
+            return Ok(known);
         };
         let known = next(before, whose, Instant::now());
         let mut all = self.known();

@@ -1,8 +1,10 @@
 //! Carries out what the node's machine wants of Redis and of its peers. Each command is completed once, and in
 //! time.
 
+use super::PEER_SECRET;
 use super::owned::Owned;
 use super::registry::{Claimed, Kept, Leased, NodeEntry, Registry, Title};
+use super::secrets::Secrets;
 use super::validity::Validity;
 use crate::control_store::in_redis::{Entry, RedisStore};
 use crate::node::NodeHandle;
@@ -75,6 +77,9 @@ struct State {
     controls: BTreeMap<NodeName, String>,
     /// The nodes as they were seen last.
     nodes: BTreeMap<Incarnation, NodeEntry>,
+    secrets: Secrets,
+    /// Of which Redis the newest of them is.
+    secret_of: Option<u64>,
     asked: BTreeMap<RequestId, oneshot::Sender<PeerAnswer>>,
     questions: u64,
     contact: Contact,
@@ -176,6 +181,11 @@ impl Hands {
     /// Some of the ids that were put down as wanting an owner.
     pub async fn pending(&self, most: usize) -> Result<Vec<ChannelId>, LinkError> {
         self.inner.registry.pending(most).await
+    }
+
+    /// Whether who shows this is a node of the cluster.
+    pub fn is_peer(&self, shown: &str) -> bool {
+        self.lock().secrets.is_one_of(shown)
     }
 
     /// A peer asks whether this node has Redis. `None` where it is asked too much.
@@ -398,6 +408,13 @@ impl Hands {
             Some((id, seen(&entry)))
         });
         let channels = channels.collect();
+        if with_nodes && self.lock().secret_of != Some(before) {
+            let secret = self.inner.registry.secret(&Secrets::draw()).await;
+            let secret = secret.map_err(failed)?;
+            let mut state = self.lock();
+            state.secrets.learn(secret);
+            state.secret_of = Some(before);
+        }
         let nodes = match with_nodes {
             true => Some(self.nodes().await.map_err(failed)?),
             false => None,
@@ -544,12 +561,16 @@ impl Hands {
     }
 
     async fn ask(&self, peer: &NodeName) -> Called<PeerAnswer> {
-        let control = self.lock().controls.get(peer).cloned();
+        let (control, secrets) = {
+            let state = self.lock();
+            (state.controls.get(peer).cloned(), state.secrets.text())
+        };
         let control = control.ok_or(CallError::NotDone)?;
         let by = self.inner.myself.name.name();
         let url = format!("{}{}{by}", control.trim_end_matches('/'), super::PEER_PATH);
         let asking = async {
-            let answer = self.inner.client.get(url).send().await;
+            let asked = self.inner.client.get(url).header(PEER_SECRET, secrets);
+            let answer = asked.send().await;
             let mut answer = answer
                 .and_then(reqwest::Response::error_for_status)
                 .map_err(drop)?;

@@ -29,6 +29,7 @@ struct Inner {
     lease: Script,
     leave: Script,
     node: Script,
+    secret: Script,
     claim: Script,
     publish: Script,
     release: Script,
@@ -128,6 +129,7 @@ impl Registry {
             lease: Script::new(include_str!("lease.lua")),
             leave: Script::new(include_str!("leave.lua")),
             node: Script::new(include_str!("node.lua")),
+            secret: Script::new(include_str!("secret.lua")),
             claim: of_channel(include_str!("claim.lua")),
             publish: of_channel(include_str!("publish.lua")),
             release: of_channel(include_str!("release.lua")),
@@ -208,6 +210,13 @@ impl Registry {
         self.inner.link.script::<u64>(&call).await?;
         let forgotten = cmd("HDEL").arg(keys::NODES).arg(name).take();
         self.inner.link.command(&forgotten).await
+    }
+
+    /// What the nodes know each other by; this where there is none yet.
+    pub async fn secret(&self, otherwise: &str) -> Result<String, LinkError> {
+        let script = &self.inner.secret;
+        let call = script.call(&[keys::SECRET], &[otherwise.as_bytes()]);
+        self.inner.link.script(&call).await
     }
 
     /// All nodes by their names, with where each is asked, and what it says of itself where its lease holds.

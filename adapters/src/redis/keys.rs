@@ -14,6 +14,9 @@ pub const CHANGED: &str = "hls-relay:changed";
 /// A hash: the names of all nodes, and where each is asked by the others.
 pub const NODES: &str = "hls-relay:nodes";
 
+/// A text: what the nodes know each other by.
+pub const SECRET: &str = "hls-relay:secret";
+
 /// A hash that ends with the lease of its node: who it is, where, and how much it has to do.
 pub fn node(name: &str) -> String {
     format!("hls-relay:node:{name}")

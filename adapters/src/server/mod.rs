@@ -7,8 +7,8 @@ mod connections;
 mod headers;
 mod segment;
 
-use crate::cluster::PEER_PATH;
 use crate::cluster::elsewhere::{Elsewhere, NoAnswer, VIA};
+use crate::cluster::{PEER_PATH, PEER_SECRET};
 use crate::output::{Listed, Output, Outputs, Shown, Version};
 use crate::store::PLAYLIST_ENDING;
 use axum::Router;
@@ -162,8 +162,12 @@ async fn file(
 }
 
 /// Another node asks whether this one has Redis.
-async fn peer(State(pages): State<Pages>, Path(by): Path<String>) -> Response {
-    let (Some(elsewhere), Ok(by)) = (&pages.elsewhere, NodeName::new(&by)) else {
+async fn peer(State(pages): State<Pages>, Path(by): Path<String>, head: HeaderMap) -> Response {
+    let secret = head.get(PEER_SECRET).and_then(|it| it.to_str().ok());
+    let asked = pages.elsewhere.as_ref().zip(NodeName::new(&by).ok());
+    // Whom this node answers it will ask in its turn: a stranger's word would count.
+    let asked = asked.filter(|(it, _)| it.hands().is_peer(secret.unwrap_or_default()));
+    let Some((elsewhere, by)) = asked else {
         return not_found("no-store");
     };
     let no_store = [(header::CACHE_CONTROL, "no-store")];

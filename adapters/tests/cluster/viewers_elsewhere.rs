@@ -113,10 +113,20 @@ async fn every_node_answers_as_the_owner_does() {
         assert!(!field(&answer, "retry-after").is_empty());
     }
     // Nobody but nodes is answered where they ask, and they promise nothing but what is so.
-    let peer = far.get("/.hls-relay/peer/node-0", &[]).await;
-    let peer = peer.text().await.unwrap();
+    let secret = redis.ask(&["GET", "hls-relay:secret"]);
+    let asks = async |by: &str, secret: &str| {
+        let path = format!("/.hls-relay/peer/{by}");
+        far.get(&path, &[("hls-relay-secret", secret)]).await
+    };
+    let peer = asks("node-0", &secret).await.text().await.unwrap();
     assert!(peer.contains("\"reached\""), "{peer}");
-    assert_eq!(far.get("/.hls-relay/peer/a%20b", &[]).await.status(), 404);
+    for (by, secret) in [
+        ("a%20b", &*secret),
+        ("node-0", ""),
+        ("node-0", &secret[1..]),
+    ] {
+        assert_eq!(asks(by, secret).await.status(), 404, "{by} {secret}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
