@@ -4,6 +4,7 @@
 //! Written by hand, as only a fixed path of boxes and a few bytes at its end are wanted, and the readers that
 //! there are read boxes within boxes for as long as a stranger nests them.
 
+use super::elementary;
 use hls_relay_core::formats::{Formats, Unreadable};
 use hls_relay_core::playlist::Resolution;
 use std::sync::Arc;
@@ -136,23 +137,10 @@ fn name(kind: &[u8; 4], entry: &[u8]) -> Option<Arc<str>> {
     Some(name.into())
 }
 
-/// Profile, compatibility, level and constraints (ISO/IEC 14496-15 E.3), from an HEVC configuration record.
+/// Profile, compatibility, level and constraints, from an HEVC configuration record (ISO/IEC 14496-15 8.3.3.1).
 fn hevc(config: &[u8]) -> Option<String> {
-    let [_, profile, config @ ..] = config.first_chunk::<13>()?;
-    let space = ["", "A", "B", "C"][usize::from(profile >> 6)];
-    let tier = if profile & 0x20 == 0 { 'L' } else { 'H' };
-    let compatible = u32::from_be_bytes(*config.first_chunk()?).reverse_bits();
-    let (constraints, level) = (&config[4..10], config[10]);
-    let used = constraints
-        .iter()
-        .rposition(|it| *it != 0)
-        .map_or(0, |at| at + 1);
-    let constraints = constraints[..used].iter();
-    let constraints: String = constraints.map(|it| format!(".{it:X}")).collect();
-    let profile = profile & 0x1f;
-    Some(format!(
-        "{space}{profile}.{compatible:X}.{tier}{level}{constraints}"
-    ))
+    let [_, general @ ..] = *config.first_chunk::<13>()?;
+    Some(elementary::hevc_profile(general))
 }
 
 /// The object type of an elementary stream descriptor (ISO/IEC 14496-1 7.2.6), and of MPEG-4 audio its own

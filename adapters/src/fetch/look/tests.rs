@@ -25,6 +25,7 @@ fn told(bytes: &[u8]) -> (String, Option<(u64, u64)>) {
 fn real_media_tells_what_its_encoder_was_asked_for() {
     for (name, codecs, size) in [
         ("ts/loop0.ts", "avc1.4d401e,mp4a.40.2", Some((640, 360))),
+        ("hevc/0.ts", "hvc1.1.6.L60.90,mp4a.40.2", Some((320, 180))),
         ("fmp4/init.mp4", "avc1.4d400c,mp4a.40.2", Some((320, 180))),
         ("multi/video-108/init.mp4", "avc1.4d400b", Some((192, 108))),
         ("multi/audio-de/init.mp4", "mp4a.40.2", None),
@@ -184,7 +185,7 @@ fn hostile_bytes_are_answered() {
             .wrapping_add(1);
         usize::try_from(random >> 33).unwrap() % below
     };
-    for name in ["ts/loop0.ts", "fmp4/init.mp4", "audio/0.aac"] {
+    for name in ["ts/loop0.ts", "hevc/0.ts", "fmp4/init.mp4", "audio/0.aac"] {
         let mut whole = media(name);
         whole.truncate(188 * 60);
         for length in 0..whole.len().min(2_000) {
@@ -266,9 +267,17 @@ fn what_a_program_map_lists_is_named_or_refused_and_data_is_passed_over() {
         assert_eq!(formats.codecs, [Arc::<str>::from(name)]);
     }
     assert_eq!(
-        tell(&[stream(0x24, 9, &[])]),
-        Err(Unreadable::Format("stream type 0x24".into()))
+        tell(&[stream(0x42, 9, &[])]),
+        Err(Unreadable::Format("stream type 0x42".into()))
     );
+    let set = "no sequence parameter set that can be read";
+    for pictures in [
+        stream(0x1b, 9, &[]),
+        stream(0x24, 9, &[]),
+        stream(0x06, 9, b"\x05\x04HEVC"),
+    ] {
+        assert_eq!(tell(&[pictures]), Err(Unreadable::Beginning(set.into())));
+    }
     let sound = "no frame of a sound";
     assert_eq!(
         tell(&[stream(0x0f, 9, &[])]),

@@ -2,7 +2,6 @@
 
 use super::{Format, elementary};
 use hls_relay_core::formats::{Formats, Unreadable};
-use mpeg2ts_reader::StreamType;
 use mpeg2ts_reader::demultiplex::{
     Demultiplex, DemuxContext, FilterChangeset, FilterRequest, PacketFilter, PatPacketFilter,
     PmtPacketFilter,
@@ -57,6 +56,7 @@ struct Stream {
 
 enum Kind {
     H264,
+    H265,
     /// Its own headers say which.
     Audio,
     /// The program map says all.
@@ -81,11 +81,13 @@ struct Collect(usize);
 impl Stream {
     fn tell(&self) -> Result<Option<Format>, Unreadable> {
         let missing = |what: &str| Unreadable::Beginning(what.into());
+        let set = |read: Option<Format>| {
+            let none = || missing("no sequence parameter set that can be read");
+            read.map(Some).ok_or_else(none)
+        };
         match self.kind {
-            Kind::H264 => {
-                let none = || missing("no sequence parameter set that can be read");
-                elementary::h264(&self.bytes).map(Some).ok_or_else(none)
-            }
+            Kind::H264 => set(elementary::h264(&self.bytes)),
+            Kind::H265 => set(elementary::h265(&self.bytes)),
             Kind::Audio => {
                 let none = || missing("no frame of a sound");
                 let name = elementary::audio_within(&self.bytes).ok_or_else(none)?;
@@ -104,6 +106,7 @@ impl Kind {
     fn of(stream: &StreamInfo<'_>) -> Self {
         match u8::from(stream.stream_type()) {
             0x1b => Self::H264,
+            0x24 => Self::H265,
             // MPEG audio, AAC in ADTS, AC-3, E-AC-3.
             0x03 | 0x04 | 0x0f => Self::Audio,
             0x81 => Self::Named("ac-3"),
@@ -132,7 +135,7 @@ impl Tag {
             (0x6a, _) | (0x05, b"AC-3") => Some(Kind::Named("ac-3")),
             (0x7a, _) | (0x05, b"EAC3") => Some(Kind::Named("ec-3")),
             (0x05, b"Opus") => Some(Kind::Named("Opus")),
-            (0x05, b"HEVC") => Some(Kind::Unknown(StreamType::H265.into())),
+            (0x05, b"HEVC") => Some(Kind::H265),
             _ => None,
         }
     }
