@@ -15,6 +15,7 @@ use crate::logging::Screen;
 use crate::mask::mask_url;
 use crate::origin_server::OriginServer;
 use crate::output::Outputs;
+use crate::transcode::{ToolError, Transcoder};
 use crate::{client, clock, server, status_line};
 use hls_relay_core::event::{Configure, Desired};
 use hls_relay_sim::origin::OriginSpec;
@@ -59,6 +60,9 @@ pub enum Failure {
     /// Exit codes 2, 6, 7 and 8.
     #[error("{0}")]
     Client(#[from] ClientError),
+    /// Exit code 9.
+    #[error("--ladder: {0}")]
+    Ladder(#[from] ToolError),
     /// Exit code 1.
     #[error("{0}")]
     Other(#[from] io::Error),
@@ -73,6 +77,7 @@ impl Failure {
             Self::Open(_) | Self::Data(_) => 4,
             Self::Replay(_) | Self::Share(_) => 5,
             Self::Client(error) => error.exit_code(),
+            Self::Ladder(_) => 9,
             Self::Other(_) => 1,
         }
     }
@@ -130,6 +135,10 @@ fn raise_file_limit() {
 async fn relay(args: RelayArgs, screen: Screen) -> Result<(), Failure> {
     let resolved = args.spec().resolve();
     let (spec, accesses) = resolved.map_err(|fault| Failure::Arguments(in_words(&fault)))?;
+    let transcoder = match spec.ladder {
+        Some(_) => Ok(Transcoder::of_this_machine().await?),
+        None => Err("this process makes no ladders".into()),
+    };
     let listener = bind("--listen", &args.listen).await?;
     // Until here a signal ends the process as it does any other; from here on there is something to finish.
     let signals = Signals::new()?;
@@ -139,6 +148,7 @@ async fn relay(args: RelayArgs, screen: Screen) -> Result<(), Failure> {
         state: args.state,
         journal: args.record.journal.map(|it| (it, args.record.journal_size)),
         fetcher: Fetcher::through(args.proxy),
+        transcoder,
     };
     let Opened {
         driver,

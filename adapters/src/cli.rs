@@ -37,6 +37,9 @@ Examples:
     hls-relay relay https://a.example/ch.m3u8 --backup https://b.example/ch.m3u8 \\
         --name news --listen 0.0.0.0:8080 --state /var/lib/hls-relay
 
+  As a ladder of bit rates, with the source as its top:
+    hls-relay relay https://origin.example/live/channel.m3u8 --ladder 480p,360p:700k,240p
+
   As files that nginx can serve from /srv/hls/news/:
     hls-relay relay https://origin.example/ch.m3u8 --name news --store /srv/hls
 
@@ -69,6 +72,7 @@ Exit codes:
   6    channel: there is no such channel
   7    channel: it is there already, somebody else has changed it, or the configuration file has it
   8    channel: the node cannot be asked, does not let you in, or cannot do it now
+  9    a ladder is wanted, and the ffmpeg that makes it is missing or cannot do it
   130  left at once, at the second Ctrl-C (143 at the second SIGTERM)";
 
 const DEFAULT_NAME: &str = "live";

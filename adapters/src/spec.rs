@@ -2,6 +2,7 @@
 //! to the API, in the control store. Here it becomes what the core and the fetcher work with.
 
 mod headers;
+pub(crate) mod ladder;
 mod secrets;
 
 use crate::fetch::SourceAccess;
@@ -10,8 +11,10 @@ pub(crate) use headers::{header, user_agent};
 use hls_relay_core::config::{
     DEFAULT_WINDOW, HolePolicy, KeyPolicy, MIN_WINDOW, ReloadPolicy, Selection, Source, Spec,
 };
+use hls_relay_core::ladder::Preset;
 use hls_relay_core::limits::{MAX_URL_BYTES, MAX_WINDOW};
 use hls_relay_core::tags::TagPolicy;
+use ladder::{LadderAudio, RungSpec};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -71,6 +74,18 @@ pub struct ChannelSpec {
     /// See [`Selection`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub languages: Vec<Arc<str>>,
+    /// What is made of it beside what its source sends; nothing where it is empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ladder: Vec<RungSpec>,
+    /// With a ladder: whether the source's own media is offered, too.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub ladder_source: bool,
+    /// How much work the pictures of rungs are worth.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub ladder_preset: Preset,
+    /// What becomes of the sound in rungs.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub ladder_audio: LadderAudio,
 }
 
 /// What is wrong with a spec, and where.
@@ -97,6 +112,20 @@ fn default_window() -> usize {
     DEFAULT_WINDOW
 }
 
+fn yes() -> bool {
+    true
+}
+
+// As serde asks.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_yes(said: &bool) -> bool {
+    *said
+}
+
+fn is_default<T: Default + PartialEq>(said: &T) -> bool {
+    *said == T::default()
+}
+
 impl ChannelSpec {
     /// A channel from these sources, all else as it is by default.
     pub fn of(sources: Vec<String>) -> Self {
@@ -116,6 +145,10 @@ impl ChannelSpec {
             max_bandwidth: None,
             codecs: Vec::new(),
             languages: Vec::new(),
+            ladder: Vec::new(),
+            ladder_source: true,
+            ladder_preset: Preset::default(),
+            ladder_audio: LadderAudio::default(),
         }
     }
 
@@ -153,7 +186,12 @@ impl ChannelSpec {
             },
             keys: self.keys,
             tags,
-            ladder: None,
+            ladder: ladder::ladder(
+                &self.ladder,
+                self.ladder_source,
+                self.ladder_preset,
+                self.ladder_audio,
+            )?,
             preload: None,
         };
         spec.validate()

@@ -8,11 +8,12 @@ use crate::fetch::{Fetcher, Keys, SourceAccess};
 use crate::mask::mask_url;
 use crate::notices::{self, Speaker};
 use crate::output::Output;
+use crate::transcode::Transcoder;
 use futures_util::FutureExt;
 use hls_relay_core::checkpoint::Checkpoint;
-use hls_relay_core::command::{Command, Download, LoadPlaylist, Publish};
+use hls_relay_core::command::{Command, Download, LoadPlaylist, Publish, Transcode};
 use hls_relay_core::event::{
-    Event, FetchError, PreloadError, StoreError, StoredSegment, TranscodeError,
+    Event, FetchError, PreloadError, StoreError, StoredSegment, TranscodeError, Transcoded,
 };
 use hls_relay_core::ids::{Epoch, Generation, RequestId};
 use hls_relay_core::notice::{Notice, SwitchReason};
@@ -47,6 +48,8 @@ pub struct Channel {
     kept: Kept,
     /// Says the failure of a checkpoint only once in a row.
     checkpoint_failing: AtomicBool,
+    /// Makes the rungs of its segments; why nobody does in words.
+    transcoder: Result<Transcoder, Arc<str>>,
 }
 
 /// Where a channel's checkpoint is kept.
@@ -89,7 +92,13 @@ impl Channel {
             output,
             kept,
             checkpoint_failing,
+            transcoder: Err("this process makes no ladders".into()),
         }
+    }
+
+    /// The same with somebody who makes the rungs of its segments, or with why there is nobody.
+    pub fn transcoded_by(self, transcoder: Result<Transcoder, Arc<str>>) -> Self {
+        Self { transcoder, ..self }
     }
 }
 
@@ -260,21 +269,7 @@ impl Worker {
         match command {
             Command::LoadPlaylist(load) => self.load_playlist(load),
             Command::Download(download) => self.begin_download(download),
-            Command::Transcode(it) => {
-                let request = it.request;
-                let completion = move |outcome| Event::Transcoded { request, outcome };
-                let nobody = TranscodeError::NoWorker("there is none".into());
-                let work = async move { Err(nobody) };
-                self.spawn(
-                    request,
-                    CancellationToken::new(),
-                    work,
-                    completion,
-                    Err(TranscodeError::WorkerLost(
-                        "a mistake of our own; the log has it".into(),
-                    )),
-                );
-            }
+            Command::Transcode(work) => self.transcode(work),
             Command::Preload(it) => {
                 let request = it.request;
                 let completion = move |outcomes| Event::Preloaded { request, outcomes };
@@ -382,6 +377,16 @@ impl Worker {
         self.spawn(request, cancel, work, completion, Err(panicked()));
     }
 
+    fn transcode(&mut self, work: Transcode) {
+        let request = work.request;
+        let completion = move |outcome| Event::Transcoded { request, outcome };
+        let cancel = CancellationToken::new();
+        let (channel, cancelled) = (self.channel.clone(), cancel.clone());
+        let work = async move { channel.transcode(&work, &cancelled).await };
+        let lost = TranscodeError::WorkerLost("a mistake of our own; the log has it".into());
+        self.spawn(request, cancel, work, completion, Err(lost));
+    }
+
     fn say_begun(&self, request: RequestId, kind: &str, url: &str) {
         // The URL is masked only where somebody reads it.
         if tracing::enabled!(tracing::Level::DEBUG) {
@@ -481,6 +486,19 @@ impl Channel {
         // From here on it is not stopped: a cancelled object must not turn up after all.
         let stored = object.commit().await.map_err(FetchError::Store)?;
         Ok(StoredSegment { formats, ..stored })
+    }
+
+    async fn transcode(
+        &self,
+        work: &Transcode,
+        cancelled: &CancellationToken,
+    ) -> Result<Transcoded, TranscodeError> {
+        let transcoder = self.transcoder.as_ref();
+        let transcoder = transcoder.map_err(|why| TranscodeError::NoWorker(why.clone()))?;
+        let store = self.output.store();
+        transcoder
+            .transcode(&self.name, store, work, cancelled)
+            .await
     }
 
     /// The checkpoint first, so that a successor never knows less than a viewer. On a host by itself viewers come

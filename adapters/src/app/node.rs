@@ -17,6 +17,7 @@ use crate::output::Outputs;
 use crate::redis::Link;
 use crate::server;
 use crate::spec::ChannelSpec;
+use crate::transcode::Transcoder;
 use hls_relay_core::node::{Change, ChannelId, Condition, Node, NodeEvent, NodeName, Writer};
 use hls_relay_core::planted::Planted;
 use std::fs::DirBuilder;
@@ -50,6 +51,9 @@ pub(super) async fn run(args: &NodeArgs) -> Result<(), Failure> {
         state: (config.redis.is_none()).then(|| config.data.join(STATE)),
         journal: config.journal.clone().map(|it| (it, config.journal_size)),
         fetcher: Fetcher::through(config.proxy.clone()).shared(),
+        transcoder: Transcoder::of_this_machine()
+            .await
+            .map_err(|error| error.to_string().into()),
     };
     let outputs = Outputs::default();
     let (handle, inbox) = NodeHandle::new();
@@ -186,6 +190,11 @@ async fn begin_with(
     let known = store.ids().await.map_err(io::Error::other)?;
     clear_away(places, &known).await?;
     let channels = wanted.len();
+    let ladders = wanted.iter().filter(|(_, it)| !it.spec.ladder.is_empty());
+    // Where no channel has one it is nobody's concern.
+    if let (Err(missing), 1..) = (&places.transcoder, ladders.count()) {
+        tracing::error!("{missing}; then start the node anew: until then rungs are gaps");
+    }
     for (id, record) in wanted {
         handle.tell(NodeEvent::Wanted { id, record });
     }

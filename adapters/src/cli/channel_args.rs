@@ -1,8 +1,10 @@
 //! What can be said of a channel, by `relay`, `channel add` and `channel set` alike.
 
+use crate::spec::ladder::{self, LadderAudio, RungSpec};
 use crate::spec::{self, ChannelSpec, SpecFault};
 use clap::Args;
 use hls_relay_core::config::{DEFAULT_WINDOW, HolePolicy, KeyPolicy};
+use hls_relay_core::ladder::Preset;
 use std::sync::Arc;
 use url::Url;
 
@@ -56,6 +58,9 @@ pub struct ChannelArgs {
     /// What is relayed of a multivariant playlist.
     #[command(flatten)]
     pub selection: SelectionArgs,
+    /// What is made of it.
+    #[command(flatten)]
+    pub ladder: LadderArgs,
 }
 
 /// Nothing of it ever enters a log or a journal.
@@ -100,6 +105,38 @@ pub struct SelectionArgs {
     /// Only audio and subtitles in this language, as en, which is en-GB as well; may be repeated
     #[arg(long, value_name = "LANGUAGE")]
     pub language: Vec<Arc<str>>,
+}
+
+/// What is made of the channel beside what its source sends.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+#[command(next_help_heading = "A ladder of bit rates, made by ffmpeg")]
+pub struct LadderArgs {
+    /// Make these rungs of each segment, as in 720p,480p:900k,240p; 'none' makes none
+    ///
+    /// Each is a height, and a bit rate where the usual one is not wanted. Viewers get a multivariant
+    /// playlist of the rungs and the source, aligned segment by segment. A segment is listed once its rungs
+    /// are made, at most one segment's length later; a rung that cannot be made in time gets a gap, and is
+    /// left out for a while where that goes on. Needs ffmpeg 5.1 or newer with libx264. The source is one
+    /// media playlist, or one variant of a multivariant playlist: choose it by --max-height and the like.
+    #[arg(long = "ladder", value_name = "RUNGS", value_parser = rungs)]
+    pub rungs: Option<Rungs>,
+    /// With a ladder, offer the source's own media, too [default: true]
+    #[arg(long = "ladder-source", value_name = "true|false")]
+    pub offers_source: Option<bool>,
+    /// How much work a picture of a rung is worth: ultrafast to slow, as x264 names them [default: veryfast]
+    #[arg(long = "ladder-preset", value_name = "PRESET", value_parser = ladder::preset)]
+    pub preset: Option<Preset>,
+    /// The sound of rungs: 'copy' of the source's, or AAC at a bit rate, as in 96k [default: copy]
+    #[arg(long = "ladder-audio", value_name = "copy|RATE", value_parser = ladder::audio)]
+    pub audio: Option<LadderAudio>,
+}
+
+/// All that is said with one `--ladder`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rungs(pub Vec<RungSpec>);
+
+fn rungs(text: &str) -> Result<Rungs, String> {
+    ladder::rungs(text).map(Rungs)
 }
 
 impl ChannelArgs {
@@ -148,6 +185,16 @@ impl ChannelArgs {
         set_some(&mut spec.max_bandwidth, max_bandwidth);
         set_list(&mut spec.codecs, codec);
         set_list(&mut spec.languages, language);
+        let LadderArgs {
+            rungs,
+            offers_source,
+            preset,
+            audio,
+        } = &self.ladder;
+        set(&mut spec.ladder, rungs.clone().map(|it| it.0));
+        set(&mut spec.ladder_source, *offers_source);
+        set(&mut spec.ladder_preset, *preset);
+        set(&mut spec.ladder_audio, *audio);
     }
 }
 

@@ -37,6 +37,7 @@ use hls_relay_core::ladder::RungAudio;
 use hls_relay_core::time::Span;
 use plan::{Plan, Rungs};
 use process::RunError;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
@@ -68,6 +69,20 @@ impl Transcoder {
             slots,
             factors: Arc::default(),
         }
+    }
+
+    /// With the ffmpeg of this machine, if it can make ladders. Of a machine's cores half transcode a segment
+    /// each, with two threads for each picture.
+    ///
+    /// # Errors
+    /// What is missing, and what to do.
+    pub async fn of_this_machine() -> Result<Self, ToolError> {
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let slots = NonZeroUsize::new(cores / 2).unwrap_or(NonZeroUsize::MIN);
+        let tool = Tool::of_this_machine(slots).map_err(ToolError::Start)?;
+        let version = tool.check().await?;
+        tracing::info!(ffmpeg = version, slots, "ladders can be made");
+        Ok(Self::new(tool, Slots::new(slots)))
     }
 
     /// The slots, which all channels of the node share.

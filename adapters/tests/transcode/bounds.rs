@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 /// The processes of this machine whose command line holds that word.
-fn processes_with(word: &str) -> Vec<i32> {
+pub(crate) fn processes_with(word: &str) -> Vec<i32> {
     let numbers = std::fs::read_dir("/proc").unwrap().flatten();
     let numbers = numbers.filter_map(|it| it.file_name().to_str()?.parse().ok());
     numbers
@@ -27,7 +27,11 @@ fn processes_with(word: &str) -> Vec<i32> {
         .collect()
 }
 
-async fn until(what: &str, patience: Duration, mut holds: impl FnMut() -> bool) -> Duration {
+pub(crate) async fn until(
+    what: &str,
+    patience: Duration,
+    mut holds: impl FnMut() -> bool,
+) -> Duration {
     let begun = Instant::now();
     while !holds() {
         assert!(

@@ -1,9 +1,12 @@
 //! The rungs of real media, made by the real ffmpeg: each segment as the relay makes it, and what a strict
 //! player, ffprobe and a decoder make of them together.
 
+mod binary;
 mod bounds;
 mod exact;
 mod media;
+#[path = "../stage/mod.rs"]
+mod stage;
 #[path = "../players/ts.rs"]
 mod ts;
 
