@@ -125,7 +125,7 @@ async fn set(node: &Node, args: &SetArgs) -> Result<ChannelView, ClientError> {
         tries -= 1;
         let (channel, tag) = node.show(&args.id).await?;
         let mut spec = channel.spec;
-        args.channel.change(args.source.as_deref(), &mut spec);
+        args.change(&mut spec);
         let body = Some(json!({ "spec": spec }));
         let head = [(header::IF_MATCH, &*tag)];
         match node.ask(Method::PUT, &path(&args.id), &head, body).await {

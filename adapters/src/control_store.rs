@@ -78,6 +78,8 @@ pub struct Told {
     pub epoch: u64,
     /// What he has observed last.
     pub status: Option<ObservedView>,
+    /// He is none of the nodes that were alive when they were looked at.
+    pub is_dead: bool,
 }
 
 impl ControlStore {

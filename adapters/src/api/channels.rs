@@ -40,6 +40,7 @@ pub(super) async fn all(api: &Inner) -> Result<Vec<ChannelView>, Refusal> {
     let (wanted, seen) = (api.store.list_told().await?, api.handle.look().await);
     let views = wanted.into_iter().map(|((id, record), told)| {
         let seen = seen.get(&id).cloned();
+        let told = told.map(|it| api.whether_dead(it));
         async move { view::of_channel(&api.node, &id, &record, seen, told).await }
     });
     Ok(futures_util::future::join_all(views).await)
@@ -175,6 +176,7 @@ async fn shown(
     told: Option<Told>,
 ) -> Response {
     let seen = api.handle.look().await.remove(id);
+    let told = told.map(|it| api.whether_dead(it));
     let view = view::of_channel(&api.node, id, record, seen, told).await;
     let mut answer = answer(status, &json!(view));
     let tag = HeaderValue::from_str(&format!("\"{}\"", record.revision));
@@ -182,6 +184,16 @@ async fn shown(
         .headers_mut()
         .extend(tag.ok().map(|tag| (header::ETAG, tag)));
     answer
+}
+
+impl Inner {
+    /// Beside what an owner has told, whether he may be asked for it still.
+    fn whether_dead(&self, told: Told) -> Told {
+        let owner = told.owner.as_deref().and_then(|it| it.parse().ok());
+        let known = self.hands.as_ref().zip(owner);
+        let is_dead = known.is_some_and(|(hands, owner)| hands.address_of(&owner).is_none());
+        Told { is_dead, ..told }
+    }
 }
 
 fn channel(text: &str) -> Result<ChannelId, Refusal> {

@@ -136,8 +136,13 @@ fn elsewhere(desired: Desired, told: Told) -> ObservedView {
         owner,
         epoch,
         status,
+        is_dead,
     } = told;
     let observed = match (&owner, desired) {
+        (Some(_), Desired::Run) if is_dead => {
+            let why = "its node does not answer, and another one is to take it";
+            standing(State::Waiting, why)
+        }
         (Some(_), _) => status.filter(|it| !it.state.is_empty()).unwrap_or_else(|| {
             let why = "its node has not said yet how it is";
             standing(State::Starting, why)

@@ -2,7 +2,8 @@
 
 use super::channel_args::{ChannelArgs, source};
 use super::values::{api, channel_id};
-use clap::{Args, Subcommand};
+use crate::spec::ChannelSpec;
+use clap::{Args, Subcommand, ValueEnum};
 use hls_relay_core::node::ChannelId;
 use url::Url;
 
@@ -14,6 +15,9 @@ Examples:
 
   Take another source for it, while viewers watch; what is not said stays as it is:
     hls-relay channel set news https://c.example/news.m3u8
+
+  Without its backups and headers, and with a window as by default:
+    hls-relay channel set news --unset backup --unset header --unset window
 
   End it, with its last list served for its time; and go on later with its numbers:
     hls-relay channel stop news
@@ -90,9 +94,63 @@ pub struct SetArgs {
     /// In place of all its sources; --backup adds to it, or alone takes the place of its backups
     #[arg(value_name = "URL", value_parser = source)]
     pub source: Option<String>,
+    /// Have this as it is by default, by the name of its option: 'backup' for none; may be repeated
+    #[arg(long, value_name = "OPTION")]
+    pub unset: Vec<Unset>,
     /// All else. A list that is given takes the place of the one that was there.
     #[command(flatten)]
     pub channel: ChannelArgs,
+}
+
+/// What of a channel can be as it is by default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Unset {
+    Backup,
+    Header,
+    HeaderFor,
+    UserAgent,
+    Window,
+    Hole,
+    Keys,
+    StrictReload,
+    DropTag,
+    KeepTag,
+    MinHeight,
+    MaxHeight,
+    MaxBandwidth,
+    Codec,
+    Language,
+}
+
+impl SetArgs {
+    /// Makes of a spec what is asked for; what is not said stays.
+    pub fn change(&self, spec: &mut ChannelSpec) {
+        self.unset.iter().for_each(|it| it.clear(spec));
+        self.channel.change(self.source.as_deref(), spec);
+    }
+}
+
+impl Unset {
+    fn clear(self, spec: &mut ChannelSpec) {
+        let default = ChannelSpec::of(Vec::new());
+        match self {
+            Self::Backup => spec.sources.truncate(1),
+            Self::Header => spec.headers = default.headers,
+            Self::HeaderFor => spec.headers_for = default.headers_for,
+            Self::UserAgent => spec.user_agent = default.user_agent,
+            Self::Window => spec.window = default.window,
+            Self::Hole => spec.hole = default.hole,
+            Self::Keys => spec.keys = default.keys,
+            Self::StrictReload => spec.strict_reload = default.strict_reload,
+            Self::DropTag => spec.drop_tags = default.drop_tags,
+            Self::KeepTag => spec.keep_tags = default.keep_tags,
+            Self::MinHeight => spec.min_height = default.min_height,
+            Self::MaxHeight => spec.max_height = default.max_height,
+            Self::MaxBandwidth => spec.max_bandwidth = default.max_bandwidth,
+            Self::Codec => spec.codecs = default.codecs,
+            Self::Language => spec.languages = default.languages,
+        }
+    }
 }
 
 /// Of one channel.
@@ -109,4 +167,33 @@ pub struct WatchArgs {
     /// Its name; all channels where none is given
     #[arg(value_parser = channel_id)]
     pub id: Option<ChannelId>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_but_its_source_can_be_as_it_is_by_default() {
+        let full = r#"{"sources": ["http://a/", "http://b/"], "headers": ["X: 1"], "headers_for": {"a": ["Y: 1"]},
+            "user_agent": "x", "window": 7, "hole": "discontinuity", "keys": "rehost", "strict_reload": true,
+            "drop_tags": ["EXT-X-A"], "keep_tags": ["EXT-X-B"], "min_height": 1, "max_height": 2, "max_bandwidth": 3,
+            "codecs": ["avc1"], "languages": ["en"]}"#;
+        let full: ChannelSpec = serde_json::from_str(full).unwrap();
+        let default = ChannelSpec::of(vec!["http://a/".to_owned()]);
+        let id = ChannelId::new("news").unwrap();
+        let mut args = SetArgs {
+            id,
+            source: None,
+            unset: Unset::value_variants().to_vec(),
+            channel: ChannelArgs::default(),
+        };
+        let mut spec = full.clone();
+        args.change(&mut spec);
+        assert_eq!(spec, default);
+        args.unset = vec![Unset::Window];
+        spec = full.clone();
+        args.change(&mut spec);
+        assert_eq!(ChannelSpec { window: 7, ..spec }, full);
+    }
 }

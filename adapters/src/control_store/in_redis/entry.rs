@@ -120,6 +120,7 @@ impl Found {
             owner: entry.as_ref().and_then(|it| it.owner.clone()),
             epoch: entry.map_or(0, |it| it.epoch),
             status: status.and_then(|it| serde_json::from_slice(it).ok()),
+            is_dead: false,
         }
     }
 
