@@ -319,7 +319,7 @@ fn undrawn() -> impl Iterator<Item = &'static str> {
 /// for scenarios.
 const NEVER: &[&str] = &["state waiting", "fault of one segment"];
 
-/// No plan is drawn with redundant variants, with date ranges, with init sections in pieces of files, or with a
+/// No plan is drawn with a ladder that has to wait, with redundant variants, with date ranges, with init sections in pieces of files, or with a
 /// multivariant playlist that is wrong: those are for scenarios, and for the tests of the core.
 const WITH_PRESENTATIONS: &[&str] = &[
     "notice redundant",
@@ -331,6 +331,8 @@ const WITH_PRESENTATIONS: &[&str] = &[
     "refusal nothing selected",
     "refusal ladder",
     "ladder waits for several",
+    "ladder waits for what is open",
+    "notice ladder waits",
     "flaw map range without offset",
     "flaw unusable variant",
     "flaw stray uri",

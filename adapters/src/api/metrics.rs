@@ -120,11 +120,18 @@ fn of_channels(registry: &mut Registry, views: &[ChannelView]) {
         .iter()
         .filter_map(|view| Some((view, view.observed.machine.as_ref()?)))
         .collect();
-    let counters: [Figure<u64>; 3] = [
+    of_rungs(registry, &machines);
+    let counters: [Figure<u64>; 5] = [
         ("segments", "Segments listed", |it| it.segments),
         ("holes", "Segments said to be lost", |it| it.holes),
         ("retries", "Requests to sources that failed", |it| {
             it.retries
+        }),
+        ("segments_made", "Segments with all rungs asked for", |it| {
+            it.making.as_ref().map_or(0, |it| it.made)
+        }),
+        ("segments_missed", "Segments that lack a rung", |it| {
+            it.making.as_ref().map_or(0, |it| it.missed)
         }),
     ];
     for (name, help, of) in counters {
@@ -135,7 +142,10 @@ fn of_channels(registry: &mut Registry, views: &[ChannelView]) {
         }
         registry.register(format!("channel_{name}"), help, family);
     }
-    let gauges: [Figure<Option<u64>>; 4] = [
+    let gauges: [Figure<Option<u64>>; 5] = [
+        ("segments_in_making", "That wait for their rungs", |it| {
+            it.making.as_ref().map(|it| it.segments)
+        }),
         ("generation", "Whose media is listed last", |it| {
             Some(it.generation)
         }),
@@ -159,7 +169,16 @@ fn of_channels(registry: &mut Registry, views: &[ChannelView]) {
         }
         registry.register(format!("channel_{name}"), help, family);
     }
-    let times: [Figure<Option<u64>>; 2] = [
+    let times: [Figure<Option<u64>>; 5] = [
+        ("making_waited", "Of the newest for an encoder", |it| {
+            it.making.as_ref()?.waited_ms
+        }),
+        ("making_took", "Of the newest, for all its rungs", |it| {
+            it.making.as_ref()?.took_ms
+        }),
+        ("making_duration", "What the newest lasts", |it| {
+            it.making.as_ref()?.duration_ms
+        }),
         ("newest_segment_age", "Since a segment was listed", |it| {
             it.newest_segment_age_ms
         }),
@@ -181,10 +200,30 @@ fn of_channels(registry: &mut Registry, views: &[ChannelView]) {
     }
 }
 
+/// The names of rungs are their owner's, of a small alphabet, and few.
+fn of_rungs(registry: &mut Registry, machines: &[(&ChannelView, &MachineView)]) {
+    let left_out = Family::<Labels, Count>::default();
+    let bandwidth = Family::<Labels, Count>::default();
+    for (view, machine) in machines {
+        for rung in &machine.rungs {
+            let labels = vec![("channel", view.id.clone()), ("rung", rung.name.clone())];
+            let is_out = u64::from(rung.left_out.is_some());
+            left_out.get_or_create(&labels).set(is_out);
+            if let Some(bits) = rung.bandwidth {
+                bandwidth.get_or_create(&labels).set(bits);
+            }
+        }
+    }
+    let help = "1 where a rung is left out for a while";
+    registry.register("channel_rung_left_out", help, left_out);
+    let help = "BANDWIDTH in bits per second";
+    registry.register("channel_rung_bandwidth", help, bandwidth);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::view::ObservedView;
+    use crate::api::view::{MakingView, ObservedView, RungView};
     use crate::spec::ChannelSpec;
     use hls_relay_core::node::Writer;
 
@@ -205,6 +244,17 @@ mod tests {
                     change: Some("hunter2".to_owned()),
                     delay_ms: Some(150),
                     segments: 12,
+                    rungs: vec![RungView {
+                        name: "720p".to_owned(),
+                        bandwidth: Some(2_900_000),
+                        complete: false,
+                        left_out: Some("hunter2".to_owned()),
+                    }],
+                    making: Some(MakingView {
+                        missed: 3,
+                        took_ms: Some(1_500),
+                        ..MakingView::default()
+                    }),
                     ..MachineView::default()
                 }),
                 ..ObservedView::default()
@@ -219,6 +269,10 @@ mod tests {
             "hls_relay_channel_state{channel=\"news\",state=\"stale\"} 0",
             "hls_relay_channel_segments_total{channel=\"news\"} 12",
             "hls_relay_channel_delay_seconds{channel=\"news\"} 0.15",
+            "hls_relay_channel_rung_left_out{channel=\"news\",rung=\"720p\"} 1",
+            "hls_relay_channel_rung_bandwidth{channel=\"news\",rung=\"720p\"} 2900000",
+            "hls_relay_channel_segments_missed_total{channel=\"news\"} 3",
+            "hls_relay_channel_making_took_seconds{channel=\"news\"} 1.5",
         ] {
             assert!(text.lines().any(|it| it == line), "{line} in\n{text}");
         }

@@ -9,6 +9,7 @@ use hls_relay_core::event::Desired;
 use hls_relay_core::ids::PlaylistName;
 use hls_relay_core::node::{ChannelId, Record, Standing, Writer};
 use hls_relay_core::notice::State;
+use hls_relay_core::relay::{ProcessingStatus, RungStatus};
 use hls_relay_core::time::Span;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -87,12 +88,53 @@ pub struct MachineView {
     pub tracks: usize,
     /// Those of them with gaps at their end.
     pub left_behind: usize,
+    /// The rungs of its ladder, the source's own media among them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rungs: Vec<RungView>,
+    /// How making them goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub making: Option<MakingView>,
     /// Listed since the start of the process.
     pub segments: u64,
     /// Lost since then.
     pub holes: u64,
     /// Requests that failed since then.
     pub retries: u64,
+}
+
+/// What is observed of a rung.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RungView {
+    /// As the ladder calls it.
+    pub name: String,
+    /// `BANDWIDTH`, once it is measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bandwidth: Option<u64>,
+    /// The newest segment that is listed has it.
+    pub complete: bool,
+    /// Why it is left out at present.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<String>,
+}
+
+/// What is observed of the work on segments.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MakingView {
+    /// Segments that wait for their rungs.
+    pub segments: u64,
+    /// Segments that have had all that were asked for.
+    pub made: u64,
+    /// Segments that have lacked one.
+    pub missed: u64,
+    /// Of the newest that was made: how long it waited for an encoder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waited_ms: Option<u64>,
+    /// How long all its rungs took.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub took_ms: Option<u64>,
+    /// How long it lasts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
 }
 
 /// Asks a channel how it is, where it is open here, or says what its owner has told of it.
@@ -233,9 +275,31 @@ fn machine(observed: &Observed) -> MachineView {
         bit_rate: status.bit_rate,
         tracks: status.tracks,
         left_behind: status.left_behind,
+        rungs: status.rungs.iter().map(rung).collect(),
+        making: (!status.rungs.is_empty()).then(|| making(status.processing)),
         segments: status.segments,
         holes: status.holes,
         retries: status.retries,
+    }
+}
+
+fn rung(it: &RungStatus) -> RungView {
+    RungView {
+        name: it.name.to_string(),
+        bandwidth: it.bandwidth,
+        complete: it.complete,
+        left_out: it.suspended.as_ref().map(|why| one_line(&why.to_string())),
+    }
+}
+
+fn making(it: ProcessingStatus) -> MakingView {
+    MakingView {
+        segments: it.segments as u64,
+        made: it.made,
+        missed: it.missed,
+        waited_ms: it.waited.map(millis),
+        took_ms: it.took.map(millis),
+        duration_ms: it.duration.map(millis),
     }
 }
 

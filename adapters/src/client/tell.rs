@@ -1,6 +1,6 @@
 //! Channels in words, for people at a terminal; or as JSON, for programs.
 
-use crate::api::view::{ChannelView, MachineView};
+use crate::api::view::{ChannelView, MachineView, RungView};
 use crate::clock;
 use crate::one_line::one_line;
 use crate::status_line::{bit_rate, counted};
@@ -140,10 +140,44 @@ fn of_machine(it: &MachineView) -> Vec<(&'static str, String)> {
             ),
         ),
     ];
+    rows.extend(of_ladder(it));
     if let Some(change) = &it.change {
         rows.insert(0, ("change", change.clone()));
     }
     rows
+}
+
+fn of_ladder(it: &MachineView) -> Vec<(&'static str, String)> {
+    let Some(making) = &it.making else {
+        return Vec::new();
+    };
+    let rung = |rung: &RungView| {
+        let measured = rung.bandwidth.map(|it| format!(" {}", bit_rate(it)));
+        let state = match &rung.left_out {
+            Some(why) => format!(" left out ({why})"),
+            None if rung.complete => String::new(),
+            None => " (its newest segment is a gap)".to_owned(),
+        };
+        format!("{}{}{state}", rung.name, measured.unwrap_or_default())
+    };
+    let rungs: Vec<_> = it.rungs.iter().map(rung).collect();
+    let share = making.took_ms.zip(making.duration_ms);
+    let share = share.and_then(|(took, lasts)| (took * 100).checked_div(lasts));
+    let share = share.map_or(String::new(), |it| format!(", {it} % of real time"));
+    vec![
+        ("rungs", rungs.join(", ")),
+        (
+            "made",
+            format!(
+                "{}, {} with a gap, {} waiting; the newest took {} after {} of waiting{share}",
+                counted(making.made, "segment", "segments"),
+                making.missed,
+                making.segments,
+                time(making.took_ms),
+                time(making.waited_ms)
+            ),
+        ),
+    ]
 }
 
 /// What is neither sources nor unsaid, as the API writes it.
