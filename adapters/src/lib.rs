@@ -28,6 +28,7 @@ pub mod notices;
 pub mod one_line;
 pub mod origin_server;
 pub mod output;
+pub mod preload;
 pub mod redis;
 pub mod server;
 pub mod spec;

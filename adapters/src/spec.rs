@@ -3,10 +3,12 @@
 
 mod headers;
 pub(crate) mod ladder;
+pub(crate) mod preload;
 mod secrets;
 
 use crate::fetch::SourceAccess;
 use crate::mask::mask;
+use crate::worker::Accesses;
 pub(crate) use headers::{header, user_agent};
 use hls_relay_core::config::{
     DEFAULT_WINDOW, HolePolicy, KeyPolicy, MIN_WINDOW, ReloadPolicy, Selection, Source, Spec,
@@ -15,6 +17,7 @@ use hls_relay_core::ladder::Preset;
 use hls_relay_core::limits::{MAX_URL_BYTES, MAX_WINDOW};
 use hls_relay_core::tags::TagPolicy;
 use ladder::{LadderAudio, RungSpec};
+use preload::EdgeSpec;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -86,6 +89,12 @@ pub struct ChannelSpec {
     /// What becomes of the sound in rungs.
     #[serde(default, skip_serializing_if = "is_default")]
     pub ladder_audio: LadderAudio,
+    /// Edges of a CDN that are asked for each segment before it is listed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub preload: Vec<EdgeSpec>,
+    /// How many seconds a segment waits for them at most, and never longer than it lasts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preload_patience: Option<u64>,
 }
 
 /// What is wrong with a spec, and where.
@@ -98,8 +107,8 @@ pub struct SpecFault {
     pub why: String,
 }
 
-/// A spec that can be relayed: for the core, and for the fetcher in the order of the sources.
-pub type Resolved = (Spec, Vec<Arc<SourceAccess>>);
+/// A spec that can be relayed: for the core, and for the fetcher.
+pub type Resolved = (Spec, Accesses);
 
 impl SpecFault {
     pub(crate) fn new(field: impl Into<String>, why: impl ToString) -> Self {
@@ -149,6 +158,8 @@ impl ChannelSpec {
             ladder_source: true,
             ladder_preset: Preset::default(),
             ladder_audio: LadderAudio::default(),
+            preload: Vec::new(),
+            preload_patience: None,
         }
     }
 
@@ -169,6 +180,7 @@ impl ChannelSpec {
         let sources = accesses.iter().map(|access| Source {
             url: access.public_url(),
         });
+        let (edges, edge_accesses) = preload::edges(&self.preload, self.preload_patience)?;
         let spec = Spec {
             sources: sources.collect(),
             window: self.window,
@@ -192,10 +204,14 @@ impl ChannelSpec {
                 self.ladder_preset,
                 self.ladder_audio,
             )?,
-            preload: None,
+            preload: edges,
         };
         spec.validate()
             .map_err(|error| SpecFault::new("spec", error))?;
+        let accesses = Accesses {
+            sources: accesses,
+            edges: edge_accesses,
+        };
         Ok((spec, accesses))
     }
 

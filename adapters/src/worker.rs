@@ -8,10 +8,11 @@ use crate::fetch::{Fetcher, Keys, SourceAccess};
 use crate::mask::mask_url;
 use crate::notices::{self, Speaker};
 use crate::output::Output;
+use crate::preload;
 use crate::transcode::Transcoder;
 use futures_util::FutureExt;
 use hls_relay_core::checkpoint::Checkpoint;
-use hls_relay_core::command::{Command, Download, LoadPlaylist, Publish, Transcode};
+use hls_relay_core::command::{Command, Download, LoadPlaylist, Preload, Publish, Transcode};
 use hls_relay_core::event::{
     Event, FetchError, PreloadError, StoreError, StoredSegment, TranscodeError, Transcoded,
 };
@@ -31,8 +32,23 @@ use tokio_util::sync::CancellationToken;
 /// How long the tasks of a machine that is being restarted are waited for.
 const ABANDON: Duration = Duration::from_secs(5);
 
-/// The access to each source of a configuration, in its order.
-pub type Accesses = Vec<Arc<SourceAccess>>;
+/// What those whom a configuration names are asked with.
+#[derive(Clone, Debug, Default)]
+pub struct Accesses {
+    /// For each source, in its order.
+    pub sources: Vec<Arc<SourceAccess>>,
+    /// For each edge that is warmed, in its order.
+    pub edges: Vec<Arc<SourceAccess>>,
+}
+
+impl From<Vec<Arc<SourceAccess>>> for Accesses {
+    fn from(sources: Vec<Arc<SourceAccess>>) -> Self {
+        Self {
+            sources,
+            edges: Vec::new(),
+        }
+    }
+}
 
 /// What the commands of a channel work on.
 pub struct Channel {
@@ -142,7 +158,7 @@ impl Worker {
     pub fn source_url(&self, generation: Generation, source: usize) -> Option<String> {
         let newest = || self.in_force.values().next_back();
         let accesses = self.in_force.get(&generation).or_else(newest)?;
-        Some(mask_url(&accesses.get(source)?.public_url()))
+        Some(mask_url(&accesses.sources.get(source)?.public_url()))
     }
 
     /// A machine for these hands, which goes on from the last checkpoint. Each has a seed of its own,
@@ -270,22 +286,7 @@ impl Worker {
             Command::LoadPlaylist(load) => self.load_playlist(load),
             Command::Download(download) => self.begin_download(download),
             Command::Transcode(work) => self.transcode(work),
-            Command::Preload(it) => {
-                let request = it.request;
-                let completion = move |outcomes| Event::Preloaded { request, outcomes };
-                let cold = Err(PreloadError::Failed(FetchError::Connect(
-                    "nobody asks".into(),
-                )));
-                let outcomes = vec![cold; it.edges.len()];
-                let work = async move { outcomes.clone() };
-                self.spawn(
-                    request,
-                    CancellationToken::new(),
-                    work,
-                    completion,
-                    Vec::new(),
-                );
-            }
+            Command::Preload(work) => self.preload(work),
             Command::CheckObjects {
                 request,
                 epoch: _,
@@ -387,6 +388,19 @@ impl Worker {
         self.spawn(request, cancel, work, completion, Err(lost));
     }
 
+    fn preload(&mut self, work: Preload) {
+        let request = work.request;
+        let completion = move |outcomes| Event::Preloaded { request, outcomes };
+        let cancel = CancellationToken::new();
+        let (channel, cancelled) = (self.channel.clone(), cancel.clone());
+        let accesses = self.in_force.get(&work.generation);
+        let edges = accesses.map(|it| it.edges.clone()).unwrap_or_default();
+        let lost = vec![Err(PreloadError::Failed(panicked())); work.edges.len()];
+        let work =
+            async move { preload::preload(&channel.fetcher, &edges, &work, &cancelled).await };
+        self.spawn(request, cancel, work, completion, lost);
+    }
+
     fn say_begun(&self, request: RequestId, kind: &str, url: &str) {
         // The URL is masked only where somebody reads it.
         if tracing::enabled!(tracing::Level::DEBUG) {
@@ -402,7 +416,7 @@ impl Worker {
     ) -> Result<Arc<SourceAccess>, FetchError> {
         let accesses = self.in_force.get(&generation);
         accesses
-            .and_then(|all| all.get(source))
+            .and_then(|all| all.sources.get(source))
             .cloned()
             .ok_or_else(|| {
                 let missing = format!("generation {} has no source {source}", generation.0);

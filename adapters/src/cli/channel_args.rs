@@ -1,6 +1,7 @@
 //! What can be said of a channel, by `relay`, `channel add` and `channel set` alike.
 
 use crate::spec::ladder::{self, LadderAudio, RungSpec};
+use crate::spec::preload::EdgeSpec;
 use crate::spec::{self, ChannelSpec, SpecFault};
 use clap::Args;
 use hls_relay_core::config::{DEFAULT_WINDOW, HolePolicy, KeyPolicy};
@@ -61,6 +62,17 @@ pub struct ChannelArgs {
     /// What is made of it.
     #[command(flatten)]
     pub ladder: LadderArgs,
+    /// Ask this edge of a CDN for each segment before it is listed, so that it has it; may be repeated
+    ///
+    /// URL is where viewers find the channel there, with a '/' at its end, as https://edge.example/live/news/,
+    /// or holds {object} where the name of a segment belongs. A segment is listed once all edges have it, and
+    /// at most its own length later. An edge that is asked otherwise (HEAD, with headers of its own) is
+    /// written into the configuration of a node.
+    #[arg(long, value_name = "URL")]
+    pub preload: Vec<String>,
+    /// How many seconds a segment waits for edges at most [default: as long as it lasts]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub preload_patience: Option<u64>,
 }
 
 /// Nothing of it ever enters a log or a journal.
@@ -195,6 +207,9 @@ impl ChannelArgs {
         set(&mut spec.ladder_source, *offers_source);
         set(&mut spec.ladder_preset, *preset);
         set(&mut spec.ladder_audio, *audio);
+        let edges: Vec<_> = self.preload.iter().cloned().map(EdgeSpec::of).collect();
+        set_list(&mut spec.preload, &edges);
+        set_some(&mut spec.preload_patience, &self.preload_patience);
     }
 }
 

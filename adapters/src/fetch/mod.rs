@@ -28,10 +28,11 @@ use decrypt::{Decryption, Key};
 use hls_relay_core::command::{Download, FetchLimits};
 use hls_relay_core::event::{FetchError, LoadedPlaylist, PlaylistBody};
 use hls_relay_core::formats::{Formats, Unreadable};
+use hls_relay_core::preload::PreloadMethod;
 use look::Look;
 use range::Cut;
 use reqwest::header::{self, HeaderMap, HeaderValue};
-use reqwest::{Client, ClientBuilder, Proxy, Response, StatusCode};
+use reqwest::{Client, ClientBuilder, Method, Proxy, Response, StatusCode};
 use share::{Share, Turn, Turns};
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -93,6 +94,7 @@ struct Answer {
 struct Ask<'a> {
     access: &'a SourceAccess,
     url: &'a str,
+    method: Method,
     limits: &'a FetchLimits,
     headers: HeaderMap,
 }
@@ -158,6 +160,7 @@ impl Fetcher {
         let ask = Ask {
             access,
             url,
+            method: Method::GET,
             limits,
             headers,
         };
@@ -202,6 +205,7 @@ impl Fetcher {
         let ask = Ask {
             access,
             url,
+            method: Method::GET,
             limits,
             headers,
         };
@@ -225,6 +229,52 @@ impl Fetcher {
             length => FetchError::Protocol(format!("{length} bytes in place of 16").into()),
         };
         body.try_into().map(Key).map_err(wrong)
+    }
+
+    /// Asks an edge for an object as a viewer does, and throws away what comes.
+    pub async fn warm(
+        &self,
+        access: &SourceAccess,
+        url: &str,
+        method: PreloadMethod,
+        limits: &FetchLimits,
+    ) -> Result<(), FetchError> {
+        let method = match method {
+            PreloadMethod::Get => Method::GET,
+            PreloadMethod::Head => Method::HEAD,
+        };
+        let whole = method == Method::GET;
+        let headers = HeaderMap::new();
+        let ask = Ask {
+            access,
+            url,
+            method,
+            limits,
+            headers,
+        };
+        let Answer {
+            response,
+            deadlines,
+            turn: _turn,
+            ..
+        } = self.answer(ask).await?;
+        if !response.status().is_success() {
+            return Err(FetchError::Status(response.status().as_u16()));
+        }
+        // What is said of a body that is not sent is no promise.
+        if !whole {
+            return Ok(());
+        }
+        let mut reader = BodyReader::new(response, limits, deadlines.whole);
+        let mut received = 0;
+        while let Some(bytes) = reader.next().await? {
+            received += bytes.len() as u64;
+            if received > limits.max_bytes {
+                let limit = limits.max_bytes;
+                return Err(FetchError::TooLarge { limit });
+            }
+        }
+        Ok(())
     }
 
     /// GETs a segment, or a range of a resource, into a store. What was written counts only once the
@@ -261,6 +311,7 @@ impl Fetcher {
         let ask = Ask {
             access,
             url,
+            method: Method::GET,
             limits,
             headers,
         };
@@ -370,7 +421,7 @@ impl Fetcher {
             headers.extend(ask.headers.clone());
             let request = self
                 .client(reach)?
-                .get(access.url_for(&url))
+                .request(ask.method.clone(), access.url_for(&url))
                 .headers(headers);
             let response = request
                 .send()

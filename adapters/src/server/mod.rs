@@ -227,14 +227,19 @@ fn playlist(output: &Output, file: &str, head: &HeaderMap) -> Response {
     answer
 }
 
+/// A name is never used for other bytes, so what is kept before there is a list harms nobody.
+const BEFORE_THE_FIRST: Span = Span::from_secs(60);
+
 async fn object(output: &Output, file: &str, method: &Method, head: &HeaderMap) -> Response {
     let object = output.store().get(file);
     match (object, output.shown()) {
         (Some(object), shown) => {
             let max_age = match shown {
                 Shown::Version(version) => version.segment_max_age,
-                // Stored and listed by nobody yet, or no more: it may be gone soon.
-                Shown::Nothing | Shown::Withdrawn => Span::ZERO,
+                // What an edge is warmed with has to stay there until it is listed.
+                Shown::Nothing => BEFORE_THE_FIRST,
+                // It may be gone soon.
+                Shown::Withdrawn => Span::ZERO,
             };
             segment::answer(file, object, seconds(max_age), method, head).await
         }

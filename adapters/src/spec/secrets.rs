@@ -1,6 +1,7 @@
 //! What of a spec is shown, and how a spec that was shown is written back: what stands masked in it keeps
 //! its secret.
 
+use super::preload::{EdgeSpec, mask_edge};
 use super::{ChannelSpec, SpecFault};
 use crate::mask::{MASKED, mask_url};
 
@@ -14,6 +15,15 @@ impl ChannelSpec {
             headers: each(&self.headers),
             headers_for: own
                 .map(|(host, texts)| (host.clone(), each(texts)))
+                .collect(),
+            preload: self
+                .preload
+                .iter()
+                .map(|edge| EdgeSpec {
+                    url: edge.masked_url(),
+                    method: edge.method,
+                    headers: each(&edge.headers),
+                })
                 .collect(),
             ..self.clone()
         }
@@ -37,6 +47,19 @@ impl ChannelSpec {
             let known = known.map_or(&[][..], |it| it);
             for (index, header) in headers.iter_mut().enumerate() {
                 let field = || format!("headers_for.{host}[{index}]");
+                unmask(header, known, mask_header, field)?;
+            }
+        }
+        let known = present.map_or(&[][..], |it| &it.preload);
+        let urls: Vec<_> = known.iter().map(|it| it.url.clone()).collect();
+        for (index, edge) in self.preload.iter_mut().enumerate() {
+            unmask(&mut edge.url, &urls, mask_edge, || {
+                format!("preload[{index}].url")
+            })?;
+            let of_edge = known.iter().find(|it| it.url == edge.url);
+            let known = of_edge.map_or(&[][..], |it| &it.headers);
+            for (place, header) in edge.headers.iter_mut().enumerate() {
+                let field = || format!("preload[{index}].headers[{place}]");
                 unmask(header, known, mask_header, field)?;
             }
         }

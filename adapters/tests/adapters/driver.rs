@@ -55,7 +55,10 @@ fn drive(
         spec: Arc::new(spec),
     };
     control
-        .try_send(Control::Configure(configure, vec![Arc::new(access(&url))]))
+        .try_send(Control::Configure(
+            configure,
+            vec![Arc::new(access(&url))].into(),
+        ))
         .ok()
         .unwrap();
     (tokio::spawn(driver.run()), control)

@@ -31,7 +31,7 @@ fn worker(server: &RawServer, store: Store, file: Option<CheckpointFile>) -> (Wo
         file.map_or(Kept::Nowhere, Kept::InFile),
     );
     let mut worker = Worker::new(Arc::new(channel), EPOCH, None);
-    worker.expect(5, vec![Arc::new(access(&server.url("/live.m3u8")))]);
+    worker.expect(5, vec![Arc::new(access(&server.url("/live.m3u8")))].into());
     (worker, output)
 }
 

@@ -1,0 +1,158 @@
+//! The real binary in front of two real edges: nginx with a cache. The first viewer of a segment is told that it
+//! was there already.
+
+#[path = "../stage/mod.rs"]
+mod stage;
+
+use stage::live_folder::{LiveFolder, Ways};
+use stage::relay::{Relay, any_address};
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// An nginx of the test's own; it ends with it.
+struct Edge {
+    address: SocketAddr,
+    nginx: Child,
+    _folder: TempDir,
+}
+
+impl Edge {
+    /// Fetches from the relay what it has not.
+    fn start(relay: SocketAddr) -> Self {
+        let folder = TempDir::new().unwrap();
+        let address = free();
+        let config = folder.path().join("nginx.conf");
+        std::fs::write(&config, configuration(folder.path(), address, relay)).unwrap();
+        let nginx = Command::new(program())
+            .arg("-c")
+            .arg(&config)
+            .arg("-p")
+            .arg(folder.path())
+            .args(["-e", "stderr"])
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        Self {
+            address,
+            nginx,
+            _folder: folder,
+        }
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}/live/", self.address)
+    }
+}
+
+impl Drop for Edge {
+    fn drop(&mut self) {
+        // Its worker sees that and ends, too.
+        let quit = format!("kill -QUIT {}", self.nginx.id());
+        let _ = Command::new("sh").args(["-c", &quit]).status();
+        let _ = self.nginx.wait();
+    }
+}
+
+fn program() -> &'static str {
+    // Debian keeps it out of the way of people.
+    match Path::new("/usr/sbin/nginx").exists() {
+        true => "/usr/sbin/nginx",
+        false => "nginx",
+    }
+}
+
+fn configuration(folder: &Path, address: SocketAddr, relay: SocketAddr) -> String {
+    let folder = folder.display();
+    format!(
+        "daemon off; master_process off; pid {folder}/pid; events {{}}
+        http {{
+            access_log off;
+            client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
+            fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+            proxy_cache_path {folder}/cache keys_zone=edge:1m;
+            server {{
+                listen {address};
+                location / {{
+                    proxy_pass http://{relay};
+                    proxy_cache edge;
+                    proxy_cache_lock on;
+                    add_header X-Cache $upstream_cache_status always;
+                }}
+            }}
+        }}"
+    )
+}
+
+/// Whoever asks for it next gets it, as nobody else asks in between.
+fn free() -> SocketAddr {
+    TcpListener::bind(any_address())
+        .unwrap()
+        .local_addr()
+        .unwrap()
+}
+
+/// The segments of a list.
+async fn listed(url: &str) -> Vec<String> {
+    let Ok(answer) = reqwest::get(url).await else {
+        return Vec::new();
+    };
+    if !answer.status().is_success() {
+        return Vec::new();
+    }
+    let list = answer.text().await.unwrap();
+    let names = list.lines().filter(|line| !line.starts_with('#'));
+    names.map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn the_first_viewer_finds_each_segment_at_both_edges() {
+    let origin = LiveFolder::of("byterange", Ways::default()).await;
+    let address = free();
+    let edges = [Edge::start(address), Edge::start(address)];
+    let urls = edges.each_ref().map(Edge::url);
+    let arguments = ["--preload", &urls[0], "--preload", &urls[1]];
+    let relay = Relay::start(&origin.url(), address, &arguments, Instant::now());
+    let begun = Instant::now();
+    let mut asked = Vec::new();
+    // Each segment once, the moment it is listed.
+    while asked.len() < 8 {
+        assert!(begun.elapsed() < PATIENCE, "{asked:?}: {:#?}", relay.log());
+        for name in listed(&relay.url).await {
+            if asked.contains(&name) {
+                continue;
+            }
+            for edge in &urls {
+                let answer = reqwest::get(format!("{edge}{name}")).await.unwrap();
+                assert_eq!(answer.status(), 200, "{name}");
+                let cached = answer.headers()["x-cache"].to_str().unwrap().to_owned();
+                assert_eq!(cached, "HIT", "{name} at {edge}: {:#?}", relay.log());
+                assert!(!answer.bytes().await.unwrap().is_empty());
+            }
+            asked.push(name);
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // An edge that is gone is told of, and keeps nobody.
+    let [gone, _stays] = edges;
+    drop(gone);
+    let known = asked.len();
+    while asked.len() < known + 3 {
+        assert!(begun.elapsed() < PATIENCE, "{:#?}", relay.log());
+        for name in listed(&relay.url).await {
+            if !asked.contains(&name) {
+                asked.push(name);
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let log = relay.log();
+    assert!(
+        log.iter().any(|line| line.kind == "edge_failed"),
+        "{log:#?}"
+    );
+}
