@@ -120,6 +120,12 @@ pub enum Unset {
     MaxBandwidth,
     Codec,
     Language,
+    Ladder,
+    LadderSource,
+    LadderPreset,
+    LadderAudio,
+    Preload,
+    PreloadPatience,
 }
 
 impl SetArgs {
@@ -149,6 +155,12 @@ impl Unset {
             Self::MaxBandwidth => spec.max_bandwidth = default.max_bandwidth,
             Self::Codec => spec.codecs = default.codecs,
             Self::Language => spec.languages = default.languages,
+            Self::Ladder => spec.ladder = default.ladder,
+            Self::LadderSource => spec.ladder_source = default.ladder_source,
+            Self::LadderPreset => spec.ladder_preset = default.ladder_preset,
+            Self::LadderAudio => spec.ladder_audio = default.ladder_audio,
+            Self::Preload => spec.preload = default.preload,
+            Self::PreloadPatience => spec.preload_patience = default.preload_patience,
         }
     }
 }
@@ -178,7 +190,8 @@ mod tests {
         let full = r#"{"sources": ["http://a/", "http://b/"], "headers": ["X: 1"], "headers_for": {"a": ["Y: 1"]},
             "user_agent": "x", "window": 7, "hole": "discontinuity", "keys": "rehost", "strict_reload": true,
             "drop_tags": ["EXT-X-A"], "keep_tags": ["EXT-X-B"], "min_height": 1, "max_height": 2, "max_bandwidth": 3,
-            "codecs": ["avc1"], "languages": ["en"]}"#;
+            "codecs": ["avc1"], "languages": ["en"], "ladder": [{"height": 240}], "ladder_source": false,
+            "ladder_preset": "fast", "ladder_audio": "96k", "preload": [{"url": "http://e/"}], "preload_patience": 2}"#;
         let full: ChannelSpec = serde_json::from_str(full).unwrap();
         let default = ChannelSpec::of(vec!["http://a/".to_owned()]);
         let id = ChannelId::new("news").unwrap();

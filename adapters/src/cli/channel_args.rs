@@ -123,7 +123,7 @@ pub struct SelectionArgs {
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 #[command(next_help_heading = "A ladder of bit rates, made by ffmpeg")]
 pub struct LadderArgs {
-    /// Make these rungs of each segment, as in 720p,480p:900k,240p; 'none' makes none
+    /// Make these rungs of each segment, as in 720p,480p:900k,240p
     ///
     /// Each is a height, and a bit rate where the usual one is not wanted. Viewers get a multivariant
     /// playlist of the rungs and the source, aligned segment by segment. A segment is listed once its rungs

@@ -94,11 +94,8 @@ pub(super) fn ladder(
     Ok(Some(ladder))
 }
 
-/// `720p,480p:900k,240p`, or `none`.
+/// `720p,480p:900k,240p`.
 pub(crate) fn rungs(text: &str) -> Result<Vec<RungSpec>, String> {
-    if text == "none" {
-        return Ok(Vec::new());
-    }
     let rung = |text: &str| {
         let (height, bitrate) = match text.split_once(':') {
             Some((height, bitrate)) => (height, Some(bit_rate(bitrate)?)),
@@ -213,7 +210,6 @@ mod tests {
                 ("240p", 240, 1_000_000)
             ]
         );
-        assert_eq!(rungs("none"), Ok(Vec::new()));
         for (bad, why) in [
             ("720p,", "'' is no rung"),
             ("hd", "'hd' is no rung"),
