@@ -404,3 +404,15 @@ fn a_full_node_gives_some_away_to_an_empty_one() {
     let given = ["close p", "close q", "release p", "release q"];
     assert_eq!(stage.done, given);
 }
+
+#[test]
+fn a_claim_that_was_planned_is_not_made_of_what_another_node_has_taken_since() {
+    let mut stage = Stage::new().with_peer("b");
+    stage.pass(GRACE * 2);
+    for channel in [seen(None, 0), seen(Some(other("b")), 9)] {
+        stage.channels.insert(id("x"), channel);
+        stage.step(NodeEvent::Cluster(ClusterEvent::Hint { id: id("x") }));
+    }
+    stage.pass(SECOND * 10);
+    assert!(stage.done.is_empty(), "{:?}", stage.done);
+}

@@ -13,7 +13,7 @@ use crate::origin::{Naming, OriginSpec, SegmentDurations, Tokens, UriForm};
 use crate::plan::{ChannelPlan, Plan, WakePlan};
 use crate::store::{StoreKind, StorePlan};
 use crate::workers::WorkerPlan;
-use dice::Dice;
+pub(crate) use dice::Dice;
 use families::FAMILIES;
 use hls_relay_core::config::{HolePolicy, KeyPolicy, ReloadPolicy};
 use hls_relay_core::time::Span;

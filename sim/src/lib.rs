@@ -4,6 +4,7 @@
 mod by_name;
 pub mod census;
 pub mod checks;
+pub mod cluster;
 pub mod contract;
 pub mod draw;
 pub mod figures;

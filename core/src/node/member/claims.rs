@@ -41,6 +41,15 @@ impl Member {
                 seen: None,
                 seat: VACANT,
             });
+            // A claim was planned of a channel as it was.
+            let as_it_was = |it: &(ChannelSeen, Timestamp)| {
+                (&it.0.owner, it.0.epoch) == (&seen.owner, seen.epoch)
+            };
+            if let Seat::Vacant { claim_at, .. } = &mut place.seat
+                && !place.seen.as_ref().is_some_and(as_it_was)
+            {
+                *claim_at = None;
+            }
             place.seen = Some((seen.clone(), sent_at));
         }
         for (id, place) in &mut self.places {
@@ -127,7 +136,10 @@ impl Member {
 
     /// Plans a claim for each channel that wants an owner and may have this one.
     pub(super) fn consider(&mut self, now: Timestamp, room: &Room) {
-        let Some(nodes_seen) = self.nodes_seen.filter(|_| self.leaving.is_none()) else {
+        // Who was dead while promises still held may have come back with the help of one.
+        let counts = |at: &Timestamp| self.claims_from.is_some_and(|from| *at >= from);
+        let nodes_seen = self.nodes_seen.filter(counts);
+        let Some(nodes_seen) = nodes_seen.filter(|_| self.leaving.is_none()) else {
             return;
         };
         let mut planned = self.places.values().filter(|it| it.is_planned()).count();
@@ -198,6 +210,15 @@ impl Member {
                     else {
                         continue;
                     };
+                    let lives = |owner: &Incarnation| {
+                        let node = self.nodes.get(&owner.node);
+                        node.is_some_and(|it| it.incarnation == *owner)
+                    };
+                    let lost = |it: &Incarnation| *it == self.incarnation;
+                    if seen.owner.as_ref().is_some_and(|it| lives(it) && !lost(it)) {
+                        *claim_at = None;
+                        continue;
+                    }
                     left -= 1;
                     let takes = seen.takes_place();
                     self.last_request += 1;

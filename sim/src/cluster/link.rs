@@ -1,0 +1,217 @@
+//! What lies between nodes, Redis and each other: calls, their time, what is lost on the way.
+
+use super::plan::{FaultKind, Way};
+use super::process::Call;
+use super::redis::{Ask, Told};
+use super::world::{Due, World};
+use crate::checks::Held;
+use hls_relay_core::node::cluster::{CALL_LIMIT, NodeName, PeerAnswer, RedisId};
+use hls_relay_core::time::{Span, Timestamp};
+
+/// A Redis that is not there refuses a connection.
+const REFUSED_AFTER: Span = Span::from_millis(2);
+
+impl World {
+    pub(super) fn ongoing(&self) -> impl Iterator<Item = FaultKind> {
+        let at = self.now.since(Timestamp::default());
+        let faults = self.plan.faults.iter();
+        faults
+            .filter(move |it| it.from <= at && at < it.until)
+            .map(|it| it.kind)
+    }
+
+    /// Whether what goes from a node to Redis, or back, is lost now.
+    fn is_cut_from_redis(&mut self, host: usize, back: bool) -> bool {
+        let draw = self.draw();
+        let lost = |kind: FaultKind| match kind {
+            FaultKind::CutRedis { node, way } => node == host && is_lost(way, back),
+            FaultKind::CutOff { node } => node == host,
+            FaultKind::RepliesLost { node } => node == host && back && draw.is_multiple_of(3),
+            FaultKind::RedisAway(_)
+            | FaultKind::CutNodes { .. }
+            | FaultKind::Slow { .. }
+            | FaultKind::Pause { .. }
+            | FaultKind::Kill { .. }
+            | FaultKind::Drain { .. }
+            | FaultKind::HintsLost => false,
+        };
+        self.ongoing().any(lost)
+    }
+
+    fn is_cut_between(&self, asks: usize, asked: usize, back: bool) -> bool {
+        self.ongoing().any(|kind| match kind {
+            FaultKind::CutNodes { one, other, way } => {
+                (one, other) == (asks, asked) && is_lost(way, back)
+                    || (one, other) == (asked, asks) && is_lost(way, !back)
+            }
+            FaultKind::CutOff { node } => node == asks || node == asked,
+            FaultKind::RedisAway(_)
+            | FaultKind::CutRedis { .. }
+            | FaultKind::Slow { .. }
+            | FaultKind::RepliesLost { .. }
+            | FaultKind::Pause { .. }
+            | FaultKind::Kill { .. }
+            | FaultKind::Drain { .. }
+            | FaultKind::HintsLost => false,
+        })
+    }
+
+    fn takes(&mut self, host: usize) -> Span {
+        let slow = self.ongoing().filter_map(|kind| {
+            if let FaultKind::Slow { node, by } = kind
+                && node == host
+            {
+                return Some(by.as_micros());
+            }
+            None
+        });
+        let slow = slow.max().unwrap_or_default();
+        let draw = self.draw();
+        Span::from_micros(300 + draw % 4_000 + (draw >> 20) % (slow + 1))
+    }
+
+    /// Asks Redis in the name of a node.
+    pub(super) fn ask(&mut self, host: usize, call: Call, ask: Ask) {
+        let Some((life, number, limit)) = self.begin_call(host, call) else {
+            return;
+        };
+        let takes = self.takes(host);
+        if !self.is_cut_from_redis(host, false) {
+            let ask = Box::new(ask);
+            let due = Due::AtRedis {
+                host,
+                life,
+                call: number,
+                ask,
+            };
+            self.queue.push(self.now + takes, due);
+        }
+        let due = Due::TimedOut {
+            host,
+            life,
+            call: number,
+        };
+        self.queue.push(limit, due);
+    }
+
+    fn begin_call(&mut self, host: usize, call: Call) -> Option<(u64, u64, Timestamp)> {
+        let now = self.now;
+        let process = self.hosts[host].process.as_mut()?;
+        process.last_call += 1;
+        process.calls.insert(process.last_call, call);
+        let limit = process.true_time(process.local(now) + CALL_LIMIT);
+        Some((process.life, process.last_call, limit))
+    }
+
+    /// What a node has asked arrives, whether or not that still lives.
+    pub(super) fn at_redis(&mut self, host: usize, life: u64, call: u64, ask: Ask) -> Held {
+        if !self.redis.is_up {
+            let due = Due::TimedOut { host, life, call };
+            self.queue.push(self.now + REFUSED_AFTER, due);
+            return Ok(());
+        }
+        let told = self.carry_out_at_redis(ask)?;
+        let takes = self.takes(host);
+        if !self.is_cut_from_redis(host, true) {
+            let redis = self.redis.id;
+            let told = Box::new(told);
+            let due = Due::FromRedis {
+                host,
+                life,
+                call,
+                redis,
+                told,
+            };
+            self.queue.push(self.now + takes, due);
+        }
+        Ok(())
+    }
+
+    pub(super) fn hears_from_redis(
+        &mut self,
+        host: usize,
+        call: u64,
+        redis: RedisId,
+        told: Told,
+    ) -> Held {
+        let process = self.hosts[host].process.as_mut();
+        match process.and_then(|it| it.calls.remove(&call)) {
+            Some(call) => self.answered(host, call, Some((redis, told))),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn timed_out(&mut self, host: usize, call: u64) -> Held {
+        let process = self.hosts[host].process.as_mut();
+        match process.and_then(|it| it.calls.remove(&call)) {
+            Some(Call::Peer(request)) => self.peer_answered(host, request, None),
+            Some(call) => self.answered(host, call, None),
+            None => Ok(()),
+        }
+    }
+
+    /// Everybody who listens hears that a channel has changed, or wants an owner.
+    pub(super) fn hint(&mut self, id: &hls_relay_core::node::ChannelId) {
+        if self.ongoing().any(|it| it == FaultKind::HintsLost) {
+            self.count("hint lost");
+            return;
+        }
+        for host in 0..self.hosts.len() {
+            let takes = self.takes(host);
+            if self.is_cut_from_redis(host, true) {
+                continue;
+            }
+            let life = self.hosts[host].lives;
+            let id = id.clone();
+            self.queue
+                .push(self.now + takes, Due::Hint { host, life, id });
+        }
+    }
+
+    pub(super) fn ask_peer(
+        &mut self,
+        host: usize,
+        request: hls_relay_core::ids::RequestId,
+        peer: &NodeName,
+    ) {
+        let Some((life, call, limit)) = self.begin_call(host, Call::Peer(request)) else {
+            return;
+        };
+        let peer = self.hosts.iter().position(|it| it.name == *peer);
+        let takes = self.takes(host);
+        if let Some(peer) = peer.filter(|peer| !self.is_cut_between(host, *peer, false)) {
+            let due = Due::AtPeer {
+                host,
+                life,
+                call,
+                peer,
+            };
+            self.queue.push(self.now + takes, due);
+        }
+        self.queue.push(limit, Due::TimedOut { host, life, call });
+    }
+
+    /// The answer of a peer is on its way back.
+    pub(super) fn answer(&mut self, peer: usize, asked: (usize, u64, u64), answer: PeerAnswer) {
+        let (host, life, call) = asked;
+        if self.is_cut_between(host, peer, true) {
+            return;
+        }
+        let takes = self.takes(host);
+        let due = Due::FromPeer {
+            host,
+            life,
+            call,
+            answer,
+        };
+        self.queue.push(self.now + takes, due);
+    }
+}
+
+fn is_lost(way: Way, back: bool) -> bool {
+    match way {
+        Way::Both => true,
+        Way::There => !back,
+        Way::Back => back,
+    }
+}
