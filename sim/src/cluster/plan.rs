@@ -363,7 +363,10 @@ impl Plan {
             FaultKind::CutRedis { node, .. }
             | FaultKind::CutOff { node }
             | FaultKind::Kill { node } => {
-                let by = dice.millis(1_000, 9_000);
+                // What is sent is there within a lease, or its sender is dead.
+                let is_dead = matches!(kind, FaultKind::Kill { .. });
+                let most = if is_dead { 9_000 } else { 4_500 };
+                let by = dice.millis(1_000, most);
                 let kind = FaultKind::Slow { node, by };
                 let from = from.saturating_sub(Span::from_secs(4));
                 let until = from + Span::from_secs(4);

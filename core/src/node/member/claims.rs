@@ -357,7 +357,9 @@ impl Member {
         // An owner that went on without Redis has saved nothing meanwhile; another Redis may lack what was saved,
         // and so may a checkpoint of an owner before the last one.
         let surely_newest = |ago: Span| {
-            let all_along = now.since(self.reached_since) > ago + MARGIN;
+            // Promises held for a grace from then on, and what was sent before may have come so much later.
+            let sure_from = self.reached_since + GRACE * 2;
+            let all_along = now.since(sure_from) > ago + MARGIN;
             let by_last = seen_by.is_some() && seen_by == self.redis && claims <= 1;
             by_last
                 && match follows {
