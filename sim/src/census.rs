@@ -340,6 +340,10 @@ const WITH_PRESENTATIONS: &[&str] = &[
 
 /// Each with its reason.
 const UNWRITTEN: &[&str] = &[
+    // One process has no other owner beside it: for worlds with several nodes.
+    "notice fenced",
+    "store fenced",
+    "store lease over",
     // Only presentations have keys, and no ladder.
     "rungs missed as encrypted",
     // What is made in these worlds is exact.

@@ -90,6 +90,13 @@ impl WorkerPlan {
             .map(|it| it.kind)
     }
 
+    /// Whether something is wrong with them at some time from one moment to another.
+    pub fn in_trouble(&self, from: Timestamp, until: Timestamp) -> bool {
+        let begin = Timestamp::default();
+        let mut faults = self.faults.iter();
+        faults.any(|it| begin + it.from <= until && from <= begin + it.until)
+    }
+
     /// When the last of it is over.
     pub fn over_at(&self) -> Timestamp {
         let last = self.faults.iter().map(|it| it.until).max();

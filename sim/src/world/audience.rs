@@ -138,7 +138,10 @@ impl World {
         if let Some(seen) = seen.filter(|_| !Ledger::may_repeat(origin)) {
             return self.sees("nothing that was seen", (viewer, reel), Some(seen), now);
         }
-        let calm = seam.of_another && self.calm_for(self.settling());
+        // Whoever goes over to another variant while the channel goes over to another source meets both at once.
+        let switched_at = self.process.as_ref().and_then(|it| it.switched_at);
+        let switching = switched_at.is_some_and(|at| self.now.since(at) < self.settling());
+        let calm = seam.of_another && !switching && self.calm_for(self.settling());
         let follows =
             |it: Stamps| it.timeline == now.timeline && it.ends.abs_diff(now.begins) <= half;
         if calm && !last.is_some_and(follows) {
@@ -179,6 +182,11 @@ impl World {
         let Some(calm) = calm.filter(|_| self.wish.desired == Desired::Run) else {
             return Ok(());
         };
+        // Who lists rungs alone has nothing else to list while the workers are in trouble.
+        let workers = &self.plan.workers;
+        if !self.lists_source() && workers.in_trouble(since - settling, stall.until) {
+            return Ok(());
+        }
         // Tracks are looked at at different times, and wait for each other.
         let waits = match self.store.multivariant {
             Some(_) => self.target().scaled(1, 4),
@@ -497,7 +505,10 @@ impl World {
             | Change::Invalid => true,
         };
         let steered = self.plan.controls.iter().any(|it| !stays(&it.change));
-        let undisturbed = alone && self.incarnations == 1 && !steered && totals.changes == 0;
+        // Where rungs alone are listed, what no worker could make is missing, too, and told as that.
+        let of_source = self.lists_source();
+        let undisturbed =
+            alone && of_source && self.incarnations == 1 && !steered && totals.changes == 0;
         if undisturbed && totals.missing != totals.said_missing {
             return broken(
                 "conservation: what is missing is said",

@@ -290,8 +290,12 @@ impl World {
         let longest = segments.map(|it| it.duration).max().unwrap_or_default();
         let several = self.store.multivariant.is_some();
         let with = shown.lists.clone();
+        let mut head_lost = false;
         for (name, version) in shown.lists {
+            // A rung begins where its source does, whose list comes before it.
+            head_lost = self.is_head_lost(&name, &version) || (head_lost && self.is_rung(&name));
             let list = self.lists.entry(name.clone()).or_default();
+            list.excuses.head_lost = head_lost;
             let parts = |(other, beside): &(PlaylistName, Arc<Version>)| {
                 let stays = list.last().filter(|_| *other != name);
                 stays.is_some_and(|stays| tracks::would_part(stays, beside))
@@ -330,11 +334,9 @@ impl World {
 
     fn list_is_visible(&mut self, name: &PlaylistName, version: &Arc<Version>) -> Held {
         let calm = self.calm_for(self.settling());
-        let head_lost = self.is_head_lost(name, version);
         let list = self.lists.entry(name.clone()).or_default();
         list.excuses.calm = calm;
         list.excuses.unpublished |= self.ledger.numbers_unseen(name);
-        list.excuses.head_lost = head_lost;
         list.excuses.asked = self.ledger.asked_for(name, version);
         list.visible(version)?;
         let stopping = self.wish.desired == Desired::Stop;
