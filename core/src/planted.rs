@@ -47,6 +47,12 @@ pub enum Mistake {
     VersionsTooFast,
     /// After a restart nobody looks whether the store has what is listed.
     StoreNotLookedAt,
+    /// The source has ended, and the list stays open.
+    EndNotTold,
+    /// A gap for what no list has shown has no date-time, whatever the segments around it have.
+    GapUndated,
+    /// A gap has the date-time of the segment before it.
+    GapDatedTooEarly,
     /// A lease is counted from the reply to its renewal.
     LeaseCountedFromReply,
     /// A node whose key has expired goes on under its old incarnation.
@@ -75,7 +81,7 @@ pub enum Mistake {
 
 impl Mistake {
     /// All of them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 28] = [
         Self::UpdateLosesItsSources,
         Self::RevisionOffByOne,
         Self::MediaSequenceSkipsGaps,
@@ -96,6 +102,9 @@ impl Mistake {
         Self::TakenDownTooEarly,
         Self::VersionsTooFast,
         Self::StoreNotLookedAt,
+        Self::EndNotTold,
+        Self::GapUndated,
+        Self::GapDatedTooEarly,
         Self::SourceWaitsForRungs,
         Self::UnmadeRungListed,
         Self::RungOrphanLeft,

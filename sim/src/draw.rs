@@ -8,6 +8,7 @@ mod dice;
 mod families;
 mod ladder;
 mod presentation;
+mod rare;
 
 use crate::origin::{Naming, OriginSpec, SegmentDurations, Tokens, UriForm};
 use crate::plan::{ChannelPlan, Plan, WakePlan};
@@ -32,6 +33,7 @@ pub fn plan_of_length(seed: u64, length: Span) -> Plan {
     let mut plan = single(seed, length);
     presentation::draw(&mut plan);
     ladder::draw(&mut plan);
+    rare::draw(&mut plan);
     plan
 }
 

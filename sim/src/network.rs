@@ -4,8 +4,12 @@ use crate::origin::{Body, Delivery, MediaRef, OriginReply};
 use crate::plan::NetworkFaultKind;
 use hls_relay_core::command::FetchLimits;
 use hls_relay_core::event::{FetchError, PlaylistBody};
+use hls_relay_core::limits::BODY_BYTES;
 use hls_relay_core::time::Span;
 use std::sync::Arc;
+
+/// A playlist without a segment.
+const SHORT: &str = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n";
 
 /// The end of one request: after how long, and what came.
 #[derive(Clone, Debug)]
@@ -36,7 +40,19 @@ pub enum Content {
 
 /// What happens to a request on its way, before any origin sees it.
 pub fn blocked(kind: NetworkFaultKind, limits: &FetchLimits) -> Arrival {
+    let body = |text: String| Arrival {
+        after: Span::from_millis(3),
+        what: Ok(Content::Bytes {
+            body: PlaylistBody(text.into_bytes().into()),
+            etag: None,
+        }),
+    };
     let error = match kind {
+        NetworkFaultKind::Uncut => {
+            let longest = usize::try_from(limits.max_bytes).unwrap_or(usize::MAX);
+            return body("#".repeat(longest.min(BODY_BYTES) + 1));
+        }
+        NetworkFaultKind::Nowhere => return body(SHORT.to_owned()),
         NetworkFaultKind::Refused => FetchError::Connect("connection refused".into()),
         NetworkFaultKind::PrivateAddress => FetchError::PrivateAddress("10.0.0.1".into()),
         NetworkFaultKind::BadUrl => FetchError::BadUrl("ftp://elsewhere.test/".into()),

@@ -235,6 +235,10 @@ pub enum NetworkFaultKind {
     Empty,
     /// A body without end.
     Endless,
+    /// A client that lets pass what is too long for its limit. None of ours does; the core stands it.
+    Uncut,
+    /// A client that cannot tell where its answer comes from. None of ours does; the core stands it.
+    Nowhere,
 }
 
 impl When {
@@ -320,6 +324,12 @@ impl Plan {
     pub fn listed(&self) -> usize {
         let listed = self.origins.iter().map(|it| it.window.max(it.backlog));
         usize::try_from(listed.max().unwrap_or(0)).unwrap_or(usize::MAX)
+    }
+
+    /// How many lines of their own the origins write.
+    pub fn told(&self) -> usize {
+        let lines = self.origins.iter().flat_map(|it| it.tags.values());
+        lines.map(Vec::len).sum()
     }
 
     /// How many things go wrong, or are wished.

@@ -6,12 +6,16 @@
 //! up to 30 s ahead, gives a segment up after six tries, jumps to the live edge where its position has left
 //! the list.
 //!
-//! That it has seen every second that was offered, once and in order, follows from three equalities: in one
-//! playlist each segment follows the one before as the ledger judges it; another variant goes on just where
-//! the one before was left; and what was listed leaves no list before a player with room for it has looked.
-//! Not judged is what it misses by its own doing: what is more than 30 s ahead of it when it leaves the list,
+//! That it has seen every second that was offered, once and in order, is added up for each stretch that it plays
+//! of one list and one run of an encoder ([`Watched`]): the time that the source has offered from its first
+//! segment to its last is what was seen and what the ledger knows to be missing in that list, to the tick. From
+//! one stretch to the next there are two more equalities: another variant goes on just where the one before was
+//! left, while nothing is wrong; and what was listed leaves no list before a player with room for it has looked.
+//! Not added up is what it misses by its own doing: what is more than 30 s ahead of it when it leaves the list,
 //! since more was published than could be played; what was gone with a process; and where it opens a
-//! presentation anew, which it does after EXT-X-ENDLIST, and where its place has left the list.
+//! presentation anew, which it does after EXT-X-ENDLIST, and where its place has left the list. Nor can it be
+//! said of the time between two runs of an encoder, or two origins, whose clocks have nothing in common, nor of the
+//! rungs of a ladder, which lack what nobody has made in time.
 
 use crate::checks::ledger::AskedFor;
 use crate::published::{Listed, Version};
@@ -60,6 +64,8 @@ pub struct Player {
     furthest: BTreeMap<(usize, u32), Stamps>,
     /// The next segment is the first one of another variant.
     went_over: bool,
+    /// The next segment does not follow what was played last in the same list, or not at once.
+    torn: bool,
     /// What the viewer suffered.
     pub suffered: Suffered,
 }
@@ -82,8 +88,35 @@ pub struct Stamps {
     pub begins: u64,
     /// Where the next one begins.
     pub ends: u64,
+    /// What it is: the track, and its number there.
+    pub media: (u16, u64),
     /// For whom it was relayed: what is asked for anew may be seen again.
     pub asked_for: AskedFor,
+}
+
+/// A stretch of one timeline that was watched in one list, without a break of the viewer's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Watched {
+    /// The first segment of it.
+    pub first: Stamps,
+    /// And the last one.
+    pub last: Stamps,
+    /// Of that so much was seen, in ticks.
+    pub seen: u64,
+    /// And so much is missing in the list, in ticks.
+    pub missing: u64,
+}
+
+impl Watched {
+    /// It begins with this segment.
+    pub fn from(now: Stamps) -> Self {
+        Self {
+            first: now,
+            last: now,
+            seen: now.ends - now.begins,
+            missing: 0,
+        }
+    }
 }
 
 /// What of a segment's place a viewer notices.
@@ -97,6 +130,8 @@ pub struct Seam {
     pub now: Stamps,
     /// It is the first one of another variant, and no gap was stepped over before it.
     pub of_another: bool,
+    /// It was listed behind that one, in the same list, and nothing that was listed between them was given up.
+    pub follows: bool,
 }
 
 /// What comes of a segment that is there.
@@ -183,6 +218,7 @@ impl Default for Player {
             last: None,
             furthest: BTreeMap::new(),
             went_over: false,
+            torn: false,
             suffered: Suffered::default(),
         }
     }
@@ -257,7 +293,7 @@ impl Player {
         let behind = known.segments.iter().filter(|it| it.number >= next);
         let mut played = known.segments.iter().rev();
         let last = played.find(|it| it.number < next && !it.gap);
-        self.went_over = true;
+        (self.went_over, self.torn) = (true, true);
         self.goes_on = Some(Position {
             last: last.cloned(),
             from_end: behind.map(|it| it.duration).sum(),
@@ -280,7 +316,7 @@ impl Player {
 
     /// What it plays next follows from what is listed, not from what it has played.
     fn forget(&mut self) {
-        (self.last, self.went_over) = (None, false);
+        (self.last, self.went_over, self.torn) = (None, false, true);
         self.furthest.clear();
     }
 
@@ -347,6 +383,7 @@ impl Player {
             self.retry_at = now + wait.min(SLOWEST_RETRY);
         } else {
             self.suffered.lost += 1;
+            self.torn = true;
             self.go_to(listed.number + 1);
         }
         self.go_on(now)
@@ -395,6 +432,7 @@ impl Player {
             furthest,
             now: stamps,
             of_another: std::mem::take(&mut self.went_over),
+            follows: !std::mem::take(&mut self.torn),
         };
         if furthest.is_none_or(|it| it.ends < stamps.ends) {
             self.furthest.insert(stamps.timeline, stamps);

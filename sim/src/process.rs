@@ -16,6 +16,7 @@ use hls_relay_core::command::{
 use hls_relay_core::event::{
     FetchError, LoadedPlaylist, PreloadError, StoredSegment, TranscodeError, Transcoded,
 };
+use hls_relay_core::formats::{Formats, Unreadable};
 use hls_relay_core::ids::{ContentHash, Epoch, ObjectName, RequestId};
 use hls_relay_core::planted::Planted;
 use hls_relay_core::relay::{Relay, Wake};
@@ -68,6 +69,8 @@ pub enum Work {
         content: Content,
         /// The wish in force when it was asked for.
         revision: u64,
+        /// It is to be told what it is made of.
+        look: bool,
     },
     /// Playlists to be made visible, parsed once for all viewers.
     Publish(Box<Publish>, Shown),
@@ -194,8 +197,12 @@ pub fn made_of(input: &Object, rung: &TranscodeRung, duration: Span) -> StoredSe
     }
 }
 
-/// The hash of a segment as the machine knows it: the origin is part of what it is.
-pub fn content(origin: usize, media: &MediaRef) -> StoredSegment {
+/// A segment as the machine is told of it. The origin is part of its hash.
+pub fn content(
+    origin: usize,
+    media: &MediaRef,
+    formats: Option<Result<Formats, Unreadable>>,
+) -> StoredSegment {
     let mut hash = [0; 32];
     let words = [
         media.hash,
@@ -209,6 +216,6 @@ pub fn content(origin: usize, media: &MediaRef) -> StoredSegment {
     StoredSegment {
         length: media.len,
         hash: ContentHash(hash),
-        formats: None,
+        formats,
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! A player that measures its bandwidth goes over to another variant now and then: when is drawn.
 
-use crate::player::{Player, Suffered};
+use crate::player::{Player, Suffered, Watched};
 use crate::published::Multivariant;
 use crate::rng::Stream;
 use hls_relay_core::ids::PlaylistName;
@@ -27,6 +27,8 @@ pub struct Reel {
     pub name: PlaylistName,
     /// By whom.
     pub player: Player,
+    /// What was watched of it since its last break.
+    pub watched: Option<Watched>,
 }
 
 impl Reel {
@@ -34,6 +36,7 @@ impl Reel {
         Self {
             name,
             player: Player::default(),
+            watched: None,
         }
     }
 }

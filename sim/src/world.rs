@@ -169,7 +169,11 @@ impl World {
                 .collect(),
             lists: BTreeMap::new(),
             keep: KeepChecks::default(),
-            bounds: BoundChecks::new(plan.tracks() * (1 + plan.rungs()), plan.listed()),
+            bounds: BoundChecks::new(
+                plan.tracks() * (1 + plan.rungs()),
+                plan.listed(),
+                plan.told(),
+            ),
             ledger: Ledger::default(),
             versions: 0,
             chance: Chance::new(plan.seed),
@@ -333,7 +337,7 @@ impl World {
             return Ok(());
         };
         let now = process.clocks(self.now, self.wall_at_start);
-        self.census.event(&event);
+        self.census.event(&event, process.machine.state());
         let heard = process.work.event(self.now, &event);
         process.making.event(&event);
         let record = (self.options.journal || self.options.trace).then(|| event.clone());

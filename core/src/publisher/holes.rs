@@ -7,6 +7,7 @@ use crate::config::{self, HolePolicy};
 use crate::ids::Generation;
 use crate::loader::history::Lost;
 use crate::notice::{Break, HoleCause, Notice};
+use crate::planted::Mistake;
 use crate::playlist::Segment;
 use crate::processor::Finished;
 use crate::stage::Stage;
@@ -201,9 +202,13 @@ impl Window {
         // It needs none, and is under what follows, so that nothing changes at it.
         segment.keys = Arc::clone(&next.segment.keys);
         segment.map.clone_from(&next.segment.map);
-        if segment.date_time.is_none() {
+        if segment.date_time.is_none() && !stage.makes(Mistake::GapUndated) {
             let before = self.entries.back().map(|entry| &entry.segment);
-            segment.date_time = before.and_then(|it| Some(it.date_time? + it.duration));
+            segment.date_time =
+                before.and_then(|it| match stage.makes(Mistake::GapDatedTooEarly) {
+                    true => it.date_time,
+                    false => Some(it.date_time? + it.duration),
+                });
         }
         let place = self.end().or(next.place).unwrap_or_default();
         self.push(

@@ -3,8 +3,8 @@
 
 use super::{Coming, Crash};
 use crate::origin::{
-    ConnectionFault, EncoderFault, FaultKind, Names, PlaylistFault, PresentationFault, Requests,
-    SegmentFault, TextFault, ViewFault, Which,
+    ConnectionFault, EncoderFault, EntryFault, FaultKind, Names, PlaylistFault, PresentationFault,
+    Requests, SegmentFault, TextFault, ViewFault, Which,
 };
 use crate::plan::{Change, EndKind, Moment, NetworkFaultKind};
 use crate::store::{StoreFaultKind, StoreWork};
@@ -390,6 +390,7 @@ names! {
         FaultKind::Playlist(PlaylistFault::GzipBomb { .. }) => "fault gzip bomb",
         FaultKind::Playlist(PlaylistFault::WrongContentType) => "fault content type",
         FaultKind::Playlist(PlaylistFault::UnaskedGzip) => "fault unasked gzip",
+        FaultKind::Playlist(PlaylistFault::Multivariant) => "fault multivariant",
         FaultKind::Segment(SegmentFault::Status { .. }) => "fault segment status",
         FaultKind::Segment(SegmentFault::Missing { .. }) => "fault segment missing",
         FaultKind::Segment(SegmentFault::Late { .. }) => "fault segment late",
@@ -402,6 +403,10 @@ names! {
         FaultKind::Presentation(PresentationFault::KeysDown { .. }) => "fault keys down",
         FaultKind::Presentation(PresentationFault::InitSectionsChange) => "fault init sections change",
         FaultKind::Presentation(PresentationFault::TokensExpire { .. }) => "fault tokens expire",
+        FaultKind::Presentation(PresentationFault::Entry(EntryFault::Media)) => "fault entry is media",
+        FaultKind::Presentation(PresentationFault::Entry(EntryFault::NoVariant)) => "fault no variant",
+        FaultKind::Presentation(PresentationFault::Entry(EntryFault::StrayUri)) => "fault stray uri",
+        FaultKind::Presentation(PresentationFault::Entry(EntryFault::VariantWithoutUri)) => "fault variant without uri",
     }
     network_name(NetworkFaultKind) {
         NetworkFaultKind::Refused => "network refused",
@@ -412,6 +417,8 @@ names! {
         NetworkFaultKind::WrongRange => "network wrong range",
         NetworkFaultKind::Empty => "network empty",
         NetworkFaultKind::Endless => "network endless",
+        NetworkFaultKind::Uncut => "network uncut",
+        NetworkFaultKind::Nowhere => "network nowhere",
     }
     store_fault_name(StoreFaultKind) {
         StoreFaultKind::Slow(_) => "store fault slow",

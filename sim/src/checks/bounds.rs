@@ -21,15 +21,18 @@ const DUE_FOR_EACH: usize = 64;
 pub struct BoundChecks {
     tracks: usize,
     listed: usize,
+    told: usize,
     widest: usize,
 }
 
 impl BoundChecks {
-    /// Of a world whose sources have so many tracks at most, and list so many segments.
-    pub fn new(tracks: usize, listed: usize) -> Self {
+    /// Of a world whose sources have so many tracks at most, and list so many segments, with so many
+    /// lines of their own.
+    pub fn new(tracks: usize, listed: usize, told: usize) -> Self {
         Self {
             tracks,
             listed,
+            told,
             widest: 0,
         }
     }
@@ -61,6 +64,7 @@ impl BoundChecks {
                 tracks: self.tracks,
                 window: self.widest,
                 listed: self.listed,
+                told: self.told,
                 sure,
             },
         )

@@ -6,7 +6,7 @@
 use super::bounds::{BESIDE, LEFT_BY_AN_OUTAGE};
 use super::{Held, broken};
 use hls_relay_core::limits::{
-    MAX_DOWNLOADS, REMEMBERED_NEEDS, REMEMBERED_RUNS, REMEMBERED_SEGMENTS,
+    MAX_DATE_RANGES, MAX_DOWNLOADS, REMEMBERED_NEEDS, REMEMBERED_RUNS, REMEMBERED_SEGMENTS,
 };
 use hls_relay_core::relay::Relay;
 use serde_json::Value;
@@ -21,6 +21,8 @@ pub struct Worldly {
     pub window: usize,
     /// Segments of the longest list of any source.
     pub listed: usize,
+    /// Lines of the sources' own, as of date ranges.
+    pub told: usize,
     /// The store always says what became of a piece of work.
     pub sure: bool,
 }
@@ -75,13 +77,18 @@ fn most(field: &str, world: Worldly) -> Option<usize> {
         tracks,
         window,
         listed,
+        told,
         sure,
     } = world;
+    let told = told.min(MAX_DATE_RANGES + 1);
     let kept = tracks * (3 * window + REMEMBERED_NEEDS + BESIDE);
     match field {
         // What players need, twice over while segments become shorter, and what has come at once.
         "entries" | "pieces" | "jobs" | "latest" => Some(2 * (window + listed) + BESIDE),
-        "known" | "former" | "marks" => Some(REMEMBERED_SEGMENTS + listed + REMEMBERED_RUNS),
+        "former" | "marks" => Some(REMEMBERED_SEGMENTS + listed + REMEMBERED_RUNS),
+        // Of the source's segments, or of its date ranges.
+        "known" => Some(REMEMBERED_SEGMENTS + listed + REMEMBERED_RUNS + told),
+        "used" | "tags" | "lines" => Some(FIXED + told),
         "all" => Some(REMEMBERED_NEEDS + listed + BESIDE),
         "held" => Some(tracks * (REMEMBERED_NEEDS + 2 * (window + listed) + BESIDE)),
         // Each attempt of which nobody knows whether it was stored has to be deleted.

@@ -3,8 +3,9 @@
 //!
 //! In every world, for each published playlist and each run of an encoder, each number from the first that is
 //! listed to the last is either listed or missing, and what is missing is judged one by one (`loss`): it is
-//! said, and never came, failed, or was not told of. What is behind the last is in flight: once nothing is
-//! wrong, each of it for so long at most (the world looks at the live edge once a second).
+//! said, and never came, failed, or was not told of. Where a list leaves a run, and where the world ends, that is
+//! added up (`sum`) and compared with what the encoder has really made. What is behind the last is in flight:
+//! once nothing is wrong, each of it for so long at most (the world looks at the live edge once a second).
 //!
 //! Not judged, since nobody can know it: between two runs of an encoder, or two origins, how many there were
 //! that nobody was told of; what a process before this one, or before a wish, had given up; in lists that look
@@ -17,6 +18,7 @@
 mod line;
 mod loss;
 mod needs;
+mod sum;
 
 use super::pace::Asked;
 use super::{Held, broken};
@@ -32,6 +34,7 @@ use hls_relay_core::time::{Span, Timestamp};
 use line::{Books, Line};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+pub use sum::Why;
 
 /// What a segment really is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,12 +81,14 @@ struct Known {
 }
 
 /// How many, over the whole life of a world.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Segments listed with media.
     pub published: u64,
     /// Segments missing between two listed ones of the same run.
     pub missing: u64,
+    /// Those, but for what the books are not closed of.
+    pub missing_for: BTreeMap<Why, u64>,
     /// Segments that a notice calls a hole.
     pub said_missing: u64,
     /// Discontinuities before listed segments.
@@ -133,6 +138,13 @@ pub(super) struct OfferState {
     /// The target duration of the list that was first to list it.
     pub(super) target_duration: Span,
     failures: u32,
+}
+
+impl AskedFor {
+    /// Whether nothing that was known had been lost between the two.
+    pub fn is_of_one_life(self, other: Self) -> bool {
+        self.losses == other.losses
+    }
 }
 
 impl MediaKey {
@@ -362,6 +374,27 @@ impl Ledger {
         };
         let line = self.lines.get_mut(name);
         line.map_or(Ok(()), |line| line.visible(&mut books, version))
+    }
+
+    /// The world is over: closes all books.
+    pub fn settle(&mut self, now: Timestamp, origins: &[Origin]) -> Held {
+        let (known, totals) = (&self.known, &mut self.totals);
+        self.lines.values_mut().try_for_each(|line| {
+            let mut books = Books {
+                now,
+                known,
+                totals: &mut *totals,
+                origins,
+                several: false,
+            };
+            line.settle(&mut books)
+        })
+    }
+
+    /// Whether a segment is missing in a playlist for a reason that was looked into.
+    pub fn is_missing(&self, name: &PlaylistName, key: MediaKey) -> bool {
+        let line = self.lines.get(name);
+        line.is_some_and(|line| line.missing.contains(&key))
     }
 
     /// A version in one line, each segment by what it is.

@@ -270,7 +270,9 @@ impl World {
         let arrival = self.arrival(&download.url, None, &download.limits);
         let request = download.request;
         let work = match arrival.what {
-            Ok(Content::Media(media)) => Work::Stored(download.object.clone(), content(0, &media)),
+            Ok(Content::Media(media)) => {
+                Work::Stored(download.object.clone(), content(0, &media, None))
+            }
             Ok(_) => Work::Told(Event::Downloaded {
                 request,
                 outcome: Err(FetchError::Protocol("no media".into())),

@@ -193,6 +193,8 @@ pub(super) const FAMILIES: [(&str, Family); 34] = [
             NetworkFaultKind::WrongRange,
             NetworkFaultKind::Empty,
             NetworkFaultKind::Endless,
+            NetworkFaultKind::Uncut,
+            NetworkFaultKind::Nowhere,
         ]);
         plan.network.push(NetworkFault {
             from,

@@ -8,8 +8,8 @@
 use super::dice::Dice;
 use super::families::stretch;
 use crate::origin::{
-    Container, EncoderFault, Fault, FaultKind, Names, OriginSpec, PlaylistFault, PresentationFault,
-    PresentationSpec, Tokens, TrackKind, TrackSpec, ViewFault,
+    Container, EncoderFault, Fault, FaultKind, FormatsTold, Names, OriginSpec, PlaylistFault,
+    PresentationFault, PresentationSpec, Tokens, TrackKind, TrackSpec, ViewFault,
 };
 use crate::plan::{Change, Plan, WakePlan};
 use hls_relay_core::config::KeyPolicy;
@@ -91,6 +91,7 @@ fn presentation(dice: &mut Dice) -> PresentationSpec {
         segments_per_file: dice.pick(&[None, None, None, Some(4)]),
         segments_per_key: dice.pick(&[None, None, Some(5), Some(20)]),
         expiring_tokens: dice.one_in(3),
+        formats: FormatsTold::Stated,
     }
 }
 

@@ -184,6 +184,8 @@ pub enum PlaylistFault {
     WrongContentType,
     /// Content-Encoding gzip, though nobody asked for it.
     UnaskedGzip,
+    /// A multivariant playlist in the place of a media playlist.
+    Multivariant,
 }
 
 /// What is wrong with the reply to a request for a segment.
@@ -281,6 +283,22 @@ pub enum PresentationFault {
         /// Which one.
         code: u16,
     },
+    /// In the multivariant playlist.
+    Entry(EntryFault),
+}
+
+/// What is wrong with a multivariant playlist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EntryFault {
+    /// A media playlist stands in its place.
+    Media,
+    /// It has no variant.
+    NoVariant,
+    /// A URI without the tag that says what it leads to.
+    StrayUri,
+    /// A variant without a URI.
+    VariantWithoutUri,
 }
 
 /// The requests that a fault strikes.

@@ -36,14 +36,14 @@ mod truth;
 pub mod ts;
 
 pub use fault::{
-    ConnectionFault, EncoderFault, Fault, FaultKind, Names, PlaylistFault, PresentationFault,
-    Requests, SegmentFault, TextFault, ViewFault, Which,
+    ConnectionFault, EncoderFault, EntryFault, Fault, FaultKind, Names, PlaylistFault,
+    PresentationFault, Requests, SegmentFault, TextFault, ViewFault, Which,
 };
 pub use form::Container;
 pub use media::{MediaKind, MediaLoop, MediaRef};
-pub(crate) use names::without_tokens;
+pub(crate) use names::{date_time, without_tokens};
 pub use oddity::{ODDITIES, Oddity};
-pub use presentation::{PresentationSpec, TrackKind, TrackSpec};
+pub use presentation::{FormatsTold, PresentationSpec, TrackKind, TrackSpec};
 pub use reply::{Body, Delivery, Headers, Listed, OriginReply, OriginRequest, RequestCounter};
 pub use spec::{Naming, OriginSpec, SegmentDurations, Tokens, UriForm};
 pub use struck::Unmet;

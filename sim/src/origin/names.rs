@@ -162,6 +162,13 @@ pub(super) enum DateForm {
     Extended,
 }
 
+/// A date-time as a playlist has it.
+pub(crate) fn date_time(time: WallTime) -> String {
+    let mut out = String::new();
+    write_utc(&mut out, time, DateForm::Extended);
+    out
+}
+
 /// Writes a date-time in UTC, ISO 8601.
 pub(super) fn write_utc(out: &mut String, time: WallTime, form: DateForm) {
     let millis = time.as_micros().div_euclid(1_000);

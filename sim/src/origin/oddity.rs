@@ -1,6 +1,7 @@
 //! How a playlist may be written otherwise than it should be: one thing each that a reader has to take or to
 //! refuse.
 
+use super::form::INIT_SECTION;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -90,10 +91,14 @@ pub enum Oddity {
     UnusedBitRate,
     /// A bit rate that is no number.
     BadBitRate,
+    /// A date-time that is none, where no segment has one.
+    BadDateTime,
+    /// The init section as a byte range that does not say where it begins.
+    MapWithoutOffset,
 }
 
 /// All of them: those that a reader must refuse first.
-pub const ODDITIES: [Oddity; 41] = [
+pub const ODDITIES: [Oddity; 43] = [
     Oddity::Lines,
     Oddity::LongLine,
     Oddity::CarriageReturn,
@@ -135,10 +140,13 @@ pub const ODDITIES: [Oddity; 41] = [
     Oddity::AttributesOnNone,
     Oddity::UnusedBitRate,
     Oddity::BadBitRate,
+    Oddity::BadDateTime,
+    Oddity::MapWithoutOffset,
 ];
 
 const TARGET_DURATION: &str = "#EXT-X-TARGETDURATION:";
 const MEDIA_SEQUENCE: &str = "#EXT-X-MEDIA-SEQUENCE:";
+const DATE_TIME: &str = "#EXT-X-PROGRAM-DATE-TIME:";
 const EXTINF: &str = "#EXTINF:";
 /// More than a reader takes.
 const MANY_LINES: usize = 100_100;
@@ -206,6 +214,10 @@ impl Oddity {
             Self::AttributesOnNone => before_last(text, "#EXT-X-KEY:METHOD=NONE,URI=\"k\""),
             Self::UnusedBitRate => before_last(text, "#EXT-X-BITRATE:100\n#EXT-X-BITRATE:200"),
             Self::BadBitRate => before_last(text, "#EXT-X-BITRATE:much"),
+            // Among good ones it would take one from its segment (S-21).
+            Self::BadDateTime if text.contains(DATE_TIME) => text.to_owned(),
+            Self::BadDateTime => before_last(text, "#EXT-X-PROGRAM-DATE-TIME:today"),
+            Self::MapWithoutOffset => map_without_offset(text),
         }
     }
 }
@@ -248,6 +260,19 @@ fn without(text: &str, tag: &str) -> String {
     };
     let end = text[at..].find('\n').map_or(text.len(), |end| at + end + 1);
     format!("{}{}", &text[..at], &text[end..])
+}
+
+fn map_without_offset(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 64);
+    for line in text.lines() {
+        out.push_str(line);
+        if line.starts_with("#EXT-X-MAP:") {
+            let (_, length) = INIT_SECTION;
+            out.push_str(&format!(",BYTERANGE=\"{length}\""));
+        }
+        out.push('\n');
+    }
+    out
 }
 
 fn keys() -> String {

@@ -5,13 +5,16 @@
 //! its breaks: those of the first one cut the segments of the others. So every fault of an ordinary origin
 //! strikes a track as well, all of them or one ([`Fault`](super::Fault) with a track).
 
-use super::fault::{Fault, FaultKind, PresentationFault};
+use super::fault::{EntryFault, Fault, FaultKind, PresentationFault};
 use super::form::{Container, Form};
 use super::names::folder;
 use super::spec::{Naming, OriginSpec, SegmentDurations};
+use hls_relay_core::formats::Formats;
+use hls_relay_core::playlist::Resolution;
 use hls_relay_core::time::Span;
 use serde::{Deserialize, Serialize};
 use std::fmt::{self, Write};
+use std::sync::Arc;
 
 /// The parameter in which a URI says when it was given out.
 const ISSUED: &str = "issued=";
@@ -30,6 +33,21 @@ pub struct PresentationSpec {
     pub segments_per_key: Option<u64>,
     /// URIs say when they were given out, so that they can expire.
     pub expiring_tokens: bool,
+    /// Where it is told what media is made of.
+    pub formats: FormatsTold,
+}
+
+/// Where it is told what media is made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FormatsTold {
+    /// CODECS and RESOLUTION in the multivariant playlist.
+    #[default]
+    Stated,
+    /// In the media alone.
+    InMedia,
+    /// Nowhere: whoever looks into the media cannot read it.
+    Nowhere,
 }
 
 /// One media playlist of a presentation.
@@ -86,6 +104,26 @@ impl PresentationSpec {
     }
 }
 
+impl TrackKind {
+    /// What its media is made of.
+    pub(super) fn formats(&self) -> Formats {
+        let (codecs, height): (&[&str], Option<u64>) = match self {
+            Self::Variant { height, .. } => (&["avc1.4d401f", "mp4a.40.2"], Some(*height)),
+            Self::Audio { .. } => (&["mp4a.40.2"], None),
+            Self::Subtitles { .. } => (&[], None),
+            Self::IFrames { height, .. } => (&["avc1.4d401f"], Some(*height)),
+        };
+        Formats {
+            codecs: codecs.iter().copied().map(Arc::from).collect(),
+            frame_rate: None,
+            resolution: height.map(|height| Resolution {
+                width: height * 16 / 9,
+                height,
+            }),
+        }
+    }
+}
+
 impl TrackSpec {
     /// A track in step with the encoder.
     pub fn new(kind: TrackKind) -> Self {
@@ -110,6 +148,13 @@ impl fmt::Display for PresentationSpec {
         }
         if self.expiring_tokens {
             write!(out, ", with tokens")?;
+        }
+        match self.formats {
+            FormatsTold::Stated => {}
+            FormatsTold::InMedia => write!(out, ", without CODECS")?,
+            FormatsTold::Nowhere => {
+                write!(out, ", without CODECS, of media that does not tell them")?
+            }
         }
         self.tracks
             .iter()
@@ -178,8 +223,34 @@ pub(super) fn form_of(presentation: &PresentationSpec, number: usize) -> Form {
     }
 }
 
-/// Writes the multivariant playlist as it is given out at `at`.
-pub(super) fn render(presentation: &PresentationSpec, at: Span) -> String {
+/// Writes the multivariant playlist as it is given out at `at`, with what is wrong then.
+pub(super) fn render<'a>(
+    presentation: &PresentationSpec,
+    at: Span,
+    faults: impl Iterator<Item = &'a FaultKind>,
+) -> String {
+    let mut text = render_good(presentation, at);
+    for fault in faults {
+        let FaultKind::Presentation(PresentationFault::Entry(fault)) = fault else {
+            continue;
+        };
+        match fault {
+            EntryFault::Media => {
+                text = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\nseg0.ts\n".to_owned();
+            }
+            EntryFault::NoVariant => {
+                text = "#EXTM3U\n#EXT-X-SESSION-DATA:DATA-ID=\"title\",VALUE=\"soon\"\n".to_owned();
+            }
+            EntryFault::StrayUri => text.push_str("elsewhere.m3u8\n"),
+            EntryFault::VariantWithoutUri => {
+                text.push_str("#EXT-X-STREAM-INF:BANDWIDTH=1000000\n");
+            }
+        }
+    }
+    text
+}
+
+fn render_good(presentation: &PresentationSpec, at: Span) -> String {
     let mut out = "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-INDEPENDENT-SEGMENTS\n".to_owned();
     let has =
         |wanted: fn(&TrackKind) -> bool| presentation.tracks.iter().any(|it| wanted(&it.kind));
@@ -194,6 +265,15 @@ pub(super) fn render(presentation: &PresentationSpec, at: Span) -> String {
         true => format!("?{ISSUED}{}", at.as_micros()),
         false => String::new(),
     };
+    let formats = |codecs: &str, height: u64| match presentation.formats {
+        FormatsTold::Stated => {
+            format!(
+                ",CODECS=\"{codecs}\",RESOLUTION={}x{height}",
+                height * 16 / 9
+            )
+        }
+        FormatsTold::InMedia | FormatsTold::Nowhere => String::new(),
+    };
     let mut defaults = [true; 2];
     for (number, track) in presentation.tracks.iter().enumerate() {
         let uri = format!("{}{token}", track_path(number));
@@ -201,9 +281,8 @@ pub(super) fn render(presentation: &PresentationSpec, at: Span) -> String {
         let _ = match &track.kind {
             TrackKind::Variant { bandwidth, height } => writeln!(
                 out,
-                "#EXT-X-STREAM-INF:BANDWIDTH={bandwidth},CODECS=\"avc1.4d401f,mp4a.40.2\",\
-                 RESOLUTION={}x{height},FRAME-RATE=25.000{groups}\n{uri}",
-                height * 16 / 9
+                "#EXT-X-STREAM-INF:BANDWIDTH={bandwidth}{},FRAME-RATE=25.000{groups}\n{uri}",
+                formats("avc1.4d401f,mp4a.40.2", *height)
             ),
             TrackKind::Audio { language } => write_rendition(
                 &mut out,
@@ -221,9 +300,8 @@ pub(super) fn render(presentation: &PresentationSpec, at: Span) -> String {
             ),
             TrackKind::IFrames { bandwidth, height } => writeln!(
                 out,
-                "#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH={bandwidth},CODECS=\"avc1.4d401f\",\
-                 RESOLUTION={}x{height},URI=\"{uri}\"",
-                height * 16 / 9
+                "#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH={bandwidth}{},URI=\"{uri}\"",
+                formats("avc1.4d401f", *height)
             ),
         };
     }

@@ -13,6 +13,8 @@ use hls_relay_core::time::Span;
 /// What a playlist is, by RFC 8216 4.
 const PLAYLIST_TYPE: &str = "application/vnd.apple.mpegurl";
 const HTML_TYPE: &str = "text/html; charset=utf-8";
+/// What leads on to nothing but other lists.
+const MULTIVARIANT: &str = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1000000\nelsewhere.m3u8\n";
 const HTML: &str = "<!DOCTYPE html>\n<html><body><h1>Welcome</h1><p>Sign in.</p></body></html>\n";
 
 /// The folder under which the second host has everything.
@@ -134,10 +136,15 @@ impl Origin {
                 PlaylistFault::GzipBomb { bytes } => return gzip_bomb(bytes),
                 PlaylistFault::WrongContentType => content_type = HTML_TYPE,
                 PlaylistFault::UnaskedGzip => gzip = true,
+                PlaylistFault::Multivariant if self.spec.presentation.is_none() => {
+                    return typed(PLAYLIST_TYPE, Body::Text(MULTIVARIANT.to_owned()));
+                }
+                PlaylistFault::Multivariant => {}
             }
         }
         if let Some(tracks) = &self.spec.presentation {
-            let text = presentation::render(tracks, at);
+            let faults = self.active(at).map(|fault| &fault.kind);
+            let text = presentation::render(tracks, at, faults);
             let mut reply = typed(content_type, Body::Text(text));
             reply.headers.gzip = gzip;
             return reply;
@@ -278,7 +285,7 @@ impl Origin {
     // -- segments ---------------------------------------------------------------------------------
 
     fn segment_reply(&self, at: Span, request: &OriginRequest, path: &str) -> OriginReply {
-        if let Some(reply) = self.resource_reply(at, path) {
+        if let Some(reply) = self.resource_reply(at, request, path) {
             return reply;
         }
         let Some(place) = self.find(at, request, path) else {
@@ -328,7 +335,7 @@ impl Origin {
     }
 
     /// A key or an init section, under any name that a playlist may have given it.
-    fn resource_reply(&self, at: Span, path: &str) -> Option<OriginReply> {
+    fn resource_reply(&self, at: Span, request: &OriginRequest, path: &str) -> Option<OriginReply> {
         let path = names::without_tokens(path);
         let name = path.strip_prefix(names::folder(&self.spec.playlist_path))?;
         let (seed, faults) = (self.spec.seed, &self.spec.faults);
@@ -345,8 +352,7 @@ impl Origin {
         } else {
             return None;
         };
-        let (first, len) = (0, media.len);
-        Some(typed(content_type, Body::Media { media, first, len }))
+        Some(whole_or_range(content_type, request, media))
     }
 
     /// The segment that a request asks for. Of a file that holds several it is the one that the range

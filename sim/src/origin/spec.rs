@@ -168,7 +168,7 @@ impl Default for OriginSpec {
 
 impl SegmentDurations {
     /// The mean duration in microseconds, at least one.
-    pub(super) fn mean(&self) -> u64 {
+    pub(crate) fn mean(&self) -> u64 {
         match self {
             Self::Constant(span) | Self::Jittered { mean: span, .. } => span.as_micros().max(1),
             Self::Pattern(spans) => (total(spans) / (spans.len() as u64).max(1)).max(1),

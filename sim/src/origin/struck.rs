@@ -1,7 +1,8 @@
 //! Which faults really struck: those that a request meets, not those that lie in wait for one.
 
 use super::fault::{
-    ConnectionFault, Fault, FaultKind, PresentationFault, SegmentFault, ViewFault, Which,
+    ConnectionFault, Fault, FaultKind, PlaylistFault, PresentationFault, SegmentFault, ViewFault,
+    Which,
 };
 use super::{Origin, OriginRequest, presentation};
 use hls_relay_core::time::Span;
@@ -69,6 +70,9 @@ impl Origin {
             FaultKind::View(ViewFault::TwoEdges { .. }) => {
                 is_playlist && active && request.sequence % 2 == 1 && reached()
             }
+            FaultKind::Playlist(PlaylistFault::Multivariant) => {
+                is_playlist && active && self.tracks.is_empty() && reached()
+            }
             FaultKind::View(_) | FaultKind::Text(_) | FaultKind::Playlist(_) => {
                 is_playlist && active && reached()
             }
@@ -89,6 +93,9 @@ impl Origin {
             }
             FaultKind::Presentation(PresentationFault::InitSectionsChange) => {
                 path.contains("/init")
+            }
+            FaultKind::Presentation(PresentationFault::Entry(_)) => {
+                active && is_playlist && !self.tracks.is_empty() && reached()
             }
             FaultKind::Presentation(PresentationFault::TokensExpire { .. }) => false,
         }
@@ -115,6 +122,8 @@ fn felt(kind: &FaultKind) -> Span {
         | FaultKind::Text(_)
         | FaultKind::Playlist(_)
         | FaultKind::Connection(_)
-        | FaultKind::Presentation(PresentationFault::KeysDown { .. }) => Span::ZERO,
+        | FaultKind::Presentation(
+            PresentationFault::KeysDown { .. } | PresentationFault::Entry(_),
+        ) => Span::ZERO,
     }
 }

@@ -4,7 +4,9 @@ use super::encoder::Place;
 use super::media::MediaRef;
 use super::names;
 use super::piece::Piece;
+use super::presentation::FormatsTold;
 use super::{Origin, OriginRequest, form};
+use hls_relay_core::formats::{Formats, Unreadable};
 use hls_relay_core::time::{Span, WallTime};
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -49,6 +51,16 @@ impl Origin {
         let track = super::presentation::track_of(&self.spec, path);
         let track = track.and_then(|it| Some(tracks?.twin_of(it)));
         track.and_then(|it| u16::try_from(it).ok()).unwrap_or(0)
+    }
+
+    /// What whoever looks into a piece of media finds it made of.
+    pub fn formats_of(&self, media: &MediaRef) -> Option<Result<Formats, Unreadable>> {
+        let presentation = self.spec.presentation.as_ref()?;
+        let track = presentation.tracks.get(usize::from(media.track))?;
+        Some(match presentation.formats {
+            FormatsTold::Stated | FormatsTold::InMedia => Ok(track.kind.formats()),
+            FormatsTold::Nowhere => Err(Unreadable::Container),
+        })
     }
 
     /// How far its slowest track is behind the encoder: all others wait for it.

@@ -152,7 +152,9 @@ fn lasts(kind: &FaultKind) -> bool {
         FaultKind::Encoder(
             EncoderFault::TargetDurationChange { .. } | EncoderFault::EndList { .. },
         )
-        | FaultKind::Presentation(PresentationFault::KeysDown { .. })
+        | FaultKind::Presentation(
+            PresentationFault::KeysDown { .. } | PresentationFault::Entry(_),
+        )
         | FaultKind::View(_)
         | FaultKind::Text(_)
         | FaultKind::Playlist(_)

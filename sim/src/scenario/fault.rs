@@ -2,8 +2,8 @@
 
 use super::Words;
 use crate::origin::{
-    ConnectionFault, EncoderFault, FaultKind, Names, ODDITIES, PlaylistFault, PresentationFault,
-    Requests, SegmentFault, TextFault, ViewFault, Which,
+    ConnectionFault, EncoderFault, EntryFault, FaultKind, Names, ODDITIES, PlaylistFault,
+    PresentationFault, Requests, SegmentFault, TextFault, ViewFault, Which,
 };
 
 fn names(word: &str) -> Result<Names, String> {
@@ -93,6 +93,7 @@ pub(crate) fn fault(words: &mut Words<'_>) -> Result<FaultKind, String> {
         "wrong-type" => PlaylistFault::WrongContentType.into(),
         "unasked-gzip" => PlaylistFault::UnaskedGzip.into(),
         "gzip-bomb" => PlaylistFault::GzipBomb { bytes: 50_000_000 }.into(),
+        "multivariant" => PlaylistFault::Multivariant.into(),
         "redirect-loop" => PlaylistFault::RedirectLoop.into(),
         "redirect" => PlaylistFault::RedirectToOtherHost.into(),
         "segment" => {
@@ -146,6 +147,14 @@ pub(crate) fn fault(words: &mut Words<'_>) -> Result<FaultKind, String> {
         "keys-down" => PresentationFault::KeysDown {
             code: words.small()?,
         }
+        .into(),
+        "entry" => PresentationFault::Entry(match words.word()? {
+            "media" => EntryFault::Media,
+            "no-variant" => EntryFault::NoVariant,
+            "stray-uri" => EntryFault::StrayUri,
+            "variant-without-uri" => EntryFault::VariantWithoutUri,
+            other => return Err(format!("nothing is wrong that is called {other}")),
+        })
         .into(),
         "init-sections-change" => PresentationFault::InitSectionsChange.into(),
         "tokens-expire" => PresentationFault::TokensExpire {

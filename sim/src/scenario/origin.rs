@@ -2,7 +2,8 @@
 
 use super::Words;
 use crate::origin::{
-    Container, Naming, OriginSpec, PresentationSpec, SegmentDurations, Tokens, TrackKind, TrackSpec,
+    Container, FormatsTold, Naming, OriginSpec, PresentationSpec, SegmentDurations, Tokens,
+    TrackKind, TrackSpec,
 };
 use crate::plan::Plan;
 use hls_relay_core::time::Span;
@@ -68,6 +69,8 @@ pub(super) fn presentation(plan: &mut Plan, words: &mut Words<'_>) -> Result<(),
             "fragments" => spec.container = Container::Fragments,
             "keys" => spec.segments_per_key = Some(words.positive()?),
             "expiring-tokens" => spec.expiring_tokens = true,
+            "formats-in-media" => spec.formats = FormatsTold::InMedia,
+            "formats-nowhere" => spec.formats = FormatsTold::Nowhere,
             other => return Err(format!("unknown word {other}")),
         }
     }

@@ -6,7 +6,7 @@ use crate::checks::list::ListChecks;
 use crate::checks::{Held, broken};
 use crate::origin::{EncoderFault, Fault, FaultKind, MediaRef};
 use crate::plan::Change;
-use crate::player::{Jump, Loaded, Seam, Stall, Stamps, Wish};
+use crate::player::{Jump, Loaded, Seam, Stall, Stamps, Watched, Wish};
 use crate::published::Listed;
 use hls_relay_core::config::{
     LONGEST_REST, ReloadPolicy, SWITCH_AT_MOST_EVERY, TRIED_SEGMENTS, stalled_after,
@@ -16,6 +16,7 @@ use hls_relay_core::ids::PlaylistName;
 use hls_relay_core::notice::State;
 use hls_relay_core::relay::Status;
 use hls_relay_core::time::{Span, Timestamp};
+use std::ops::Range;
 
 /// How much later than promised something may be seen: latencies of the network and the store.
 const SLACK: Span = Span::from_secs(1);
@@ -91,6 +92,7 @@ impl World {
                         }
                         if let Some(seam) = seam {
                             self.goes_on((viewer, reel), seam)?;
+                            self.add_up((viewer, reel), seam)?;
                         }
                         if let Some(entry) = self.store.multivariant.as_ref().filter(|_| reel == 0)
                         {
@@ -148,6 +150,84 @@ impl World {
             return self.sees("what comes next", (viewer, reel), last, now);
         }
         Ok(())
+    }
+
+    /// Adds a segment to what was watched, with what is missing before it.
+    fn add_up(&mut self, (viewer, reel): (usize, usize), seam: Seam) -> Held {
+        let now = seam.now;
+        let watched = self.viewers[viewer].reels[reel].watched;
+        let goes_on = |it: &Watched| {
+            let (before, after) = (it.last.media, now.media);
+            seam.follows
+                && it.last.timeline == now.timeline
+                && before.1 < after.1
+                && before.0 == after.0
+                && it.last.asked_for.is_of_one_life(now.asked_for)
+        };
+        let Some(watched) = watched.filter(goes_on) else {
+            self.has_seen_all((viewer, reel))?;
+            self.viewers[viewer].reels[reel].watched = Some(Watched::from(now));
+            return Ok(());
+        };
+        let mut more = Watched {
+            last: now,
+            seen: watched.seen + (now.ends - now.begins),
+            ..watched
+        };
+        let name = &self.viewers[viewer].reels[reel].name;
+        for it in self.offered(now, watched.last.media.1 + 1..now.media.1) {
+            if self
+                .ledger
+                .is_missing(name, MediaKey::of(now.timeline.0, &it))
+            {
+                more.missing += it.ticks;
+            }
+        }
+        self.viewers[viewer].reels[reel].watched = Some(more);
+        Ok(())
+    }
+
+    /// What the encoder has really made, of the timeline of a segment, with these numbers.
+    fn offered(&self, of: Stamps, numbers: Range<u64>) -> Vec<MediaRef> {
+        if numbers.is_empty() {
+            return Vec::new();
+        }
+        let origin = self.origins[of.timeline.0].track(of.media.0);
+        let at = self.now.since(Timestamp::default());
+        let all = origin.segments_numbered(&numbers, at).into_iter();
+        let media = all.map(|it| it.media);
+        media.filter(|it| it.run == of.timeline.1).collect()
+    }
+
+    /// offered = seen + missing, in ticks, from the first segment of what was watched to the last.
+    fn has_seen_all(&self, (viewer, reel): (usize, usize)) -> Held {
+        // What is missing of a rung is missing by its maker, not by the source.
+        if self.plan.rungs() > 0 {
+            return Ok(());
+        }
+        let reel = &self.viewers[viewer].reels[reel];
+        let Some(Watched {
+            first,
+            last,
+            seen,
+            missing,
+        }) = reel.watched
+        else {
+            return Ok(());
+        };
+        let offered = self.offered(first, first.media.1..last.media.1 + 1);
+        let offered: u64 = offered.iter().map(|it| it.ticks).sum();
+        if offered == seen + missing {
+            return Ok(());
+        }
+        broken(
+            "viewers see all that is offered, but for what is missing",
+            format!(
+                "{offered} ticks from {first:?} to {last:?} by viewer {viewer} of {}",
+                reel.name.0
+            ),
+            format!("{seen} seen and {missing} missing"),
+        )
     }
 
     fn sees(
@@ -490,8 +570,15 @@ impl World {
     }
 
     /// What was said about losses is what was lost, where one process lived through all of it.
-    fn balance(&self) -> Held {
-        let totals = self.ledger.totals;
+    fn balance(&mut self) -> Held {
+        self.ledger.settle(self.now, &self.origins)?;
+        for viewer in 0..self.viewers.len() {
+            let reels = 0..self.viewers[viewer].reels.len();
+            reels
+                .into_iter()
+                .try_for_each(|reel| self.has_seen_all((viewer, reel)))?;
+        }
+        let totals = &self.ledger.totals;
         // Gaps that keep a track in step with others are told when it is left behind.
         let alone = self.plan.tracks() == 1;
         let stays = |change: &Change| match change {
@@ -525,6 +612,7 @@ fn stamps(ledger: &Ledger, listed: &Listed) -> Option<Stamps> {
     let (key, media, asked_for) = ledger.media(&listed.uri)?;
     Some(Stamps {
         timeline: (key.origin, key.run),
+        media: (key.track, key.number),
         begins: media.start_tick,
         ends: media.end_tick(),
         asked_for,

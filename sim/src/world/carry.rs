@@ -6,7 +6,7 @@ use crate::checks::ledger::MediaKey;
 use crate::checks::{Held, broken};
 use crate::network::{self, Arrival, Content};
 use crate::origin::{Origin, OriginRequest, RequestCounter, without_tokens};
-use crate::plan::Moment;
+use crate::plan::{Moment, NetworkFaultKind};
 use crate::process::{Fetch, Work};
 use crate::store::{Saved, StoreWork};
 use hls_relay_core::command::{Command, Content as Wanted, FetchLimits, LoadPlaylist};
@@ -84,6 +84,7 @@ impl World {
                         object,
                         content: download.content,
                         revision: self.wish.revision,
+                        look: download.look,
                     },
                 );
                 self.ask(download.request);
@@ -221,6 +222,9 @@ impl World {
         let arrival = match blocked {
             Some(fault) => {
                 self.census.blocked(fault.kind);
+                if fault.kind == NetworkFaultKind::Nowhere && !segment {
+                    fetch.url = "nowhere".to_owned();
+                }
                 network::blocked(fault.kind, &fetch.limits)
             }
             None => {

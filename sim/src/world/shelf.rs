@@ -11,6 +11,7 @@ use crate::published::{self, Multivariant, Shown, Version};
 use crate::store::{Saved, StoreFaultKind, StorePlan, StoreWork};
 use hls_relay_core::command::{Content, Publish, PublishedPlaylist};
 use hls_relay_core::event::{Desired, Event, FetchError, StoreError};
+use hls_relay_core::formats::{Formats, Unreadable};
 use hls_relay_core::ids::{ObjectName, PlaylistName, RequestId};
 use hls_relay_core::time::{Span, Timestamp};
 use std::sync::Arc;
@@ -186,7 +187,11 @@ impl World {
                 object,
                 content,
                 revision,
-            } => self.put(request, &fetch, (&object, content), revision),
+                look,
+            } => {
+                let formats = look.then(|| self.formats(&fetch)).flatten();
+                self.put(request, (&fetch, formats), (&object, content), revision)
+            }
             Work::Publish(publish, shown) => {
                 let outcome = self.publish(&publish, shown)?;
                 self.step(Event::Published { request, outcome })
@@ -225,10 +230,16 @@ impl World {
         }
     }
 
+    /// What a segment, or its init section, is found to be made of.
+    fn formats(&self, fetch: &Fetch) -> Option<Result<Formats, Unreadable>> {
+        let origin = &self.origins[fetch.origin];
+        origin.formats_of(fetch.media.as_ref()?)
+    }
+
     fn put(
         &mut self,
         request: RequestId,
-        fetch: &Fetch,
+        (fetch, formats): (&Fetch, Option<Result<Formats, Unreadable>>),
         (object, kind): (&ObjectName, Content),
         revision: u64,
     ) -> Held {
@@ -236,7 +247,7 @@ impl World {
             return Ok(());
         };
         let Fortune { applied, answer } = self.fortune(StoreWork::Put);
-        let segment = content(origin, &media);
+        let segment = content(origin, &media, formats);
         let key = MediaKey::of(origin, &media);
         if applied {
             self.store.put(object.clone(), &segment);

@@ -1,12 +1,13 @@
 //! One published playlist: each of its segments follows on the one before, or it is said why not.
 
-use super::loss::is_ambiguous;
+use super::loss::{is_ambiguous, segments};
+use super::sum::{Sum, Why};
 use super::{Asker, Held, Known, MediaKey, Stored, Totals, broken, needs};
 use crate::checks::untold::{self, Position, Told};
 use crate::origin::Origin;
 use crate::published::{Listed, Version};
 use hls_relay_core::time::{Span, Timestamp};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// What is less is a matter of rounding.
@@ -35,6 +36,11 @@ pub(super) struct Line {
     pub(super) unseen: bool,
     /// So the numbers of the version that is visible now do not go on from the one before.
     skipped: bool,
+    /// What is listed now, added up; and what was before, to be judged.
+    pub(super) sum: Option<Sum>,
+    pub(super) closed: Vec<Sum>,
+    /// What is missing in it.
+    pub(super) missing: BTreeSet<MediaKey>,
     /// It was left behind since the last segment with media, and gaps stand for what the others have.
     pub(super) left_behind: bool,
 }
@@ -62,6 +68,7 @@ impl Line {
         self.restarts_said = 0;
         if lost_state {
             // Nothing is known of what was listed: what comes now is another presentation.
+            self.begin_anew();
             self.published.clear();
             self.gaps.clear();
             self.last = None;
@@ -124,10 +131,14 @@ impl Line {
         let gaps = std::mem::take(&mut self.gaps);
         let skipped = std::mem::take(&mut self.skipped);
         match self.last {
-            Some(last) if skipped => books.totals.skip(last.key, stored.key),
+            Some(last) if skipped => {
+                books.totals.skip(last.key, stored.key);
+                self.lacks_unseen(books, last.key, stored.key);
+            }
             Some(last) => self.follows(books, last, stored, listed, &gaps)?,
             None => {}
         }
+        self.add(books, stored)?;
         books.totals.published += 1;
         books.totals.media_micros += stored.media.duration.as_micros();
         books.totals.discontinuities += u64::from(listed.discontinuity);
@@ -137,6 +148,15 @@ impl Line {
             self.published.pop_first();
         }
         Ok(())
+    }
+
+    /// What was numbered between two listed segments was never seen.
+    fn lacks_unseen(&mut self, books: &Books<'_>, last: MediaKey, next: MediaKey) {
+        let numbers = last.number.saturating_add(1)..next.number;
+        if last.is_of_run(next) && !numbers.is_empty() {
+            let between = segments(books.origin(last), books.now, last, numbers);
+            self.lack(&between, last, |_, _| Why::Unseen);
+        }
     }
 
     /// Whether `next` may be listed after `last` as it is.

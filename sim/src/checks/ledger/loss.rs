@@ -1,6 +1,7 @@
 //! What is missing from what viewers see: is it said, and is there a reason for it?
 
 use super::line::{Books, Line};
+use super::sum::Why;
 use super::{Held, Known, Listed, MediaKey, OfferState, Stored, broken};
 use crate::origin::{Fault, FaultKind, Offered, Origin, SegmentFault, Tokens, ViewFault};
 use hls_relay_core::config::SEGMENT_WAIT_TARGETS;
@@ -24,6 +25,24 @@ impl Line {
         self.restarts_said -= u64::from(restarted);
         let (known, now, origin) = (books.known, books.now, books.origin(last.key));
         let between = segments(origin, now, last.key, lost.clone());
+        let same = last.asker == next.asker && next.asker.process == known.process;
+        let unfetchable = between.iter().filter(|it| !it.fetchable);
+        let unfetchable: Vec<u64> = unfetchable.map(|it| it.media.number).collect();
+        self.lack(&between, last.key, |line, key| {
+            if line.left_behind {
+                Why::LeftBehind
+            } else if unfetchable.contains(&key.number) {
+                Why::NoAddress
+            } else if line.published.contains_key(&key) {
+                Why::Repeated
+            } else if !same {
+                Why::Anothers
+            } else if known.told_in_time(key).is_none() {
+                Why::NeverTold
+            } else {
+                Why::Failed
+            }
+        });
         if self.left_behind && listed.discontinuity {
             return Ok(());
         }
@@ -32,11 +51,9 @@ impl Line {
             // Gaps stood for what came after all.
             return Ok(());
         }
-        let unfetchable = between.iter().filter(|it| !it.fetchable);
-        let unfetchable: Vec<u64> = unfetchable.map(|it| it.media.number).collect();
         lost.filter(|number| !unfetchable.contains(number))
             .map(|number| MediaKey { number, ..last.key })
-            .filter(|_| last.asker == next.asker && next.asker.process == known.process)
+            .filter(|_| same)
             .filter(|key| !(restarted && known.is_beyond_the_window(*key)))
             .filter(|key| !self.is_forgotten(known, *key, origin))
             .filter(|key| !(listed.discontinuity && has_a_twin(now, *key, origin)))
@@ -230,7 +247,12 @@ fn has_a_twin(now: Timestamp, key: MediaKey, origin: &Origin) -> bool {
 }
 
 /// What the origin really made of the run of `key`, with these numbers.
-fn segments(origin: &Origin, now: Timestamp, key: MediaKey, numbers: Range<u64>) -> Vec<Offered> {
+pub(super) fn segments(
+    origin: &Origin,
+    now: Timestamp,
+    key: MediaKey,
+    numbers: Range<u64>,
+) -> Vec<Offered> {
     let mut all = origin.segments_numbered(&numbers, now.since(Timestamp::default()));
     all.retain(|it| it.media.run == key.run);
     all

@@ -1,8 +1,8 @@
 //! Faults in the words of a printed plan.
 
 use super::{
-    ConnectionFault, EncoderFault, Fault, FaultKind, Names, PlaylistFault, PresentationFault,
-    Requests, SegmentFault, TextFault, ViewFault, Which,
+    ConnectionFault, EncoderFault, EntryFault, Fault, FaultKind, Names, PlaylistFault,
+    PresentationFault, Requests, SegmentFault, TextFault, ViewFault, Which,
 };
 use std::fmt;
 
@@ -122,6 +122,7 @@ impl fmt::Display for PlaylistFault {
             Self::GzipBomb { bytes } => write!(out, "playlist is a gzip bomb of {bytes} bytes"),
             Self::WrongContentType => write!(out, "playlist says it is text/html"),
             Self::UnaskedGzip => write!(out, "playlist is gzip without being asked"),
+            Self::Multivariant => write!(out, "playlist is a multivariant playlist"),
         }
     }
 }
@@ -150,7 +151,19 @@ impl fmt::Display for PresentationFault {
             Self::KeysDown { code } => write!(out, "keys answer {code}"),
             Self::InitSectionsChange => write!(out, "init sections change"),
             Self::TokensExpire { code } => write!(out, "tokens expire, then answer {code}"),
+            Self::Entry(fault) => write!(out, "multivariant playlist {fault}"),
         }
+    }
+}
+
+impl fmt::Display for EntryFault {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Media => "is a media playlist",
+            Self::NoVariant => "has no variant",
+            Self::StrayUri => "has a URI too many",
+            Self::VariantWithoutUri => "has a variant without a URI",
+        })
     }
 }
 

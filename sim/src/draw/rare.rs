@@ -1,0 +1,204 @@
+//! What is seldom: each in few worlds, and with a stream of its own, so that none moves anything else.
+
+use super::dice::Dice;
+use super::families::stretch;
+use crate::origin::{
+    Container, EncoderFault, EntryFault, Fault, FaultKind, FormatsTold, Names, Oddity, OriginSpec,
+    PlaylistFault, PresentationFault, SegmentFault, TextFault, Tokens, TrackKind, Which, date_time,
+};
+use crate::plan::{Plan, WakePlan};
+use hls_relay_core::limits::MAX_DATE_RANGES;
+use hls_relay_core::time::Span;
+
+/// Adds what is rare to a plan.
+type Rare = fn(&mut Plan, &mut Dice);
+
+/// By the name of its stream, and in one of how many worlds that it can be in.
+const SINGLE: [(&str, u64, Rare); 3] = [
+    ("one segment", 12, one_segment),
+    ("date ranges", 15, date_ranges),
+    ("the end alone", 20, the_end_alone),
+];
+
+/// The same of presentations.
+const PRESENTED: [(&str, u64, Rare); 6] = [
+    ("another kind", 12, another_kind),
+    ("odd entry", 6, odd_entry),
+    ("entry gone", 12, entry_gone),
+    ("odd map", 6, odd_map),
+    ("formats", 4, formats),
+    ("redundant", 8, redundant),
+];
+
+/// Draws it for a plan that is complete but for that.
+pub(super) fn draw(plan: &mut Plan) {
+    let presented = plan.origins[0].presentation.is_some();
+    let all: &[(&str, u64, Rare)] = match presented {
+        true => &PRESENTED,
+        false if plan.rungs() > 0 => &[],
+        false => &SINGLE,
+    };
+    for (name, few, rare) in all {
+        let mut dice = Dice::new(plan.seed, name);
+        if dice.one_in(*few) {
+            rare(plan, &mut dice);
+        }
+    }
+}
+
+/// Something is wrong with a segment that is about to be made.
+fn one_segment(plan: &mut Plan, dice: &mut Dice) {
+    let (from, until) = stretch(plan, dice);
+    let which = Which::Number(number_at(&plan.origins[0], from));
+    let kind = match dice.below(5) {
+        0 => SegmentFault::Missing { which },
+        1 => SegmentFault::Status { which, code: 503 },
+        2 => SegmentFault::Truncated { which },
+        3 => SegmentFault::ResetHalfWay { which },
+        _ => {
+            let by = dice.millis(200, 9_000);
+            SegmentFault::Late { which, by }
+        }
+    };
+    // It is listed within a few segments of that time.
+    let from = from.saturating_sub(Span::from_secs(10));
+    let until = (until + Span::from_secs(20)).min(plan.healed_at);
+    add(plan, (from, until), kind);
+}
+
+/// A multivariant playlist is found where the media playlist of a track was. A source that is opened meanwhile
+/// would be taken for what it then is.
+fn another_kind(plan: &mut Plan, dice: &mut Dice) {
+    let times = stretch(plan, dice);
+    let tracks = plan.origins[0].presentation.as_ref();
+    let tracks = tracks.map_or(1, |it| it.tracks.len() as u64);
+    let track = Some(dice.below(tracks) as u16);
+    add_to(plan, track, times, PlaylistFault::Multivariant);
+}
+
+/// One that is told anew, one that is then told otherwise, and, now and then, more than anybody keeps.
+fn date_ranges(plan: &mut Plan, dice: &mut Dice) {
+    let (from, _) = stretch(plan, dice);
+    let many = dice.one_in(3);
+    let origin = &mut plan.origins[0];
+    if !origin.program_date_time {
+        return;
+    }
+    let number = number_at(origin, from);
+    let start = date_time(origin.wall_at_start + from);
+    let line =
+        |id: &str, rest: &str| format!("#EXT-X-DATERANGE:ID=\"{id}\",START-DATE=\"{start}\"{rest}");
+    let mut tell = |number, lines| {
+        origin
+            .tags
+            .entry(number)
+            .or_default()
+            .extend::<Vec<String>>(lines)
+    };
+    tell(number, vec![line("break", "")]);
+    tell(number + 1, vec![line("break", ",DURATION=20.0")]);
+    tell(number + 2, vec![line("break", ",DURATION=21.0")]);
+    if many {
+        let each = (0..=MAX_DATE_RANGES).map(|nth| line(&format!("one-{nth}"), ",DURATION=1.0"));
+        tell(number + 3, each.collect());
+    }
+}
+
+/// A source ends for a minute and a half, and nothing else goes wrong: what must come of that can be told.
+fn the_end_alone(plan: &mut Plan, dice: &mut Dice) {
+    plan.origins.iter_mut().for_each(|it| it.faults.clear());
+    plan.store.faults.clear();
+    (plan.controls, plan.ends, plan.network) = (Vec::new(), Vec::new(), Vec::new());
+    plan.wakes = WakePlan::default();
+    let healed = plan.healed_at.as_millis();
+    let from = dice.millis(healed / 3, healed / 2);
+    let end = EncoderFault::EndList {
+        media_sequence: dice.pick(&[0, 5_000_000]),
+        names: dice.pick(&[Names::New, Names::Same]),
+    };
+    let until = (from + Span::from_secs(90)).min(plan.healed_at);
+    add(plan, (from, until), end);
+}
+
+/// The multivariant playlist is written oddly, from the start.
+fn odd_entry(plan: &mut Plan, dice: &mut Dice) {
+    let (_, until) = stretch(plan, dice);
+    let fault = dice.pick(&[EntryFault::StrayUri, EntryFault::VariantWithoutUri]);
+    add(plan, (Span::ZERO, until), PresentationFault::Entry(fault));
+}
+
+/// The tokens expire, and what would have new ones is no multivariant playlist meanwhile. A source that is
+/// opened then would be taken for what it is.
+fn entry_gone(plan: &mut Plan, dice: &mut Dice) {
+    let times = stretch(plan, dice);
+    if !(plan.ends.is_empty() && plan.controls.is_empty()) {
+        return;
+    }
+    let fault = dice.pick(&[EntryFault::Media, EntryFault::NoVariant]);
+    let origin = &mut plan.origins[0];
+    origin.tokens = Tokens::None;
+    origin
+        .presentation
+        .iter_mut()
+        .for_each(|it| it.expiring_tokens = true);
+    add(plan, times, PresentationFault::TokensExpire { code: 403 });
+    add(plan, times, PresentationFault::Entry(fault));
+}
+
+/// Init sections are byte ranges that do not say where they begin.
+fn odd_map(plan: &mut Plan, dice: &mut Dice) {
+    let times = stretch(plan, dice);
+    let tracks = plan.origins[0].presentation.as_ref();
+    if tracks.is_some_and(|it| it.container == Container::Fragments) {
+        add(plan, times, TextFault::Odd(Oddity::MapWithoutOffset));
+    }
+}
+
+/// The multivariant playlist does not say what media is made of. By their bit rates alone its variants can be
+/// told apart.
+fn formats(plan: &mut Plan, dice: &mut Dice) {
+    let told = dice.pick(&[FormatsTold::InMedia, FormatsTold::Nowhere]);
+    let Some(presentation) = &mut plan.origins[0].presentation else {
+        return;
+    };
+    presentation.formats = told;
+    for (track, number) in presentation.tracks.iter_mut().zip(1..) {
+        if let TrackKind::Variant { bandwidth, .. } = &mut track.kind {
+            *bandwidth = number * 1_000_000;
+        }
+    }
+}
+
+/// The first variant can be had from another place too, and cannot be had from its own for a while.
+fn redundant(plan: &mut Plan, dice: &mut Dice) {
+    let times = stretch(plan, dice);
+    if let Some(tracks) = &mut plan.origins[0].presentation {
+        tracks.tracks.push(tracks.tracks[0].clone());
+    }
+    plan.origins[0].faults.clear();
+    add_to(plan, Some(0), times, PlaylistFault::Status { code: 404 });
+}
+
+/// The media sequence number of what the encoder is at then, as long as nothing happens to it.
+fn number_at(origin: &OriginSpec, at: Span) -> u64 {
+    let made = at.as_micros() / origin.durations.mean();
+    origin.media_sequence + origin.backlog + made
+}
+
+fn add(plan: &mut Plan, times: (Span, Span), kind: impl Into<FaultKind>) {
+    add_to(plan, None, times, kind);
+}
+
+fn add_to(
+    plan: &mut Plan,
+    track: Option<u16>,
+    (from, until): (Span, Span),
+    kind: impl Into<FaultKind>,
+) {
+    plan.origins[0].faults.push(Fault {
+        from,
+        until,
+        track,
+        kind: kind.into(),
+    });
+}
