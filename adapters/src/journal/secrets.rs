@@ -54,6 +54,8 @@ const PLAIN_ATTRIBUTES: [&str; 19] = [
 ];
 /// Fields of events and machines that hold no text of a stranger, or one that was read and is a date.
 const PLAIN_FIELDS: [&str; 3] = ["object", "channel", "date_time_text"];
+/// Fields of what is kept of a rendition, which are values of its EXT-X-MEDIA and have to stay the same as those.
+const MEDIUM_FIELDS: [&str; 3] = ["group", "language", "name"];
 
 /// Puts the same nonsense for the same secret, as long as it lives.
 pub(super) struct Secrets {
@@ -74,9 +76,15 @@ impl Secrets {
             Value::Array(all) => all.iter_mut().for_each(|it| self.hide_in(it, field)),
             Value::Object(fields) => {
                 let known = std::mem::take(fields);
+                let is_medium = MEDIUM_FIELDS.iter().all(|it| known.contains_key(*it));
                 for (name, mut value) in known {
                     if name == "body" {
                         self.hide_in_body(&mut value);
+                    } else if let Value::String(text) = &mut value
+                        && is_medium
+                        && MEDIUM_FIELDS.contains(&&*name)
+                    {
+                        *text = self.words(text);
                     } else {
                         self.hide_in(&mut value, &name);
                     }
