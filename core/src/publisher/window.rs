@@ -313,9 +313,8 @@ impl Window {
         self.state_bit_rate(&mut entry);
         self.state_init_section(&mut entry);
         if entry.stored.is_none() {
-            // A gap has a name of ours as well: the source's own may hold a token (S-65).
             let number = first + self.entries.len() as u64;
-            entry.segment.uri = format!("gap-{number}.ts").into();
+            entry.name_gap(number);
         }
         self.entries.push_back(entry);
         self.closing.clear();
@@ -381,10 +380,14 @@ impl Window {
     /// Takes the first entry out of the list, counted.
     pub(super) fn pop_first(&mut self, stage: &mut Stage<'_>, policy: HolePolicy) -> Option<Entry> {
         let entry = self.entries.pop_front()?;
-        let uncounted = stage.makes(Mistake::MediaSequenceSkipsGaps) && entry.segment.gap;
-        self.media_sequence = self
-            .media_sequence
-            .map(|number| number + u64::from(!uncounted));
+        // A gap that no version has had was never given a number: players count one after the other (S-05).
+        let unlisted = entry.seen == Seen::Never && entry.stored.is_none();
+        let forgotten = stage.makes(Mistake::MediaSequenceSkipsGaps) && entry.segment.gap;
+        if unlisted {
+            self.name_gaps();
+        } else if !forgotten {
+            self.media_sequence = self.media_sequence.map(|number| number + 1);
+        }
         if !stage.makes(Mistake::DiscontinuityLeavesUncounted) {
             self.discontinuity_sequence += u64::from(entry.segment.discontinuity);
         }
@@ -398,6 +401,14 @@ impl Window {
             });
         }
         Some(entry)
+    }
+
+    /// After the numbers of those that no version has had have changed.
+    fn name_gaps(&mut self) {
+        let numbers = self.media_sequence.unwrap_or_default()..;
+        let numbered = self.entries.iter_mut().zip(numbers);
+        let gaps = numbered.filter(|(entry, _)| entry.stored.is_none());
+        gaps.for_each(|(entry, number)| entry.name_gap(number));
     }
 
     /// Takes so many entries out of the head of the list, counted.
@@ -588,6 +599,11 @@ impl Entry {
             listed_at: None,
             ..self.clone()
         }
+    }
+
+    /// A gap has a name of ours as well: the source's own may hold a token (S-65).
+    fn name_gap(&mut self, number: u64) {
+        self.segment.uri = format!("gap-{number}.ts").into();
     }
 
     pub(super) fn middle(&self) -> Place {
