@@ -235,6 +235,7 @@ impl Publisher {
                 for list in version.lists {
                     let window = &mut self.windows[list.track];
                     window.dirty = true;
+                    window.shown |= !unseen;
                     // No entry leaves a window while a version is under way.
                     let listed = window.entries.iter_mut().take(list.length);
                     for entry in listed.skip(list.length - list.fresh) {
@@ -257,6 +258,7 @@ impl Publisher {
         self.board.iter_mut().for_each(Board::visible);
         for list in &version.lists {
             let window = &mut self.windows[list.track];
+            window.shown = true;
             if list.fresh > 0 {
                 window.last_grown = Some(now);
             }

@@ -43,6 +43,8 @@ pub(super) struct Window {
     pub(super) begins_run: bool,
     /// The last version of it had EXT-X-ENDLIST.
     pub(super) closed: bool,
+    /// A version of this process with its list has become visible, or may have: viewers may look at it.
+    pub(super) shown: bool,
     /// Something has changed since the last version was sent.
     pub(super) dirty: bool,
     /// The last version with a new segment became visible then.
@@ -135,6 +137,7 @@ impl Window {
             date_ranges: DateRanges::default(),
             begins_run: false,
             closed: false,
+            shown: false,
             dirty: false,
             last_grown: None,
             stated: Span::ZERO,
@@ -426,6 +429,7 @@ impl Window {
         let left = self.entries.len() as u64;
         self.media_sequence = self.media_sequence.map(|number| number + left);
         self.entries.clear();
+        self.shown = false;
         self.began_at = None;
     }
 
@@ -489,9 +493,9 @@ impl Window {
         fresh.count()
     }
 
-    /// Something of it is in a version.
+    /// Something of it is in a version, or was: what viewers have once been led to goes on (S-11).
     pub(super) fn is_listed(&self) -> bool {
-        self.entries.iter().any(|it| it.seen > Seen::Never)
+        self.shown || self.entries.iter().any(|it| it.seen > Seen::Never)
     }
 
     /// Where what viewers know of it ends.
