@@ -72,16 +72,17 @@ pub(super) fn channel(out: &mut impl Write, json: bool, it: &ChannelView) -> io:
         Writer::Feed => "a database",
     };
     let observed = &it.observed;
+    let owner = match &*observed.owner {
+        "" => "nobody",
+        owner => owner,
+    };
     let mut rows = vec![
         (
             "should",
             format!("{} (revision {}, by {by})", wish(it), it.revision),
         ),
         ("is", format!("{}: {}", observed.state, observed.reason)),
-        (
-            "owner",
-            format!("{}, epoch {}", observed.owner, observed.epoch),
-        ),
+        ("owner", format!("{owner}, epoch {}", observed.epoch)),
     ];
     if let Some(machine) = &observed.machine {
         rows.extend(of_machine(machine));
@@ -117,7 +118,10 @@ fn of_machine(it: &MachineView) -> Vec<(&'static str, String)> {
         ),
         (
             "newest segment",
-            format!("{} ago{number}", time(it.newest_segment_age_ms)),
+            it.newest_segment_age_ms.map_or_else(
+                || "–".to_owned(),
+                |age| format!("{} ago{number}", time(Some(age))),
+            ),
         ),
         ("delay", time(it.delay_ms)),
         (
@@ -318,6 +322,17 @@ mod tests {
         let mut out = Vec::new();
         tell(&mut out).unwrap();
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn what_is_not_there_is_said_to_be_nothing() {
+        let mut view = view();
+        view.observed.owner.clear();
+        view.observed.machine = Some(MachineView::default());
+        let text = told(|out| channel(out, false, &view));
+        for line in ["  owner           nobody, epoch 1", "  newest segment  –"] {
+            assert!(text.lines().any(|it| it == line), "{line} in\n{text}");
+        }
     }
 
     #[test]
