@@ -184,7 +184,7 @@ impl Made {
 }
 
 #[tokio::test]
-async fn pictures_out_of_order_and_sound_of_48_khz() {
+async fn s_71_pictures_out_of_order_and_sound_of_48_khz() {
     let recipe = Recipe {
         rate: "25",
         samples: 48_000,
@@ -200,7 +200,7 @@ async fn pictures_out_of_order_and_sound_of_48_khz() {
 }
 
 #[tokio::test]
-async fn ntsc_and_sound_of_44_1_khz_over_the_wrap_of_timestamps() {
+async fn s_71_ntsc_and_sound_of_44_1_khz_over_the_wrap_of_timestamps() {
     let recipe = Recipe {
         rate: "30000/1001",
         samples: 44_100,
