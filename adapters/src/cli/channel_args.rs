@@ -64,7 +64,7 @@ pub struct ChannelArgs {
     pub ladder: LadderArgs,
     /// Ask this edge of a CDN for each segment before it is listed, so that it has it; may be repeated
     ///
-    /// URL is where viewers find the channel there, with a '/' at its end, as https://edge.example/live/news/,
+    /// URL is where viewers find the channel there, with a '/' at its end, as https://EDGE/live/news/,
     /// or holds {object} where the name of a segment belongs. A segment is listed once all edges have it, and
     /// at most its own length later. An edge that is asked otherwise (HEAD, with headers of its own) is
     /// written into the configuration of a node.
