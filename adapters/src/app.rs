@@ -3,6 +3,7 @@
 mod feed;
 mod node;
 mod signals;
+mod worker;
 
 use crate::channel::{OpenFailure, Opened, Places, last_lines};
 use crate::cli::{Action, Cli, DemoArgs, JournalAction, Listen, RelayArgs, ShareArgs, in_words};
@@ -15,6 +16,7 @@ use crate::logging::Screen;
 use crate::mask::mask_url;
 use crate::origin_server::OriginServer;
 use crate::output::Outputs;
+use crate::transcode::makers::Makers;
 use crate::transcode::{ToolError, Transcoder};
 use crate::{client, clock, server, status_line};
 use hls_relay_core::event::{Configure, Desired};
@@ -61,7 +63,7 @@ pub enum Failure {
     #[error("{0}")]
     Client(#[from] ClientError),
     /// Exit code 9.
-    #[error("--ladder: {0}")]
+    #[error("{0}")]
     Ladder(#[from] ToolError),
     /// Exit code 1.
     #[error("{0}")]
@@ -118,6 +120,7 @@ pub async fn run(cli: Cli, screen: Screen) -> Result<(), Failure> {
         Action::Node(args) => node::run(&args).await,
         Action::Channel(command) => Ok(client::run(*command).await?),
         Action::Feed(args) => feed::run(*args).await,
+        Action::Worker(args) => worker::run(*args).await,
         Action::Demo(args) => demo(args, screen).await,
         Action::Replay(args) => Ok(args.run(&mut io::stdout().lock())?),
         Action::Journal(JournalAction::Share(args)) => share(&args),
@@ -135,9 +138,9 @@ fn raise_file_limit() {
 async fn relay(args: RelayArgs, screen: Screen) -> Result<(), Failure> {
     let resolved = args.spec().resolve();
     let (spec, accesses) = resolved.map_err(|fault| Failure::Arguments(in_words(&fault)))?;
-    let transcoder = match spec.ladder {
-        Some(_) => Ok(Transcoder::of_this_machine().await?),
-        None => Err("this process makes no ladders".into()),
+    let makers = match spec.ladder {
+        Some(_) => Makers::one(Transcoder::of_this_machine(None).await?),
+        None => Makers::nobody("this process makes no ladders"),
     };
     let listener = bind("--listen", &args.listen).await?;
     // Until here a signal ends the process as it does any other; from here on there is something to finish.
@@ -148,7 +151,7 @@ async fn relay(args: RelayArgs, screen: Screen) -> Result<(), Failure> {
         state: args.state,
         journal: args.record.journal.map(|it| (it, args.record.journal_size)),
         fetcher: Fetcher::through(args.proxy),
-        transcoder,
+        makers,
     };
     let Opened {
         driver,

@@ -11,7 +11,7 @@ use crate::fetch::Fetcher;
 use crate::journal::Recorder;
 use crate::output::Output;
 use crate::store::{OpenError, Store};
-use crate::transcode::Transcoder;
+use crate::transcode::makers::Makers;
 use crate::worker::{Channel, Kept, Worker};
 use hls_relay_core::checkpoint::Checkpoint;
 use hls_relay_core::event::StoreError;
@@ -39,8 +39,8 @@ pub struct Places {
     pub journal: Option<(PathBuf, u64)>,
     /// The connections to the sources.
     pub fetcher: Fetcher,
-    /// Who makes the rungs of ladders, or why nobody does, in words.
-    pub transcoder: Result<Transcoder, Arc<str>>,
+    /// Who makes the rungs of ladders.
+    pub makers: Makers,
 }
 
 /// A channel whose driver is ready to run.
@@ -97,7 +97,7 @@ impl Places {
         });
         let fetcher = self.fetcher.for_channel(name);
         let channel = Channel::new(name.clone(), fetcher, output.clone(), kept)
-            .transcoded_by(self.transcoder.clone());
+            .transcoded_by(self.makers.clone());
         let worker = Worker::new(Arc::new(channel), epoch, checkpoint);
         let (driver, control) = Driver::new(worker, recorder);
         Ok(Opened {

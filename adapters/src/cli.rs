@@ -5,6 +5,7 @@ mod channel_args;
 mod feed;
 mod node;
 mod values;
+mod worker;
 
 use crate::logging::{LogFormat, LogLevel};
 use crate::spec::ChannelSpec;
@@ -19,7 +20,8 @@ pub use node::NodeArgs;
 use std::path::PathBuf;
 use url::Url;
 pub use values::{Listen, StoreArg};
-pub(crate) use values::{advertise, channel_id, journal_size, listen, proxy, redis, store};
+pub use worker::WorkerArgs;
+pub(crate) use values::{advertise, channel_id, journal_size, listen, own_slots, proxy, redis, store};
 
 const ABOUT: &str = "Pulls a live HLS channel from someone else's origin and serves it as your own: \
 with its own numbering, and on while the origin misbehaves.";
@@ -72,7 +74,7 @@ Exit codes:
   6    channel: there is no such channel
   7    channel: it is there already, somebody else has changed it, or the configuration file has it
   8    channel: the node cannot be asked, does not let you in, or cannot do it now
-  9    a ladder is wanted, and the ffmpeg that makes it is missing or cannot do it
+  9    relay --ladder, worker: the ffmpeg that makes rungs is missing, too old, or cannot do it
   130  left at once, at the second Ctrl-C (143 at the second SIGTERM)";
 
 const DEFAULT_NAME: &str = "live";
@@ -120,6 +122,9 @@ pub enum Action {
     /// Carry the channels of a company's database into the Redis of a cluster
     #[command(after_help = EXIT_CODES, after_long_help = format!("{}\n\n{EXIT_CODES}", feed::EXAMPLES))]
     Feed(Box<FeedArgs>),
+    /// Make the rungs of ladders for the nodes of a cluster
+    #[command(after_help = EXIT_CODES, after_long_help = format!("{}\n\n{EXIT_CODES}", worker::EXAMPLES))]
+    Worker(Box<WorkerArgs>),
     /// Start a built-in live channel and relay it, to see it work in any player
     #[command(after_help = EXIT_CODES)]
     Demo(DemoArgs),

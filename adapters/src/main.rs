@@ -11,7 +11,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let screen = logging::init(cli.log_format, cli.log_level);
     // One channel needs one thread. Of many, none keeps the others waiting while it reads a long list.
-    let mut builder = if matches!(cli.action, Action::Node(_)) {
+    let mut builder = if matches!(cli.action, Action::Node(_) | Action::Worker(_)) {
         Builder::new_multi_thread()
     } else {
         Builder::new_current_thread()

@@ -9,7 +9,7 @@ use crate::mask::mask_url;
 use crate::notices::{self, Speaker};
 use crate::output::Output;
 use crate::preload;
-use crate::transcode::Transcoder;
+use crate::transcode::makers::Makers;
 use futures_util::FutureExt;
 use hls_relay_core::checkpoint::Checkpoint;
 use hls_relay_core::command::{Command, Download, LoadPlaylist, Preload, Publish, Transcode};
@@ -64,8 +64,8 @@ pub struct Channel {
     kept: Kept,
     /// Says the failure of a checkpoint only once in a row.
     checkpoint_failing: AtomicBool,
-    /// Makes the rungs of its segments; why nobody does in words.
-    transcoder: Result<Transcoder, Arc<str>>,
+    /// Who makes the rungs of its segments.
+    makers: Makers,
 }
 
 /// Where a channel's checkpoint is kept.
@@ -108,13 +108,13 @@ impl Channel {
             output,
             kept,
             checkpoint_failing,
-            transcoder: Err("this process makes no ladders".into()),
+            makers: Makers::nobody("this process makes no ladders"),
         }
     }
 
-    /// The same with somebody who makes the rungs of its segments, or with why there is nobody.
-    pub fn transcoded_by(self, transcoder: Result<Transcoder, Arc<str>>) -> Self {
-        Self { transcoder, ..self }
+    /// The same with these who make the rungs of its segments.
+    pub fn transcoded_by(self, makers: Makers) -> Self {
+        Self { makers, ..self }
     }
 }
 
@@ -507,10 +507,8 @@ impl Channel {
         work: &Transcode,
         cancelled: &CancellationToken,
     ) -> Result<Transcoded, TranscodeError> {
-        let transcoder = self.transcoder.as_ref();
-        let transcoder = transcoder.map_err(|why| TranscodeError::NoWorker(why.clone()))?;
         let store = self.output.store();
-        transcoder
+        self.makers
             .transcode(&self.name, store, work, cancelled)
             .await
     }

@@ -17,7 +17,10 @@ use crate::output::Outputs;
 use crate::redis::Link;
 use crate::server;
 use crate::spec::ChannelSpec;
-use crate::transcode::Transcoder;
+use crate::transcode::exchange::Exchange;
+use crate::transcode::makers::Makers;
+use crate::transcode::orders::Orders;
+use crate::transcode::queue::Queue;
 use hls_relay_core::node::{Change, ChannelId, Condition, Node, NodeEvent, NodeName, Writer};
 use hls_relay_core::planted::Planted;
 use std::fs::DirBuilder;
@@ -45,17 +48,6 @@ pub(super) async fn run(args: &NodeArgs) -> Result<(), Failure> {
     make_private(&config.data)?;
     let viewers = bind("--listen", &config.listen).await?;
     let askers = bind("--api-listen", &config.api_listen).await?;
-    let places = Places {
-        store: config.store.clone(),
-        // In a cluster it is where every node finds it.
-        state: (config.redis.is_none()).then(|| config.data.join(STATE)),
-        journal: config.journal.clone().map(|it| (it, config.journal_size)),
-        fetcher: Fetcher::through(config.proxy.clone()).shared(),
-        transcoder: Transcoder::of_this_machine()
-            .await
-            .map_err(|error| error.to_string().into()),
-    };
-    let outputs = Outputs::default();
     let (handle, inbox) = NodeHandle::new();
     let Membership {
         store,
@@ -63,6 +55,21 @@ pub(super) async fn run(args: &NodeArgs) -> Result<(), Failure> {
         hands,
         elsewhere,
     } = join(&config, &handle, &viewers)?;
+    let exchange = Exchange::default();
+    let orders = hands.as_ref().map(|hands| {
+        let queue = Queue::new(hands.link().clone());
+        Orders::new(queue, exchange.clone(), hands.myself().address.clone())
+    });
+    let makers = Makers::new(config.slots, orders);
+    let places = Places {
+        store: config.store.clone(),
+        // In a cluster it is where every node finds it.
+        state: (config.redis.is_none()).then(|| config.data.join(STATE)),
+        journal: config.journal.clone().map(|it| (it, config.journal_size)),
+        fetcher: Fetcher::through(config.proxy.clone()).shared(),
+        makers: makers.clone(),
+    };
+    let outputs = Outputs::default();
     let node = NodeLoop::new(
         machine,
         places.clone(),
@@ -88,7 +95,12 @@ pub(super) async fn run(args: &NodeArgs) -> Result<(), Failure> {
         async move { drop(stopped.changed().await) }
     };
     let (shown, others) = (outputs.clone(), elsewhere.clone());
-    let serving = tokio::spawn(server::serve(viewers, outputs, elsewhere, stopped()));
+    let mut pages = server::router(outputs, elsewhere);
+    if let Some(hands) = &hands {
+        pages = pages.merge(exchange.router(hands.clone()));
+    }
+    let serving = server::serve_pages(viewers, pages, server::MOST_CONNECTIONS, stopped());
+    let serving = tokio::spawn(serving);
     let token = config.api_token.clone();
     let api = Api::new(
         name.clone(),
@@ -190,10 +202,9 @@ async fn begin_with(
     let known = store.ids().await.map_err(io::Error::other)?;
     clear_away(places, &known).await?;
     let channels = wanted.len();
-    let ladders = wanted.iter().filter(|(_, it)| !it.spec.ladder.is_empty());
-    // Where no channel has one it is nobody's concern.
-    if let (Err(missing), 1..) = (&places.transcoder, ladders.count()) {
-        tracing::error!("{missing}; then start the node anew: until then rungs are gaps");
+    // Where no channel has one it is nobody's concern. What is missing is logged.
+    if wanted.iter().any(|(_, it)| !it.spec.ladder.is_empty()) {
+        let _ = places.makers.look().await;
     }
     for (id, record) in wanted {
         handle.tell(NodeEvent::Wanted { id, record });

@@ -1,10 +1,11 @@
 //! `hls-relay node`.
 
 use super::values::{
-    Listen, StoreArg, advertise, channel_id, journal_size, listen, proxy, redis, store,
+    Listen, StoreArg, advertise, channel_id, journal_size, listen, own_slots, proxy, redis, store,
 };
 use crate::cluster::elsewhere::ToOwner;
 use crate::redis::address::Address;
+use crate::transcode::makers::OwnSlots;
 use clap::Args;
 use hls_relay_core::node::ChannelId;
 use std::path::PathBuf;
@@ -92,6 +93,13 @@ pub struct NodeArgs {
     /// How many channels may run; the others wait [default: 1000]
     #[arg(long, value_name = "N", env = "HLS_RELAY_CAPACITY")]
     pub capacity: Option<usize>,
+    /// How many segments of ladders this node transcodes at once; 0 leaves all to workers [default: half of
+    /// its cores]
+    ///
+    /// With --redis the rungs are made by workers ('hls-relay worker') while any is there, and here only
+    /// while none is.
+    #[arg(long, value_name = "N", env = "HLS_RELAY_SLOTS", value_parser = own_slots)]
+    pub slots: Option<OwnSlots>,
     /// Ask the sources through this proxy, as in 'hls-relay relay --help'
     #[arg(long, value_name = "URL", env = "HLS_RELAY_PROXY", hide_env_values = true, value_parser = proxy)]
     pub proxy: Option<Url>,

@@ -1,9 +1,11 @@
 //! Values that several commands take: addresses, folders, sizes.
 
 use crate::redis::address::Address;
+use crate::transcode::makers::OwnSlots;
 use crate::{feed, journal};
 use hls_relay_core::node::ChannelId;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 use url::Url;
@@ -100,6 +102,27 @@ pub(crate) fn advertise(text: &str) -> Result<Url, String> {
     match url.scheme() {
         "http" | "https" if plain && open => Ok(url),
         _ => Err(format!("not where a node could be: {hint}")),
+    }
+}
+
+/// More segments at once are no machine's.
+const MOST_SLOTS: usize = 256;
+
+/// How many segments a worker makes at once.
+pub(crate) fn slots(text: &str) -> Result<NonZeroUsize, String> {
+    let number = text.parse().ok().and_then(NonZeroUsize::new);
+    number
+        .filter(|it| it.get() <= MOST_SLOTS)
+        .ok_or_else(|| format!("give a number of segments, from 1 to {MOST_SLOTS}"))
+}
+
+/// How many segments a node makes at once itself.
+pub(crate) fn own_slots(text: &str) -> Result<OwnSlots, String> {
+    match text {
+        "0" => Ok(OwnSlots::None),
+        text => slots(text)
+            .map(OwnSlots::Count)
+            .map_err(|_| format!("give a number of segments, from 0 to {MOST_SLOTS}")),
     }
 }
 

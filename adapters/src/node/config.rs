@@ -8,6 +8,7 @@ use crate::mask::{MASKED, mask};
 use crate::redis::address::Address;
 use crate::spec::ChannelSpec;
 use hls_relay_core::node::ChannelId;
+use crate::transcode::makers::OwnSlots;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeSeed, Error as _, IntoDeserializer, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -49,6 +50,8 @@ pub struct NodeConfig {
     pub to_owner: ToOwner,
     /// So many channels run at most.
     pub capacity: usize,
+    /// How many segments of ladders it transcodes at once itself.
+    pub slots: OwnSlots,
     /// Through which all origins are asked.
     pub proxy: Option<Url>,
     /// Where journals are kept.
@@ -81,6 +84,7 @@ struct FileForm {
     #[serde(default, deserialize_with = "text_of_to_owner")]
     to_owner: Option<ToOwner>,
     capacity: Option<usize>,
+    slots: Option<usize>,
     #[serde(default, deserialize_with = "text_of_proxy")]
     proxy: Option<Url>,
     journal: Option<PathBuf>,
@@ -121,6 +125,13 @@ impl NodeConfig {
                 api_listen.text
             ));
         }
+        let slots = match (args.slots, file.slots) {
+            (Some(slots), _) => slots,
+            (None, Some(slots)) => {
+                cli::own_slots(&slots.to_string()).map_err(|why| format!("slots: {why}"))?
+            }
+            (None, None) => OwnSlots::default(),
+        };
         let redis = args.redis.or(file.redis);
         if redis.is_some() && !channels.is_empty() {
             return Err(
@@ -146,6 +157,7 @@ impl NodeConfig {
             advertise: args.advertise.or(file.advertise),
             to_owner: args.to_owner.or(file.to_owner).unwrap_or_default(),
             capacity: args.capacity.or(file.capacity).unwrap_or(DEFAULT_CAPACITY),
+            slots,
             proxy: args.proxy.or(file.proxy),
             journal: args.journal.or(file.journal),
             journal_size: args
@@ -175,6 +187,11 @@ impl NodeConfig {
                 ToOwner::Redirect => "redirect",
             }),
             capacity: self.capacity,
+            slots: match self.slots {
+                OwnSlots::OfCores => None,
+                OwnSlots::Count(count) => Some(count.get()),
+                OwnSlots::None => Some(0),
+            },
             proxy: self.proxy.as_ref().map(mask),
             journal: self.journal.as_ref().map(|it| it.display().to_string()),
             journal_size: self.journal_size.to_string(),
@@ -204,6 +221,7 @@ struct Shown<'a> {
     advertise: Option<String>,
     to_owner: Option<&'static str>,
     capacity: usize,
+    slots: Option<usize>,
     proxy: Option<String>,
     journal: Option<String>,
     journal_size: String,
@@ -288,7 +306,7 @@ fn line_of(text: &str, at: usize) -> usize {
 }
 
 /// The name of this host, as far as it can be a name here.
-fn name_of_host() -> ChannelId {
+pub(crate) fn name_of_host() -> ChannelId {
     let host = rustix::system::uname();
     let host = host.nodename().to_string_lossy();
     let plain = |it: &char| it.is_ascii_alphanumeric() || matches!(it, '-' | '_' | '.');

@@ -31,7 +31,7 @@ use tower_http::cors::{AllowHeaders, Any, CorsLayer};
 const RETRY_AFTER: &str = "2";
 
 /// More than one machine serves without a cache before it; the others wait to be accepted.
-const MOST_CONNECTIONS: u64 = 10_000;
+pub(crate) const MOST_CONNECTIONS: u64 = 10_000;
 
 /// What the pages show.
 #[derive(Clone)]

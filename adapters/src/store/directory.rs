@@ -105,6 +105,45 @@ impl Directory {
         Ok(())
     }
 
+    /// Gives a file that another process has put here its own name, if it is what it should be.
+    pub(super) fn adopt(
+        &self,
+        from: &ObjectName,
+        to: &ObjectName,
+        length: u64,
+        hash: ContentHash,
+    ) -> Result<(Object, Vec<u8>), StoreError> {
+        let path = self.path_of(from);
+        let read = || {
+            let mut bytes = Vec::new();
+            let file = File::open(&path)?;
+            // One more would be too many already.
+            file.take(length.saturating_add(1)).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        let bytes = read().map_err(|error| failure("read", &error))?;
+        if bytes.len() as u64 != length || ContentHash(Sha256::digest(&bytes).into()) != hash {
+            let _ = fs::remove_file(&path);
+            let words = format!("{to} is not what was made of it");
+            return Err(StoreError::Failed(words.into()));
+        }
+        let named = self.path_of(to);
+        fs::rename(&path, &named).map_err(|error| failure("rename", &error))?;
+        let object = Object {
+            length,
+            hash,
+            content: Content::File(named),
+            _lease: None,
+        };
+        Ok((object, bytes))
+    }
+
+    pub(super) fn discard(&self, beginning: &str) -> Result<(), StoreError> {
+        let hidden = hidden(beginning);
+        self.remove_where(|name| name.starts_with(&hidden))
+            .map_err(|error| failure("delete", &error))
+    }
+
     pub(super) fn delete(&self, objects: &[ObjectName]) -> Result<(), StoreError> {
         objects.iter().try_for_each(|object| self.remove(&object.0))
     }
@@ -205,6 +244,11 @@ impl TempFile {
             .map(drop)
             .map_err(|error| failure("rename", &error.error))
     }
+}
+
+/// A name that no viewer is given, and that goes away with whoever has the folder.
+pub(crate) fn hidden(name: &str) -> String {
+    format!("{TEMP_PREFIX}{name}")
 }
 
 /// The shape of the names of playlists beside the entry: a letter, a number and the ending.

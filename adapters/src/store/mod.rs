@@ -8,6 +8,7 @@ mod room;
 mod writer;
 
 pub use directory::OpenError;
+pub(crate) use directory::hidden;
 pub use writer::ObjectWriter;
 
 use bytes::Bytes;
@@ -99,6 +100,31 @@ impl Store {
     /// An object, if it is there.
     pub fn get(&self, name: &str) -> Option<Object> {
         self.index().get(&ObjectName(name.into())).cloned()
+    }
+
+    /// Makes an object of what another process has put into the folder under a [`hidden`] name, if it is this,
+    /// and gives its bytes.
+    pub async fn adopt(
+        &self,
+        object: &ObjectName,
+        from: &str,
+        length: u64,
+        hash: ContentHash,
+    ) -> Result<Vec<u8>, StoreError> {
+        check_name(object)?;
+        let (from, to) = (ObjectName(hidden(from).into()), object.clone());
+        let adopted = self.in_directory(move |directory| directory.adopt(&from, &to, length, hash));
+        let adopted = adopted.await;
+        let no_folder = || Err(StoreError::Failed("it has no folder".into()));
+        let (object_there, bytes) = adopted.unwrap_or_else(no_folder)?;
+        self.index_mut().insert(object.clone(), object_there);
+        Ok(bytes)
+    }
+
+    /// Removes what another process has put into the folder under hidden names that begin so.
+    pub async fn discard(&self, beginning: String) -> Result<(), StoreError> {
+        let discard = self.in_directory(move |directory| directory.discard(&beginning));
+        discard.await.unwrap_or(Ok(()))
     }
 
     /// Removes objects; one that isn't there is no failure.
@@ -225,7 +251,7 @@ fn check_playlist_name(playlist: &PlaylistName) -> Result<(), StoreError> {
 }
 
 /// Below the folder, not hidden, and the same in a URL.
-fn is_plain(name: &str) -> bool {
+pub(crate) fn is_plain(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     (1..=MAX_NAME).contains(&name.len()) && !name.starts_with('.') && name.bytes().all(plain)
 }

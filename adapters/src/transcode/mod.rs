@@ -7,19 +7,29 @@
 //!
 //! An encoder is bounded in everything ([`guard`], [`process`]), takes its turn ([`slots`]) and is killed with
 //! whatever wanted its work.
+//!
+//! Who makes a segment is for [`makers`] to say: this process, or a worker ([`worker`]) that is given an order
+//! ([`orders`]) through Redis ([`queue`]), and gets and gives the media through a folder that both see, or over
+//! HTTP ([`carry`], [`exchange`]).
 
 mod arguments;
+mod carry;
 mod demux;
+pub mod exchange;
 mod factors;
 mod guard;
+pub mod makers;
 mod media;
 mod mux;
+pub mod orders;
 mod plan;
 mod process;
+pub mod queue;
 mod slots;
 mod sound;
 mod timing;
 mod tool;
+pub mod worker;
 
 pub use guard::become_encoder_if_asked;
 pub use slots::{Slot, Slots};
@@ -71,14 +81,15 @@ impl Transcoder {
         }
     }
 
-    /// With the ffmpeg of this machine, if it can make ladders. Of a machine's cores half transcode a segment
-    /// each, with two threads for each picture.
+    /// With the ffmpeg of this machine, if it can make ladders, for so many segments at once. Where nobody says
+    /// how many, half of the cores transcode a segment each, with two threads for each picture.
     ///
     /// # Errors
     /// What is missing, and what to do.
-    pub async fn of_this_machine() -> Result<Self, ToolError> {
+    pub async fn of_this_machine(slots: Option<NonZeroUsize>) -> Result<Self, ToolError> {
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let slots = NonZeroUsize::new(cores / 2).unwrap_or(NonZeroUsize::MIN);
+        let usual = NonZeroUsize::new(cores / 2).unwrap_or(NonZeroUsize::MIN);
+        let slots = slots.unwrap_or(usual);
         let tool = Tool::of_this_machine(slots).map_err(ToolError::Start)?;
         let version = tool.check().await?;
         tracing::info!(ffmpeg = version, slots, "ladders can be made");
@@ -123,7 +134,7 @@ impl Transcoder {
                 return Err(TranscodeError::Cancelled);
             }
             rungs.push(match outcome {
-                Ok(it) => stored(store, &rung.object, it.bytes, made.frame_rate).await,
+                Ok(it) => stored(store, &rung.object, &it.bytes, made.frame_rate).await,
                 Err(error) => Err(error),
             });
         }
@@ -226,14 +237,14 @@ impl Transcoder {
 async fn stored(
     store: &Store,
     object: &ObjectName,
-    bytes: Vec<u8>,
+    bytes: &[u8],
     frame_rate: Option<u32>,
 ) -> Result<StoredSegment, RungError> {
-    let formats = fetch::formats_of(&bytes).map(|it| Formats { frame_rate, ..it });
+    let formats = fetch::formats_of(bytes).map(|it| Formats { frame_rate, ..it });
     let store = async {
         let mut writer = store.create(object)?;
         writer.expect(bytes.len() as u64);
-        writer.write(&bytes).await?;
+        writer.write(bytes).await?;
         writer.commit().await
     };
     let stored = store.await.map_err(RungError::Store)?;
