@@ -13,6 +13,7 @@ pub mod view;
 use crate::cluster::hands::Hands;
 use crate::control_store::ControlStore;
 use crate::node::NodeHandle;
+use crate::transcode::makers::Makers;
 use access::only_who_may;
 pub use access::{LEAST_TOKEN_BYTES, Token};
 use answers::Refusal;
@@ -45,6 +46,8 @@ struct Inner {
     token: Option<Token>,
     /// In a cluster.
     hands: Option<Hands>,
+    /// Who makes the rungs of its ladders.
+    makers: Makers,
 }
 
 impl Api {
@@ -56,6 +59,7 @@ impl Api {
         handle: NodeHandle,
         token: Option<Token>,
         hands: Option<Hands>,
+        makers: Makers,
     ) -> Self {
         Self {
             inner: Arc::new(Inner {
@@ -65,6 +69,7 @@ impl Api {
                 handle,
                 token,
                 hands,
+                makers,
             }),
         }
     }

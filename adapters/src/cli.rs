@@ -20,8 +20,10 @@ pub use node::NodeArgs;
 use std::path::PathBuf;
 use url::Url;
 pub use values::{Listen, StoreArg};
+pub(crate) use values::{
+    advertise, channel_id, journal_size, listen, own_slots, proxy, redis, store,
+};
 pub use worker::WorkerArgs;
-pub(crate) use values::{advertise, channel_id, journal_size, listen, own_slots, proxy, redis, store};
 
 const ABOUT: &str = "Pulls a live HLS channel from someone else's origin and serves it as your own: \
 with its own numbering, and on while the origin misbehaves.";

@@ -38,10 +38,14 @@ pub(super) async fn list(State(api): State<Api>) -> Answered {
 /// All channels as they are wanted and observed.
 pub(super) async fn all(api: &Inner) -> Result<Vec<ChannelView>, Refusal> {
     let (wanted, seen) = (api.store.list_told().await?, api.handle.look().await);
+    let makers = api.makers.view().await;
     let views = wanted.into_iter().map(|((id, record), told)| {
         let seen = seen.get(&id).cloned();
         let told = told.map(|it| api.whether_dead(it));
-        async move { view::of_channel(&api.node, &id, &record, seen, told).await }
+        async move {
+            let view = view::of_channel(&api.node, &id, &record, seen, told).await;
+            view.made_by(&api.node, &makers)
+        }
     });
     Ok(futures_util::future::join_all(views).await)
 }
@@ -178,6 +182,7 @@ async fn shown(
     let seen = api.handle.look().await.remove(id);
     let told = told.map(|it| api.whether_dead(it));
     let view = view::of_channel(&api.node, id, record, seen, told).await;
+    let view = view.made_by(&api.node, &api.makers.view().await);
     let mut answer = answer(status, &json!(view));
     let tag = HeaderValue::from_str(&format!("\"{}\"", record.revision));
     answer

@@ -4,6 +4,7 @@
 use super::view::{ChannelView, MachineView};
 use super::{Api, channels};
 use crate::cluster::hands::{Contact, Hands};
+use crate::transcode::makers::MakersView;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -30,7 +31,14 @@ pub(super) async fn page(State(api): State<Api>) -> Response {
     // Those of other nodes are in the figures of those.
     let views = channels::own(&api.inner).await;
     let contact = api.inner.hands.as_ref().map(Hands::contact);
-    match text(&api.inner.node, api.inner.capacity, &views, contact) {
+    let makers = api.inner.makers.view().await;
+    match text(
+        &api.inner.node,
+        api.inner.capacity,
+        &views,
+        contact,
+        &makers,
+    ) {
         Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
@@ -42,12 +50,14 @@ fn text(
     capacity: usize,
     views: &[ChannelView],
     contact: Option<Contact>,
+    makers: &MakersView,
 ) -> Result<String, std::fmt::Error> {
     let mut registry = Registry::with_prefix("hls_relay");
     of_node(&mut registry, node, capacity, views);
     if let Some(contact) = contact {
         of_cluster(&mut registry, &contact);
     }
+    of_makers(&mut registry, makers);
     of_channels(&mut registry, views);
     let mut text = String::new();
     encode(&mut text, &registry)?;
@@ -78,6 +88,45 @@ fn of_cluster(registry: &mut Registry, contact: &Contact) {
     left.set(until.map_or(0.0, |it| it.since(now).as_micros() as f64 / 1_000_000.0));
     let help = "For how long the node may show its channels as things are";
     registry.register("lease_left_seconds", help, left);
+}
+
+/// Of workers only what Redis has just told.
+fn of_makers(registry: &mut Registry, makers: &MakersView) {
+    let orders = makers.orders.unwrap_or_default();
+    let figures = [
+        (
+            "transcode_slots",
+            "Segments that the node transcodes at once itself, once it has to",
+            Some(makers.slots as u64),
+        ),
+        (
+            "transcode_slots_waiting",
+            "Segments that wait for one of these",
+            Some(makers.waiting as u64),
+        ),
+        (
+            "workers",
+            "Transcode workers that take segments, of all nodes",
+            makers.orders.map(|_| orders.workers),
+        ),
+        (
+            "transcode_waiting",
+            "Segments of all nodes that no worker has taken yet",
+            makers.orders.map(|_| orders.waiting),
+        ),
+        (
+            "transcode_under_way",
+            "Segments of all nodes that workers have",
+            makers.orders.map(|_| orders.under_way),
+        ),
+    ];
+    for (name, help, figure) in figures {
+        if let Some(figure) = figure {
+            let gauge = Count::default();
+            gauge.set(figure);
+            registry.register(name, help, gauge);
+        }
+    }
 }
 
 fn of_node(registry: &mut Registry, node: &str, capacity: usize, views: &[ChannelView]) {
@@ -225,6 +274,7 @@ mod tests {
     use super::*;
     use crate::api::view::{MakingView, ObservedView, RungView};
     use crate::spec::ChannelSpec;
+    use crate::transcode::queue::Waiting;
     use hls_relay_core::node::Writer;
 
     #[test]
@@ -260,7 +310,16 @@ mod tests {
                 ..ObservedView::default()
             },
         };
-        let text = text("node", 3, &[view], None).unwrap();
+        let makers = MakersView {
+            slots: 4,
+            waiting: 2,
+            orders: Some(Waiting {
+                workers: 5,
+                waiting: 6,
+                under_way: 7,
+            }),
+        };
+        let text = text("node", 3, &[view], None, &makers).unwrap();
         assert!(!text.contains("hunter2"), "{text}");
         for line in [
             "hls_relay_capacity_channels 3",
@@ -273,6 +332,11 @@ mod tests {
             "hls_relay_channel_rung_bandwidth{channel=\"news\",rung=\"720p\"} 2900000",
             "hls_relay_channel_segments_missed_total{channel=\"news\"} 3",
             "hls_relay_channel_making_took_seconds{channel=\"news\"} 1.5",
+            "hls_relay_transcode_slots 4",
+            "hls_relay_transcode_slots_waiting 2",
+            "hls_relay_workers 5",
+            "hls_relay_transcode_waiting 6",
+            "hls_relay_transcode_under_way 7",
         ] {
             assert!(text.lines().any(|it| it == line), "{line} in\n{text}");
         }

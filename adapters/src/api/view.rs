@@ -5,6 +5,7 @@ use crate::driver::{Control, Observed};
 use crate::node::Seen;
 use crate::one_line::one_line;
 use crate::spec::ChannelSpec;
+use crate::transcode::makers::MakersView;
 use hls_relay_core::event::Desired;
 use hls_relay_core::ids::PlaylistName;
 use hls_relay_core::node::{ChannelId, Record, Standing, Writer};
@@ -135,6 +136,12 @@ pub struct MakingView {
     /// How long it lasts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,
+    /// Segments of all channels of the node, and where workers make them of all nodes, that no encoder has yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queued: Option<u64>,
+    /// Workers that take segments.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workers: Option<u64>,
 }
 
 /// Asks a channel how it is, where it is open here, or says what its owner has told of it.
@@ -161,6 +168,20 @@ pub(super) async fn of_channel(
         revision: record.revision,
         writer: record.writer,
         observed,
+    }
+}
+
+impl ChannelView {
+    /// With how it is with those who make rungs, where this node has them made.
+    pub(super) fn made_by(mut self, node: &str, makers: &MakersView) -> Self {
+        let machine = self.observed.machine.as_mut();
+        let making = machine.and_then(|it| it.making.as_mut());
+        if let (Some(making), true) = (making, self.observed.owner == node) {
+            let by_workers = makers.orders.map_or(0, |it| it.waiting);
+            making.queued = Some(makers.waiting as u64 + by_workers);
+            making.workers = makers.orders.map(|it| it.workers);
+        }
+        self
     }
 }
 
@@ -300,6 +321,8 @@ fn making(it: ProcessingStatus) -> MakingView {
         waited_ms: it.waited.map(millis),
         took_ms: it.took.map(millis),
         duration_ms: it.duration.map(millis),
+        queued: None,
+        workers: None,
     }
 }
 

@@ -96,8 +96,8 @@ pub(super) async fn run(args: &NodeArgs) -> Result<(), Failure> {
     };
     let (shown, others) = (outputs.clone(), elsewhere.clone());
     let mut pages = server::router(outputs, elsewhere);
-    if let Some(hands) = &hands {
-        pages = pages.merge(exchange.router(hands.clone()));
+    if let Some(hands) = hands.clone() {
+        pages = pages.merge(exchange.router(move |shown| hands.is_peer(shown)));
     }
     let serving = server::serve_pages(viewers, pages, server::MOST_CONNECTIONS, stopped());
     let serving = tokio::spawn(serving);
@@ -109,6 +109,7 @@ pub(super) async fn run(args: &NodeArgs) -> Result<(), Failure> {
         handle.clone(),
         token,
         hands,
+        makers,
     );
     let pages = api.router();
     let answering = server::serve_pages(askers, pages, MOST_API_CONNECTIONS, stopped());

@@ -168,12 +168,18 @@ fn of_ladder(it: &MachineView) -> Vec<(&'static str, String)> {
     let share = making.took_ms.zip(making.duration_ms);
     let share = share.and_then(|(took, lasts)| (took * 100).checked_div(lasts));
     let share = share.map_or(String::new(), |it| format!(", {it} % of real time"));
+    let queued = making.queued.map_or(String::new(), |queued| {
+        let by = making.workers.map_or(String::new(), |it| {
+            format!(" and {}", counted(it, "worker", "workers"))
+        });
+        format!("; {queued} of all channels wait{by}")
+    });
     vec![
         ("rungs", rungs.join(", ")),
         (
             "made",
             format!(
-                "{}, {} with a gap, {} waiting; the newest took {} after {} of waiting{share}",
+                "{}, {} with a gap, {} waiting; the newest took {} after {} of waiting{share}{queued}",
                 counted(making.made, "segment", "segments"),
                 making.missed,
                 making.segments,

@@ -118,7 +118,8 @@ impl Directory {
             let mut bytes = Vec::new();
             let file = File::open(&path)?;
             // One more would be too many already.
-            file.take(length.saturating_add(1)).read_to_end(&mut bytes)?;
+            file.take(length.saturating_add(1))
+                .read_to_end(&mut bytes)?;
             Ok(bytes)
         };
         let bytes = read().map_err(|error| failure("read", &error))?;

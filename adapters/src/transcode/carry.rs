@@ -61,7 +61,9 @@ impl Carrier {
                 Some(bytes) => bytes,
                 None => self.from_node(order, input, secret).await?,
             };
-            put(store, &input.object, &bytes).await.map_err(TranscodeError::Store)?;
+            put(store, &input.object, &bytes)
+                .await
+                .map_err(TranscodeError::Store)?;
         }
         Ok(())
     }
@@ -78,7 +80,12 @@ impl Carrier {
     ) -> Result<(), NotTold> {
         let mut rungs = Vec::new();
         if let Ok(told) = &outcome {
-            let made = order.work.rungs.iter().zip(&told.rungs).filter(|(_, it)| it.is_ok());
+            let made = order
+                .work
+                .rungs
+                .iter()
+                .zip(&told.rungs)
+                .filter(|(_, it)| it.is_ok());
             for (rung, _) in made {
                 rungs.push(bytes_of(store, &rung.object));
             }
@@ -241,6 +248,9 @@ fn hash(bytes: &[u8]) -> ContentHash {
 fn in_words(error: reqwest::Error) -> String {
     use std::error::Error;
     let error = error.without_url();
-    let behind = error.source().map(|it| format!(": {it}")).unwrap_or_default();
+    let behind = error
+        .source()
+        .map(|it| format!(": {it}"))
+        .unwrap_or_default();
     crate::one_line::one_line(&format!("{error}{behind}"))
 }

@@ -6,7 +6,6 @@
 
 use super::queue::{Order, OrderName};
 use crate::cluster::PEER_SECRET;
-use crate::cluster::hands::Hands;
 use crate::store::{Content, Store};
 use axum::Router;
 use axum::body::Body;
@@ -144,11 +143,11 @@ impl Exchange {
         }
     }
 
-    /// The pages for workers.
-    pub fn router(&self, hands: Hands) -> Router {
+    /// The pages for workers. `is_worker` says whether what somebody shows is what workers know.
+    pub fn router(&self, is_worker: impl Fn(&str) -> bool + Send + Sync + 'static) -> Router {
         let pages = Pages {
             exchange: self.clone(),
-            hands,
+            is_worker: Arc::new(is_worker),
         };
         Router::new()
             .route(&format!("{WORK_PATH}{{order}}"), post(answer))
@@ -167,7 +166,7 @@ impl Exchange {
 #[derive(Clone)]
 struct Pages {
     exchange: Exchange,
-    hands: Hands,
+    is_worker: Arc<dyn Fn(&str) -> bool + Send + Sync>,
 }
 
 impl Pages {
@@ -175,8 +174,8 @@ impl Pages {
     fn order(&self, name: String, head: &HeaderMap) -> Option<OrderName> {
         let secret = head.get(PEER_SECRET).and_then(|it| it.to_str().ok());
         let name = OrderName::try_from(name).ok()?;
-        let is_peer = self.hands.is_peer(secret.unwrap_or_default());
-        (is_peer && self.exchange.open().contains_key(&name)).then_some(name)
+        let is_worker = (self.is_worker)(secret.unwrap_or_default());
+        (is_worker && self.exchange.open().contains_key(&name)).then_some(name)
     }
 }
 
@@ -339,6 +338,9 @@ mod tests {
         let huge = [0xFF; 8];
         assert_eq!(of(&huge).await, Err(AnswerError::Long));
         let nonsense = [&4_u32.to_be_bytes()[..], b"null"].concat();
-        assert!(matches!(of(&nonsense).await, Err(AnswerError::Unreadable(_))));
+        assert!(matches!(
+            of(&nonsense).await,
+            Err(AnswerError::Unreadable(_))
+        ));
     }
 }

@@ -1,9 +1,9 @@
 //! Who makes the rungs of a process: workers, where any are there, or else the process itself.
 
+use super::Transcoder;
 use super::orders::Orders;
 use super::queue::Waiting;
 use super::tool::ToolError;
-use super::Transcoder;
 use crate::store::Store;
 use hls_relay_core::command::Transcode;
 use hls_relay_core::event::{TranscodeError, Transcoded};
@@ -184,6 +184,9 @@ impl Makers {
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, Found> {
-        self.inner.found.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner
+            .found
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }

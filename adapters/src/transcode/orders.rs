@@ -1,15 +1,15 @@
 //! Has the rungs of a segment made by a worker, wherever that is.
 
 use super::exchange::{Answer, Exchange, in_folder};
-use super::stored;
 use super::queue::{self, Input, Order, OrderName, Queue};
+use super::stored;
 use crate::fetch;
 use crate::store::Store;
+use bytes::Bytes;
 use hls_relay_core::command::{Transcode, TranscodeRung};
 use hls_relay_core::event::{RungError, StoreError, StoredSegment, TranscodeError, Transcoded};
 use hls_relay_core::formats::Formats;
 use hls_relay_core::node::ChannelId;
-use bytes::Bytes;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
@@ -114,7 +114,10 @@ impl Orders {
         if answer.head.attempt <= 1 {
             placed.name = None;
         }
-        let (worker, waited) = (crate::one_line::one_line(&answer.head.worker), asked.elapsed());
+        let (worker, waited) = (
+            crate::one_line::one_line(&answer.head.worker),
+            asked.elapsed(),
+        );
         let outcome = take(store, work, &order.name, answer, cancelled).await;
         tracing::debug!(
             channel = &**channel,
@@ -139,7 +142,8 @@ impl Orders {
         if let Some(before) = &work.before {
             let there = |it| store.get(it).is_some();
             // Without it the segment is made as if it were the first.
-            let whole = there(&before.object.0) && before.init.as_ref().is_none_or(|it| there(&it.0));
+            let whole =
+                there(&before.object.0) && before.init.as_ref().is_none_or(|it| there(&it.0));
             work.before = work.before.take().filter(|_| whole);
         }
         let mut inputs = Vec::new();
@@ -175,7 +179,11 @@ async fn take(
 ) -> Result<Transcoded, TranscodeError> {
     let told = answer.head.outcome?;
     if told.rungs.len() != work.rungs.len() {
-        let words = format!("{} rungs in its answer, and {} were ordered", told.rungs.len(), work.rungs.len());
+        let words = format!(
+            "{} rungs in its answer, and {} were ordered",
+            told.rungs.len(),
+            work.rungs.len()
+        );
         return Err(TranscodeError::WorkerLost(words.into()));
     }
     let mut made = answer.rungs.into_iter();
@@ -252,7 +260,12 @@ fn plain(formats: Formats) -> Formats {
         it.len() <= MOST_CODEC_BYTES && it.bytes().all(known)
     };
     Formats {
-        codecs: formats.codecs.into_iter().filter(plain).take(MOST_CODECS).collect(),
+        codecs: formats
+            .codecs
+            .into_iter()
+            .filter(plain)
+            .take(MOST_CODECS)
+            .collect(),
         frame_rate: formats.frame_rate.filter(|it| *it <= MOST_FRAME_RATE),
         ..formats
     }

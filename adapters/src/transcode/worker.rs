@@ -66,7 +66,12 @@ struct Done {
 
 impl Worker {
     /// A worker for this queue, called so. `folder` is the nodes' `--store`, where it is seen from here.
-    pub fn new(name: String, queue: Queue, transcoder: Transcoder, folder: Option<PathBuf>) -> Self {
+    pub fn new(
+        name: String,
+        queue: Queue,
+        transcoder: Transcoder,
+        folder: Option<PathBuf>,
+    ) -> Self {
         let inner = Inner {
             name,
             registry: Registry::new(queue.link().clone()),
@@ -185,7 +190,8 @@ impl Inner {
         self.state().orders.insert(taken.entry.clone(), known);
         let within = Duration::from_micros(order.work.within.as_micros());
         let left = within.saturating_sub(taken.waited);
-        let carried = stop.run_until_cancelled(timeout(left, self.make_and_tell(&taken, order, &stop)));
+        let carried =
+            stop.run_until_cancelled(timeout(left, self.make_and_tell(&taken, order, &stop)));
         let outcome = carried.await;
         self.state().orders.remove(&taken.entry);
         let took_ms = begun.elapsed().as_millis();
@@ -203,14 +209,21 @@ impl Inner {
                     Some(_) => done.failed += 1,
                 });
                 match failure {
-                    None => tracing::debug!(channel, order = name, waited_ms, took_ms, attempt, "made"),
+                    None => {
+                        tracing::debug!(channel, order = name, waited_ms, took_ms, attempt, "made")
+                    }
                     Some(why) => tracing::warn!(channel, order = name, attempt, "not made: {why}"),
                 }
                 let _ = self.queue.finish(&taken.entry, None).await;
             }
             Some(Ok(Err(why))) => {
                 self.count(|done| done.failed += 1);
-                tracing::warn!(channel, order = name, attempt, "what was made of it is not wanted: {why}");
+                tracing::warn!(
+                    channel,
+                    order = name,
+                    attempt,
+                    "what was made of it is not wanted: {why}"
+                );
                 let _ = self.queue.finish(&taken.entry, None).await;
             }
             Some(Err(_)) => {
@@ -220,7 +233,12 @@ impl Inner {
             }
             None => {
                 self.count(|done| done.stopped += 1);
-                tracing::debug!(channel, order = name, took_ms, "stopped: nobody wants it any more");
+                tracing::debug!(
+                    channel,
+                    order = name,
+                    took_ms,
+                    "stopped: nobody wants it any more"
+                );
             }
         }
     }
@@ -247,7 +265,9 @@ impl Inner {
             ..made
         });
         let failure = outcome.as_ref().err().cloned();
-        let told = self.carrier.tell(taken, order, &secret, &self.name, outcome, &store);
+        let told = self
+            .carrier
+            .tell(taken, order, &secret, &self.name, outcome, &store);
         told.await.map(|()| failure)
     }
 
@@ -309,7 +329,13 @@ impl Inner {
         } = done;
         if made + failed + stopped > 0 {
             let slowest = format!("{}.{:02}", slowest / 100, slowest % 100);
-            tracing::info!(made, failed, stopped, slowest_of_real_time = slowest, "segments");
+            tracing::info!(
+                made,
+                failed,
+                stopped,
+                slowest_of_real_time = slowest,
+                "segments"
+            );
         }
     }
 

@@ -1,7 +1,7 @@
 //! The real binary with a ladder, from a live origin to what a player gets of it.
 
-use crate::bounds::{processes_with, until};
 use crate::media::{decoded_pictures, packets};
+use crate::processes::{processes_with, until};
 use crate::stage::live_folder::{LiveFolder, Ways};
 use crate::stage::relay::{Relay, any_address, command};
 use std::time::{Duration, Instant};

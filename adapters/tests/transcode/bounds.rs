@@ -1,6 +1,7 @@
 //! What ffmpeg is kept from: living longer than the wish for its work, or than whoever wished for it.
 
 use crate::media::Recipe;
+use crate::processes::{processes_with, until};
 use crate::{get, put, tool, transcode, transcoder, work};
 use hls_relay::store::Store;
 use hls_relay::transcode::{Tool, ToolError};
@@ -14,34 +15,6 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
-
-/// The processes of this machine whose command line holds that word.
-pub(crate) fn processes_with(word: &str) -> Vec<i32> {
-    let numbers = std::fs::read_dir("/proc").unwrap().flatten();
-    let numbers = numbers.filter_map(|it| it.file_name().to_str()?.parse().ok());
-    numbers
-        .filter(|number| {
-            let line = std::fs::read(format!("/proc/{number}/cmdline")).unwrap_or_default();
-            line.split(|it| *it == 0).any(|it| it == word.as_bytes())
-        })
-        .collect()
-}
-
-pub(crate) async fn until(
-    what: &str,
-    patience: Duration,
-    mut holds: impl FnMut() -> bool,
-) -> Duration {
-    let begun = Instant::now();
-    while !holds() {
-        assert!(
-            begun.elapsed() < patience,
-            "not within {patience:?}: {what}"
-        );
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    begun.elapsed()
-}
 
 /// Work that takes many seconds, and has a peak of its bit rate by which its ffmpeg is found.
 async fn long_work(store: &Store, peak: u64) -> Transcode {

@@ -5,6 +5,7 @@ mod binary;
 mod bounds;
 mod exact;
 mod media;
+mod processes;
 #[path = "../stage/mod.rs"]
 mod stage;
 #[path = "../players/ts.rs"]

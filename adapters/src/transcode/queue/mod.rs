@@ -214,7 +214,12 @@ impl Order {
     /// exactly, and everything else is the source's.
     pub fn most_bytes(&self) -> u64 {
         let input = self.inputs.first().map_or(0, |it| it.length);
-        let seconds = self.work.duration.as_micros().div_ceil(1_000_000).clamp(1, 120);
+        let seconds = self
+            .work
+            .duration
+            .as_micros()
+            .div_ceil(1_000_000)
+            .clamp(1, 120);
         let of_rungs = self.work.rungs.iter().map(|it| {
             let pictures = it.bitrate.saturating_mul(seconds);
             pictures.saturating_add(2 * input).saturating_add(4 << 20)
@@ -226,9 +231,15 @@ impl Order {
 /// What is read for a segment, in the order in which it is asked for.
 pub(super) fn objects(work: &Transcode) -> impl Iterator<Item = &ObjectName> {
     let before = work.before.as_ref();
-    let of_before = before.into_iter().flat_map(|it| [Some(&it.object), it.init.as_ref()]);
+    let of_before = before
+        .into_iter()
+        .flat_map(|it| [Some(&it.object), it.init.as_ref()]);
     let mut found: Vec<&ObjectName> = Vec::new();
-    for object in [Some(&work.input), work.init.as_ref()].into_iter().chain(of_before).flatten() {
+    for object in [Some(&work.input), work.init.as_ref()]
+        .into_iter()
+        .chain(of_before)
+        .flatten()
+    {
         if !found.contains(&object) {
             found.push(object);
         }
@@ -292,7 +303,10 @@ impl Queue {
     ) -> Result<Vec<String>, LinkError> {
         let lease = millis(if takes_more { LEASE } else { Duration::ZERO });
         let own = [worker.as_bytes(), lease.as_bytes()];
-        let arguments: Vec<_> = own.into_iter().chain(entries.iter().map(String::as_bytes)).collect();
+        let arguments: Vec<_> = own
+            .into_iter()
+            .chain(entries.iter().map(String::as_bytes))
+            .collect();
         let call = self.inner.hold.call(&[ORDERS, WORKERS], &arguments);
         self.inner.link.script(&call).await
     }

@@ -1,0 +1,62 @@
+//! A channel with a ladder on a node that makes nothing itself.
+
+use crate::node::WorkerProcess;
+use crate::operator::Node;
+use crate::stage::live_folder::{LiveFolder, Ways};
+use crate::support::redis_server::RedisServer;
+use serde_json::json;
+use std::time::{Duration, Instant};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+async fn text(url: &str) -> String {
+    let answer = reqwest::get(url).await.unwrap();
+    answer.text().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_whose_rungs_are_made_elsewhere() {
+    let redis = RedisServer::start();
+    let origin = LiveFolder::of("byterange", Ways::default()).await;
+    let data = tempfile::tempdir().unwrap();
+    let arguments = ["--redis", &redis.url(), "--name", "one", "--slots", "0"];
+    let node = Node::start(data.path(), &arguments);
+    let spec = json!({ "sources": [origin.url()], "window": 6, "ladder_preset": "ultrafast",
+        "ladder": [{ "height": 128 }, { "height": 96 }, { "height": 64 }] });
+    let added = node.put("news", spec).await;
+    assert_eq!(added.status, 201, "{added:?}");
+    // While nobody makes them that is said.
+    let begun = Instant::now();
+    loop {
+        let shown = node.get("/api/v1/channels/news").await.body;
+        let said = shown["observed"]["rungs"].to_string();
+        if said.contains("hls-relay worker") {
+            break;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{shown:#}\n{}", node.log());
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let first = WorkerProcess::start(&redis, "first", &["--slots", "1"]);
+    let second = WorkerProcess::start(&redis, "second", &["--slots", "1"]);
+    let logs = || format!("{}\n{}\n{}", node.log(), first.log(), second.log());
+    let base = format!("{}/news", node.address());
+    // A rung that was left out is tried again after half a minute.
+    let begun = Instant::now();
+    let list = loop {
+        let list = text(&format!("{base}/index.m3u8")).await;
+        let rung = text(&format!("{base}/64p.m3u8")).await;
+        let has_media = rung.lines().any(|it| it.ends_with(".ts"))
+            && rung.matches("EXT-X-GAP").count() < rung.matches("EXTINF").count();
+        if has_media && list.contains("64p.m3u8") {
+            break list;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{list}\n{rung}\n{}", logs());
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    };
+    assert!(list.contains("RESOLUTION=114x64"), "{list}");
+    let metrics = node.get("/metrics").await.body;
+    let metrics = metrics.as_str().unwrap().to_owned();
+    assert!(metrics.contains("hls_relay_workers 2"), "{metrics}");
+    let shown = node.get("/api/v1/channels/news").await.body;
+    assert_eq!(shown["observed"]["making"]["workers"], 2, "{shown:#}");
+}
