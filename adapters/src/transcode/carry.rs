@@ -57,9 +57,9 @@ impl Carrier {
         store: &Store,
     ) -> Result<(), TranscodeError> {
         for input in &order.inputs {
-            let bytes = match self.from_folder(order, input).await {
+            let bytes = match self.read_folder(order, input).await {
                 Some(bytes) => bytes,
-                None => self.from_node(order, input, secret).await?,
+                None => self.ask_node(order, input, secret).await?,
             };
             put(store, &input.object, &bytes)
                 .await
@@ -91,7 +91,7 @@ impl Carrier {
             }
         }
         let left = match &outcome {
-            Ok(told) => self.into_folder(taken, order, told, store).await,
+            Ok(told) => self.leave_in_folder(taken, order, told, store).await,
             Err(_) => None,
         };
         let head = Head {
@@ -129,7 +129,7 @@ impl Carrier {
         }
     }
 
-    async fn from_folder(&self, order: &Order, input: &Input) -> Option<Vec<u8>> {
+    async fn read_folder(&self, order: &Order, input: &Input) -> Option<Vec<u8>> {
         let path = self.place(order)?.join(&*input.object.0);
         let length = tokio::fs::metadata(&path).await.ok()?.len();
         if length != input.length {
@@ -146,7 +146,7 @@ impl Carrier {
         Some(root.join(&**order.channel.name()).join(epoch))
     }
 
-    async fn from_node(
+    async fn ask_node(
         &self,
         order: &Order,
         input: &Input,
@@ -173,7 +173,7 @@ impl Carrier {
     }
 
     /// Puts what was made beside what it was made of, where that is there; nothing, or all of it.
-    async fn into_folder(
+    async fn leave_in_folder(
         &self,
         taken: &Taken,
         order: &Order,

@@ -190,57 +190,38 @@ impl Inner {
         self.state().orders.insert(taken.entry.clone(), known);
         let within = Duration::from_micros(order.work.within.as_micros());
         let left = within.saturating_sub(taken.waited);
-        let carried =
-            stop.run_until_cancelled(timeout(left, self.make_and_tell(&taken, order, &stop)));
-        let outcome = carried.await;
+        let carried = timeout(left, self.make_and_tell(&taken, order, &stop));
+        let outcome = stop.run_until_cancelled(carried).await;
         self.state().orders.remove(&taken.entry);
-        let took_ms = begun.elapsed().as_millis();
-        let waited_ms = taken.waited.as_millis();
-        let attempt = taken.attempt;
-        match outcome {
-            Some(Ok(Ok(failure))) => {
-                self.count(|done| match &failure {
-                    None => {
-                        done.made += 1;
-                        let lasts = u128::from(order.work.duration.as_micros() / 1_000).max(1);
-                        let share = u64::try_from(took_ms * 100 / lasts).unwrap_or(u64::MAX);
-                        done.slowest = done.slowest.max(share);
-                    }
-                    Some(_) => done.failed += 1,
-                });
-                match failure {
-                    None => {
-                        tracing::debug!(channel, order = name, waited_ms, took_ms, attempt, "made")
-                    }
-                    Some(why) => tracing::warn!(channel, order = name, attempt, "not made: {why}"),
-                }
-                let _ = self.queue.finish(&taken.entry, None).await;
-            }
-            Some(Ok(Err(why))) => {
-                self.count(|done| done.failed += 1);
-                tracing::warn!(
-                    channel,
-                    order = name,
-                    attempt,
-                    "what was made of it is not wanted: {why}"
-                );
-                let _ = self.queue.finish(&taken.entry, None).await;
-            }
-            Some(Err(_)) => {
-                self.count(|done| done.failed += 1);
-                tracing::warn!(channel, order = name, attempt, "not made in time");
-                let _ = self.queue.finish(&taken.entry, None).await;
-            }
+        let (waited_ms, took_ms) = (taken.waited.as_millis(), begun.elapsed().as_millis());
+        let failure = match outcome {
             None => {
                 self.count(|done| done.stopped += 1);
-                tracing::debug!(
-                    channel,
-                    order = name,
-                    took_ms,
-                    "stopped: nobody wants it any more"
-                );
+                tracing::debug!(channel, order = name, took_ms, "nobody wants it any more");
+                return;
+            }
+            Some(Ok(Ok(None))) => None,
+            Some(Ok(Ok(Some(why)))) => Some(format!("it is not made: {why}")),
+            Some(Ok(Err(why))) => Some(format!("what was made of it is not taken: {why}")),
+            Some(Err(_)) => Some("it is not made in time".to_owned()),
+        };
+        let attempt = taken.attempt;
+        match failure {
+            None => {
+                let lasts = u128::from(order.work.duration.as_millis()).max(1);
+                let share = u64::try_from(took_ms * 100 / lasts).unwrap_or(u64::MAX);
+                self.count(|done| {
+                    done.made += 1;
+                    done.slowest = done.slowest.max(share);
+                });
+                tracing::debug!(channel, order = name, attempt, waited_ms, took_ms, "made");
+            }
+            Some(why) => {
+                self.count(|done| done.failed += 1);
+                tracing::warn!(channel, order = name, attempt, waited_ms, took_ms, "{why}");
             }
         }
+        let _ = self.queue.finish(&taken.entry, None).await;
     }
 
     /// Says why nothing was made of it, if nothing was.
