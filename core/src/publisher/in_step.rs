@@ -15,7 +15,8 @@ use crate::time::{Place, Span, Timestamp};
 
 impl Publisher {
     /// A track that begins more than a target duration later than the others gets gaps like what they have
-    /// before it. They stand for what it has lost as well; where the others come to a break, so does it.
+    /// before it, but for what viewers had of it before a restart. They stand for what it has lost as well; where the
+    /// others come to a break, so does it.
     pub(super) fn begin_beside(
         &mut self,
         stage: &mut Stage<'_>,
@@ -31,8 +32,13 @@ impl Publisher {
         let Some(lead) = self.windows.iter().find(is_lead) else {
             return;
         };
+        let had = self.windows[track].cut_until;
         let before = lead.entries.iter().take_while(|it| it.middle() < place);
-        let mut gaps: Vec<Gap> = before.map(|it| Gap::like(it).until(place)).collect();
+        let lacked = before.filter(|it| had.is_none_or(|until| it.middle() > until));
+        let mut gaps: Vec<Gap> = lacked.map(|it| Gap::like(it).until(place)).collect();
+        if gaps.is_empty() {
+            return;
+        }
         let window = &mut self.windows[track];
         window.holes.clear();
         done.lost = None;

@@ -37,6 +37,9 @@ pub(super) struct Window {
     pub(super) media_sequence: Option<u64>,
     pub(super) discontinuity_sequence: u64,
     pub(super) entries: VecDeque<Entry>,
+    /// What a restart has cut off its head ended there: viewers have had everything before that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) cut_until: Option<Place>,
     pub(super) holes: Holes,
     pub(super) date_ranges: DateRanges,
     /// The next segment begins a new run, after EXT-X-ENDLIST.
@@ -133,6 +136,7 @@ impl Window {
             media_sequence: None,
             discontinuity_sequence: 0,
             entries: VecDeque::new(),
+            cut_until: None,
             holes: Holes::default(),
             date_ranges: DateRanges::default(),
             begins_run: false,
@@ -420,6 +424,7 @@ impl Window {
         let discontinuities = cut.iter().filter(|it| it.segment.discontinuity);
         self.discontinuity_sequence += discontinuities.count() as u64;
         self.media_sequence = self.media_sequence.map(|first| first + entries as u64);
+        self.cut_until = cut.last().map(Entry::ends).or(self.cut_until);
         cut
     }
 
@@ -429,6 +434,7 @@ impl Window {
         let left = self.entries.len() as u64;
         self.media_sequence = self.media_sequence.map(|number| number + left);
         self.entries.clear();
+        self.cut_until = None;
         self.shown = false;
         self.began_at = None;
     }
