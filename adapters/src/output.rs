@@ -1,6 +1,6 @@
 //! What viewers of the channels see at this moment.
 //!
-//! A playlist is made once, with its compressed twin and its tags. A version is all playlists of a
+//! A playlist is made once, with its tags, and packed at most once. A version is all playlists of a
 //! channel, shown by swapping one pointer: a viewer gets whole playlists, all of the version before or
 //! all of the one after (S-01).
 
@@ -14,7 +14,7 @@ use hls_relay_core::time::Span;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockWriteGuard};
 
 /// The channels of a process, by name. A clone is the same list.
 #[derive(Clone, Debug, Default)]
@@ -68,8 +68,8 @@ pub struct Version {
 pub struct Playlist {
     /// The text.
     pub plain: Bytes,
-    /// The same as gzip.
-    pub gzip: Bytes,
+    /// The same as gzip, once somebody has asked for that.
+    gzip: OnceLock<Bytes>,
     /// The entity tag of the text, in quotes.
     pub etag: String,
     /// The entity tag of the compressed text: other bytes, so another tag.
@@ -84,15 +84,19 @@ impl Version {
 }
 
 impl Playlist {
-    /// Prepares a playlist. The work grows with the text: 10 µs for a usual window.
     fn new(text: &str) -> Self {
         let tag = short_hex(&Sha256::digest(text));
         Self {
             plain: Bytes::copy_from_slice(text.as_bytes()),
-            gzip: gzip(text.as_bytes()).into(),
+            gzip: OnceLock::new(),
             etag: format!("\"{tag}\""),
             gzip_etag: format!("\"{tag}-gz\""),
         }
+    }
+
+    /// The text as gzip. It is packed once, for the first who asks: 10 µs for a usual window.
+    pub fn gzip(&self) -> &Bytes {
+        self.gzip.get_or_init(|| gzip(&self.plain).into())
     }
 }
 

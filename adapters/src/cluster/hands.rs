@@ -94,8 +94,6 @@ pub struct Contact {
     pub alone: bool,
     /// What holds the node's channels.
     pub lease: Option<Arc<Validity>>,
-    /// It takes more channels.
-    pub has_room: bool,
 }
 
 impl Hands {
@@ -227,7 +225,6 @@ impl Hands {
                     draining,
                     peers: peers.iter().map(ToString::to_string).collect(),
                 };
-                self.lock().contact.has_room = load < self.inner.myself.capacity && !draining;
                 let renewed = async move {
                     let outcome = it.renew(entry, first).await;
                     it.note_contact(outcome.is_ok());

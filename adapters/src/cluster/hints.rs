@@ -13,8 +13,8 @@ use tokio::time::timeout;
 const LISTEN_AGAIN: Duration = Duration::from_millis(500);
 /// A connection on which nothing was heard for so long may be dead: another one is made.
 const SILENT_AFTER: Duration = Duration::from_secs(60);
-/// How often the list of those that want an owner is looked at, while there is room.
-const PENDING_EVERY: Duration = Duration::from_millis(500);
+/// How often the list of those that want an owner, or have changed, is looked at: who writes it waits so long at most.
+const PENDING_EVERY: Duration = Duration::from_millis(100);
 /// So many are taken off it at once.
 const PENDING_AT_ONCE: usize = 200;
 
@@ -37,12 +37,12 @@ async fn hear(hands: &Hands, node: &NodeHandle) {
     }
 }
 
-/// Programs that write Redis themselves need not tell: what they put on the list is told for them.
+/// Programs that write Redis themselves need not tell: what they put on the list is told for them. A node that has no
+/// room does so, too: it may own what has changed, and the others hear of what wants an owner.
 async fn take_pending(hands: &Hands, node: &NodeHandle) {
     loop {
         tokio::time::sleep(PENDING_EVERY).await;
-        let contact = hands.contact();
-        if !contact.reaches_redis || !contact.has_room {
+        if !hands.contact().reaches_redis {
             continue;
         }
         let Ok(ids) = hands.pending(PENDING_AT_ONCE).await else {

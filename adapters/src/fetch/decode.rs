@@ -58,6 +58,21 @@ impl Decoder {
         matches!(self.coding, Coding::Identity)
     }
 
+    /// What the next bytes mean: they themselves where they pass through, or what `buffer` then holds.
+    pub(super) fn decode<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        buffer: &'a mut Vec<u8>,
+    ) -> Result<&'a [u8], FetchError> {
+        if self.is_identity() {
+            self.produced += bytes.len() as u64;
+            return self.check_size().map(|()| bytes);
+        }
+        buffer.clear();
+        self.push(bytes, buffer)?;
+        Ok(buffer)
+    }
+
     /// Takes the next bytes and appends to `out` what they mean.
     pub(super) fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), FetchError> {
         match &mut self.coding {

@@ -46,8 +46,8 @@ const USER_AGENT: &str = concat!("hls-relay/", env!("CARGO_PKG_VERSION"));
 /// The body of a redirect is read up to here, so that its connection can be used again; a longer one
 /// costs less as a new connection.
 const SMALL_BODY: u64 = 16 << 10;
-/// Idle connections kept to one host: as many as a channel has downloads under way.
-const IDLE_PER_HOST: usize = 4;
+/// Idle connections kept to one host: as many as there may be, or a node would open and close them all the time.
+const IDLE_PER_HOST: usize = share::MOST_REQUESTS;
 /// Beyond the reload interval of any sane playlist, and below what most servers keep.
 const IDLE_FOR: Duration = Duration::from_secs(30);
 
@@ -341,14 +341,18 @@ impl Fetcher {
         let mut look = download.look.then(Look::default);
         loop {
             let next = reader.next().await?;
-            match &next {
-                Some(bytes) => decoder.push(bytes, &mut decoded)?,
-                None => decoder.finish(&mut decoded)?,
-            }
-            if page && object.is_empty() && decoded.trim_ascii_start().starts_with(b"<") {
+            let come = match &next {
+                Some(bytes) => decoder.decode(bytes, &mut decoded)?,
+                None => {
+                    decoded.clear();
+                    decoder.finish(&mut decoded)?;
+                    &decoded
+                }
+            };
+            if page && object.is_empty() && come.trim_ascii_start().starts_with(b"<") {
                 return Err(FetchError::Protocol("a page in place of a segment".into()));
             }
-            let wanted = cut.apply(&decoded);
+            let wanted = cut.apply(come);
             let plain = match &mut decryption {
                 Some(decryption) => {
                     plain.clear();
@@ -361,7 +365,6 @@ impl Fetcher {
                 look.push(plain);
             }
             object.write(plain).await.map_err(FetchError::Store)?;
-            decoded.clear();
             // The rest of a whole answer is of no use; the end of a part is, to keep its connection.
             if next.is_none() || (cut.is_complete() && !partial) {
                 break;

@@ -9,11 +9,15 @@ use hls_relay_core::event::FetchError;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use url::Url;
 
 /// Requests to one origin, and so connections, of a node.
 pub(super) const MOST_REQUESTS: usize = 16;
+/// After the end of an answer its connection is back among the idle ones, or closed, within this time. A turn is held as
+/// much longer: the next request would find no idle connection, and make one more than there are turns.
+const BACK_WITHIN: Duration = Duration::from_millis(5);
 
 /// The turns at all origins. A clone is the same one.
 #[derive(Clone, Debug, Default)]
@@ -126,8 +130,8 @@ impl Share {
     }
 }
 
-impl Drop for Turn {
-    fn drop(&mut self) {
+impl Turn {
+    fn give_back(&mut self) {
         let Some((turns, at, channel)) = self.held.take() else {
             return;
         };
@@ -136,6 +140,18 @@ impl Drop for Turn {
             origin.end(&channel);
         }
         turns.give(&at, &mut origins);
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        // Where the runtime ends nobody waits for a turn.
+        if let (Some(held), Ok(runtime)) = (self.held.take(), Handle::try_current()) {
+            runtime.spawn(async move {
+                tokio::time::sleep(BACK_WITHIN).await;
+                Turn { held: Some(held) }.give_back();
+            });
+        }
     }
 }
 
@@ -157,6 +173,10 @@ mod tests {
         turns
     }
 
+    async fn given_back() {
+        tokio::time::sleep(BACK_WITHIN * 4).await;
+    }
+
     #[tokio::test]
     async fn no_channel_can_take_what_others_need() {
         let all = Turns::default();
@@ -173,6 +193,7 @@ mod tests {
         let share = all.share(&"greedy".into());
         drop(share.turn(&elsewhere, NO_TIME).await.unwrap());
         drop((greedy, other, third));
+        given_back().await;
         assert!(all.lock().is_empty(), "nothing is left behind");
     }
 
@@ -183,6 +204,7 @@ mod tests {
         let mut greedy = take_all(&one).await;
         let mut held = take_all(&two).await;
         held.truncate(1);
+        given_back().await;
         let long = Duration::from_secs(5);
         let (one_waits, two_waits) = (one.clone(), two.clone());
         let waits = tokio::spawn(async move { one_waits.turn(&url(), long).await });
@@ -202,6 +224,12 @@ mod tests {
         let greedy = take_all(&share).await;
         share.turn(&url(), NO_TIME).await.unwrap_err();
         drop(greedy);
+        assert_eq!(
+            take_all(&share).await.len(),
+            0,
+            "connections are not idle at once"
+        );
+        given_back().await;
         assert_eq!(take_all(&share).await.len(), 8);
     }
 }

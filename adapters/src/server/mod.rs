@@ -199,7 +199,7 @@ fn playlist(output: &Output, file: &str, head: &HeaderMap) -> Response {
     };
     let zipped = headers::offers_gzip(head);
     let (etag, body) = if zipped {
-        (&playlist.gzip_etag, &playlist.gzip)
+        (&playlist.gzip_etag, playlist.gzip())
     } else {
         (&playlist.etag, &playlist.plain)
     };

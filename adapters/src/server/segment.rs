@@ -7,14 +7,17 @@ use crate::store::{Content, Object};
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
-use std::io::SeekFrom;
-use std::path::Path;
-use tokio::fs::File;
-use tokio::io::{AsyncReadExt, AsyncSeekExt};
-use tokio_util::io::ReaderStream;
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use rustix::buffer::spare_capacity;
+use std::fs::File;
+use std::future::ready;
+use std::io;
+use std::path::PathBuf;
 
-/// Read from a file at once: each read is a hop to another thread and back.
-const READ: usize = 128 << 10;
+/// Read from a file at once: each read is a hop to another thread and back. Most segments of most channels are
+/// one or a few of these; a viewer that is slow holds one.
+const READ: usize = 256 << 10;
 
 /// Text is packed up to this length; a segment of WebVTT has a hundredth of it.
 const MOST_PACKED: u64 = 1 << 20;
@@ -122,22 +125,65 @@ async fn body(object: Object, first: u64, count: u64) -> std::io::Result<Body> {
                 .min(bytes.len());
             Ok(Body::from(bytes.slice(from..to)))
         }
-        Content::File(path) => file_body(&path, object.length, first, count).await,
+        Content::File(path) => file_body(path, object.length, first, count).await,
     }
 }
 
-/// The file is opened before the head is sent, so that what is missing is not promised. A file that is
-/// deleted meanwhile stays readable here to its end.
-async fn file_body(path: &Path, length: u64, first: u64, count: u64) -> std::io::Result<Body> {
-    let mut file = File::open(path).await?;
-    if file.metadata().await?.len() != length {
-        return Err(std::io::Error::other("its length is not what was stored"));
+/// The file is opened, and its first part read, before the head is sent, so that what is missing is not promised. A
+/// file that is deleted meanwhile stays readable here to its end.
+async fn file_body(path: PathBuf, length: u64, first: u64, count: u64) -> io::Result<Body> {
+    let begin = move || {
+        let file = File::open(path)?;
+        if file.metadata()?.len() != length {
+            return Err(io::Error::other("its length is not what was stored"));
+        }
+        let part = Part {
+            file,
+            at: first,
+            left: count,
+        };
+        part.read()
+    };
+    let (bytes, rest) = where_waiting_is_allowed(begin).await?;
+    if rest.left == 0 {
+        return Ok(Body::from(bytes));
     }
-    if first > 0 {
-        file.seek(SeekFrom::Start(first)).await?;
+    let following = stream::try_unfold(rest, async |rest: Part| match rest.left {
+        0 => Ok(None),
+        _ => where_waiting_is_allowed(|| rest.read()).await.map(Some),
+    });
+    let all = stream::once(ready(Ok(bytes))).chain(following);
+    Ok(Body::from_stream(all))
+}
+
+/// What is still to be read of a file.
+struct Part {
+    file: File,
+    at: u64,
+    left: u64,
+}
+
+impl Part {
+    fn read(mut self) -> io::Result<(Bytes, Self)> {
+        let wanted = usize::try_from(self.left).unwrap_or(READ).min(READ);
+        let mut bytes = Vec::with_capacity(wanted);
+        while bytes.len() < wanted {
+            let at = self.at + bytes.len() as u64;
+            if rustix::io::pread(&self.file, spare_capacity(&mut bytes), at)? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        // What is allocated may be more than was asked for, and the file may go on.
+        bytes.truncate(wanted);
+        self.at += wanted as u64;
+        self.left -= wanted as u64;
+        Ok((bytes.into(), self))
     }
-    Ok(Body::from_stream(ReaderStream::with_capacity(
-        file.take(count),
-        READ,
-    )))
+}
+
+async fn where_waiting_is_allowed<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| Err(io::Error::other(error)))
 }

@@ -4,6 +4,7 @@ mod access;
 mod asking;
 mod checkpoint_file;
 mod command_line;
+mod connections;
 mod driver;
 mod fetch;
 mod fetch_limits;

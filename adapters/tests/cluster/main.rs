@@ -16,3 +16,4 @@ mod support;
 mod viewers;
 mod viewers_elsewhere;
 mod way;
+mod writers;
