@@ -8,6 +8,7 @@ mod access;
 mod answers;
 mod channels;
 mod metrics;
+mod node;
 pub mod view;
 
 use crate::cluster::hands::Hands;
@@ -21,7 +22,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get, put};
+use axum::routing::{MethodRouter, get, post, put};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -103,7 +104,7 @@ fn health() -> [(&'static str, MethodRouter<Api>); 2] {
 }
 
 /// Everything else. The description has these and no others.
-fn pages() -> [(&'static str, MethodRouter<Api>); 5] {
+fn pages() -> [(&'static str, MethodRouter<Api>); 7] {
     [
         ("/metrics", get(metrics::page)),
         ("/api/v1/openapi.json", get(description)),
@@ -115,6 +116,8 @@ fn pages() -> [(&'static str, MethodRouter<Api>); 5] {
                 .delete(channels::remove),
         ),
         ("/api/v1/channels/{id}/desired", put(channels::desire)),
+        ("/api/v1/node", get(node::show)),
+        ("/api/v1/node/drain", post(node::drain)),
     ]
 }
 

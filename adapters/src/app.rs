@@ -119,6 +119,7 @@ pub async fn run(cli: Cli, screen: Screen) -> Result<(), Failure> {
         Action::Relay(args) => relay(*args, screen).await,
         Action::Node(args) => node::run(&args).await,
         Action::Channel(command) => Ok(client::run(*command).await?),
+        Action::Drain(args) => Ok(client::drain::run(args).await?),
         Action::Feed(args) => feed::run(*args).await,
         Action::Worker(args) => worker::run(*args).await,
         Action::Demo(args) => demo(args, screen).await,

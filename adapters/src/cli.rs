@@ -2,6 +2,7 @@
 
 mod channel;
 mod channel_args;
+mod drain;
 mod feed;
 mod node;
 mod values;
@@ -13,6 +14,7 @@ pub use channel::{ChannelAction, ChannelCommand, SetArgs};
 use channel_args::source;
 pub use channel_args::{AskingArgs, ChannelArgs, SelectionArgs, in_words};
 use clap::{Args, Parser, Subcommand};
+pub use drain::DrainArgs;
 pub use feed::FeedArgs;
 use hls_relay_core::node::ChannelId;
 use hls_relay_sim::replay::ReplayArgs;
@@ -74,8 +76,9 @@ Exit codes:
   4    the folder of --store, --state, --data or --journal cannot be used
   5    a journal does not replay, or cannot be shared
   6    channel: there is no such channel
-  7    channel: it is there already, somebody else has changed it, or the configuration file has it
-  8    channel: the node cannot be asked, does not let you in, or cannot do it now
+  7    channel: it is there already, somebody else has changed it, or the configuration file has it;
+       drain: the node is by itself
+  8    channel, drain: the node cannot be asked, does not let you in, or cannot do it now
   9    relay --ladder, worker: the ffmpeg that makes rungs is missing, too old, or cannot do it
   130  left at once, at the second Ctrl-C (143 at the second SIGTERM)";
 
@@ -121,6 +124,9 @@ pub enum Action {
     /// Change the channels of a node while they run, and look at them
     #[command(after_help = EXIT_CODES, after_long_help = format!("{}\n\n{EXIT_CODES}", channel::EXAMPLES))]
     Channel(Box<ChannelCommand>),
+    /// Have a node of a cluster give its channels to the others, and wait until it has none
+    #[command(after_help = EXIT_CODES, after_long_help = format!("{}\n\n{EXIT_CODES}", drain::EXAMPLES))]
+    Drain(DrainArgs),
     /// Carry the channels of a company's database into the Redis of a cluster
     #[command(after_help = EXIT_CODES, after_long_help = format!("{}\n\n{EXIT_CODES}", feed::EXAMPLES))]
     Feed(Box<FeedArgs>),

@@ -1,5 +1,6 @@
-//! Asks the API of a node: `hls-relay channel`.
+//! Asks the API of a node: `hls-relay channel` and `hls-relay drain`.
 
+pub mod drain;
 mod tell;
 
 use crate::api::view::ChannelView;

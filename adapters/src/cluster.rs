@@ -7,6 +7,7 @@ pub mod hints;
 pub mod owned;
 pub mod registry;
 pub mod secrets;
+pub mod seeds;
 pub mod validity;
 
 /// Where the nodes ask each other, before the name of who asks. No channel is named so.

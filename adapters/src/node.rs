@@ -47,6 +47,7 @@ pub struct Seen {
 pub struct NodeHandle {
     messages: mpsc::UnboundedSender<Message>,
     leaving: Arc<AtomicBool>,
+    draining: Arc<AtomicBool>,
 }
 
 /// The loop, ready to run.
@@ -70,14 +71,20 @@ impl NodeHandle {
     pub fn new() -> (Self, Inbox) {
         // Each channel has a few messages under way, and each question a request of its own.
         let (messages, inbox) = mpsc::unbounded_channel();
-        let leaving = Arc::default();
-        (Self { messages, leaving }, Inbox(inbox))
+        let handle = Self {
+            messages,
+            leaving: Arc::default(),
+            draining: Arc::default(),
+        };
+        (handle, Inbox(inbox))
     }
 
     /// Tells what has happened. After the end of the loop nobody listens.
     pub fn tell(&self, event: NodeEvent<ChannelSpec>) {
         if event == NodeEvent::ShutDown {
             self.leaving.store(true, Ordering::Relaxed);
+        } else if event == NodeEvent::Drain {
+            self.draining.store(true, Ordering::Relaxed);
         }
         let _ = self.messages.send(Message::Event(event));
     }
@@ -85,6 +92,11 @@ impl NodeHandle {
     /// Whether the node is to end.
     pub fn is_leaving(&self) -> bool {
         self.leaving.load(Ordering::Relaxed)
+    }
+
+    /// Whether the node is to give its channels away.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
     }
 
     /// All channels of the node.

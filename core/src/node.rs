@@ -72,6 +72,9 @@ pub enum NodeEvent<S> {
     },
     /// In a cluster: what comes from Redis and from peers.
     Cluster(ClusterEvent<S>),
+    /// In a cluster: the node is to give its channels to those that have room for them, and to take no more. It
+    /// still answers for all, until it ends.
+    Drain,
     /// The process wants to end: all channels finish what is in flight.
     ShutDown,
 }
@@ -86,7 +89,7 @@ impl<S> NodeEvent<S> {
             | Self::Idle { id, .. }
             | Self::Closed { id, .. }
             | Self::Erased { id } => Some(id),
-            Self::Tick | Self::Cluster(_) | Self::ShutDown => None,
+            Self::Tick | Self::Cluster(_) | Self::Drain | Self::ShutDown => None,
         }
     }
 }
@@ -274,6 +277,11 @@ impl<S> Node<S> {
         self.capacity
     }
 
+    /// Whether it is to give its channels away ([`NodeEvent::Drain`]).
+    pub fn is_draining(&self) -> bool {
+        self.member.as_ref().is_some_and(Member::is_draining)
+    }
+
     /// Where each of its channels stands.
     pub fn standings(&self) -> impl Iterator<Item = (&ChannelId, &Record<S>, Standing)> {
         let standings = self.channels.iter();
@@ -369,6 +377,11 @@ impl<S> Node<S> {
                     }
                     Some(_) => drop(self.channels.remove(&id)),
                     None => {}
+                }
+            }
+            NodeEvent::Drain => {
+                if let Some(member) = &mut self.member {
+                    member.drain(now);
                 }
             }
             NodeEvent::ShutDown => self.leaving = true,

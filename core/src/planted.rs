@@ -67,6 +67,10 @@ pub enum Mistake {
     NoScan,
     /// A channel that a dead owner was to stop is left as it is.
     StopLeftToTheDead,
+    /// A node that has come gets nothing of what the others have.
+    NeverEvensOut,
+    /// A node gives away one channel more than it is to.
+    GivesOneTooMany,
     /// A segment waits for its rungs, however long they take.
     SourceWaitsForRungs,
     /// A rung that is not made in time is listed like any other.
@@ -113,7 +117,7 @@ impl Mistake {
     ];
 
     /// Those of a node in a cluster.
-    pub const OF_CLUSTER: [Self; 7] = [
+    pub const OF_CLUSTER: [Self; 9] = [
         Self::LeaseCountedFromReply,
         Self::ExpiredIncarnationRevived,
         Self::ClaimInGrace,
@@ -121,6 +125,8 @@ impl Mistake {
         Self::OldCheckpointTrusted,
         Self::NoScan,
         Self::StopLeftToTheDead,
+        Self::NeverEvensOut,
+        Self::GivesOneTooMany,
     ];
 }
 

@@ -43,6 +43,8 @@ struct Stage {
     others: Vec<NodeSeen>,
     channels: BTreeMap<ChannelId, ChannelSeen>,
     contacts: BTreeMap<NodeName, Contact>,
+    /// Nothing can be claimed.
+    unreadable: bool,
     until: Option<Timestamp>,
     alone: bool,
     /// Claims, registrations and openings, in words.
@@ -61,6 +63,7 @@ impl Stage {
             others: Vec::new(),
             channels: BTreeMap::new(),
             contacts: BTreeMap::new(),
+            unreadable: false,
             until: None,
             alone: false,
             done: Vec::new(),
@@ -74,8 +77,6 @@ impl Stage {
         self.others.push(NodeSeen {
             incarnation: other(name),
             capacity: 10,
-            load: 0,
-            draining: false,
             peers: vec![NodeName::new("a").unwrap()],
         });
         self
@@ -153,6 +154,14 @@ impl Stage {
                 ..
             } => {
                 self.done.push(format!("claim {id}"));
+                if self.unreadable {
+                    let outcome = Ok(ClaimOutcome::Changed);
+                    return Some(ClusterEvent::Claimed {
+                        request,
+                        id,
+                        outcome,
+                    });
+                }
                 let place = self.channels.get_mut(&id).unwrap();
                 assert_eq!((place.owner.clone(), place.epoch), expected);
                 let epoch = Epoch(place.epoch.0 + 1);
@@ -390,19 +399,73 @@ fn a_drain_hands_over_what_it_owns() {
     assert!(stage.channels[&id("x")].unfinished);
 }
 
-#[test]
-fn a_full_node_gives_some_away_to_an_empty_one() {
+/// A node that owns `p` to `u`.
+fn owner_of_six() -> Stage {
     let mut stage = Stage::new();
     for name in ["p", "q", "r", "s", "t", "u"] {
         stage.channels.insert(id(name), seen(None, 0));
     }
     stage.pass(GRACE * 2);
     stage.done.clear();
-    let mut stage = stage.with_peer("b");
+    stage
+}
+
+#[test]
+fn a_full_node_gives_some_away_to_an_empty_one() {
+    let mut stage = owner_of_six().with_peer("b");
     stage.pass(SECOND * 5);
     stage.done.sort();
     let given = ["close p", "close q", "release p", "release q"];
     assert_eq!(stage.done, given);
+    // What it has given away is on its way to the other, until that has it.
+    stage.done.clear();
+    stage.pass(SECOND * 4);
+    assert_eq!(stage.done, ["close r", "release r"]);
+    for name in ["p", "q", "r"] {
+        stage.channels.insert(id(name), seen(Some(other("b")), 9));
+        stage.step(NodeEvent::Cluster(ClusterEvent::Hint { id: id(name) }));
+    }
+    stage.done.clear();
+    stage.pass(SECOND * 60);
+    assert!(stage.done.is_empty(), "{:?}", stage.done);
+}
+
+#[test]
+fn a_node_that_takes_none_is_given_nothing() {
+    let mut stage = owner_of_six().with_peer("b");
+    stage.others[0].capacity = 0;
+    stage.pass(SECOND * 30);
+    assert!(stage.done.is_empty(), "{:?}", stage.done);
+}
+
+#[test]
+fn a_node_that_drains_gives_what_others_have_room_for_and_takes_no_more() {
+    let mut stage = owner_of_six().with_peer("b");
+    stage.others[0].capacity = 3;
+    stage.step(NodeEvent::Drain);
+    assert!(stage.node.is_draining());
+    for _ in 0..10 {
+        stage.pass(SECOND * 5);
+        let released = stage.channels.values_mut().filter(|it| it.owner.is_none());
+        released.for_each(|it| (it.owner, it.epoch) = (Some(other("b")), Epoch(9)));
+    }
+    let kept = ["s", "t", "u"].iter().filter(|it| stage.owns(it)).count();
+    assert_eq!(kept, 3, "{:?}", stage.done);
+    stage.channels.insert(id("x"), seen(None, 0));
+    stage.step(NodeEvent::Cluster(ClusterEvent::Hint { id: id("x") }));
+    stage.pass(SECOND * 20);
+    assert!(!stage.owns("x"));
+    assert!(!stage.node.is_finished());
+}
+
+#[test]
+fn what_cannot_be_claimed_is_not_tried_all_the_time() {
+    let mut stage = owner(&["b"]);
+    stage.unreadable = true;
+    stage.channels.insert(id("y"), seen(None, 0));
+    stage.pass(SECOND * 60);
+    let claims = stage.done.len();
+    assert!((2..20).contains(&claims), "{claims} claims in a minute");
 }
 
 #[test]

@@ -329,3 +329,19 @@ fn making(it: ProcessingStatus) -> MakingView {
 fn millis(span: Span) -> u64 {
     span.as_millis()
 }
+
+/// The node itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeView {
+    /// What it calls itself.
+    pub name: String,
+    /// How many channels may run there.
+    pub capacity: usize,
+    /// How many it has, those that are on their way out among them.
+    pub channels: usize,
+    /// It gives its channels away, or finishes them, and takes no more.
+    pub draining: bool,
+    /// In a cluster: whether Redis answers it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redis_reached: Option<bool>,
+}

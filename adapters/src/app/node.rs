@@ -7,7 +7,7 @@ use crate::cli::NodeArgs;
 use crate::clock;
 use crate::cluster::elsewhere::Elsewhere;
 use crate::cluster::hands::{Hands, Myself, REDIS_PATIENCE};
-use crate::cluster::hints;
+use crate::cluster::{hints, seeds};
 use crate::control_store::in_redis::RedisStore;
 use crate::control_store::{ChangeError, ControlStore, ControlStoreError, Listed};
 use crate::fetch::Fetcher;
@@ -83,12 +83,14 @@ pub(super) async fn run(args: &NodeArgs) -> Result<(), Failure> {
     let api_address = server::base_of(askers.local_addr()?);
     let name = config.name.name();
     let channels = match &hands {
-        Some(_) => 0,
+        Some(_) => config.channels.len(),
         None => begin_with(&config, &store, &places, &handle).await?,
     };
-    let listening = hands
-        .clone()
-        .map(|it| tokio::spawn(hints::run(it, handle.clone())));
+    let in_cluster = hands.clone().map(|hands| {
+        let seeding = seeds::add(store.clone(), config.channels.clone());
+        let listening = hints::run(hands, handle.clone());
+        [tokio::spawn(seeding), tokio::spawn(listening)]
+    });
     let (stop_serving, stopped) = watch::channel(false);
     let stopped = || {
         let mut stopped = stopped.clone();
@@ -124,7 +126,7 @@ pub(super) async fn run(args: &NodeArgs) -> Result<(), Failure> {
     if let Some(others) = others {
         others.until_taken(&shown).await;
     }
-    listening.iter().for_each(JoinHandle::abort);
+    in_cluster.iter().flatten().for_each(JoinHandle::abort);
     let _ = stop_serving.send(true);
     serving.await.map_err(io::Error::other)?;
     answering.await.map_err(io::Error::other)?;
@@ -173,11 +175,7 @@ fn join(
     };
     let seed = RandomState::new().hash_one(clock::wall());
     let machine = Node::in_cluster(config.capacity, name.clone(), seed, Planted::default());
-    let myself = Myself {
-        name,
-        address,
-        capacity: config.capacity,
-    };
+    let myself = Myself { name, address };
     let hands = Hands::new(myself, link, store.clone(), handle.clone());
     Ok(Membership {
         elsewhere: Some(Elsewhere::new(

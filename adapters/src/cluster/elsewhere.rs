@@ -165,18 +165,29 @@ impl Elsewhere {
             return Err(NoAnswer::Unknown);
         }
         let known = self.find(&id).await?;
-        let address = match known.whose {
-            Whose::At(address) => address,
+        let former = known.former.filter(|(_, until)| Instant::now() < *until);
+        let former = former.map(|(address, _)| address);
+        let (address, former) = match known.whose {
+            Whose::At(address) => (address, former),
             Whose::None => return Err(NoAnswer::Unknown),
-            Whose::Nobody | Whose::Mine => {
-                let former = known.former.filter(|(_, until)| Instant::now() < *until);
-                former.ok_or(NoAnswer::Nobody)?.0
-            }
+            Whose::Nobody | Whose::Mine => (former.ok_or(NoAnswer::Nobody)?, None),
         };
         let url = url_of(&address, &id, file);
-        match self.inner.to_owner {
-            ToOwner::Proxy => self.ask(&url, method, head).await,
-            ToOwner::Redirect => {
+        match (self.inner.to_owner, former) {
+            (ToOwner::Proxy, None) => self.ask(&url, method, head).await,
+            (ToOwner::Proxy, Some(former)) => {
+                let answer = self.ask(&url, method, head).await;
+                if !answer.as_ref().is_ok_and(has_not_yet) {
+                    return answer;
+                }
+                let url = url_of(&former, &id, file);
+                let earlier = self.ask(&url, method, head).await;
+                earlier
+                    .ok()
+                    .filter(|it| !has_not_yet(it))
+                    .map_or(answer, Ok)
+            }
+            (ToOwner::Redirect, _) => {
                 let fields = [
                     (header::LOCATION, &*url),
                     (header::CACHE_CONTROL, "no-store"),
@@ -301,6 +312,12 @@ impl Elsewhere {
     }
 }
 
+/// Who has only just got a channel shows nothing of it yet, and may not have all that was listed before.
+pub fn has_not_yet(answer: &Response) -> bool {
+    let status = answer.status();
+    status == StatusCode::SERVICE_UNAVAILABLE || status == StatusCode::NOT_FOUND
+}
+
 fn url_of(address: &str, id: &ChannelId, file: &str) -> String {
     format!("{}/{id}/{file}", address.trim_end_matches('/'))
 }
@@ -315,14 +332,17 @@ fn next(before: Option<Known>, found: Whose, now: Instant) -> Known {
             gone_since = before.gone_since.or(Some(now));
         }
         former = match before.whose {
-            Whose::At(address) => Some((address, now + FORMER)),
-            Whose::None | Whose::Nobody | Whose::Mine => before.former,
+            Whose::At(address) if whose != Whose::At(address.clone()) => {
+                Some((address, now + FORMER))
+            }
+            Whose::At(_) | Whose::None | Whose::Nobody | Whose::Mine => before.former,
         };
     }
     if gone_since.is_some_and(|it| now - it < GONE_AFTER) {
         whose = Whose::Nobody;
     }
-    if let Whose::At(_) | Whose::None = whose {
+    let is_back = |(address, _): &(String, Instant)| whose == Whose::At(address.clone());
+    if whose == Whose::None || former.as_ref().is_some_and(is_back) {
         former = None;
     }
     Known {

@@ -47,8 +47,6 @@ pub struct Myself {
     pub name: NodeName,
     /// Where viewers, and other nodes, reach it: a URL without a path.
     pub address: Arc<str>,
-    /// How many channels it may run.
-    pub capacity: usize,
 }
 
 /// The hands. A clone is the same.
@@ -212,17 +210,16 @@ impl Hands {
                 request,
                 incarnation,
                 first,
+                capacity,
                 load,
-                draining,
                 peers,
             } => {
                 let entry = NodeEntry {
                     incarnation: incarnation.to_string(),
                     address: self.inner.myself.address.to_string(),
                     control: self.inner.myself.address.to_string(),
-                    capacity: self.inner.myself.capacity as u64,
+                    capacity: capacity as u64,
                     load: load as u64,
-                    draining,
                     peers: peers.iter().map(ToString::to_string).collect(),
                 };
                 let renewed = async move {
@@ -440,8 +437,6 @@ impl Hands {
             alive.push(NodeSeen {
                 incarnation: incarnation.clone(),
                 capacity: usize::try_from(entry.capacity).unwrap_or(usize::MAX),
-                load: usize::try_from(entry.load).unwrap_or(usize::MAX),
-                draining: entry.draining,
                 peers: peers.collect(),
             });
             state.nodes.insert(incarnation, entry);

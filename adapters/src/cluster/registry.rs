@@ -66,12 +66,10 @@ pub struct NodeEntry {
     pub address: String,
     /// Where other nodes ask it.
     pub control: String,
-    /// How many channels it may run.
+    /// How many channels it may run; 0 while it takes none.
     pub capacity: u64,
     /// How many it runs.
     pub load: u64,
-    /// It is leaving, and takes no more.
-    pub draining: bool,
     /// Whom it asks when Redis is away.
     pub peers: Vec<String>,
 }
@@ -177,8 +175,6 @@ impl Registry {
             &capacity,
             "load",
             &load,
-            "draining",
-            flag(of.draining),
             "peers",
             &peers,
         ];
@@ -244,7 +240,6 @@ impl Registry {
             "control",
             "capacity",
             "load",
-            "draining",
             "peers",
         ];
         let fields = fields.map(str::as_bytes);
@@ -489,20 +484,11 @@ fn read_checkpoint(id: &ChannelId, text: &str) -> Option<Box<Checkpoint>> {
 
 fn node_entry(answer: Value) -> Option<NodeEntry> {
     let fields: Vec<String> = from_redis_value(answer).ok()?;
-    let [
-        incarnation,
-        address,
-        control,
-        capacity,
-        load,
-        draining,
-        peers,
-    ] = fields.try_into().ok()?;
+    let [incarnation, address, control, capacity, load, peers] = fields.try_into().ok()?;
     let number = |text: &str| text.parse().ok();
     Some(NodeEntry {
         capacity: number(&capacity)?,
         load: number(&load)?,
-        draining: draining == "1",
         peers: peers
             .split(',')
             .filter(|it| !it.is_empty())

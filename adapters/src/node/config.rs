@@ -133,13 +133,6 @@ impl NodeConfig {
             (None, None) => OwnSlots::default(),
         };
         let redis = args.redis.or(file.redis);
-        if redis.is_some() && !channels.is_empty() {
-            return Err(
-                "[[channel]]: with --redis the channels are those of all nodes: add them with \
-                 'hls-relay channel add', or feed them from a database"
-                    .to_owned(),
-            );
-        }
         Ok(Self {
             name: args.name.or(file.name).unwrap_or_else(name_of_host),
             data: args

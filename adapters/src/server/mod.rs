@@ -7,7 +7,7 @@ mod connections;
 mod headers;
 mod segment;
 
-use crate::cluster::elsewhere::{Elsewhere, NoAnswer, VIA};
+use crate::cluster::elsewhere::{Elsewhere, NoAnswer, VIA, has_not_yet};
 use crate::cluster::{PEER_PATH, PEER_SECRET};
 use crate::output::{Listed, Output, Outputs, Shown, Version};
 use crate::store::PLAYLIST_ENDING;
@@ -154,6 +154,9 @@ async fn file(
         false => elsewhere.answer(&channel, &file, &method, &head).await,
     };
     match (answer, handed_on) {
+        (Ok(answer), Some(output)) if has_not_yet(&answer) => {
+            own(&output, &file, &method, &head).await
+        }
         (Ok(answer), _) => answer,
         (Err(NoAnswer::Nobody), Some(output)) => own(&output, &file, &method, &head).await,
         (Err(NoAnswer::Nobody | NoAnswer::NotNow), _) => not_yet(),

@@ -15,15 +15,15 @@ const SLACK: Duration = Duration::from_secs(5);
 
 /// A checkpoint counts as the newest, and numbers go on behind it, where it was saved when its successor had
 /// had Redis for two leases: so long a node of a test is there before its neighbour dies, and a little longer.
-const KNOWN: u64 = 2 * LEASE.as_secs() + 2;
+pub(crate) const KNOWN: u64 = 2 * LEASE.as_secs() + 2;
 
 /// What was in the memory of a node that is gone leaves the list at once.
-fn not_waived(watched: &Watched) -> Vec<&String> {
+pub(crate) fn not_waived(watched: &Watched) -> Vec<&String> {
     let complaints = watched.complaints.iter();
     complaints.filter(|it| !it.contains(" S-07: ")).collect()
 }
 
-async fn sleep(seconds: u64) {
+pub(crate) async fn sleep(seconds: u64) {
     tokio::time::sleep(Duration::from_secs(seconds)).await;
 }
 

@@ -7,6 +7,7 @@ mod nodes;
 #[path = "../node/operator.rs"]
 mod operator;
 mod registry;
+mod spread;
 #[path = "../stage/mod.rs"]
 mod stage;
 #[path = "../support/mod.rs"]

@@ -218,7 +218,6 @@ pub(crate) async fn contract_of_names(stage: &Stage) {
         control: "http://127.0.0.1:2".to_owned(),
         capacity: 7,
         load: 3,
-        draining: false,
         peers: vec!["b".to_owned()],
     };
     let (one, two) = (entry(A), entry("a:00000000000000ff"));

@@ -116,6 +116,7 @@ async fn contract(store: &ControlStore, heard: &Heard) {
         | NodeEvent::Closed { .. }
         | NodeEvent::Erased { .. }
         | NodeEvent::Cluster(_)
+        | NodeEvent::Drain
         | NodeEvent::ShutDown => panic!("{it:?}"),
     });
     let revisions: Vec<_> = revisions.collect();

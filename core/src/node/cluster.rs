@@ -139,12 +139,8 @@ pub struct Look {
 pub struct NodeSeen {
     /// Its present life.
     pub incarnation: Incarnation,
-    /// How many channels it may run.
+    /// How many channels it may run; 0 while it takes none.
     pub capacity: usize,
-    /// How many it has.
-    pub load: usize,
-    /// It takes no more.
-    pub draining: bool,
     /// Whom it asks when it has no Redis.
     pub peers: Vec<NodeName>,
 }
@@ -244,13 +240,14 @@ pub enum LookAt {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClusterCommand<S> {
     /// Let the node's key live for [`LEASE`](crate::lease::LEASE) from now. Only where `first`, one that is not
-    /// there is made; one of another incarnation is never replaced.
+    /// there is made; one of another incarnation is never replaced. `load` channels run, of `capacity`, which is 0
+    /// while the node takes none: it is to leave, or has not had Redis for long enough.
     Renew {
         request: RequestId,
         incarnation: Incarnation,
         first: bool,
+        capacity: usize,
         load: usize,
-        draining: bool,
         peers: Vec<NodeName>,
     },
     /// Delete the node's key: it owns nothing any more. Nobody waits for the outcome.

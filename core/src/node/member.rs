@@ -5,6 +5,9 @@
 
 mod claims;
 mod contact;
+mod looks;
+mod spread;
+mod writes;
 
 use super::cluster::*;
 use super::record::{ChannelId, Record};
@@ -34,8 +37,6 @@ const CLAIM_SPREAD_MILLIS: u64 = 60;
 const CLAIMS_AT_ONCE: usize = 32;
 /// What was given away is left to others for so long.
 const AVOID: Span = Span::from_secs(8);
-/// A node gives away at most so many channels to even out, and then not for a scan.
-const GIVEN_AT_ONCE: usize = 2;
 /// Who was never known to a dead node takes over from it after this, while it does not answer.
 const STRANGERS_WAIT: Span = Span::from_secs(30);
 /// The longest that a drain waits for Redis once all is closed.
@@ -97,6 +98,8 @@ pub(super) struct Member {
     go_on_at: Timestamp,
     clock: Timestamp,
     alone: bool,
+    /// It is to give away what others have room for.
+    draining: bool,
     /// Since when it is about to leave with nothing open.
     leaving: Option<Timestamp>,
     left: bool,
@@ -123,6 +126,10 @@ struct Place {
     /// As it stood in Redis, and when that was asked for.
     seen: Option<(ChannelSeen, Timestamp)>,
     seat: Seat,
+    /// As it was when a claim led to nothing, and until when that is not tried again.
+    refused: Option<(ChannelSeen, Timestamp)>,
+    /// It should run, and nobody has had it since.
+    vacant_since: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -209,6 +216,7 @@ impl Member {
             go_on_at: Timestamp::default(),
             clock: Timestamp::default(),
             alone: false,
+            draining: false,
             leaving: None,
             left: false,
             planted,
@@ -267,10 +275,11 @@ impl Member {
         commands: &mut Vec<ClusterCommand<S>>,
     ) {
         self.clock = now;
-        self.advance_lease(now, room.taken, commands);
+        self.advance_lease(now, room, commands);
         self.advance_strangers(now, commands);
         self.advance_looks(now, commands);
-        self.advance_places(now, room, record, commands);
+        self.advance_claims(now, room, commands);
+        self.advance_writes(now, record, commands);
         if let Some(since) = self.leaving
             && !self.left
         {
@@ -281,41 +290,6 @@ impl Member {
                 let incarnation = self.incarnation.clone();
                 commands.push(ClusterCommand::Leave { incarnation });
             }
-        }
-    }
-
-    /// What is wanted of a channel of ours has been read, or not.
-    fn read<S>(
-        &mut self,
-        request: RequestId,
-        id: ChannelId,
-        outcome: Result<Option<(Record<S>, bool)>, CallError>,
-        orders: &mut Vec<Order<S>>,
-    ) {
-        let Some(place) = self.places.get_mut(&id) else {
-            return;
-        };
-        let Seat::Ours {
-            under_way,
-            revision,
-            ..
-        } = &mut place.seat
-        else {
-            return;
-        };
-        if *under_way != Some(request) {
-            return;
-        }
-        *under_way = None;
-        // Looked at anew in any case: it may have changed again.
-        place.seen = None;
-        if let Ok(Some((record, removed))) = outcome {
-            *revision = record.revision.max(*revision);
-            orders.push(Order::Want {
-                id,
-                record,
-                removed,
-            });
         }
     }
 
@@ -361,6 +335,17 @@ impl Member {
 
     pub(super) fn leave(&mut self, now: Timestamp) {
         self.leaving.get_or_insert(now);
+    }
+
+    /// It is to give away what others have room for, from the next look on.
+    pub(super) fn drain(&mut self, now: Timestamp) {
+        self.draining = true;
+        // The others are to see it before they look whom they could give something.
+        (self.renew_at, self.scan_at) = (now, now);
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining
     }
 
     pub(super) fn has_left(&self) -> bool {

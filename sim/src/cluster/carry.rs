@@ -113,16 +113,13 @@ impl World {
                 request,
                 incarnation,
                 first,
-                load,
-                draining,
+                capacity,
+                load: _,
                 peers,
             } => {
-                let capacity = self.plan.nodes[host].capacity;
                 let node = NodeSeen {
                     incarnation,
                     capacity,
-                    load,
-                    draining,
                     peers,
                 };
                 self.ask(host, Call::Renew(request), Ask::Renew { node, first });

@@ -8,14 +8,19 @@ use crate::published::Version;
 use hls_relay_core::event::Desired;
 use hls_relay_core::lease::LEASE;
 use hls_relay_core::node::ChannelId;
-use hls_relay_core::node::cluster::Incarnation;
+use hls_relay_core::node::cluster::{Incarnation, NodeName};
 use hls_relay_core::time::{Span, Timestamp};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A channel is live while its newest version is not older.
 const FRESH: Span = Span::from_secs(7);
 /// When all that is wanted at first has come about where nothing goes wrong.
 pub(super) const SETTLED_AT: Span = Span::from_secs(24);
+
+/// At the end no channel has moved for so long: who starts last does so when the faults are over, has its grace, and
+/// is given what it is to have at a few scans.
+const QUIET: Span = Span::from_secs(30);
 
 /// All that was ever seen of a channel.
 #[derive(Debug, Default)]
@@ -29,6 +34,8 @@ pub(super) struct Watch {
     pub(super) acknowledged: Option<u64>,
     /// It should run, in a world in which viewers must notice nothing.
     must_run: bool,
+    /// When another owner than before was visible first.
+    moved_at: Option<Timestamp>,
 }
 
 impl World {
@@ -94,6 +101,9 @@ impl World {
             );
         }
         watch.shown_by = Some(run);
+        if is_new {
+            watch.moved_at = Some(self.now);
+        }
         let excuses = &mut watch.list.excuses;
         excuses.unpublished |= watch.unpublished || is_new;
         excuses.restarted |= is_new;
@@ -262,6 +272,7 @@ impl World {
                 );
             }
         }
+        self.is_spread()?;
         for id in self.channels.keys() {
             let hash = self.redis.channels().get(id);
             let runs = hash.is_some_and(|it| it.record.desired == Desired::Run && !it.removed);
@@ -278,6 +289,53 @@ impl World {
                     "what was acknowledged is not undone",
                     format!("{id} in Redis"),
                     "nothing",
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// No channel could move so that its new owner were no fuller with it than the old one without it; and where
+    /// nothing goes wrong any more, none has moved for a while.
+    fn is_spread(&self) -> Held {
+        let live: BTreeMap<&NodeName, usize> = self
+            .hosts
+            .iter()
+            .enumerate()
+            .filter(|(_, it)| it.process.is_some())
+            .map(|(number, it)| (&it.name, self.plan.nodes[number].capacity))
+            .collect();
+        let running = |name: &NodeName| {
+            let channels = self.redis.channels().values().filter(|it| it.runs());
+            let owners = channels.filter_map(|it| it.owner.as_ref());
+            owners.filter(|it| it.node == *name).count()
+        };
+        let shares: Vec<_> = live
+            .iter()
+            .map(|(name, capacity)| (name, running(name), *capacity))
+            .collect();
+        for (giver, gives, its_capacity) in shares.iter().filter(|it| it.1 > 0) {
+            let taker = shares.iter().find(|(_, takes, capacity)| {
+                takes < capacity && (takes + 1) * its_capacity <= (gives - 1) * capacity
+            });
+            if let Some((taker, takes, capacity)) = taker {
+                return broken(
+                    "channels spread over the nodes by capacity",
+                    format!("{giver} gives {taker} some of its channels"),
+                    format!("{gives} of {its_capacity} there, {takes} of {capacity} here"),
+                );
+            }
+        }
+        let quiet_from = self.now.since(Timestamp::default() + QUIET);
+        for (id, watch) in &self.channels {
+            if let Some(at) = watch
+                .moved_at
+                .filter(|it| it.since(Timestamp::default()) > quiet_from)
+            {
+                return broken(
+                    "channels stay where they are once they are spread",
+                    format!("{id} not to move for {QUIET}"),
+                    format!("another owner since {} ms", at.as_micros() / 1_000),
                 );
             }
         }

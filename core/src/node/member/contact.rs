@@ -191,7 +191,7 @@ impl Member {
     pub(super) fn advance_lease<S>(
         &mut self,
         now: Timestamp,
-        load: usize,
+        room: &Room,
         commands: &mut Vec<ClusterCommand<S>>,
     ) {
         if self.renewing.is_none() && self.renew_at <= now && !self.left {
@@ -201,8 +201,12 @@ impl Member {
                 request,
                 incarnation: self.incarnation.clone(),
                 first: !self.registered,
-                load,
-                draining: self.leaving.is_some(),
+                capacity: if self.takes_more(now) {
+                    room.capacity
+                } else {
+                    0
+                },
+                load: room.taken,
                 peers: self.peers.keys().cloned().collect(),
             });
         }

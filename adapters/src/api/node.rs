@@ -1,0 +1,43 @@
+//! The pages of the node itself.
+
+use super::answers::{Refusal, answer};
+use super::view::NodeView;
+use super::{Api, Inner};
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use hls_relay_core::node::NodeEvent;
+use serde_json::json;
+
+pub(super) async fn show(State(api): State<Api>) -> Response {
+    answer(StatusCode::OK, &json!(view(&api.inner).await))
+}
+
+/// The node gives its channels to those that have room for them, and answers at once.
+pub(super) async fn drain(State(api): State<Api>) -> Result<Response, Refusal> {
+    let api = &api.inner;
+    if api.hands.is_none() {
+        let text = "the node is by itself: nobody else could take its channels; SIGTERM lets them finish what is \
+                    in flight";
+        return Err(Refusal::new(StatusCode::CONFLICT, "by_itself", text));
+    }
+    if !api.handle.is_draining() {
+        let node = &*api.node;
+        tracing::info!(
+            node,
+            "by the API: it gives its channels away and takes no more"
+        );
+    }
+    api.handle.tell(NodeEvent::Drain);
+    Ok(answer(StatusCode::ACCEPTED, &json!(view(api).await)))
+}
+
+async fn view(api: &Inner) -> NodeView {
+    NodeView {
+        name: api.node.to_string(),
+        capacity: api.capacity,
+        channels: api.handle.look().await.len(),
+        draining: api.handle.is_draining() || api.handle.is_leaving(),
+        redis_reached: api.hands.as_ref().map(|it| it.contact().reaches_redis),
+    }
+}
