@@ -89,6 +89,9 @@ pub struct ChannelSpec {
     /// What becomes of the sound in rungs.
     #[serde(default, skip_serializing_if = "is_default")]
     pub ladder_audio: LadderAudio,
+    /// How many seconds a segment waits for its rungs at most, and never longer than it lasts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ladder_patience: Option<u64>,
     /// Edges of a CDN that are asked for each segment before it is listed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub preload: Vec<EdgeSpec>,
@@ -158,6 +161,7 @@ impl ChannelSpec {
             ladder_source: true,
             ladder_preset: Preset::default(),
             ladder_audio: LadderAudio::default(),
+            ladder_patience: None,
             preload: Vec::new(),
             preload_patience: None,
         }
@@ -203,6 +207,7 @@ impl ChannelSpec {
                 self.ladder_source,
                 self.ladder_preset,
                 self.ladder_audio,
+                self.ladder_patience,
             )?,
             preload: edges,
         };

@@ -1,5 +1,6 @@
 //! A ladder: what is made of each segment of a channel beside what its source sends.
 
+use crate::time::Span;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
@@ -20,6 +21,10 @@ pub struct Ladder {
     /// What becomes of the sound.
     #[serde(default)]
     pub audio: RungAudio,
+    /// A segment of the source waits so long for its rungs at most, and never longer than it lasts. It is listed
+    /// before them then, and they have gaps.
+    #[serde(default)]
+    pub patience: Option<Span>,
 }
 
 /// One of the bit rates that are made.
@@ -108,6 +113,9 @@ pub enum LadderFault {
     /// Not in [`AUDIO_BITRATES`].
     #[error("audio bit rate: give from {min} to {max} bits per second, as in 128k", min = AUDIO_BITRATES.start(), max = AUDIO_BITRATES.end())]
     BadAudioBitrate,
+    /// Nobody waits for no time at all.
+    #[error("patience: more than 0 is needed")]
+    NoPatience,
 }
 
 impl Ladder {
@@ -135,6 +143,9 @@ impl Ladder {
             if !BITRATES.contains(&rung.bitrate) {
                 return Err(LadderFault::BadBitrate(at));
             }
+        }
+        if self.patience == Some(Span::ZERO) {
+            return Err(LadderFault::NoPatience);
         }
         match self.audio {
             RungAudio::Aac { bitrate } if !AUDIO_BITRATES.contains(&bitrate) => {
@@ -205,6 +216,7 @@ mod tests {
             codec: VideoCodec::H264,
             preset: Preset::Veryfast,
             audio,
+            patience: None,
         };
         ladder.validate().err()
     }
@@ -243,6 +255,15 @@ mod tests {
         let sound = |bitrate| fault(vec![good.clone()], RungAudio::Aac { bitrate });
         assert_eq!(sound(128_000), None);
         assert_eq!(sound(15_999), Some(LadderFault::BadAudioBitrate));
+        let hasty = Ladder {
+            rungs: vec![good.clone()],
+            passthrough: true,
+            codec: VideoCodec::H264,
+            preset: Preset::Veryfast,
+            audio: RungAudio::Copy,
+            patience: Some(Span::ZERO),
+        };
+        assert_eq!(hasty.validate(), Err(LadderFault::NoPatience));
     }
 
     #[test]

@@ -136,9 +136,11 @@ impl Processor {
         alone: bool,
     ) -> Option<Work> {
         let rungs = alone && self.ladder.is_some();
+        let ladder = self.ladder.as_ref().filter(|_| rungs);
+        let hasty = ladder.and_then(|it| it.patience);
         let patience = match stage.makes(Mistake::SourceWaitsForRungs) {
             true => duration * 20,
-            false => duration,
+            false => hasty.map_or(duration, |it| it.min(duration)),
         };
         (rungs || self.preload.is_some()).then(|| Work::new(stored_at, (duration, patience), rungs))
     }
@@ -158,7 +160,7 @@ impl Processor {
         (!rungs.is_empty()).then_some((ladder, rungs))
     }
 
-    /// It came in time, for so much of the segment's duration.
+    /// It came in time, after so long of how long the segment waits at most.
     fn made(
         &mut self,
         stage: &mut Stage<'_>,
@@ -166,11 +168,12 @@ impl Processor {
         transcoded: &Transcoded,
         asked: &[Arc<str>],
         share: (Span, Span),
+        duration: Span,
     ) {
         let Some(ladder) = self.ladder.clone() else {
             return;
         };
-        self.tally.last = Some((transcoded.waited, transcoded.took, share.1));
+        self.tally.last = Some((transcoded.waited, transcoded.took, duration));
         self.shedding.in_time(stage, share);
         let mut failed = Vec::new();
         let untold = Err(crate::event::RungError::Encode("no answer".into()));

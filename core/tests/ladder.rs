@@ -9,6 +9,7 @@ use hls_relay_core::ladder::{Ladder, Preset, Rung, RungAudio, VideoCodec};
 use hls_relay_core::notice::{LadderWaits, Miss, Notice};
 use hls_relay_core::playlist::MediaPlaylist;
 use hls_relay_core::preload::{Edge, PreloadMethod, PreloadPolicy};
+use hls_relay_core::time::Span;
 use std::collections::BTreeMap;
 use support::{Bench, SEC, URL, live, made, seconds, spec};
 
@@ -24,6 +25,7 @@ fn ladder(heights: &[u32], passthrough: bool) -> Option<Ladder> {
         codec: VideoCodec::H264,
         preset: Preset::Veryfast,
         audio: RungAudio::Copy,
+        patience: None,
     })
 }
 
@@ -136,6 +138,49 @@ fn a_segment_waits_for_its_rungs_as_long_as_it_lasts_and_no_longer() {
     let (lists, entry) = visible(&bench);
     assert!(entry.contains("480p.m3u8"), "it goes on listing gaps");
     assert!(!gaps(&lists["480p.m3u8"]).is_empty() && gaps(&lists["source.m3u8"]).is_empty());
+}
+
+#[test]
+fn a_source_that_is_to_be_seen_soon_is_listed_before_its_rungs() {
+    let mut bench = bench();
+    bench.transcode = Box::new(|now, it| match now / SEC {
+        40..48 => (2 * SEC, Ok(made(it))),
+        _ => (SEC / 2, Ok(made(it))),
+    });
+    let mut hasty = ladder(&[480], true);
+    hasty.as_mut().unwrap().patience = Some(Span::from_secs(1));
+    bench.run(with(hasty));
+    bench.pass(60 * SEC);
+    let late: Vec<_> = bench
+        .transcodes
+        .iter()
+        .filter(|it| (40..48).contains(&(it.0 / SEC)))
+        .collect();
+    assert_eq!(late.len(), 2);
+    for (asked, it) in late {
+        assert_eq!(it.within, Span::from_secs(1));
+        let uri = &it.input.0;
+        let listed = bench.published.iter().find(|(_, version)| {
+            let mut lists = version.playlists.iter();
+            lists.any(|list| list.text.contains(&**uri))
+        });
+        assert_eq!(listed.map(|(at, _)| at - asked), Some(SEC));
+    }
+    let (lists, _) = visible(&bench);
+    assert_eq!(gaps(&lists["480p.m3u8"]).len(), 2);
+    assert!(gaps(&lists["source.m3u8"]).is_empty());
+}
+
+#[test]
+fn segments_are_said_to_be_independent_where_the_source_is_not_listed() {
+    for passthrough in [true, false] {
+        let mut bench = bench();
+        bench.run(with(ladder(&[480], passthrough)));
+        bench.pass(60 * SEC);
+        let (_, entry) = visible(&bench);
+        let said = entry.contains("#EXT-X-INDEPENDENT-SEGMENTS");
+        assert_eq!(said, !passthrough, "{entry}");
+    }
 }
 
 #[test]

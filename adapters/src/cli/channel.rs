@@ -124,6 +124,7 @@ pub enum Unset {
     LadderSource,
     LadderPreset,
     LadderAudio,
+    LadderPatience,
     Preload,
     PreloadPatience,
 }
@@ -159,6 +160,7 @@ impl Unset {
             Self::LadderSource => spec.ladder_source = default.ladder_source,
             Self::LadderPreset => spec.ladder_preset = default.ladder_preset,
             Self::LadderAudio => spec.ladder_audio = default.ladder_audio,
+            Self::LadderPatience => spec.ladder_patience = default.ladder_patience,
             Self::Preload => spec.preload = default.preload,
             Self::PreloadPatience => spec.preload_patience = default.preload_patience,
         }
@@ -191,7 +193,7 @@ mod tests {
             "user_agent": "x", "window": 7, "hole": "discontinuity", "keys": "rehost", "strict_reload": true,
             "drop_tags": ["EXT-X-A"], "keep_tags": ["EXT-X-B"], "min_height": 1, "max_height": 2, "max_bandwidth": 3,
             "codecs": ["avc1"], "languages": ["en"], "ladder": [{"height": 240}], "ladder_source": false,
-            "ladder_preset": "fast", "ladder_audio": "96k", "preload": [{"url": "http://e/"}], "preload_patience": 2}"#;
+            "ladder_preset": "fast", "ladder_audio": "96k", "ladder_patience": 3, "preload": [{"url": "http://e/"}], "preload_patience": 2}"#;
         let full: ChannelSpec = serde_json::from_str(full).unwrap();
         let default = ChannelSpec::of(vec!["http://a/".to_owned()]);
         let id = ChannelId::new("news").unwrap();

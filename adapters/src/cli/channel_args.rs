@@ -141,6 +141,12 @@ pub struct LadderArgs {
     /// The sound of rungs: 'copy' of the source's, or AAC at a bit rate, as in 96k [default: copy]
     #[arg(long = "ladder-audio", value_name = "copy|RATE", value_parser = ladder::audio)]
     pub audio: Option<LadderAudio>,
+    /// How many seconds a segment waits for its rungs at most [default: as long as it lasts]
+    ///
+    /// The source's own media is listed then, and a rung that comes later has a gap: 1 where viewers are to see
+    /// the source soon, whatever becomes of its rungs.
+    #[arg(long = "ladder-patience", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub patience: Option<u64>,
 }
 
 /// All that is said with one `--ladder`.
@@ -202,11 +208,13 @@ impl ChannelArgs {
             offers_source,
             preset,
             audio,
+            patience,
         } = &self.ladder;
         set(&mut spec.ladder, rungs.clone().map(|it| it.0));
         set(&mut spec.ladder_source, *offers_source);
         set(&mut spec.ladder_preset, *preset);
         set(&mut spec.ladder_audio, *audio);
+        set_some(&mut spec.ladder_patience, patience);
         let edges: Vec<_> = self.preload.iter().cloned().map(EdgeSpec::of).collect();
         set_list(&mut spec.preload, &edges);
         set_some(&mut spec.preload_patience, &self.preload_patience);

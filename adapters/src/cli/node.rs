@@ -46,7 +46,7 @@ with [[channel]] are for nodes by themselves.
 A channel takes what 'relay' takes, by these names: sources (the first, and its backups), headers,
 headers_for (a table: host = [\"Name: value\"]), user_agent, window, hole, keys, strict_reload,
 drop_tags, keep_tags, min_height, max_height, max_bandwidth, codecs, languages, ladder (tables: height = 720,
-bitrate = \"2500k\", name = \"hd\"), ladder_source, ladder_preset, ladder_audio, preload (tables:
+bitrate = \"2500k\", name = \"hd\"), ladder_source, ladder_preset, ladder_audio, ladder_patience, preload (tables:
 url = \"https://edge.example/live/news/\", method = \"get\" or \"head\", headers), preload_patience. Everything else in the
 file has the name of its option, as journal_size for --journal-size. What the environment says is
 stronger than the file, what the command line says is stronger than both.";

@@ -4,6 +4,7 @@ use super::SpecFault;
 use hls_relay_core::ladder::{
     Ladder, LadderFault, Preset, Rung, RungAudio, VideoCodec, bitrate_of,
 };
+use hls_relay_core::time::Span;
 use serde::{Deserialize, Serialize};
 
 /// Bits per second: a number, or one with `k` or `M`.
@@ -68,6 +69,7 @@ pub(super) fn ladder(
     passthrough: bool,
     preset: Preset,
     audio: LadderAudio,
+    patience: Option<u64>,
 ) -> Result<Option<Ladder>, SpecFault> {
     if rungs.is_empty() {
         return Ok(None);
@@ -81,6 +83,7 @@ pub(super) fn ladder(
             LadderAudio::Copy => RungAudio::Copy,
             LadderAudio::Aac(BitRate(bitrate)) => RungAudio::Aac { bitrate },
         },
+        patience: patience.map(|it| Span::from_secs(it.min(86_400))),
     };
     // Its faults begin with a place in the list, or stand for themselves.
     let fault = |fault: LadderFault| match fault.to_string().split_once(": ") {
@@ -88,6 +91,7 @@ pub(super) fn ladder(
             SpecFault::new(format!("ladder{place}"), why)
         }
         Some(("audio bit rate", why)) => SpecFault::new("ladder_audio", why),
+        Some(("patience", why)) => SpecFault::new("ladder_patience", why),
         Some(_) | None => SpecFault::new("ladder", fault),
     };
     ladder.validate().map_err(fault)?;
@@ -115,7 +119,7 @@ pub(crate) fn rungs(text: &str) -> Result<Vec<RungSpec>, String> {
         "ladder" => fault.why,
         field => format!("{}: {}", &field["ladder".len()..], fault.why),
     };
-    ladder(&rungs, true, Preset::default(), LadderAudio::Copy).map_err(fault)?;
+    ladder(&rungs, true, Preset::default(), LadderAudio::Copy, None).map_err(fault)?;
     Ok(rungs)
 }
 
@@ -199,7 +203,7 @@ mod tests {
     #[test]
     fn a_ladder_is_written_in_one_word() {
         let made = rungs("720p,480:900k,240p:1M").unwrap();
-        let made = ladder(&made, true, Preset::default(), LadderAudio::Copy);
+        let made = ladder(&made, true, Preset::default(), LadderAudio::Copy, None);
         let made: Vec<_> = made.unwrap().unwrap().rungs;
         let made = made.iter().map(|it| (&*it.name, it.height, it.bitrate));
         assert_eq!(
@@ -252,6 +256,7 @@ mod tests {
             with(&|it| it.ladder_audio = LadderAudio::Aac(BitRate(1))),
             "ladder_audio"
         );
+        assert_eq!(with(&|it| it.ladder_patience = Some(0)), "ladder_patience");
         let plain = ChannelSpec::of(spec.sources.clone());
         assert_eq!(
             serde_json::to_value(plain).unwrap().get("ladder_audio"),

@@ -32,6 +32,8 @@ pub(crate) struct Report {
     pub(crate) samples: Vec<Sample>,
     /// The heights of the pictures that may be chosen.
     pub(crate) heights: Vec<Option<u32>>,
+    /// The heights of the levels that were shown, one after the other.
+    pub(crate) switched: Vec<u32>,
     /// The languages of the sound that may be chosen.
     pub(crate) audio: Vec<String>,
     /// And of the subtitles.
@@ -67,6 +69,15 @@ pub(crate) struct Sample {
 
 /// Plays a URL for so long after its first frame.
 pub(crate) async fn play(source: &str, length: Duration) -> Report {
+    play_with(source, length, "").await
+}
+
+/// The same, and loads the next of its levels every so many seconds.
+pub(crate) async fn play_and_switch(source: &str, length: Duration, seconds: u64) -> Report {
+    play_with(source, length, &format!("&switch={seconds}")).await
+}
+
+async fn play_with(source: &str, length: Duration, asked: &str) -> Report {
     let (send, mut receive) = mpsc::channel(1);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -78,7 +89,7 @@ pub(crate) async fn play(source: &str, length: Duration) -> Report {
     let serving = tokio::spawn(async { axum::serve(listener, pages).await });
 
     let page = format!(
-        "http://{address}/?source={source}&seconds={}",
+        "http://{address}/?source={source}&seconds={}{asked}",
         length.as_secs()
     );
     let profile = TempDir::new().unwrap();

@@ -9,6 +9,7 @@ mod browser;
 mod ffmpeg;
 mod gstreamer;
 mod kinds;
+mod ladder;
 mod ts;
 
 use browser::Report;

@@ -18,8 +18,9 @@ pub struct LadderVariant<'a> {
 }
 
 /// Writes a multivariant playlist (RFC 8216 4.3.4.2; rules S-29, S-35 to S-37): the peak and the average bit rate
-/// as they are measured, formats, size and frame rate of the picture where they are known.
-pub fn render_ladder(variants: &[LadderVariant<'_>]) -> String {
+/// as they are measured, formats, size and frame rate of the picture where they are known; and where all segments of all
+/// of them are `independent`, that they are (4.3.5.1).
+pub fn render_ladder(variants: &[LadderVariant<'_>], independent: bool) -> String {
     let mut body = String::new();
     for variant in variants {
         let measured = variant.bandwidth.unwrap_or(MeasuredBandwidth {
@@ -46,7 +47,11 @@ pub fn render_ladder(variants: &[LadderVariant<'_>]) -> String {
         let _ = writeln!(body, "\n{}", variant.uri);
     }
     let version = version::of_multivariant_lines(body.lines());
-    format!("#EXTM3U\n#EXT-X-VERSION:{version}\n{body}")
+    let head = match independent {
+        true => "#EXT-X-INDEPENDENT-SEGMENTS\n",
+        false => "",
+    };
+    format!("#EXTM3U\n#EXT-X-VERSION:{version}\n{head}{body}")
 }
 
 #[cfg(test)]
@@ -88,6 +93,9 @@ mod tests {
             sound.m3u8\n\
             #EXT-X-STREAM-INF:BANDWIDTH=90000,AVERAGE-BANDWIDTH=45000\n\
             untold.m3u8\n";
-        assert_eq!(render_ladder(&variants), expected);
+        assert_eq!(render_ladder(&variants, false), expected);
+        let independent = render_ladder(&variants, true);
+        let tag = "#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-STREAM-INF";
+        assert_eq!(independent, expected.replacen("#EXT-X-STREAM-INF", tag, 1));
     }
 }

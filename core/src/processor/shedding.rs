@@ -92,11 +92,11 @@ impl Shedding {
         made.cloned().collect()
     }
 
-    /// A segment's rungs came in time: so long after they were asked for, of so much that they last.
-    pub(super) fn in_time(&mut self, stage: &mut Stage<'_>, (took, duration): (Span, Span)) {
+    /// A segment's rungs came in time: so long after they were asked for, of so much that there was for them.
+    pub(super) fn in_time(&mut self, stage: &mut Stage<'_>, (took, patience): (Span, Span)) {
         self.late = 0;
         let Some(trial) = &mut self.trial else { return };
-        if took > duration.scaled(3, 4) {
+        if took > patience.scaled(3, 4) {
             trial.good = 0;
             return;
         }

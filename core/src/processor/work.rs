@@ -17,7 +17,9 @@ use std::sync::Arc;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Work {
     deadline: Timestamp,
-    /// How long the segment is: what the work is measured by.
+    /// How long it waits at most: what the work is measured by.
+    patience: Span,
+    /// How long the segment is.
     duration: Span,
     rungs: Rungs,
     preloads: Vec<RequestId>,
@@ -68,13 +70,14 @@ impl Work {
         with_rungs: bool,
     ) -> Self {
         let rungs = if with_rungs {
-            let until = stored_at + duration.half();
+            let until = stored_at + patience.half();
             Rungs::Waiting { until }
         } else {
             Rungs::Over(Vec::new())
         };
         Self {
             deadline: stored_at + patience,
+            patience,
             duration,
             rungs,
             preloads: Vec::new(),
@@ -241,7 +244,7 @@ impl Work {
             Rungs::Waiting { .. } => {}
             Rungs::UnderWay { request, asked, .. } => {
                 let names: Vec<_> = asked.iter().map(|it| Arc::clone(&it.name)).collect();
-                processor.late(stage, material, &names, Miss::Late(self.duration));
+                processor.late(stage, material, &names, Miss::Late(self.patience));
                 if stage.makes(Mistake::UnmadeRungListed) {
                     self.rungs = Rungs::Over(as_if_made(&asked));
                 }
@@ -287,15 +290,15 @@ impl Work {
         );
         match outcome {
             Ok(transcoded) => {
-                let share = (now.since(since), self.duration);
+                let share = (now.since(since), self.patience);
                 let made = self.take_made(transcoded, asked, &mut left);
-                processor.made(stage, material, transcoded, &names, share);
+                processor.made(stage, material, transcoded, &names, share, self.duration);
                 let objects = made.iter().map(|it| it.object.clone()).collect();
                 self.rungs = Rungs::Over(made);
                 self.preload(stage, processor, objects);
             }
             // What was stored of it is not known.
-            Err(_) if retry && !again && self.remaining(now) > self.duration.half() => {
+            Err(_) if retry && !again && self.remaining(now) > self.patience.half() => {
                 left.objects.extend(asked.into_iter().map(|it| it.object));
                 self.transcode(stage, processor, material, true);
             }

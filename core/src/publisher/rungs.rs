@@ -228,9 +228,12 @@ impl Board {
         self.rungs.retain(|it| !it.over);
     }
 
-    /// What viewers open; nothing while there is nothing to be played.
-    pub(super) fn render(&self) -> Option<Arc<str>> {
+    /// What viewers open; nothing while there is nothing to be played. Every segment of a rung begins with a picture
+    /// that stands alone; those of the source where its list says so.
+    pub(super) fn render(&self, window: &Window) -> Option<Arc<str>> {
         let shown = self.rungs.iter().filter(|it| it.shown);
+        let independent = |it: &RungTrack| it.height.is_some() || window.says_independent();
+        let independent = shown.clone().all(independent);
         let variants: Vec<_> = shown
             .map(|it| LadderVariant {
                 uri: it.playlist().0,
@@ -238,7 +241,7 @@ impl Board {
                 formats: it.formats.as_ref(),
             })
             .collect();
-        (!variants.is_empty()).then(|| render_ladder(&variants).into())
+        (!variants.is_empty()).then(|| render_ladder(&variants, independent).into())
     }
 
     /// Under which name entries know a rung that was made.

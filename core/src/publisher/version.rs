@@ -175,7 +175,7 @@ impl Publisher {
             segment_max_age = Some(segment_max_age.map_or(duration, |it: Span| it.min(duration)));
         }
         let entry = match &self.board {
-            Some(board) => board.render(),
+            Some(board) => board.render(&self.windows[super::ONLY]),
             None => self.render_entry(),
         };
         if let Some(entry) = entry.filter(|it| self.entry.as_ref() != Some(it)) {

@@ -222,6 +222,11 @@ impl Window {
         }
     }
 
+    /// Its list says that each of its segments can be played alone.
+    pub(super) fn says_independent(&self) -> bool {
+        self.independent_segments
+    }
+
     /// What the source says of its playlist as a whole.
     pub(super) fn describe(&mut self, about: &About, tags: &TagPolicy) {
         // A list that slides has no type, not even one that means nothing (S-16).

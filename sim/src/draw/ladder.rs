@@ -21,6 +21,7 @@ pub fn ladder(heights: &[u32], passthrough: bool) -> Ladder {
         codec: VideoCodec::H264,
         preset: Preset::Veryfast,
         audio: RungAudio::Copy,
+        patience: None,
     }
 }
 
@@ -32,7 +33,15 @@ pub(super) fn draw(plan: &mut Plan) {
     }
     let ladders: &[&[u32]] = &[&[480], &[480, 240], &[720, 480, 240]];
     let passthrough = !dice.one_in(6);
-    plan.channel.ladder = Some(ladder(dice.pick(ladders), passthrough));
+    // Beside the dice of the other worlds, so that those stay as they are.
+    let hasty = Dice::new(plan.seed, "patience").one_in(5);
+    let target = Span::from_secs(plan.origins[0].target_duration);
+    let patience = hasty.then(|| target.scaled(3, 4));
+    let ladder = |heights| Ladder {
+        patience,
+        ..ladder(heights, passthrough)
+    };
+    plan.channel.ladder = Some(ladder(dice.pick(ladders)));
     plan.channel.edges = dice.pick(&[0, 0, 1, 2]);
     plan.workers.percent = dice.pick(&[10, 25, 40]);
     for _ in 0..dice.pick(&[0, 1, 1, 2, 3]) {
@@ -41,7 +50,7 @@ pub(super) fn draw(plan: &mut Plan) {
     if dice.one_in(3) {
         let (after, _) = stretch(plan, &mut dice);
         let other = dice.pick(ladders);
-        let change = Change::Ladder(Some(ladder(other, passthrough)));
+        let change = Change::Ladder(Some(ladder(other)));
         let when = When::at(after);
         plan.controls.push(Control { when, change });
     }

@@ -206,6 +206,7 @@ impl Order {
             codec: work.codec,
             preset: work.preset,
             audio: work.audio,
+            patience: None,
         };
         ladder.validate().map_err(OrderError::BadRungs)
     }
