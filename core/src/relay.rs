@@ -264,6 +264,8 @@ impl Relay {
         if !self.publisher.is_asking_store() {
             self.process(stage);
             self.advance_sources(stage);
+            // What a track begins with may be gaps, which can leave at once.
+            self.begin_tracks(stage);
             // What leaves the queue makes room for the next download.
             self.hand_on(stage);
             self.advance_tracks(stage);

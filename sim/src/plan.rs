@@ -3,7 +3,7 @@
 //! A plan can be printed, kept, cut smaller and run again. How plans are drawn from a seed is in
 //! [`crate::draw`]; a scenario writes one by hand.
 
-use crate::origin::{Naming, OriginSpec, Tokens};
+use crate::origin::{Naming, OriginSpec, PresentationSpec, Tokens};
 use crate::store::StorePlan;
 use crate::workers::WorkerPlan;
 use hls_relay_core::config::{HolePolicy, KeyPolicy, ReloadPolicy};
@@ -299,6 +299,15 @@ impl Plan {
             .iter()
             .filter_map(|it| it.presentation.as_ref());
         presented.map(|it| it.tracks.len()).max().unwrap_or(1)
+    }
+
+    /// All tracks of each origin can cover the same time.
+    pub fn is_in_step(&self) -> bool {
+        let mut presented = self
+            .origins
+            .iter()
+            .filter_map(|it| it.presentation.as_ref());
+        presented.all(PresentationSpec::is_in_step)
     }
 
     /// The most rungs that the channel has, ever.

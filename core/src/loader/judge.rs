@@ -39,7 +39,8 @@ impl Loader {
         self.say_flaws(stage, &list.flaws);
         let was_ended = std::mem::replace(&mut self.ended, list.end_list);
         self.fixed = list.end_list && list.playlist_type == Some(PlaylistType::Vod);
-        let (first, was_older) = (self.pacing.is_none(), self.older);
+        let was_older = self.older;
+        let first = load.first_there || self.pacing.is_none();
         self.pacing = Pacing::of(&list.segments);
         self.target_duration = Some(self.believed(list.target_duration));
         let date_ranges = date_ranges::of(&mut list, base);
@@ -63,7 +64,7 @@ impl Loader {
             refuse_pieces_of_cipher(&mut listed);
         }
         let first_new = self.judge(stage, load.sent, &mut listed, was_ended);
-        // The first list of all is a change, and so is one after another edge's.
+        // The first list of all, or from elsewhere, is a change, and so is one after another edge's.
         let nothing_new = first_new.is_some_and(|(first_new, _)| first_new == listed.len());
         self.schedule(stage, load, nothing_new && !first && !was_older);
         let (first_new, restarted) = first_new?;

@@ -58,6 +58,9 @@ pub(crate) struct Loader {
     in_vain: bool,
     etag: Option<Arc<str>>,
     last_body: Option<[u8; 32]>,
+    /// It is somewhere else now, and has not been asked for there: whatever it lists is a change.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    elsewhere: bool,
     /// The body before ended without a line end.
     open_end: bool,
     failing: Option<Failing>,
@@ -114,6 +117,9 @@ struct UnderWay {
     sent: Timestamp,
     /// When it should have been sent.
     due: Timestamp,
+    /// Nothing has been had from there yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    first_there: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -144,6 +150,7 @@ impl Loader {
             in_vain: false,
             etag: None,
             last_body: None,
+            elsewhere: false,
             open_end: false,
             failing: None,
             older: false,
@@ -186,7 +193,15 @@ impl Loader {
             return;
         };
         let (request, sent) = (stage.request(), now);
-        self.in_flight = Some(UnderWay { request, sent, due });
+        let first_there = std::mem::take(&mut self.elsewhere);
+        // What was due elsewhere says nothing of when this one was to be asked.
+        let due = if first_there { sent } else { due };
+        self.in_flight = Some(UnderWay {
+            request,
+            sent,
+            due,
+            first_there,
+        });
         self.next_load = None;
         stage.commands.push(Command::LoadPlaylist(LoadPlaylist {
             request,
@@ -276,6 +291,7 @@ impl Loader {
         let sent = load.sent;
         match outcome {
             Err(error) => {
+                self.elsewhere |= load.first_there;
                 if self.failing.is_none() {
                     stage.notify(Notice::PlaylistFailed {
                         source: self.source,
@@ -295,7 +311,7 @@ impl Loader {
             }
             Ok(LoadedPlaylist::Body { url, body, etag }) => {
                 let digest: [u8; 32] = Sha256::digest(&body.0).into();
-                if self.last_body == Some(digest) {
+                if self.last_body == Some(digest) && !load.first_there {
                     self.recovered(stage);
                     self.unchanged(stage, sent);
                     return None;
@@ -324,6 +340,7 @@ impl Loader {
                         }
                     }
                     Err(error) => {
+                        self.elsewhere |= load.first_there;
                         self.refuse(stage, sent, error);
                         None
                     }
@@ -356,6 +373,9 @@ impl Loader {
     /// The same playlist under another URL, at the next load.
     pub(crate) fn move_to(&mut self, url: &Arc<str>) {
         if self.url != *url {
+            if without_secrets(&self.url) != without_secrets(url) {
+                self.elsewhere = true;
+            }
             self.url = Arc::clone(url);
             self.etag = None;
             // Why the old one failed says nothing of the new one.

@@ -312,13 +312,14 @@ impl Publisher {
     /// target durations stay (S-06, S-07), but for lists that would grow without end.
     fn trim(&mut self, stage: &mut Stage<'_>, track: usize) {
         let window = &self.windows[track];
-        if self.ended && window.closed && window.fresh() == 0 {
-            // After EXT-X-ENDLIST the list stays as it is (S-15).
+        if window.closed && window.fresh() == 0 {
+            // After EXT-X-ENDLIST the list stays as it is (S-15), until a new run begins in it.
             return;
         }
         let now = stage.now.monotonic;
         let least = self.target_duration.unwrap_or_default() * 3;
         let head = self.head_of_lead(track);
+        let lags = self.lags(track);
         let mut duration = window.duration();
         loop {
             let window = &self.windows[track];
@@ -335,8 +336,10 @@ impl Publisher {
                 // One that is a segment behind keeps as many (S-08), and does not begin behind a hole of all
                 // before the others do (S-26).
                 Some(head) => {
+                    let near = first.place + target_duration >= head;
                     first.ends() > head + SAME_PLACE
-                        || ((few || late(head)) && first.place + target_duration >= head)
+                        || (few && (near || lags))
+                        || (late(head) && near)
                 }
                 None => window.entries.len() <= self.window_limit,
             };

@@ -103,6 +103,14 @@ impl Publisher {
         self.windows[track].end()
     }
 
+    /// Whether a track that nobody waits for ends so far before the others that it cannot cover the same time.
+    pub(super) fn lags(&self, track: usize) -> bool {
+        let window = &self.windows[track];
+        let target_duration = self.target_duration.unwrap_or_default();
+        let alone = window.kind().is_some_and(|kind| !kind.is_waited_for());
+        alone && window.end().map(|end| end + target_duration) < self.ends_at()
+    }
+
     /// Where the track ends that has most.
     pub(crate) fn ends_at(&self) -> Option<Place> {
         self.windows.iter().filter_map(Window::end).max()

@@ -308,8 +308,24 @@ impl Lane {
         let (Some(end), Some(slowest)) = (feed.front_ends(), self.slowest()) else {
             return true;
         };
+        if self.master.is_none() {
+            return true;
+        }
+        let target_duration = self.target_duration();
+        let shown = self.shown_until().map(|until| until + target_duration);
+        if !feed.kind().is_waited_for() && shown.is_none_or(|until| until < end) {
+            return false;
+        }
         let is_slowest = feed.reached.is_none_or(|reached| reached <= slowest);
-        self.master.is_none() || is_slowest || end <= slowest + self.target_duration()
+        is_slowest || end <= slowest + target_duration
+    }
+
+    /// Until when there is something to be played: with nothing to be read or sought in it, nobody needs
+    /// subtitles, or I-frames.
+    fn shown_until(&self) -> Option<Place> {
+        let played = self.feeds.iter().filter(|feed| feed.kind().is_waited_for());
+        let ends = played.filter_map(|feed| feed.appended_end);
+        ends.max().map(|end| moved(end, -self.shift))
     }
 
     /// Whether more is on its way to what is published as this track, that waits for no other.
@@ -325,12 +341,14 @@ impl Lane {
         waited.filter_map(|feed| feed.reached).min()
     }
 
+    /// How far the fastest of those is that others wait for: nobody is left behind for the sake of subtitles.
     fn fastest(&self) -> Option<Place> {
-        self.feeds.iter().filter_map(|feed| feed.reached).max()
+        let leading = self.feeds.iter().filter(|feed| feed.kind().is_waited_for());
+        leading.filter_map(|feed| feed.reached).max()
     }
 
-    /// Whether another track is held up by this one, or has left it far behind.
-    fn holds_up(&self, index: usize) -> bool {
+    /// Whether another track is held up by this one, or has left it far behind, and could go on without it.
+    fn holds_up(&self, index: usize, now: Timestamp) -> bool {
         let feed = &self.feeds[index];
         let Some(reached) = feed
             .reached
@@ -338,13 +356,50 @@ impl Lane {
         else {
             return false;
         };
+        if feed.downloader.is_done() && !self.lets_pass(index) {
+            // It waits itself.
+            return false;
+        }
         let ahead = self
             .fastest()
             .is_some_and(|it| it > reached + self.target_duration());
-        let held_up = (0..self.feeds.len()).any(|other| {
-            other != index && self.feeds[other].downloader.is_done() && !self.lets_pass(other)
-        });
-        ahead || (feed.is_waited_for() && held_up && self.slowest() == Some(reached))
+        let held_up = (0..self.feeds.len()).any(|other| other != index && self.is_held_up(other));
+        let holds_up = feed.is_waited_for() && held_up && self.slowest() == Some(reached);
+        (ahead || holds_up) && self.goes_on_without(index, now)
+    }
+
+    /// Whether a track that others wait for has something to append, and waits for others itself.
+    fn is_held_up(&self, index: usize) -> bool {
+        let feed = &self.feeds[index];
+        feed.kind().is_waited_for() && feed.downloader.is_done() && !self.lets_pass(index)
+    }
+
+    /// Whether there is another track that gets on, or could: where nothing can be had of any, nobody is late.
+    fn goes_on_without(&self, index: usize, now: Timestamp) -> bool {
+        let stalled = config::stalled_after(self.target_duration());
+        (0..self.feeds.len()).any(|other| {
+            let feed = &self.feeds[other];
+            let stored = feed.downloader.stored_at;
+            let gets_on = feed.is_waited_for() && stored.is_some_and(|at| now < at + stalled);
+            other != index && (gets_on || self.is_held_up(other))
+        })
+    }
+
+    /// Whether another track has something again after a long time in which nothing came, and this one was
+    /// left behind in that time alone: what has befallen all of them ends for all of them, and before gaps
+    /// stand for what is on its way it is waited for once more.
+    fn comes_back_with_all(&self, index: usize, now: Timestamp) -> bool {
+        let target_duration = self.target_duration();
+        let stalled = config::stalled_after(target_duration);
+        let out_of_step = target_duration * config::OUT_OF_STEP_TARGETS;
+        let reached = self.feeds[index].reached;
+        let near = |fastest: Place| reached.is_some_and(|it| it + out_of_step >= fastest);
+        let comes_back = |feed: &Feed| {
+            let appended = feed.appended_at;
+            let paused = appended.is_some_and(|at| at + stalled <= now);
+            feed.is_waited_for() && feed.downloader.is_done() && paused
+        };
+        self.fastest().is_some_and(near) && self.feeds.iter().any(comes_back)
     }
 
     /// When a track is left behind, if nothing comes until then.
@@ -374,10 +429,20 @@ impl Lane {
         feed.track.filter(|_| waits)
     }
 
+    /// Waits once more for those that come back with all.
+    pub(super) fn take_back(&mut self, now: Timestamp) {
+        let back =
+            |index: &usize| self.feeds[*index].left_behind && self.comes_back_with_all(*index, now);
+        let back: Vec<usize> = (0..self.feeds.len()).filter(back).collect();
+        for index in back {
+            self.feeds[index].left_behind = false;
+        }
+    }
+
     /// The tracks for which nobody waits any longer.
     pub(super) fn leave_behind(&mut self, now: Timestamp) -> Vec<usize> {
         for index in 0..self.feeds.len() {
-            let holds_up = self.holds_up(index);
+            let holds_up = self.holds_up(index, now);
             let since = &mut self.feeds[index].holds_up_since;
             *since = holds_up.then(|| since.unwrap_or(now));
         }

@@ -35,6 +35,9 @@ pub(super) struct Feed {
     pub(super) appended: Option<(u64, u64)>,
     /// Where it ends in what is published.
     pub(super) appended_end: Option<Place>,
+    /// It was appended then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) appended_at: Option<Timestamp>,
     /// The next segment that is appended follows a break of ours.
     pub(super) breaks: Option<Break>,
     /// The end of the last segment that has left, on the lane's axis.
@@ -74,6 +77,7 @@ impl Feed {
             axis: Axis::default(),
             appended: None,
             appended_end: None,
+            appended_at: None,
             breaks: None,
             reached: None,
             advanced_at: now,

@@ -26,6 +26,7 @@ impl Relay {
             return;
         };
         self.publisher.finish_restoring(stage);
+        lane.take_back(stage.now.monotonic);
         loop {
             // What one track appends may be what another has waited for.
             while (0..lane.feeds.len())
@@ -149,6 +150,7 @@ impl Relay {
         self.publisher.describe(track, &about, formats);
         feed.appended = Some((finished.run, finished.identity.media_sequence));
         feed.appended_end = finished.place.map(|at| at + finished.segment.duration);
+        feed.appended_at = Some(stage.now.monotonic);
         finished.broken = feed.breaks.take().or(finished.broken);
         let (run, number) = (finished.run, finished.identity.media_sequence);
         self.publisher.append(stage, track, finished, generation);
@@ -209,41 +211,48 @@ impl Relay {
         !left_behind.is_empty()
     }
 
-    /// Follows the lanes' tracks: begins them, looks for them elsewhere, and renews URLs that have run
-    /// out.
+    /// Begins the tracks of the lanes where the time is over for the others to tell their lists.
+    pub(super) fn begin_tracks(&mut self, stage: &mut Stage<'_>) {
+        self.for_several(|relay, lane| {
+            if lane.begins_at().is_some_and(|at| at <= stage.now.monotonic) {
+                let role = lane.role;
+                lane.begin(stage, |listing| relay.first_of(role, listing));
+            }
+        });
+    }
+
+    /// Follows the lanes' tracks: looks for them elsewhere, and renews URLs that have run out.
     pub(super) fn advance_tracks(&mut self, stage: &mut Stage<'_>) {
         let now = stage.now.monotonic;
-        for slot in [true, false] {
-            let lane = if slot {
-                self.active.take()
-            } else {
-                self.next.take()
-            };
-            let Some(mut lane) = lane else { continue };
-            if lane.master.is_some() {
-                if lane.begins_at().is_some_and(|at| at <= now) {
-                    let role = lane.role;
-                    lane.begin(stage, |listing| self.first_of(role, listing));
-                }
-                let target_duration = lane.target_duration();
-                for feed in &mut lane.feeds {
-                    if feed.moves_at(target_duration).is_some_and(|at| at <= now) {
-                        let trouble = feed.trouble();
-                        feed.move_on(now);
-                        if let Some(track) = feed.track {
-                            let track = self.publisher.name(track).clone();
-                            stage.notify(Notice::Redundant { track, trouble });
-                        }
+        self.for_several(|relay, lane| {
+            let target_duration = lane.target_duration();
+            for feed in &mut lane.feeds {
+                if feed.moves_at(target_duration).is_some_and(|at| at <= now) {
+                    let trouble = feed.trouble();
+                    feed.move_on(now);
+                    if let Some(track) = feed.track {
+                        let track = relay.publisher.name(track).clone();
+                        stage.notify(Notice::Redundant { track, trouble });
                     }
                 }
-                self.renew(stage, &mut lane);
             }
-            *(if slot {
-                &mut self.active
-            } else {
-                &mut self.next
-            }) = Some(lane);
-        }
+            relay.renew(stage, lane);
+        });
+    }
+
+    /// Does something with each lane of several tracks.
+    fn for_several(&mut self, mut work: impl FnMut(&mut Self, &mut Lane)) {
+        let mut with = |relay: &mut Self, lane: Option<Lane>| {
+            let mut lane = lane?;
+            if lane.master.is_some() {
+                work(relay, &mut lane);
+            }
+            Some(lane)
+        };
+        let active = self.active.take();
+        self.active = with(self, active);
+        let next = self.next.take();
+        self.next = with(self, next);
     }
 
     /// Once for all tracks whose URLs have run out.

@@ -102,9 +102,29 @@ impl PresentationSpec {
         let twin = self.tracks.iter().position(|it| Some(&it.kind) == kind);
         twin.unwrap_or(track)
     }
+
+    /// What nobody waits for is less far behind the encoder than the slowest that is waited for, or nothing
+    /// is behind: all can cover the same time, whoever is looked at first.
+    pub fn is_in_step(&self) -> bool {
+        let behind = |waited: bool| {
+            let own = self.tracks.iter().enumerate();
+            let own = own.filter(|(track, _)| self.twin_of(*track) == *track);
+            let own = own.filter(move |(_, it)| it.kind.is_waited_for() == waited);
+            own.map(|(_, it)| it.behind).max().unwrap_or(0)
+        };
+        behind(false) == 0 || behind(false) < behind(true)
+    }
 }
 
 impl TrackKind {
+    /// Whether other tracks wait for it.
+    pub fn is_waited_for(&self) -> bool {
+        match self {
+            Self::Variant { .. } | Self::Audio { .. } => true,
+            Self::Subtitles { .. } | Self::IFrames { .. } => false,
+        }
+    }
+
     /// What its media is made of.
     pub(super) fn formats(&self) -> Formats {
         let (codecs, height): (&[&str], Option<u64>) = match self {

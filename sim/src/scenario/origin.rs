@@ -50,7 +50,9 @@ pub(super) fn presentation(plan: &mut Plan, words: &mut Words<'_>) -> Result<(),
     let mut spec = PresentationSpec::default();
     while let Some(word) = words.next() {
         match word {
-            "audio" if spec.tracks.is_empty() => return Err("a variant comes first".to_owned()),
+            "audio" | "subtitles" | "i-frames" if spec.tracks.is_empty() => {
+                return Err("a variant comes first".to_owned());
+            }
             "variant" => {
                 let height = words.number()?;
                 let bandwidth = height * 2_000;
@@ -62,11 +64,23 @@ pub(super) fn presentation(plan: &mut Plan, words: &mut Words<'_>) -> Result<(),
                 let kind = TrackKind::Audio { language };
                 spec.tracks.push(TrackSpec::new(kind));
             }
+            "subtitles" => {
+                let language = words.word()?.to_owned();
+                let kind = TrackKind::Subtitles { language };
+                spec.tracks.push(TrackSpec::new(kind));
+            }
+            "i-frames" => {
+                let height = words.number()?;
+                let bandwidth = height * 200;
+                let kind = TrackKind::IFrames { bandwidth, height };
+                spec.tracks.push(TrackSpec::new(kind));
+            }
             "behind" => {
                 let last = spec.tracks.last_mut().ok_or("behind what?")?;
                 last.behind = words.number()?;
             }
             "fragments" => spec.container = Container::Fragments,
+            "files" => spec.segments_per_file = Some(words.positive()?),
             "keys" => spec.segments_per_key = Some(words.positive()?),
             "expiring-tokens" => spec.expiring_tokens = true,
             "formats-in-media" => spec.formats = FormatsTold::InMedia,

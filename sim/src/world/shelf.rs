@@ -339,7 +339,10 @@ impl World {
         let visible: Vec<_> = playlists.map(|(name, it)| (&*name.0, &**it)).collect();
         match rungs {
             true => rungs::aligned(&self.ledger, entry, &visible),
-            false => tracks::together(entry, &visible, self.calm_for(self.settling())),
+            false => {
+                let calm = self.calm_for(self.settling()) && self.plan.is_in_step();
+                tracks::together(entry, &visible, calm)
+            }
         }
     }
 

@@ -148,11 +148,12 @@ fn hole_is_said(
     gaps: &[Arc<Listed>],
 ) -> Held {
     let (known, now, origin) = (books.known, books.now, books.origin(next.key));
-    if gaps.is_empty() && listed.discontinuity {
-        return Ok(());
-    }
     let lost: Span = between.iter().map(|it| it.media.duration).sum();
     let said: Span = gaps.iter().map(|gap| gap.duration).sum();
+    // One of several that was closed with gaps, to end with the others, begins the next run behind them.
+    if listed.discontinuity && (gaps.is_empty() || (books.several && said <= lost)) {
+        return Ok(());
+    }
     let told = |it: &Offered| {
         let number = it.media.number;
         let told = known.told_in_time(MediaKey { number, ..next.key });
