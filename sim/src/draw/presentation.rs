@@ -1,9 +1,9 @@
 //! One world in six has its sources behind multivariant playlists, with what can go wrong there alone.
 //!
 //! Not drawn together with it, and left to scenarios and to the tests of the core: several sources, several
-//! faults of an origin one upon the other, subtitles and I-frames, and tracks that are cut otherwise, or the
-//! same from elsewhere. Nor, in these worlds alone: an encoder that starts again with stops or any other
-//! trouble; ends of processes with stops or a store in trouble.
+//! faults of an origin one upon the other, and tracks that are cut otherwise. Nor, in these worlds alone: an
+//! encoder that starts again with stops or any other trouble; ends of processes with stops or a store in
+//! trouble.
 
 use super::dice::Dice;
 use super::families::stretch;
@@ -25,6 +25,11 @@ pub(super) fn draw(plan: &mut Plan) {
     plan.origins[0].presentation = Some(presentation(&mut dice));
     add_fault(plan, &mut dice);
     part(plan);
+    let seed = plan.seed;
+    if let Some(presentation) = &mut plan.origins[0].presentation {
+        beside(presentation, &mut Dice::new(seed, "beside"));
+        redundant(presentation, &mut Dice::new(seed, "redundant variants"));
+    }
     out_of_step(
         &mut plan.origins[0],
         &mut Dice::new(plan.seed, "out of step"),
@@ -124,6 +129,39 @@ fn own_numbers(origin: &mut OriginSpec, dice: &mut Dice) {
     let tracks = origin.presentation.iter_mut().flat_map(|it| &mut it.tracks);
     for (track, number) in tracks.zip(1..) {
         track.media_sequence = dice.pick(&[None, Some(number * 10_000)]);
+    }
+    // The same from elsewhere is the same, number by number.
+    let Some(presentation) = &mut origin.presentation else {
+        return;
+    };
+    for track in 0..presentation.tracks.len() {
+        let twin = presentation.twin_of(track);
+        presentation.tracks[track].media_sequence = presentation.tracks[twin].media_sequence;
+    }
+}
+
+/// Subtitles, and I-frames to look through.
+fn beside(presentation: &mut PresentationSpec, dice: &mut Dice) {
+    let languages = dice.pick::<&[&str]>(&[&[], &[], &["en"], &["en", "fr"]]);
+    let subtitles = languages.iter().map(|language| TrackKind::Subtitles {
+        language: (*language).to_owned(),
+    });
+    let i_frames = dice.one_in(3).then_some(TrackKind::IFrames {
+        bandwidth: 100_000,
+        height: 360,
+    });
+    let beside = subtitles.chain(i_frames).map(TrackSpec::new);
+    presentation.tracks.extend(beside);
+}
+
+/// In one of four, one of its variants can be had from another place too.
+fn redundant(presentation: &mut PresentationSpec, dice: &mut Dice) {
+    let is_variant = |it: &&TrackSpec| matches!(it.kind, TrackKind::Variant { .. });
+    let variants = presentation.tracks.iter().filter(is_variant).count() as u64;
+    if dice.one_in(4) {
+        let twin = presentation.tracks[dice.below(variants) as usize].clone();
+        let at = dice.between(1, presentation.tracks.len() as u64);
+        presentation.tracks.insert(at as usize, twin);
     }
 }
 
