@@ -1,5 +1,6 @@
 //! One version of the published playlist after the other: rules S-02 to S-08, S-12, S-15, S-17, S-21.
 
+use super::date_ranges::DateRangeChecks;
 use super::pace::Asked;
 use super::{Held, broken};
 use crate::published::{Listed, Version};
@@ -24,6 +25,7 @@ pub struct ListChecks {
     burst_from: u64,
     /// The highest number that was ever next.
     next_number: u64,
+    date_ranges: DateRangeChecks,
     /// What its next version is excused.
     pub excuses: Excuses,
 }
@@ -91,7 +93,10 @@ impl ListChecks {
         date_times(version)?;
         if excuses.lost_state {
             self.entries.clear();
+            self.date_ranges.forget();
         }
+        let last = self.last.as_deref().filter(|_| !excuses.lost_state);
+        self.date_ranges.visible(last, version)?;
         self.remember(version);
         Ok(())
     }

@@ -4,9 +4,10 @@
 //! `pace`: how often sources are asked · `work`: requests, generations, bounds ·
 //! `bounds`: what is stored and under way · `holds`: what the machine holds ·
 //! `ledger`: every segment of the source accounted for · `tracks`: the playlists of a presentation ·
-//! `rungs`: those of a ladder.
+//! `rungs`: those of a ladder · `date_ranges`: what is told of them, and for how long.
 
 pub mod bounds;
+pub mod date_ranges;
 pub mod holds;
 pub mod keep;
 pub mod ledger;
