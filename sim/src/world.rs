@@ -2,14 +2,15 @@
 //!
 //! The loop takes the next thing from the queue and lets it happen; what the machine then wants is
 //! carried out in `carry`, what is due in the store in `shelf`, what goes wrong with the process and
-//! its wishes in `fate`, what viewers do in `audience`, when the machine wakes in `wakes`. What is left to
-//! chance is drawn in `chance`. Each check stands where the thing happens.
+//! its wishes in `fate`, what viewers do in `audience`, what must come about in `liveness`, when the machine
+//! wakes in `wakes`. What is left to chance is drawn in `chance`. Each check stands where the thing happens.
 
 mod audience;
 mod carry;
 mod chance;
 mod due;
 mod fate;
+mod liveness;
 mod making;
 mod shelf;
 mod told;

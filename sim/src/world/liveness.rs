@@ -1,0 +1,332 @@
+//! A look at the whole once a second: what must come about, not only what must not.
+
+use super::audience::SLACK;
+use super::{Due, World};
+use crate::checks::ledger::MediaKey;
+use crate::checks::list::ListChecks;
+use crate::checks::{Held, broken};
+use crate::origin::{EncoderFault, Fault, FaultKind, MediaRef};
+use crate::plan::Change;
+use hls_relay_core::config::{
+    LONGEST_REST, ReloadPolicy, SWITCH_AT_MOST_EVERY, TRIED_SEGMENTS, stalled_after,
+};
+use hls_relay_core::event::Desired;
+use hls_relay_core::ids::PlaylistName;
+use hls_relay_core::notice::State;
+use hls_relay_core::relay::Status;
+use hls_relay_core::time::{Span, Timestamp};
+
+/// What a machine holds is looked through once the world is as old as this, then each time that its age has
+/// doubled: what is never let go has grown by then, and a look takes as long as some thousand steps.
+const HOLDS_FROM: Span = Span::from_secs(60);
+/// Everything of a stopped channel is freed within its longest promise and this.
+const FREED_WITHIN: Span = Span::from_secs(60);
+
+impl World {
+    /// Once a second.
+    pub(super) fn look(&mut self) -> Held {
+        self.queue.push(self.now + Span::from_secs(1), Due::Look);
+        self.is_bounded()?;
+        if self.fate.stopping_for_good {
+            return self.freed();
+        }
+        self.ends_in_time()?;
+        let steady = self.wish.desired == Desired::Run && self.calm_for(self.settling());
+        if !steady {
+            return Ok(());
+        }
+        let Some(source) = self.process.as_ref().map(|it| it.machine.source()) else {
+            return Ok(());
+        };
+        self.is_live()?;
+        self.keeps_up()?;
+        self.rungs_are_back()?;
+        self.is_of_the_source_in_use(source)?;
+        self.is_on_the_first_source(source)
+    }
+
+    fn is_bounded(&self) -> Held {
+        let objects = self.store.objects.len();
+        let calm = self.calm_for(self.settling() * 2);
+        self.bounds.stored(objects, calm)?;
+        let works = self.process.as_ref().map_or(0, |it| it.works.len());
+        self.bounds.under_way(works, self.queue.len())?;
+        let age = self.now.since(Timestamp::default()).as_millis();
+        let first = HOLDS_FROM.as_millis();
+        let machine = self.process.as_ref().map(|it| &it.machine);
+        let due = age.is_multiple_of(first) && (age / first).is_power_of_two();
+        let machine = machine.filter(|_| due);
+        machine.map_or(Ok(()), |machine| {
+            self.bounds.machine(machine, self.plan.store.is_sure())
+        })
+    }
+
+    /// What is listed last comes from the source that the machine says it relays, and the wish names, once
+    /// the first version since it went over to that one can be visible: several tracks wait for each other.
+    fn is_of_the_source_in_use(&self, source: usize) -> Held {
+        let switched_at = self.process.as_ref().and_then(|it| it.switched_at);
+        let listed_by = switched_at.map(|at| at + stalled_after(self.target()) + SLACK);
+        if listed_by.is_some_and(|at| self.now < at) {
+            return Ok(());
+        }
+        let wanted = self.fate.source(source);
+        for (name, key, _) in self.visible() {
+            if Some(key.origin) != wanted {
+                return broken(
+                    "what is listed last is of the source in use",
+                    format!("{} from origin {wanted:?}, source {source}", name.0),
+                    format!("{key:?}"),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn status(&self) -> Option<Status> {
+        let process = self.process.as_ref()?;
+        let now = process.clocks(self.now, self.wall_at_start);
+        Some(process.machine.status(now))
+    }
+
+    fn is_live(&self) -> Held {
+        let state = self.process.as_ref().map(|it| it.machine.state());
+        if state == Some(State::Live) || (state == Some(State::Stale) && self.asks_eagerly()) {
+            return Ok(());
+        }
+        let Some(status) = self.status() else {
+            return Ok(());
+        };
+        broken(
+            "liveness: the state comes back to live",
+            format!("live {} after the last fault", self.settling()),
+            format!("{} because {:?}", status.state, status.reason),
+        )
+    }
+
+    /// The state changes: for the worse only where something has gone wrong.
+    pub(super) fn stays_live(&self, to: State) -> Held {
+        let steady = self.wish.desired == Desired::Run && self.calm_for(self.settling());
+        let silent = to == State::Stalled || (to == State::Stale && !self.asks_eagerly());
+        if !steady || !silent {
+            return Ok(());
+        }
+        broken(
+            "liveness: the state stays live without a fault",
+            "live",
+            to.to_string(),
+        )
+    }
+
+    /// A source that jitters can be looked at a moment too early, and is not to be asked again before half
+    /// a target duration.
+    fn asks_eagerly(&self) -> bool {
+        let Some(process) = &self.process else {
+            return false;
+        };
+        let source = self.wish.spec.sources.get(process.machine.source());
+        source.is_some_and(|source| match self.store.multivariant {
+            Some(_) => process.pace.is_any_eager(&source.url, self.now),
+            None => process.pace.is_eager(&source.url, self.now),
+        })
+    }
+
+    /// S-14: where a source has ended, and nothing else is wrong, our lists end, or come from a backup.
+    fn ends_in_time(&self) -> Held {
+        let at = self.now.since(Timestamp::default());
+        let ends =
+            |fault: &&Fault| matches!(fault.kind, FaultKind::Encoder(EncoderFault::EndList { .. }));
+        let Some(first) = self
+            .fate
+            .source(0)
+            .filter(|_| self.wish.desired == Desired::Run)
+        else {
+            return Ok(());
+        };
+        let faults = self.origins[first].spec().faults.iter();
+        let Some(fault) = faults.filter(ends).find(|fault| fault.active(at)) else {
+            return Ok(());
+        };
+        let (from, until) = (
+            Timestamp::default() + fault.from,
+            Timestamp::default() + fault.until,
+        );
+        let only = self.fate.only_trouble(self.now, self.settling());
+        if only.is_none_or(|it| (it.from, it.until) != (from, until)) {
+            return Ok(());
+        }
+        // The last segment is made first, then listed, looked for and stored.
+        let mut allowed = self.target() * 4 + SLACK;
+        if self.fate.source(1).is_some() {
+            allowed += stalled_after(self.target()) + SWITCH_AT_MOST_EVERY;
+        }
+        let goes_on = self.ledger.newest().find(|(name, key, _)| {
+            let list = self.store.playlists.get(*name);
+            key.origin == first && list.is_some_and(|it| !it.ended)
+        });
+        let Some((name, key, _)) = goes_on.filter(|_| self.now.since(from) > allowed) else {
+            return Ok(());
+        };
+        broken(
+            "S-14 a list ends when its source does",
+            format!("{} ends within {} ms", name.0, allowed.as_millis()),
+            format!("it goes on behind {key:?}"),
+        )
+    }
+
+    /// The newest of each list that viewers can load: others were taken down.
+    fn visible(&self) -> impl Iterator<Item = (&PlaylistName, MediaKey, MediaRef)> {
+        let newest = self.ledger.newest();
+        newest.filter(|it| self.store.playlists.contains_key(it.0))
+    }
+
+    /// What the making of rungs and the warming of edges may add.
+    fn processing(&self) -> Span {
+        let spec = &self.wish.spec;
+        match spec.ladder.is_some() || spec.preload.is_some() {
+            true => self.target(),
+            false => Span::ZERO,
+        }
+    }
+
+    /// The source's own media is listed; where it is not, what rungs lack is missing.
+    pub(super) fn lists_source(&self) -> bool {
+        let ladder = self.wish.spec.ladder.as_ref();
+        ladder.is_none_or(|it| it.passthrough)
+    }
+
+    /// A rung that was left out comes back: each rests for so long at most, and is tried for a few segments.
+    fn rungs_are_back(&self) -> Held {
+        let Some(status) = self.status().filter(|_| self.has_rungs) else {
+            return Ok(());
+        };
+        let tried = self.target() * (TRIED_SEGMENTS + 2) * status.rungs.len() as u64;
+        let back = LONGEST_REST + tried + SLACK;
+        let well = self.now.since(self.plan.workers.over_at()) > back;
+        if !well || !self.calm_for(back) {
+            return Ok(());
+        }
+        match status.rungs.iter().find(|it| it.suspended.is_some()) {
+            None => Ok(()),
+            Some(rung) => broken(
+                "liveness: rungs that were left out come back",
+                format!("{} within {back} of workers that are well", rung.name),
+                format!("{:?}", rung.suspended),
+            ),
+        }
+    }
+
+    /// The live edge, and S-12's upper bound as the source keeps it.
+    fn keeps_up(&self) -> Held {
+        let at = self.now.since(Timestamp::default());
+        let target = self.target();
+        let allowed = match self.wish.spec.reload {
+            ReloadPolicy::LastSegment => target.scaled(3, 2) + SLACK,
+            ReloadPolicy::TargetDuration => target.scaled(5, 2) + SLACK,
+        };
+        let allowed = allowed + self.processing();
+        if !self.lists_source() {
+            return Ok(());
+        }
+        if self.visible().next().is_none() {
+            return broken("liveness: something is listed", "a segment", "none");
+        }
+        for (name, key, media) in self.visible() {
+            // The oldest segment of this source that is not listed yet.
+            let origin = self.origins[key.origin].track(key.track);
+            let Some(listed_at) = origin.next_listed_at(media.run, media.number) else {
+                continue;
+            };
+            let age = at.saturating_sub(listed_at);
+            let allowed = allowed + self.origins[key.origin].out_of_step();
+            if age > allowed {
+                return broken(
+                    "liveness: the live edge is relayed",
+                    format!(
+                        "each segment at most {} ms after its source lists it",
+                        allowed.as_millis()
+                    ),
+                    format!(
+                        "{}: the one after {key:?} waits for {} ms",
+                        name.0,
+                        age.as_millis()
+                    ),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// After a minute of its health the first source is in use again.
+    fn is_on_the_first_source(&self, source: usize) -> Held {
+        let healthy = self.settling() + Span::from_secs(120);
+        if source == 0 || !self.calm_for(healthy) {
+            return Ok(());
+        }
+        broken(
+            "liveness: back to the first source",
+            format!("source 0 after {healthy} of health"),
+            format!("source {source}"),
+        )
+    }
+
+    /// A channel stopped for good leaves nothing behind.
+    fn freed(&mut self) -> Held {
+        let left = self.store.objects.len();
+        let playlist = !self.store.playlists.is_empty() || self.store.multivariant.is_some();
+        let process = self.process.as_ref();
+        let works = process.map_or(0, |process| process.works.len());
+        let waits = process.and_then(|process| process.machine.next_wakeup());
+        if left == 0 && !playlist && works == 0 && waits.is_none() {
+            self.over = true;
+            return self.balance();
+        }
+        let last = self.lists.values().filter_map(ListChecks::last);
+        let longest = last.map(|version| version.total).max().unwrap_or_default();
+        let allowed = longest * 2 + self.target() * 4 + FREED_WITHIN + Span::from_secs(120);
+        if self.now.since(Timestamp::default() + self.plan.stop_at) <= allowed {
+            return Ok(());
+        }
+        broken(
+            "liveness: a stopped channel frees everything",
+            "no object, no playlist, no work, no wakeup",
+            format!("{left} objects, playlist {playlist}, {works} works, {waits:?}"),
+        )
+    }
+
+    /// What was said about losses is what was lost, where one process lived through all of it.
+    fn balance(&mut self) -> Held {
+        self.ledger.settle(self.now, &self.origins)?;
+        for viewer in 0..self.viewers.len() {
+            let reels = 0..self.viewers[viewer].reels.len();
+            reels
+                .into_iter()
+                .try_for_each(|reel| self.has_seen_all((viewer, reel)))?;
+        }
+        let totals = &self.ledger.totals;
+        // Gaps that keep a track in step with others are told when it is left behind.
+        let alone = self.plan.tracks() == 1;
+        let stays = |change: &Change| match change {
+            Change::Run | Change::Stop | Change::Sources(_) => false,
+            Change::Window(_)
+            | Change::Hole(_)
+            | Change::Reload(_)
+            | Change::Ladder(_)
+            | Change::Nothing
+            | Change::Outdated
+            | Change::Invalid => true,
+        };
+        let steered = self.plan.controls.iter().any(|it| !stays(&it.change));
+        // Where rungs alone are listed, what no worker could make is missing, too, and told as that.
+        let of_source = self.lists_source();
+        let undisturbed =
+            alone && of_source && self.incarnations == 1 && !steered && totals.changes == 0;
+        if undisturbed && totals.missing != totals.said_missing {
+            return broken(
+                "conservation: what is missing is said",
+                format!("{} segments", totals.missing),
+                format!("{} segments in notices", totals.said_missing),
+            );
+        }
+        Ok(())
+    }
+}
