@@ -273,7 +273,8 @@ pub enum Notice {
     EdgeFailed { edge: Arc<str>, error: PreloadError },
     /// An edge is warm in time again.
     EdgeRecovered { edge: Arc<str> },
-    /// URLs are refused as if they had run out: the multivariant playlist is loaded again.
+    /// URLs are refused as if they had run out, or lead nowhere any more: the multivariant playlist is loaded
+    /// again, until it leads to something. Said for the first of a row.
     Renewing { source: usize, error: FetchError },
 }
 
@@ -286,6 +287,9 @@ pub enum SwitchReason {
     FirstIsHealthy,
     /// The configuration names other sources.
     Reconfigured,
+    /// The source in use is stalled, and shows a multivariant playlist in place of a media playlist, or the
+    /// other way round: it is begun anew.
+    KindChanged,
 }
 
 /// What a store was asked to do.
@@ -414,6 +418,7 @@ impl fmt::Display for SwitchReason {
             Self::Stalled => "the source in use is stalled",
             Self::FirstIsHealthy => "the first source is healthy again",
             Self::Reconfigured => "the channel was reconfigured",
+            Self::KindChanged => "it shows another kind of playlist than before",
         })
     }
 }

@@ -318,8 +318,10 @@ impl Loader {
                 }
                 let understood = self.resolved.base(&url).and_then(|base| {
                     let list = understand(&base, &body.0, self.variables.as_ref())?;
-                    Ok((base, self.expected(list)?))
+                    Ok((base, list))
                 });
+                let understood =
+                    understood.and_then(|(base, list)| Ok((base, self.expected(list)?)));
                 match understood {
                     Ok((base, list)) => {
                         self.etag = etag;
@@ -350,9 +352,12 @@ impl Loader {
     }
 
     /// Whether it is of the kind that this loader follows.
-    fn expected(&self, list: Playlist) -> Result<Playlist, Refusal> {
+    fn expected(&mut self, list: Playlist) -> Result<Playlist, Refusal> {
         match (&list, self.expects) {
-            (Playlist::Media(_), Expects::Multivariant) => Err(Refusal::NotMultivariant),
+            (Playlist::Media(list), Expects::Multivariant) => {
+                self.assume(Some(list.target_duration));
+                Err(Refusal::NotMultivariant)
+            }
             (Playlist::Multivariant(_), Expects::Media) => Err(Refusal::Multivariant),
             (Playlist::Media(_) | Playlist::Multivariant(_), _) => Ok(list),
         }
@@ -367,7 +372,13 @@ impl Loader {
             });
         }
         self.refused = true;
+        let is_media = error == Refusal::NotMultivariant;
         self.failed(stage, sent, Trouble::Refused(error));
+        if is_media {
+            // It was an answer like any other, and whoever follows it may not ask earlier.
+            self.earliest = self.earliest.max(sent + self.target_duration());
+            self.next_load = Some(self.earliest);
+        }
     }
 
     /// The same playlist under another URL, at the next load.

@@ -90,15 +90,31 @@ impl Loader {
         self.target_duration
     }
 
-    /// What it led to does not work any more: it is loaded once more.
-    /// Whether that was not planned yet.
-    pub(crate) fn load_again(&mut self, now: Timestamp) -> bool {
+    /// What it led to does not work any more, since then: it is loaded once more, and slower where that has not
+    /// helped for long. Whether that was not planned yet.
+    pub(crate) fn load_again(&mut self, now: Timestamp, since: Timestamp) -> bool {
         let rests = self.in_flight.is_none() && self.next_load.is_none();
         if rests {
-            self.next_load = Some(now.max(self.earliest));
+            let slower = now.since(since) >= config::QUICK_RETRY_FOR;
+            let slowest = config::SLOWEST_RETRY.saturating_sub(self.target_duration());
+            let rest = if slower { slowest } else { Span::ZERO };
+            self.next_load = Some(now.max(self.earliest + rest));
             (self.last_body, self.etag) = (None, None);
         }
         rests
+    }
+
+    /// Goes on after somebody else has asked in its place.
+    pub(crate) fn resume(&mut self, may_load_at: Timestamp) {
+        self.earliest = self.earliest.max(may_load_at);
+        self.next_load = Some(self.earliest);
+        // Why it was refused is no matter any more.
+        self.trouble = self.trouble.take().map(|_| Trouble::Unchanged);
+    }
+
+    /// Loads have failed since then, one and all.
+    pub(crate) fn failing_since(&self) -> Option<Timestamp> {
+        self.failing.map(|it| it.since)
     }
 
     /// A multivariant playlist is loaded again when somebody needs it, and at the pace of one that

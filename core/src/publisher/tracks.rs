@@ -244,7 +244,8 @@ impl Publisher {
     }
 
     /// How long a version waits for the other tracks: until all that go on have something, or the time
-    /// for that is over. Behind a hole of all they are waited for until they are left behind (S-26).
+    /// for that is over. Behind a hole of all, or a jump of date-times, they are waited for until they are left
+    /// behind (S-26).
     pub(super) fn gathers_until(&self) -> Timestamp {
         if !self.has_several() || self.ended {
             return Timestamp::default();
@@ -254,7 +255,14 @@ impl Publisher {
         let waited = || going().filter(|it| it.kind().is_some_and(Kind::is_waited_for));
         let ends = || waited().filter_map(Window::end);
         let apart = ends().max().zip(ends().min());
-        let gather = match apart.is_some_and(|(last, first)| first + target_duration < last) {
+        let apart = apart.is_some_and(|(last, first)| first + target_duration < last);
+        // Date-times may jump where one has come to a discontinuity, and the others have not.
+        let numbers = || waited().map(Window::discontinuities);
+        let dates = || waited().map(Window::ends_on);
+        let dated = dates().max().flatten().zip(dates().min().flatten());
+        let jumped = numbers().max() != numbers().min()
+            && dated.is_some_and(|(last, first)| first + target_duration < last);
+        let gather = match apart || jumped {
             true => config::stalled_after(target_duration),
             false if going().all(|window| window.dirty) => return Timestamp::default(),
             false => config::gather_for(target_duration),

@@ -14,7 +14,7 @@ use crate::playlist::{MeasuredBandwidth, MediaPlaylist, Segment, measured_bandwi
 use crate::processor::Finished;
 use crate::stage::Stage;
 use crate::tags::TagPolicy;
-use crate::time::{Place, Span, Timestamp};
+use crate::time::{Place, Span, Timestamp, WallTime};
 use crate::track::{Kind, Medium};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -561,6 +561,12 @@ impl Window {
     /// Where its last entry ends.
     pub(super) fn end(&self) -> Option<Place> {
         self.entries.back().map(Entry::ends)
+    }
+
+    /// The date-time at which its last entry ends.
+    pub(super) fn ends_on(&self) -> Option<WallTime> {
+        let last = &self.entries.back()?.segment;
+        Some(last.date_time? + last.duration)
     }
 
     /// Measures the newest segments. What is told to players rises in steps, so that the multivariant

@@ -2,6 +2,7 @@
 
 use super::axis::Axis;
 use super::lane::Role;
+use crate::checkpoint::without_secrets;
 use crate::config;
 use crate::downloader::Downloader;
 use crate::event::FetchError;
@@ -151,8 +152,9 @@ impl Feed {
         self.downloader.trouble.is_some() || self.loader.is_silent()
     }
 
-    /// The answer of an origin whose URLs have run out.
-    pub(super) fn expired(&self) -> Option<FetchError> {
+    /// The answer of an origin whose URLs have run out. That a playlist is not there means the same where none of
+    /// its variants is (`all_gone`), or it stays so.
+    pub(super) fn expired(&self, now: Timestamp, all_gone: bool) -> Option<FetchError> {
         let playlist = match &self.loader.trouble {
             Some(Trouble::Playlist(error)) => Some(error),
             _ => None,
@@ -160,7 +162,32 @@ impl Feed {
         let errors = [playlist, self.downloader.trouble.as_ref()];
         let mut errors = errors.into_iter().flatten();
         let expired = |it: &&FetchError| matches!(it, FetchError::Status(401 | 403 | 410));
-        errors.find(expired).cloned()
+        let stays = config::stale_after(self.loader.target_duration());
+        let failing_for = self.loader.failing_since().map(|since| now.since(since));
+        let gone = playlist.filter(|_| self.is_gone() && (all_gone || failing_for >= Some(stays)));
+        errors.find(expired).or(gone).cloned()
+    }
+
+    /// Its playlist is not there.
+    pub(super) fn is_gone(&self) -> bool {
+        self.loader.trouble == Some(Trouble::Playlist(FetchError::Status(404)))
+    }
+
+    /// It has moved to another URL because of that, and nothing has come from there yet.
+    pub(super) fn is_moved_in_vain(&self) -> bool {
+        self.loader.failing_since().is_some() && self.loader.trouble == Some(Trouble::Unchanged)
+    }
+
+    /// A multivariant playlist says where it is found. Where it was found last, but for tokens, comes first.
+    pub(super) fn named(&mut self, urls: &[Arc<str>]) {
+        let in_use = without_secrets(&self.loader.url);
+        let is_in_use = |url: &Arc<str>| without_secrets(url) == in_use;
+        let first = urls.iter().position(is_in_use).unwrap_or(0);
+        self.urls = urls.to_vec();
+        self.urls.rotate_left(first);
+        if let Some(url) = self.urls.first() {
+            self.loader.move_to(url);
+        }
     }
 
     /// Where what stands first ends, on the lane's axis.

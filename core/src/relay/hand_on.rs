@@ -255,13 +255,27 @@ impl Relay {
         self.next = with(self, next);
     }
 
-    /// Once for all tracks whose URLs have run out.
+    /// Loads the multivariant playlist again, once for all tracks whose URLs have run out, until they are had
+    /// from the new ones.
     fn renew(&mut self, stage: &mut Stage<'_>, lane: &mut Lane) {
-        let expired = lane.feeds.iter().find_map(Feed::expired);
-        let (Some(error), Some(master)) = (expired, &mut lane.master) else {
+        let now = stage.now.monotonic;
+        let all_gone = lane.variants().all(Feed::is_gone);
+        let mut feeds = lane.feeds.iter();
+        let expired = feeds.find_map(|feed| feed.expired(now, all_gone));
+        let moved_in_vain = lane.feeds.iter().any(Feed::is_moved_in_vain);
+        let told = lane.told_target_duration();
+        let Some(master) = &mut lane.master else {
             return;
         };
-        if self.shutdown.is_none() && master.loader.load_again(stage.now.monotonic) {
+        master.loader.assume(told);
+        if expired.is_none() && !moved_in_vain {
+            master.renewing_since = None;
+        }
+        let Some(error) = expired.filter(|_| self.shutdown.is_none() && !lane.yields) else {
+            return;
+        };
+        let since = *master.renewing_since.get_or_insert(now);
+        if master.loader.load_again(now, since) && since == now {
             let source = master.loader.source;
             stage.notify(Notice::Renewing { source, error });
         }
@@ -394,7 +408,8 @@ impl Relay {
             && let Some(master) = &mut lane.master
         {
             // Another run may have other tracks.
-            master.loader.load_again(stage.now.monotonic);
+            let now = stage.now.monotonic;
+            master.loader.load_again(now, now);
         }
         let role = lane.role;
         if role == Role::Relaying {

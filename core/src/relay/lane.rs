@@ -8,7 +8,7 @@ use crate::downloader::{Asker, Leftovers};
 use crate::event::{FetchError, LoadedPlaylist};
 use crate::ids::{Generation, RequestId};
 use crate::loader::{Expects, Listing, Loaded, Loader};
-use crate::notice::{Break, SwitchReason, Trouble};
+use crate::notice::{Break, Refusal, SwitchReason, Trouble};
 use crate::presentation::Presentation;
 use crate::stage::Stage;
 use crate::time::{Place, Span, Timestamp};
@@ -31,6 +31,9 @@ pub(super) struct Lane {
     tag: u32,
     /// What becomes of encryption.
     pub(super) keys: KeyPolicy,
+    /// Another lane asks its URL meanwhile, where a playlist of another kind is shown now.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) yields: bool,
     started: Timestamp,
 }
 
@@ -39,6 +42,9 @@ pub(super) struct Lane {
 pub(super) struct Master {
     pub(super) loader: Loader,
     pub(super) presentation: Presentation,
+    /// It is loaded again and again since then, as what it leads to cannot be had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) renewing_since: Option<Timestamp>,
 }
 
 /// What a lane is for.
@@ -70,6 +76,7 @@ impl Lane {
             shift: 0,
             tag,
             keys: KeyPolicy::default(),
+            yields: false,
             started: now,
         }
     }
@@ -189,6 +196,7 @@ impl Lane {
                     Box::new(Master {
                         loader,
                         presentation,
+                        renewing_since: None,
                     })
                 });
             }
@@ -212,8 +220,7 @@ impl Lane {
             let mut feed = match old.and_then(|old| known[old].take()) {
                 Some(mut feed) => {
                     feed.medium = Some(wanted.medium.clone());
-                    feed.urls.clone_from(&wanted.urls);
-                    feed.loader.move_to(&wanted.urls[0]);
+                    feed.named(&wanted.urls);
                     feed
                 }
                 None => {
@@ -247,7 +254,7 @@ impl Lane {
         let feed = &mut self.feeds[0];
         let listed = std::mem::take(&mut feed.latest);
         let count = match why {
-            SwitchReason::Stalled => listed.len(),
+            SwitchReason::Stalled | SwitchReason::KindChanged => listed.len(),
             SwitchReason::FirstIsHealthy | SwitchReason::Reconfigured => 1,
         };
         feed.listed = !listed.is_empty();
@@ -336,6 +343,32 @@ impl Lane {
     pub(super) fn grown_at(&self) -> Timestamp {
         let grown = self.variants().map(|feed| feed.loader.grown_at).max();
         grown.unwrap_or(self.started)
+    }
+
+    /// Where it was found there is a multivariant playlist in place of a media playlist now, or the other way
+    /// round.
+    pub(super) fn shows_another_kind(&self) -> bool {
+        matches!(
+            self.root().trouble,
+            Some(Trouble::Refused(
+                Refusal::Multivariant | Refusal::NotMultivariant
+            ))
+        )
+    }
+
+    /// What its source is; nothing while that is not known.
+    pub(super) fn is_multivariant(&self) -> Option<bool> {
+        match self.root().expects {
+            Expects::Either => None,
+            Expects::Media => Some(false),
+            Expects::Multivariant => Some(true),
+        }
+    }
+
+    /// It asks in the place of the active lane.
+    pub(super) fn stands_in(&self) -> bool {
+        let why = SwitchReason::KindChanged;
+        matches!(self.role, Role::Preparing { why: it, .. } if it == why)
     }
 
     pub(super) fn is_in_vain(&self) -> bool {

@@ -45,7 +45,17 @@ impl Relay {
     pub(super) fn prepare(&mut self, stage: &mut Stage<'_>, source: usize, why: SwitchReason) {
         let since = stage.now.monotonic;
         stage.notify(Notice::Preparing { source, why });
-        let lane = self.lane(stage, source, Role::Preparing { why, since });
+        let mut lane = self.lane(stage, source, Role::Preparing { why, since });
+        if why == SwitchReason::KindChanged
+            && let Some(active) = &mut self.active
+        {
+            // One lane asks a URL, not two.
+            active.yields = true;
+            let root = active.root_mut();
+            lane.root_mut().keep_pace(root.pace());
+            let load = root.stop();
+            self.cancel(stage, load);
+        }
         if let Some(before) = self.next.replace(lane) {
             self.close(stage, before);
         }
@@ -61,15 +71,21 @@ impl Relay {
         };
         let now = stage.now.monotonic;
         let (count, in_use) = (spec.sources.len(), active.source());
+        self.begin_next_anew(stage);
+        self.let_active_ask(stage.now.monotonic);
         // A preparation that ends leaves room for what is due now.
         if let Some(Role::Preparing { why, since }) = self.next.as_ref().map(|next| next.role) {
             self.go_on_preparing(stage, why, since, (in_use, count));
         }
         let stalled = self.stalled_at().is_some_and(|at| at <= now);
         let may_switch = self.may_switch_at() <= now;
+        let another_kind = self.active_shows_another_kind();
         match self.next.as_ref().map(|next| next.role) {
             None if stalled && may_switch && count > 1 => {
                 self.prepare(stage, (in_use + 1) % count, SwitchReason::Stalled);
+            }
+            None if another_kind && may_switch => {
+                self.prepare(stage, in_use, SwitchReason::KindChanged);
             }
             None if in_use != 0 && self.active_is_current() => {
                 self.next = Some(self.lane(stage, 0, Role::Watching));
@@ -90,6 +106,40 @@ impl Relay {
         self.active
             .as_ref()
             .is_some_and(|lane| lane.generation() == self.generation)
+    }
+
+    /// Nothing comes from the active source, and what is shown in its place is a playlist of another kind.
+    fn active_shows_another_kind(&self) -> bool {
+        let active = self.active.as_ref().filter(|_| self.active_is_current());
+        let waits = self.stalled_at().is_none_or(|at| at <= self.clock);
+        waits && active.is_some_and(Lane::shows_another_kind)
+    }
+
+    /// A source that is not relayed yet is begun anew where it shows another kind of playlist than at first. Where
+    /// it shows what the active lane follows, in whose place it asks, that one goes on.
+    fn begin_next_anew(&mut self, stage: &mut Stage<'_>) {
+        let followed = self.active.as_ref().map(|active| active.master.is_some());
+        let is_back = |next: &Lane| next.stands_in() && next.is_multivariant() == followed;
+        let ends = |next: &mut Lane| next.shows_another_kind() || is_back(next);
+        let Some(next) = self.next.take_if(ends) else {
+            return;
+        };
+        let (role, source, stands_in) = (next.role, next.source(), next.stands_in());
+        self.close(stage, next);
+        self.next = (!stands_in).then(|| self.lane(stage, source, role));
+    }
+
+    /// The active lane asks its source again, where nobody does it in its place any more.
+    fn let_active_ask(&mut self, now: Timestamp) {
+        let stands_in = self.next.as_ref().is_some_and(Lane::stands_in);
+        if let Some(active) = self.active.as_mut().filter(|it| it.yields && !stands_in) {
+            active.yields = false;
+            let left = self.left.get(active.source_url());
+            let may_load_at = left.map_or(now, |left| left.pace.may_load_at);
+            // Whoever asked in its place may have been told another target duration.
+            let least = now + active.target_duration().half();
+            active.root_mut().resume(may_load_at.max(least));
+        }
     }
 
     /// When the active source counts as stalled.
@@ -164,7 +214,8 @@ impl Relay {
             .active
             .as_ref()
             .is_some_and(|lane| lane.progress_at() > since);
-        if why == SwitchReason::Stalled && recovered {
+        let for_a_while = matches!(why, SwitchReason::Stalled | SwitchReason::KindChanged);
+        if for_a_while && recovered {
             if let Some(next) = self.next.take() {
                 self.close(stage, next);
             }
@@ -174,6 +225,7 @@ impl Relay {
             return;
         }
         let current = self.active_is_current();
+        let another_kind = self.active_shows_another_kind();
         let Some(next) = &mut self.next else { return };
         let source = next.source();
         stage.notify(Notice::PreparationFailed {
@@ -181,13 +233,22 @@ impl Relay {
             trouble: next.trouble(),
         });
         let mut other = (source + 1) % count;
-        if other == in_use && current {
+        if other == in_use && current && !another_kind {
             other = (other + 1) % count;
         }
+        let anew = other == in_use && current;
         match why {
             // The only one there is goes on being tried.
             _ if other == source => next.role = Role::Preparing { why, since: now },
-            SwitchReason::Stalled | SwitchReason::Reconfigured => self.prepare(stage, other, why),
+            SwitchReason::Stalled | SwitchReason::Reconfigured if !anew => {
+                self.prepare(stage, other, why);
+            }
+            SwitchReason::KindChanged if !anew => {
+                self.prepare(stage, other, SwitchReason::Stalled);
+            }
+            SwitchReason::Stalled | SwitchReason::Reconfigured | SwitchReason::KindChanged => {
+                self.prepare(stage, other, SwitchReason::KindChanged);
+            }
             SwitchReason::FirstIsHealthy => {
                 if let Some(next) = self.next.take() {
                     self.close(stage, next);
@@ -338,7 +399,7 @@ impl Relay {
         let dated = end.and_then(|end| after(listing, end));
         dated
             .unwrap_or(match why {
-                SwitchReason::Stalled => config::START_SEGMENTS,
+                SwitchReason::Stalled | SwitchReason::KindChanged => config::START_SEGMENTS,
                 SwitchReason::FirstIsHealthy | SwitchReason::Reconfigured => 1,
             })
             .clamp(1, window)

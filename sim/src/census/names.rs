@@ -218,6 +218,7 @@ names! {
         SwitchReason::Stalled => "switch stalled",
         SwitchReason::FirstIsHealthy => "switch first is healthy",
         SwitchReason::Reconfigured => "switch reconfigured",
+        SwitchReason::KindChanged => "switch kind changed",
     }
     trouble_name(&Trouble) {
         Trouble::Unchanged => "trouble unchanged",
@@ -403,6 +404,8 @@ names! {
         FaultKind::Presentation(PresentationFault::KeysDown { .. }) => "fault keys down",
         FaultKind::Presentation(PresentationFault::InitSectionsChange) => "fault init sections change",
         FaultKind::Presentation(PresentationFault::TokensExpire { .. }) => "fault tokens expire",
+        FaultKind::Presentation(PresentationFault::Renamed) => "fault tracks renamed",
+        FaultKind::Presentation(PresentationFault::Alone) => "fault first track alone",
         FaultKind::Presentation(PresentationFault::Entry(EntryFault::Media)) => "fault entry is media",
         FaultKind::Presentation(PresentationFault::Entry(EntryFault::NoVariant)) => "fault no variant",
         FaultKind::Presentation(PresentationFault::Entry(EntryFault::StrayUri)) => "fault stray uri",

@@ -29,7 +29,7 @@ use hls_relay_core::command::Command;
 use hls_relay_core::config::{HolePolicy, KeyPolicy, Spec};
 use hls_relay_core::event::FetchError;
 use hls_relay_core::ids::{ObjectName, PlaylistName};
-use hls_relay_core::notice::{Break, HoleCause, Notice};
+use hls_relay_core::notice::{Break, HoleCause, Notice, SwitchReason};
 use hls_relay_core::time::{Span, Timestamp};
 use line::{Books, Line};
 use std::collections::BTreeMap;
@@ -324,6 +324,13 @@ impl Ledger {
                     Break::SwitchedSource | Break::NewRun | Break::Hole => false,
                 };
                 self.each(|line| line.restarts_said += u64::from(restarted));
+            }
+            if let Notice::Switched {
+                why: SwitchReason::KindChanged,
+                ..
+            } = notice
+            {
+                self.each(|line| line.begun_anew = true);
             }
             if let Notice::LeftBehind { track, .. } = notice {
                 self.line(track).left_behind = true;

@@ -51,6 +51,7 @@ struct Source {
 impl PaceChecks {
     /// A playlist is asked for.
     pub fn sent(&mut self, now: Timestamp, load: &LoadPlaylist) -> Held {
+        let listed = self.listed_beside(&load.url);
         let asked = self
             .sources
             .entry(without_query(&load.url).into())
@@ -63,7 +64,7 @@ impl PaceChecks {
                 forgiven: Span::ZERO,
                 delayed: Span::ZERO,
                 target_duration: None,
-                listed: Vec::new(),
+                listed,
                 whole: true,
             });
         if asked.in_flight {
@@ -86,6 +87,20 @@ impl PaceChecks {
         asked.sent_at = now;
         asked.in_flight = true;
         Ok(())
+    }
+
+    /// What a playlist that is asked for the first time has listed under another name: in the folder of a track
+    /// there is one.
+    fn listed_beside(&self, url: &str) -> Vec<u64> {
+        let folder = |url: &str| url.rsplit_once('/').map(|it| it.0.to_owned());
+        if self.sources.contains_key(without_query(url)) {
+            return Vec::new();
+        }
+        let own = folder(without_query(url));
+        let mut beside = self.sources.iter().filter(|(it, _)| folder(it) == own);
+        beside
+            .next()
+            .map_or(Vec::new(), |(_, it)| it.listed.clone())
     }
 
     /// Since there was last something new the source has been asked as often as it may be: what appeared

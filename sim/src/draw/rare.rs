@@ -6,7 +6,7 @@ use crate::origin::{
     Container, EncoderFault, EntryFault, Fault, FaultKind, FormatsTold, Names, Oddity, OriginSpec,
     PlaylistFault, PresentationFault, SegmentFault, TextFault, Tokens, TrackKind, Which, date_time,
 };
-use crate::plan::{Plan, WakePlan};
+use crate::plan::{Change, Plan, WakePlan};
 use hls_relay_core::limits::MAX_DATE_RANGES;
 use hls_relay_core::time::Span;
 
@@ -21,13 +21,15 @@ const SINGLE: [(&str, u64, Rare); 3] = [
 ];
 
 /// The same of presentations.
-const PRESENTED: [(&str, u64, Rare); 6] = [
+const PRESENTED: [(&str, u64, Rare); 8] = [
     ("another kind", 12, another_kind),
     ("odd entry", 6, odd_entry),
     ("entry gone", 12, entry_gone),
     ("odd map", 6, odd_map),
     ("formats", 4, formats),
     ("redundant", 8, redundant),
+    ("renamed", 10, renamed),
+    ("alone", 12, alone),
 ];
 
 /// Draws it for a plan that is complete but for that.
@@ -177,6 +179,47 @@ fn redundant(plan: &mut Plan, dice: &mut Dice) {
     }
     plan.origins[0].faults.clear();
     add_to(plan, Some(0), times, PlaylistFault::Status { code: 404 });
+}
+
+/// The tracks have other names, and their encoder starts again once these are known: where both come at once, one track
+/// may have had more than the others of what went before. Nothing else goes wrong, as wherever an encoder starts
+/// again behind a multivariant playlist.
+fn renamed(plan: &mut Plan, dice: &mut Dice) {
+    let (from, _) = stretch(plan, dice);
+    let known = from + Span::from_secs(plan.origins[0].target_duration) * 5;
+    let media_sequence = dice.pick(&[0, 17, 5_000_000]);
+    nothing_else(plan);
+    let names = Names::New;
+    let restart = EncoderFault::Restart {
+        media_sequence,
+        names,
+    };
+    add(plan, (from, from), PresentationFault::Renamed);
+    if known < plan.healed_at {
+        add(plan, (known, known), restart);
+    }
+}
+
+/// There is no multivariant playlist for a while. A source that is opened then would be taken for what it is.
+fn alone(plan: &mut Plan, dice: &mut Dice) {
+    let times = stretch(plan, dice);
+    nothing_else(plan);
+    plan.controls.clear();
+    add(plan, times, PresentationFault::Alone);
+}
+
+/// Tracks out of step neither: one that is behind the others has more left to be relayed of what went before, and
+/// they break where they have lost that.
+fn nothing_else(plan: &mut Plan) {
+    let tracks = plan.origins[0].presentation.iter_mut();
+    let tracks = tracks.flat_map(|it| &mut it.tracks);
+    tracks.for_each(|track| track.behind = 0);
+    plan.origins.iter_mut().for_each(|it| it.faults.clear());
+    plan.store.faults.clear();
+    let is_stop = |change: &Change| matches!(change, Change::Stop | Change::Run);
+    plan.controls.retain(|it| !is_stop(&it.change));
+    (plan.ends, plan.network) = (Vec::new(), Vec::new());
+    plan.wakes = WakePlan::default();
 }
 
 /// The media sequence number of what the encoder is at then, as long as nothing happens to it.

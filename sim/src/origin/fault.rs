@@ -285,6 +285,12 @@ pub enum PresentationFault {
     },
     /// In the multivariant playlist.
     Entry(EntryFault),
+    /// The playlists of all tracks have other names from now on, and the old ones lead nowhere. `from` alone
+    /// counts.
+    Renamed,
+    /// Where the multivariant playlist was one is led to the media playlist of the first track, and those of the
+    /// tracks lead nowhere.
+    Alone,
 }
 
 /// What is wrong with a multivariant playlist.

@@ -8,16 +8,22 @@
 use super::fault::{EntryFault, Fault, FaultKind, PresentationFault};
 use super::form::{Container, Form};
 use super::names::folder;
+use super::reply::OriginRequest;
 use super::spec::{Naming, OriginSpec, SegmentDurations};
 use hls_relay_core::formats::Formats;
 use hls_relay_core::playlist::Resolution;
 use hls_relay_core::time::Span;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::fmt::{self, Write};
 use std::sync::Arc;
 
 /// The parameter in which a URI says when it was given out.
 const ISSUED: &str = "issued=";
+/// What the playlist of a track is called, as long as nobody renames it.
+const NAME: &str = "index.m3u8";
+/// What that of the first track is called where there is no multivariant playlist.
+const ALONE: &str = "alone.m3u8";
 
 /// The tracks of an origin, and what they have in common.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -185,9 +191,71 @@ impl fmt::Display for PresentationSpec {
     }
 }
 
+/// What the playlists of the tracks are called at a time.
+enum Names {
+    All(Cow<'static, str>),
+    /// There is no multivariant playlist.
+    FirstAlone,
+}
+
+fn names_at(faults: &[Fault], at: Span) -> Names {
+    let of = |fault: &Fault, kind| fault.kind == FaultKind::Presentation(kind);
+    if faults
+        .iter()
+        .any(|it| it.active(at) && of(it, PresentationFault::Alone))
+    {
+        return Names::FirstAlone;
+    }
+    let renamed = |it: &&Fault| it.from <= at && of(it, PresentationFault::Renamed);
+    Names::All(match faults.iter().filter(renamed).count() {
+        0 => NAME.into(),
+        times => format!("index-{times}.m3u8").into(),
+    })
+}
+
 /// Where a track is, below the folder of the multivariant playlist: `t0/index.m3u8`.
-fn track_path(track: usize) -> String {
-    format!("t{track}/index.m3u8")
+fn track_path(track: usize, name: &str) -> String {
+    format!("t{track}/{name}")
+}
+
+/// A request that lies in the folder of a track as that one knows it, to which nobody has told its other
+/// names. `None` where nothing has such a name.
+pub(super) fn for_track<'a>(
+    spec: &OriginSpec,
+    at: Span,
+    track: usize,
+    request: &'a OriginRequest,
+) -> Option<Cow<'a, OriginRequest>> {
+    let path = request.path();
+    let (folder, file) = path.rsplit_once('/').unwrap_or(("", path));
+    if !file.ends_with(".m3u8") {
+        return Some(Cow::Borrowed(request));
+    }
+    let exists = match names_at(&spec.faults, at) {
+        Names::All(name) => file == name,
+        Names::FirstAlone => file == ALONE && track == 0,
+    };
+    let query = &request.path_and_query[path.len()..];
+    let known = || OriginRequest {
+        path_and_query: format!("{folder}/{NAME}{query}"),
+        ..request.clone()
+    };
+    exists.then(|| match file {
+        NAME => Cow::Borrowed(request),
+        _ => Cow::Owned(known()),
+    })
+}
+
+/// Where whoever asks for the multivariant playlist is led while there is none: below its folder.
+pub(super) fn led_to(spec: &OriginSpec, at: Span) -> Option<String> {
+    let presentation = spec.presentation.as_ref()?;
+    match names_at(&spec.faults, at) {
+        Names::All(_) => None,
+        Names::FirstAlone => {
+            let path = track_path(0, ALONE);
+            Some(format!("{path}{}", token_at(presentation, at)))
+        }
+    }
 }
 
 /// The number of the track that a path belongs to.
@@ -200,7 +268,11 @@ pub(super) fn track_of(spec: &OriginSpec, path: &str) -> Option<usize> {
 /// An ordinary origin for each track.
 pub(super) fn track_specs(spec: &OriginSpec, presentation: &PresentationSpec) -> Vec<OriginSpec> {
     let track = |(number, track): (usize, &TrackSpec)| OriginSpec {
-        playlist_path: format!("{}{}", folder(&spec.playlist_path), track_path(number)),
+        playlist_path: format!(
+            "{}{}",
+            folder(&spec.playlist_path),
+            track_path(number, NAME)
+        ),
         media_sequence: track.media_sequence.unwrap_or(spec.media_sequence),
         durations: track.durations.clone().unwrap_or(spec.durations.clone()),
         bit_rate: track.bit_rate.or(spec.bit_rate),
@@ -244,19 +316,26 @@ pub(super) fn form_of(presentation: &PresentationSpec, number: usize) -> Form {
 }
 
 /// Writes the multivariant playlist as it is given out at `at`, with what is wrong then.
-pub(super) fn render<'a>(
-    presentation: &PresentationSpec,
-    at: Span,
-    faults: impl Iterator<Item = &'a FaultKind>,
-) -> String {
-    let mut text = render_good(presentation, at);
-    for fault in faults {
-        let FaultKind::Presentation(PresentationFault::Entry(fault)) = fault else {
+pub(super) fn render(spec: &OriginSpec, presentation: &PresentationSpec, at: Span) -> String {
+    let faults = &spec.faults;
+    let name = match names_at(faults, at) {
+        Names::All(name) => name,
+        Names::FirstAlone => NAME.into(),
+    };
+    let mut text = render_good(presentation, at, &name);
+    for fault in faults
+        .iter()
+        .filter(|it| it.active(at) && it.track.is_none())
+    {
+        let FaultKind::Presentation(PresentationFault::Entry(fault)) = &fault.kind else {
             continue;
         };
         match fault {
             EntryFault::Media => {
-                text = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\nseg0.ts\n".to_owned();
+                let target = spec.target_duration;
+                text = format!(
+                    "#EXTM3U\n#EXT-X-TARGETDURATION:{target}\n#EXTINF:{target},\nseg0.ts\n"
+                );
             }
             EntryFault::NoVariant => {
                 text = "#EXTM3U\n#EXT-X-SESSION-DATA:DATA-ID=\"title\",VALUE=\"soon\"\n".to_owned();
@@ -270,7 +349,7 @@ pub(super) fn render<'a>(
     text
 }
 
-fn render_good(presentation: &PresentationSpec, at: Span) -> String {
+fn render_good(presentation: &PresentationSpec, at: Span, name: &str) -> String {
     let mut out = "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-INDEPENDENT-SEGMENTS\n".to_owned();
     let has =
         |wanted: fn(&TrackKind) -> bool| presentation.tracks.iter().any(|it| wanted(&it.kind));
@@ -281,10 +360,7 @@ fn render_good(presentation: &PresentationSpec, at: Span) -> String {
     if has(|kind| matches!(kind, TrackKind::Subtitles { .. })) {
         groups.push_str(",SUBTITLES=\"text\"");
     }
-    let token = match presentation.expiring_tokens {
-        true => format!("?{ISSUED}{}", at.as_micros()),
-        false => String::new(),
-    };
+    let token = token_at(presentation, at);
     let formats = |codecs: &str, height: u64| match presentation.formats {
         FormatsTold::Stated => {
             format!(
@@ -296,7 +372,7 @@ fn render_good(presentation: &PresentationSpec, at: Span) -> String {
     };
     let mut defaults = [true; 2];
     for (number, track) in presentation.tracks.iter().enumerate() {
-        let uri = format!("{}{token}", track_path(number));
+        let uri = format!("{}{token}", track_path(number, name));
         // Writing to a String cannot fail.
         let _ = match &track.kind {
             TrackKind::Variant { bandwidth, height } => writeln!(
@@ -342,6 +418,14 @@ fn write_rendition(
         "#EXT-X-MEDIA:TYPE={kind},GROUP-ID=\"{group}\",NAME=\"{language}\",\
          LANGUAGE=\"{language}\",DEFAULT={is_default},AUTOSELECT=YES,URI=\"{uri}\""
     )
+}
+
+/// What stands behind a URI that is given out at `at`.
+fn token_at(presentation: &PresentationSpec, at: Span) -> String {
+    match presentation.expiring_tokens {
+        true => format!("?{ISSUED}{}", at.as_micros()),
+        false => String::new(),
+    }
 }
 
 /// What the tokens of a request carry on, with its question mark: to be put behind every URI of its

@@ -26,13 +26,14 @@ impl Origin {
         let (host, prefix) = self.host_of(request);
         let path = request.path().strip_prefix(prefix).unwrap_or_default();
         if !self.tracks.is_empty()
-            && let Some(track) = presentation::track_of(&self.spec, path)
-            && let Some(track) = self.tracks.get(track)
+            && let Some(number) = presentation::track_of(&self.spec, path)
+            && let Some(track) = self.tracks.get(number)
         {
-            return match presentation::refused(&self.spec, at, &request.path_and_query) {
-                Some(code) => status(code),
-                None => track.respond(at, request),
-            };
+            if let Some(code) = presentation::refused(&self.spec, at, &request.path_and_query) {
+                return status(code);
+            }
+            let asked = presentation::for_track(&self.spec, at, number, request);
+            return asked.map_or_else(|| status(404), |asked| track.respond(at, &asked));
         }
         let is_playlist = path == self.spec.playlist_path;
 
@@ -143,8 +144,12 @@ impl Origin {
             }
         }
         if let Some(tracks) = &self.spec.presentation {
-            let faults = self.active(at).map(|fault| &fault.kind);
-            let text = presentation::render(tracks, at, faults);
+            if let Some(path) = presentation::led_to(&self.spec, at) {
+                let folder = names::folder(&self.spec.playlist_path);
+                let (host, prefix) = (reader.host, reader.prefix);
+                return redirect(format!("http://{host}{prefix}{folder}{path}"));
+            }
+            let text = presentation::render(&self.spec, tracks, at);
             let mut reply = typed(content_type, Body::Text(text));
             reply.headers.gzip = gzip;
             return reply;

@@ -51,9 +51,13 @@ impl Origin {
         let number = presentation::track_of(&self.spec, path);
         if let Some((number, track)) = number.and_then(|it| Some((it, self.tracks.get(it)?))) {
             let of_track = fault.track.is_none_or(|it| usize::from(it) == number);
-            return match presentation::refused(&self.spec, at, &request.path_and_query) {
-                Some(_) => is_expiry(&fault.kind),
-                None => of_track && track.meets(fault, at, request),
+            if presentation::refused(&self.spec, at, &request.path_and_query).is_some() {
+                return is_expiry(&fault.kind);
+            }
+            let asked = presentation::for_track(&self.spec, at, number, request);
+            return match asked {
+                Some(asked) => of_track && track.meets(fault, at, &asked),
+                None => fault.from <= at && renames(&fault.kind),
             };
         }
         let is_playlist = path == self.spec.playlist_path;
@@ -97,7 +101,11 @@ impl Origin {
             FaultKind::Presentation(PresentationFault::Entry(_)) => {
                 active && is_playlist && !self.tracks.is_empty() && reached()
             }
-            FaultKind::Presentation(PresentationFault::TokensExpire { .. }) => false,
+            FaultKind::Presentation(
+                PresentationFault::TokensExpire { .. }
+                | PresentationFault::Renamed
+                | PresentationFault::Alone,
+            ) => false,
         }
     }
 }
@@ -109,12 +117,21 @@ fn is_expiry(kind: &FaultKind) -> bool {
     )
 }
 
+fn renames(kind: &FaultKind) -> bool {
+    matches!(
+        kind,
+        FaultKind::Presentation(PresentationFault::Renamed | PresentationFault::Alone)
+    )
+}
+
 /// For how long it may still be met when it is over.
 fn felt(kind: &FaultKind) -> Span {
     match kind {
         FaultKind::Encoder(_)
         | FaultKind::Presentation(
-            PresentationFault::InitSectionsChange | PresentationFault::TokensExpire { .. },
+            PresentationFault::InitSectionsChange
+            | PresentationFault::TokensExpire { .. }
+            | PresentationFault::Renamed,
         ) => FELT,
         FaultKind::Segment(kind) if kind.which() == Which::ListedMeanwhile => FELT,
         FaultKind::Segment(_)
@@ -123,7 +140,9 @@ fn felt(kind: &FaultKind) -> Span {
         | FaultKind::Playlist(_)
         | FaultKind::Connection(_)
         | FaultKind::Presentation(
-            PresentationFault::KeysDown { .. } | PresentationFault::Entry(_),
+            PresentationFault::KeysDown { .. }
+            | PresentationFault::Entry(_)
+            | PresentationFault::Alone,
         ) => Span::ZERO,
     }
 }

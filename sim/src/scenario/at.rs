@@ -147,13 +147,17 @@ fn lasts(kind: &FaultKind) -> bool {
             | EncoderFault::DiscontinuityWithTimestampJump { .. },
         )
         | FaultKind::Presentation(
-            PresentationFault::InitSectionsChange | PresentationFault::TokensExpire { .. },
+            PresentationFault::InitSectionsChange
+            | PresentationFault::TokensExpire { .. }
+            | PresentationFault::Renamed,
         ) => false,
         FaultKind::Encoder(
             EncoderFault::TargetDurationChange { .. } | EncoderFault::EndList { .. },
         )
         | FaultKind::Presentation(
-            PresentationFault::KeysDown { .. } | PresentationFault::Entry(_),
+            PresentationFault::KeysDown { .. }
+            | PresentationFault::Entry(_)
+            | PresentationFault::Alone,
         )
         | FaultKind::View(_)
         | FaultKind::Text(_)

@@ -156,6 +156,8 @@ pub(crate) fn fault(words: &mut Words<'_>) -> Result<FaultKind, String> {
             other => return Err(format!("nothing is wrong that is called {other}")),
         })
         .into(),
+        "tracks-renamed" => PresentationFault::Renamed.into(),
+        "alone" => PresentationFault::Alone.into(),
         "init-sections-change" => PresentationFault::InitSectionsChange.into(),
         "tokens-expire" => PresentationFault::TokensExpire {
             code: words.small()?,

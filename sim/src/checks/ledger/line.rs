@@ -23,6 +23,8 @@ pub(super) struct Line {
     last_at: Timestamp,
     /// The version that is visible ends: what follows begins a run of ours.
     ended: bool,
+    /// Its source shows another kind of playlist, and what follows is to whoever relays it another source.
+    pub(super) begun_anew: bool,
     /// Gaps since the last segment with media.
     gaps: Vec<Arc<Listed>>,
     /// The lists went back to lower numbers of the same run then, and were believed.
@@ -143,7 +145,7 @@ impl Line {
         books.totals.media_micros += stored.media.duration.as_micros();
         books.totals.discontinuities += u64::from(listed.discontinuity);
         (self.last, self.last_at) = (Some(stored), books.now);
-        self.left_behind = false;
+        (self.left_behind, self.begun_anew) = (false, false);
         while self.published.len() > 8_192 {
             self.published.pop_first();
         }
@@ -205,7 +207,8 @@ impl Line {
             }
         }
         if missing == 0 {
-            return joins(books, (last, next), listed, gaps, self.ended);
+            let excused = last.asker != next.asker || self.begun_anew;
+            return joins(books, (last, next), listed, gaps, (self.ended, excused));
         }
         self.misses(books, last, next, listed, gaps)
     }
@@ -255,13 +258,13 @@ impl Line {
 }
 
 /// Nothing is missing: nothing may be said either, but what the source itself says, and that a run of ours
-/// begins behind EXT-X-ENDLIST.
+/// begins behind EXT-X-ENDLIST. It is `excused` where who relays it now cannot know.
 fn joins(
     books: &mut Books<'_>,
     (last, next): (Stored, Stored),
     listed: &Listed,
     gaps: &[Arc<Listed>],
-    ended: bool,
+    (ended, excused): (bool, bool),
 ) -> Held {
     if !gaps.is_empty() {
         return broken(
@@ -272,7 +275,6 @@ fn joins(
     }
     let jump = last.media.end_tick().abs_diff(next.media.start_tick) > MILLISECOND_TICKS;
     books.totals.source_discontinuities += u64::from(jump && listed.discontinuity);
-    let excused = last.asker != next.asker;
     let begins = jump || ended;
     if begins == listed.discontinuity || (listed.discontinuity && excused) {
         return Ok(());

@@ -25,7 +25,8 @@ impl Line {
         self.restarts_said -= u64::from(restarted);
         let (known, now, origin) = (books.known, books.now, books.origin(last.key));
         let between = segments(origin, now, last.key, lost.clone());
-        let same = last.asker == next.asker && next.asker.process == known.process;
+        let one_asker = last.asker == next.asker && next.asker.process == known.process;
+        let same = one_asker && !self.begun_anew;
         let unfetchable = between.iter().filter(|it| !it.fetchable);
         let unfetchable: Vec<u64> = unfetchable.map(|it| it.media.number).collect();
         self.lack(&between, last.key, |line, key| {

@@ -152,6 +152,8 @@ impl fmt::Display for PresentationFault {
             Self::InitSectionsChange => write!(out, "init sections change"),
             Self::TokensExpire { code } => write!(out, "tokens expire, then answer {code}"),
             Self::Entry(fault) => write!(out, "multivariant playlist {fault}"),
+            Self::Renamed => write!(out, "playlists of the tracks are renamed"),
+            Self::Alone => write!(out, "media playlist in place of the multivariant playlist"),
         }
     }
 }
