@@ -6,6 +6,7 @@
 //! are, and a machine that reads the copy comes to the same decisions. What is kept is listed here,
 //! and everything else of a stranger's text goes.
 
+use hls_relay_core::preload::OBJECT;
 use serde_json::Value;
 use std::hash::{BuildHasher, Hasher, RandomState};
 
@@ -309,9 +310,15 @@ impl Secrets {
             short && !value.trim_matches('=').trim().is_empty()
         });
         match named {
-            Some((name, value)) => format!("{}={}", self.tokens(name), self.hidden(value)),
-            None => self.hidden(pair),
+            Some((name, value)) => format!("{}={}", self.tokens(name), self.around_object(value)),
+            None => self.around_object(pair),
         }
+    }
+
+    /// Where the name of an object belongs in the address of an edge is no secret, and without it there is none.
+    fn around_object(&self, text: &str) -> String {
+        let parts: Vec<_> = text.split(OBJECT).map(|it| self.hidden(it)).collect();
+        parts.join(OBJECT)
     }
 
     /// Word by word, so that a word is the same wherever it stands.

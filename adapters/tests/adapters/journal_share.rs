@@ -8,6 +8,7 @@ use hls_relay_core::event::{
 };
 use hls_relay_core::ids::{ContentHash, Epoch};
 use hls_relay_core::journal::{Record, digest_of, encode_head, encode_record};
+use hls_relay_core::preload::{Edge, PreloadMethod, PreloadPolicy};
 use hls_relay_core::relay::Relay;
 use hls_relay_core::tags::TagPolicy;
 use hls_relay_core::time::{Now, Span, Timestamp, WallTime};
@@ -81,7 +82,13 @@ fn recorded(reloads: u64, piece: u64) -> Vec<String> {
         selection: Selection::default(),
         tags: TagPolicy::default(),
         ladder: None,
-        preload: None,
+        preload: Some(PreloadPolicy {
+            edges: vec![Edge {
+                url: "https://edge.example/fetch?path=/live/{object}&auth=QuerySecret1".into(),
+                method: PreloadMethod::Get,
+            }],
+            patience: None,
+        }),
     };
     let mut events = VecDeque::from([Event::Configure(Configure {
         revision: 1,
@@ -177,10 +184,11 @@ fn answer(command: Command, loads: u64) -> Option<Event> {
             request,
             outcome: Ok(()),
         },
-        Command::Transcode(_)
-        | Command::Preload(_)
-        | Command::Cancel { .. }
-        | Command::Notify(_) => return None,
+        Command::Preload(preload) => Event::Preloaded {
+            request: preload.request,
+            outcomes: vec![Ok(())],
+        },
+        Command::Transcode(_) | Command::Cancel { .. } | Command::Notify(_) => return None,
     })
 }
 

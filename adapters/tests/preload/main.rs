@@ -1,11 +1,22 @@
 //! The real binary in front of two real edges: nginx with a cache. The first viewer of a segment is told that it
 //! was there already.
 
+#[allow(dead_code)]
+#[path = "../node/operator.rs"]
+mod operator;
 #[path = "../stage/mod.rs"]
 mod stage;
+#[path = "../support/mod.rs"]
+mod support;
+#[allow(dead_code)]
+#[path = "../node/viewers.rs"]
+mod viewers;
 
+use operator::Node;
+use serde_json::json;
 use stage::live_folder::{LiveFolder, Ways};
 use stage::relay::{Relay, any_address};
+use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -83,6 +94,10 @@ fn configuration(folder: &Path, address: SocketAddr, relay: SocketAddr) -> Strin
                     proxy_cache_lock on;
                     add_header X-Cache $upstream_cache_status always;
                 }}
+                location /fetch {{
+                    if ($http_x_fetch != sesame) {{ return 403; }}
+                    proxy_pass http://{address}/live/$arg_object;
+                }}
             }}
         }}"
     )
@@ -155,4 +170,71 @@ async fn the_first_viewer_finds_each_segment_at_both_edges() {
         log.iter().any(|line| line.kind == "edge_failed"),
         "{log:#?}"
     );
+}
+
+/// The segments of a list that are no gaps.
+async fn media(url: &str) -> Vec<String> {
+    let Ok(answer) = reqwest::get(url).await else {
+        return Vec::new();
+    };
+    let list = answer.text().await.unwrap_or_default();
+    let names = list
+        .lines()
+        .filter(|it| it.ends_with(".ts") && !it.starts_with("gap-"));
+    names.map(str::to_owned).collect()
+}
+
+/// One edge is asked by HEAD, the other one by what it has for being told, with a header of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn rungs_are_there_too_however_an_edge_is_asked() {
+    let origin = LiveFolder::of("byterange", Ways::default()).await;
+    let data = TempDir::new().unwrap();
+    let node = Node::start(data.path(), &[]);
+    let address = node
+        .address()
+        .strip_prefix("http://")
+        .unwrap()
+        .parse()
+        .unwrap();
+    let edges = [Edge::start(address), Edge::start(address)];
+    let fetch = format!(
+        "http://{}/fetch?object={{object}}&token=x",
+        edges[1].address
+    );
+    let spec = json!({
+        "sources": [origin.url()], "window": 6,
+        "ladder": [{ "height": 96 }], "ladder_preset": "ultrafast",
+        "preload": [
+            { "url": edges[0].url(), "method": "head" },
+            { "url": fetch, "headers": ["X-Fetch: sesame"] },
+        ],
+    });
+    assert_eq!(node.put("live", spec).await.status, 201);
+    let (begun, mut asked) = (Instant::now(), Vec::new());
+    let mut hits = BTreeMap::new();
+    // A machine with too much to do lists some before the edges have them: what is found there has come in time.
+    while hits.len() < 4 || hits.values().any(|it| *it < 4) {
+        assert!(
+            begun.elapsed() < PATIENCE,
+            "{hits:?} of {asked:?}\n{}",
+            node.log()
+        );
+        for list in ["source", "96p"] {
+            for name in media(&format!("{}/live/{list}.m3u8", node.address())).await {
+                if asked.contains(&name) {
+                    continue;
+                }
+                for (at, edge) in edges.iter().enumerate() {
+                    let answer = reqwest::get(format!("{}{name}", edge.url())).await.unwrap();
+                    assert_eq!(answer.status(), 200, "{name}");
+                    if answer.headers()["x-cache"] == "HIT" {
+                        *hits.entry((list, at)).or_insert(0) += 1;
+                    }
+                }
+                asked.push(name);
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    println!("{hits:?} of {} segments", asked.len());
 }

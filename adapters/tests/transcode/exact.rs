@@ -8,9 +8,20 @@ use hls_relay_core::event::{TranscodeError, Transcoded};
 use hls_relay_core::ladder::RungAudio;
 
 const AAC: RungAudio = RungAudio::Aac { bitrate: 96_000 };
-/// x264's, with pictures between others that others refer to.
-const X264: &str =
-    "-c:v libx264 -preset ultrafast -bf 3 -b_strategy 0 -x264-params b-pyramid=normal";
+
+/// x264's pictures, with some between others that others refer to.
+macro_rules! x264 {
+    () => {
+        "-c:v libx264 -preset ultrafast -bf 3 -b_strategy 0 -x264-params b-pyramid=normal"
+    };
+}
+
+/// x265's, the same.
+macro_rules! x265 {
+    () => {
+        "-c:v libx265 -preset ultrafast -x265-params keyint=25:min-keyint=25:scenecut=0:bframes=3:open-gop=0:log-level=none"
+    };
+}
 
 /// The segments of a source, and those of its first rung.
 struct Made {
@@ -183,79 +194,189 @@ impl Made {
     }
 }
 
-#[tokio::test]
-async fn s_71_pictures_out_of_order_and_sound_of_48_khz() {
-    let recipe = Recipe {
-        rate: "25",
-        samples: 48_000,
-        encode: &format!("{X264} -g 25 -keyint_min 25 -c:a aac -b:a 64k"),
-        begins: "0",
-        hls: "",
-    };
-    let made = made(recipe, 32, RungAudio::Copy).await;
-    made.pictures_are_exact(0);
-    made.joins();
-    made.sound_is_copied();
-    made.tells((228, 128), Some(25_000), &["avc1", "mp4a"]);
+/// What is made of one kind of source, and what has to come of it.
+struct Kind {
+    /// Frames and samples of a second, encoders, and where its times begin; see [`Recipe`].
+    recipe: Recipe<'static>,
+    audio: RungAudio,
+    sound: Sound,
+    /// Size, frame rate and formats of the rung, where they are asked for.
+    tells: Option<((u64, u64), u32, &'static [&'static str])>,
+}
+
+/// What has become of the sound.
+#[derive(Clone, Copy, PartialEq)]
+enum Sound {
+    None,
+    Copied,
+    /// Copied out of another container: its packets are not cut where they were.
+    Carried,
+    Encoded,
+}
+
+impl Kind {
+    fn of(rate: &'static str, samples: u32, encode: &'static str) -> Self {
+        let recipe = Recipe {
+            rate,
+            samples,
+            encode,
+            begins: "0",
+            hls: "",
+        };
+        Self {
+            recipe,
+            audio: RungAudio::Copy,
+            sound: Sound::Copied,
+            tells: None,
+        }
+    }
+
+    fn begins(mut self, at: &'static str) -> Self {
+        self.recipe.begins = at;
+        self
+    }
+
+    fn sound(mut self, sound: Sound) -> Self {
+        self.sound = sound;
+        self.audio = match sound {
+            Sound::Encoded => AAC,
+            Sound::None | Sound::Copied | Sound::Carried => RungAudio::Copy,
+        };
+        self
+    }
+
+    fn in_mp4(mut self) -> Self {
+        self.recipe.hls = "-hls_segment_type fmp4 -hls_fmp4_init_filename init.mp4";
+        self.sound(Sound::Carried)
+    }
+
+    fn tells(mut self, rate: u32, codecs: &'static [&'static str]) -> Self {
+        self.tells = Some(((228, 128), rate, codecs));
+        self
+    }
+
+    async fn check(self) {
+        let samples = self.recipe.samples as usize;
+        let made = made(self.recipe, 32, self.audio).await;
+        made.pictures_are_exact(0);
+        made.joins();
+        match self.sound {
+            Sound::None | Sound::Carried => {}
+            Sound::Copied => made.sound_is_copied(),
+            Sound::Encoded => made.sound_is_encoded_without_a_seam(samples),
+        }
+        if let Some((size, rate, codecs)) = self.tells {
+            made.tells(size, Some(rate), codecs);
+        }
+    }
 }
 
 #[tokio::test]
+async fn s_71_pictures_out_of_order_and_sound_of_48_khz() {
+    Kind::of(
+        "25",
+        48_000,
+        concat!(x264!(), " -g 25 -keyint_min 25 -c:a aac -b:a 64k"),
+    )
+    .tells(25_000, &["avc1", "mp4a"])
+    .check()
+    .await;
+}
+
+/// The wrap is at 95,443.717 seconds.
+#[tokio::test]
 async fn s_71_ntsc_and_sound_of_44_1_khz_over_the_wrap_of_timestamps() {
-    let recipe = Recipe {
-        rate: "30000/1001",
-        samples: 44_100,
-        encode: &format!("{X264} -g 30 -keyint_min 30 -c:a aac -b:a 64k"),
-        // The wrap is at 95,443.717 seconds.
-        begins: "95428.2",
-        hls: "",
-    };
-    let made = made(recipe, 32, RungAudio::Copy).await;
-    made.pictures_are_exact(0);
-    made.joins();
-    made.sound_is_copied();
-    made.tells((228, 128), Some(29_970), &["avc1", "mp4a"]);
+    Kind::of(
+        "30000/1001",
+        44_100,
+        concat!(x264!(), " -g 30 -keyint_min 30 -c:a aac -b:a 64k"),
+    )
+    .begins("95428.2")
+    .tells(29_970, &["avc1", "mp4a"])
+    .check()
+    .await;
 }
 
 #[tokio::test]
 async fn sound_is_encoded_anew_at_48_khz() {
-    let recipe = Recipe {
-        rate: "25",
-        samples: 48_000,
-        encode: &format!("{X264} -g 25 -keyint_min 25 -c:a aac -b:a 128k"),
-        begins: "10",
-        hls: "",
-    };
-    let made = made(recipe, 32, AAC).await;
-    made.pictures_are_exact(0);
-    made.joins();
-    made.sound_is_encoded_without_a_seam(48_000);
+    Kind::of(
+        "25",
+        48_000,
+        concat!(x264!(), " -g 25 -keyint_min 25 -c:a aac -b:a 128k"),
+    )
+    .begins("10")
+    .sound(Sound::Encoded)
+    .check()
+    .await;
 }
 
 #[tokio::test]
 async fn sound_is_encoded_anew_at_44_1_khz() {
-    let recipe = Recipe {
-        rate: "30000/1001",
-        samples: 44_100,
-        encode: &format!("{X264} -g 30 -keyint_min 30 -c:a aac -b:a 128k"),
-        begins: "10",
-        hls: "",
-    };
-    let made = made(recipe, 32, AAC).await;
-    made.joins();
-    made.sound_is_encoded_without_a_seam(44_100);
+    Kind::of(
+        "30000/1001",
+        44_100,
+        concat!(x264!(), " -g 30 -keyint_min 30 -c:a aac -b:a 128k"),
+    )
+    .begins("10")
+    .sound(Sound::Encoded)
+    .check()
+    .await;
+}
+
+#[tokio::test]
+async fn interlaced_pictures_become_whole_ones() {
+    Kind::of("25", 0, "-c:v libx264 -preset ultrafast -flags +ilme+ildct -x264-params tff=1 -bf 2 -g 25 -keyint_min 25").sound(Sound::None).tells(25_000, &["avc1"]).check().await;
+}
+
+#[tokio::test]
+async fn mpeg_2_with_layer_2_sound() {
+    Kind::of(
+        "25",
+        48_000,
+        "-c:v mpeg2video -bf 2 -g 25 -b:v 500k -c:a mp2 -b:a 128k",
+    )
+    .check()
+    .await;
+}
+
+#[tokio::test]
+async fn hevc_in_a_transport_stream() {
+    Kind::of("25", 48_000, concat!(x265!(), " -c:a aac"))
+        .tells(25_000, &["avc1", "mp4a"])
+        .check()
+        .await;
+}
+
+#[tokio::test]
+async fn hevc_in_fragmented_mp4() {
+    Kind::of("25", 48_000, concat!(x265!(), " -tag:v hvc1 -c:a aac"))
+        .in_mp4()
+        .tells(25_000, &["avc1", "mp4a"])
+        .check()
+        .await;
+}
+
+#[tokio::test]
+async fn fragmented_mp4_becomes_a_transport_stream() {
+    Kind::of(
+        "25",
+        48_000,
+        concat!(x264!(), " -g 25 -keyint_min 25 -c:a aac"),
+    )
+    .in_mp4()
+    .check()
+    .await;
 }
 
 #[tokio::test]
 async fn groups_of_pictures_that_refer_to_the_one_before() {
-    let recipe = Recipe {
-        rate: "25",
-        samples: 48_000,
-        encode: "-c:v libx264 -preset ultrafast -bf 3 -b_strategy 0 -g 27 -keyint_min 27 \
+    let kind = Kind::of(
+        "25",
+        48_000,
+        "-c:v libx264 -preset ultrafast -bf 3 -b_strategy 0 -g 27 -keyint_min 27 \
             -x264-params open-gop=1:scenecut=0:b-pyramid=normal -bsf:v dump_extra -c:a aac",
-        begins: "0",
-        hls: "",
-    };
-    let made = made(recipe, 32, RungAudio::Copy).await;
+    );
+    let made = made(kind.recipe, 32, RungAudio::Copy).await;
     let begins = packets(made.source.folder(), &made.source.segments[5], "v");
     let leading = begins.iter().filter(|it| it.pts < begins[0].pts).count();
     assert!(
@@ -267,54 +388,11 @@ async fn groups_of_pictures_that_refer_to_the_one_before() {
 }
 
 #[tokio::test]
-async fn interlaced_pictures_become_whole_ones() {
-    let recipe = Recipe {
-        rate: "25",
-        samples: 0,
-        encode: "-c:v libx264 -preset ultrafast -flags +ilme+ildct -x264-params tff=1 -bf 2 -g 25 -keyint_min 25",
-        begins: "0",
-        hls: "",
-    };
-    let made = made(recipe, 30, RungAudio::Copy).await;
-    made.pictures_are_exact(0);
-    made.joins();
-    made.tells((228, 128), Some(25_000), &["avc1"]);
-}
-
-#[tokio::test]
-async fn mpeg_2_with_layer_2_sound() {
-    let recipe = Recipe {
-        rate: "25",
-        samples: 48_000,
-        encode: "-c:v mpeg2video -bf 2 -g 25 -b:v 500k -c:a mp2 -b:a 128k",
-        begins: "0",
-        hls: "",
-    };
-    let made = made(recipe, 30, RungAudio::Copy).await;
-    made.pictures_are_exact(0);
-    made.sound_is_copied();
-}
-
-#[tokio::test]
-async fn fragmented_mp4_becomes_a_transport_stream() {
-    let recipe = Recipe {
-        rate: "25",
-        samples: 48_000,
-        encode: &format!("{X264} -g 25 -keyint_min 25 -c:a aac"),
-        begins: "0",
-        hls: "-hls_segment_type fmp4 -hls_fmp4_init_filename init.mp4",
-    };
-    let made = made(recipe, 30, RungAudio::Copy).await;
-    made.pictures_are_exact(0);
-    made.joins();
-}
-
-#[tokio::test]
 async fn what_cannot_be_made_exactly_is_refused_with_the_reason() {
     let recipe = Recipe {
         rate: "25",
         samples: 48_000,
-        encode: &format!("{X264} -g 25 -c:a mp2"),
+        encode: concat!(x264!(), " -g 25 -c:a mp2"),
         begins: "0",
         hls: "",
     };

@@ -10,16 +10,23 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
+/// Or as many as `SOURCE_SECONDS` says.
 const SECONDS: usize = 600;
 const SEGMENT: usize = 4;
 const RUNGS: [(u32, u64); 3] = [(108, 90_000), (80, 70_000), (64, 50_000)];
 /// Those under way at once; a live channel has two.
 const AT_ONCE: usize = 4;
 
+fn seconds() -> usize {
+    let said = std::env::var("SOURCE_SECONDS").ok();
+    said.map_or(SECONDS, |it| it.parse().expect("a number of seconds"))
+}
+
 /// Pictures with B-frames, and sound whose frames do not end where pictures do.
 fn source(folder: &Path) -> Vec<Vec<u8>> {
-    let picture = format!("testsrc2=size=192x108:rate=10:duration={SECONDS}");
-    let sound = format!("sine=frequency=400:sample_rate=44100:duration={SECONDS}");
+    let seconds = seconds();
+    let picture = format!("testsrc2=size=192x108:rate=10:duration={seconds}");
+    let sound = format!("sine=frequency=400:sample_rate=44100:duration={seconds}");
     let encode = "-c:v libx264 -preset ultrafast -bf 2 -g 40 -keyint_min 40 -sc_threshold 0 -c:a aac -b:a 48k \
                   -muxdelay 0 -muxpreload 0 -f hls -hls_time 4 -hls_list_size 0 index.m3u8";
     let made = Command::new("ffmpeg")
@@ -40,7 +47,7 @@ fn source(folder: &Path) -> Vec<Vec<u8>> {
 async fn ten_minutes_on_two_workers_while_one_is_killed() {
     let folder = tempfile::tempdir().unwrap();
     let segments = source(folder.path());
-    assert_eq!(segments.len(), SECONDS / SEGMENT);
+    assert_eq!(segments.len(), seconds() / SEGMENT);
     let redis = RedisServer::start();
     let node = OrderingNode::start(&redis, Store::memory()).await;
     let mut killed = WorkerProcess::start(&redis, "one", &["--slots", "2"]);
@@ -80,8 +87,9 @@ async fn ten_minutes_on_two_workers_while_one_is_killed() {
     }
     let took = begun.elapsed();
     println!(
-        "{SECONDS} s of source in {took:.1?}, {:.0} times as fast",
-        SECONDS as f64 / took.as_secs_f64()
+        "{} s of source in {took:.1?}, {:.0} times as fast",
+        seconds(),
+        seconds() as f64 / took.as_secs_f64()
     );
     killed.child.wait().unwrap();
     let log = staying.log();
@@ -117,14 +125,14 @@ fn is_exact(folder: &Path, source: &[u8], rung: &[Vec<u8>]) {
     let whole = rung.concat();
     let (pictures, sound) = (packets(folder, &whole, "v"), packets(folder, &whole, "a"));
     let of_source = packets(folder, source, "v");
-    assert_eq!(of_source.len(), SECONDS * 10);
+    assert_eq!(of_source.len(), seconds() * 10);
     // As many, at the same times to the tick, and decoded one after the other.
     assert_eq!(times(&pictures), times(&of_source));
     assert!(pictures.iter().all(|it| it.dts <= it.pts));
     assert!(pictures.windows(2).all(|pair| pair[0].dts < pair[1].dts));
     // Byte for byte, at the same times: so picture and sound are as far apart as ever.
     let sound_of_source = packets(folder, source, "a");
-    assert!(sound_of_source.len() > SECONDS * 43);
+    assert!(sound_of_source.len() > seconds() * 43);
     assert_eq!(sound, sound_of_source);
     // Each segment begins with a picture that decodes alone, and there are no others.
     let keys: Vec<_> = pictures
