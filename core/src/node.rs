@@ -326,10 +326,10 @@ impl<S> Node<S> {
         match event {
             NodeEvent::Tick => {}
             NodeEvent::Cluster(event) => self.take_of_cluster(now, event, touched, commands),
-            NodeEvent::Wanted { id, record } => self.want(id, record),
+            NodeEvent::Wanted { id, record } => self.want(now, id, record),
             NodeEvent::Removed { id, revision } => {
                 if let Some(member) = &mut self.member {
-                    member.changed(&id, revision);
+                    member.changed(now, &id, revision, true);
                 }
                 if let Some(channel) = self.channels.get_mut(&id)
                     && channel.record.revision < revision
@@ -388,9 +388,9 @@ impl<S> Node<S> {
         }
     }
 
-    fn want(&mut self, id: ChannelId, record: Record<S>) {
+    fn want(&mut self, now: Timestamp, id: ChannelId, record: Record<S>) {
         if let Some(member) = &mut self.member {
-            member.changed(&id, record.revision);
+            member.changed(now, &id, record.revision, false);
         }
         let Some(known) = self.channels.get_mut(&id) else {
             if self.member.is_none() {

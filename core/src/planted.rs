@@ -71,6 +71,10 @@ pub enum Mistake {
     NeverEvensOut,
     /// A node gives away one channel more than it is to.
     GivesOneTooMany,
+    /// A change that a Redis has lost which acknowledged it is not told.
+    LostChangeUntold,
+    /// A claim that was planned is made, though another node has taken the channel since.
+    TakenIsClaimed,
     /// A segment waits for its rungs, however long they take.
     SourceWaitsForRungs,
     /// A rung that is not made in time is listed like any other.
@@ -117,7 +121,7 @@ impl Mistake {
     ];
 
     /// Those of a node in a cluster.
-    pub const OF_CLUSTER: [Self; 9] = [
+    pub const OF_CLUSTER: [Self; 11] = [
         Self::LeaseCountedFromReply,
         Self::ExpiredIncarnationRevived,
         Self::ClaimInGrace,
@@ -127,6 +131,8 @@ impl Mistake {
         Self::StopLeftToTheDead,
         Self::NeverEvensOut,
         Self::GivesOneTooMany,
+        Self::LostChangeUntold,
+        Self::TakenIsClaimed,
     ];
 }
 

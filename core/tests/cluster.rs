@@ -45,6 +45,8 @@ struct Stage {
     contacts: BTreeMap<NodeName, Contact>,
     /// Nothing can be claimed.
     unreadable: bool,
+    /// Whose life the node's is.
+    own: Option<Incarnation>,
     until: Option<Timestamp>,
     alone: bool,
     /// Claims, registrations and openings, in words.
@@ -64,6 +66,7 @@ impl Stage {
             channels: BTreeMap::new(),
             contacts: BTreeMap::new(),
             unreadable: false,
+            own: None,
             until: None,
             alone: false,
             done: Vec::new(),
@@ -121,7 +124,13 @@ impl Stage {
         let here = self.here;
         let there = || here.then_some(()).ok_or(CallError::NotDone);
         Some(match command {
-            ClusterCommand::Renew { request, first, .. } => {
+            ClusterCommand::Renew {
+                request,
+                first,
+                incarnation,
+                ..
+            } => {
+                self.own = Some(incarnation);
                 self.key |= first && here;
                 let renewal = if self.key {
                     Renewal::Held
@@ -227,6 +236,10 @@ impl Stage {
                 });
                 let outcome = answer.ok_or(CallError::Unknown);
                 ClusterEvent::PeerAnswered { request, outcome }
+            }
+            ClusterCommand::TellLost { id, revision } => {
+                self.done.push(format!("lost {id} {revision}"));
+                return None;
             }
             ClusterCommand::ValidUntil { until, alone, .. } => {
                 (self.until, self.alone) = (Some(until), alone);
@@ -478,4 +491,43 @@ fn a_claim_that_was_planned_is_not_made_of_what_another_node_has_taken_since() {
     }
     stage.pass(SECOND * 10);
     assert!(stage.done.is_empty(), "{:?}", stage.done);
+}
+
+fn wanted(name: &str, revision: u64) -> NodeEvent<u64> {
+    let record = Record {
+        revision,
+        desired: Desired::Run,
+        writer: Writer::Api,
+        spec: Arc::new(1),
+    };
+    let id = id(name);
+    NodeEvent::Wanted { id, record }
+}
+
+#[test]
+fn a_change_that_only_a_lost_redis_knew_is_told_to_be_lost_and_no_other_is() {
+    let mut stage = owner(&["b"]);
+    // Of the channel of this node, of one of the other, and of one that nobody knows: acknowledged, and lost.
+    for name in ["x", "y", "z"] {
+        stage.channels.insert(id(name), seen(Some(other("b")), 1));
+    }
+    stage.channels.insert(id("x"), seen(None, 1));
+    stage.channels.get_mut(&id("x")).unwrap().owner = stage.own.clone();
+    for name in ["x", "y", "z"] {
+        stage.channels.get_mut(&id(name)).unwrap().revision = 7;
+        stage.step(wanted(name, 7));
+    }
+    stage.pass(SECOND);
+    stage.done.clear();
+    stage.redis = RedisId(2);
+    // The other node has written its own again.
+    stage.channels.get_mut(&id("x")).unwrap().revision = 1;
+    stage.channels.remove(&id("z"));
+    stage.pass(SECOND * 30);
+    let lost: Vec<_> = stage
+        .done
+        .iter()
+        .filter(|it| it.starts_with("lost"))
+        .collect();
+    assert_eq!(lost, ["lost z 7"], "{:?}", stage.done);
 }

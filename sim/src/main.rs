@@ -7,12 +7,14 @@
     reason = "the command line prints, reads files and a clock; no world does"
 )]
 
+mod clusters;
+
 use clap::{Args, Parser, Subcommand};
-use hls_relay_sim::plan::Plan;
 use hls_relay_sim::replay::ReplayArgs;
 use hls_relay_sim::sweep::{CENSUS_FROM, Sweep, Swept};
 use hls_relay_sim::world::{Options, Outcome, World};
-use hls_relay_sim::{cluster, draw, figures, report, scenario, shrink, words};
+use hls_relay_sim::{draw, figures, report, scenario, shrink, words};
+use serde::de::DeserializeOwned;
 use std::ffi::OsString;
 use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
@@ -93,58 +95,11 @@ enum What {
     },
     /// Clusters: several nodes around one Redis.
     #[command(subcommand)]
-    Cluster(Cluster),
+    Cluster(clusters::Command),
     /// Run journals through the core and stop at the first difference.
     Replay(ReplayArgs),
     /// Measure: the processor time of one core that a channel's day takes, without and with faults.
     Bench,
-}
-
-#[derive(Subcommand)]
-enum Cluster {
-    /// Run one.
-    Run {
-        /// The plan of this seed.
-        #[arg(long)]
-        seed: u64,
-        /// Print every step.
-        #[arg(long)]
-        trace: bool,
-        /// Print the digest of everything that was wanted, and nothing else.
-        #[arg(long)]
-        digest: bool,
-    },
-    /// Run many on all cores.
-    Sweep {
-        /// The first seed.
-        #[arg(long, default_value_t = 0)]
-        from: u64,
-        /// How many seeds.
-        #[arg(long, default_value_t = 1_000, value_parser = at_least_one())]
-        count: u64,
-        /// How many at a time; one for each core where nothing is said.
-        #[arg(long, value_parser = at_least_one())]
-        threads: Option<u64>,
-        /// Print what happened how often.
-        #[arg(long)]
-        census: bool,
-    },
-    /// Run one in two processes and compare.
-    Twice {
-        /// The plan of this seed.
-        #[arg(long)]
-        seed: u64,
-    },
-    /// Plant mistakes and see how many seeds it takes to find each.
-    #[cfg(feature = "planted")]
-    Planted {
-        /// A mistake that is not found within so many seeds is a failure.
-        #[arg(long, default_value_t = 300)]
-        cap: u64,
-        /// Only those whose names contain this.
-        #[arg(long)]
-        only: Option<String>,
-    },
 }
 
 /// Of those that failed.
@@ -162,12 +117,12 @@ struct Which {
 }
 
 impl Which {
-    fn plan(&self) -> Result<Plan, String> {
+    fn plan<P: DeserializeOwned>(&self, draw: impl FnOnce(u64) -> P) -> Result<P, String> {
         match (&self.plan, self.seed) {
             (Some(file), _) => {
                 serde_json::from_str(&read(file)?).map_err(|error| format!("{file:?}: {error}"))
             }
-            (None, seed) => Ok(draw::plan(seed.unwrap_or(0))),
+            (None, seed) => Ok(draw(seed.unwrap_or(0))),
         }
     }
 
@@ -243,7 +198,7 @@ fn carry_out(command: What) -> Result<(), String> {
         What::Scenario { files } => scenarios(&files),
         #[cfg(feature = "planted")]
         What::Planted { cap, only } => planted(cap, only.as_deref()),
-        What::Cluster(command) => of_clusters(command),
+        What::Cluster(command) => clusters::carry_out(command),
         What::Replay(args) => args
             .run(&mut std::io::stdout().lock())
             .map_err(|error| error.to_string()),
@@ -266,7 +221,7 @@ fn cores() -> usize {
 }
 
 fn run(which: &Which, trace: bool, journal: Option<PathBuf>, digest: bool) -> Result<(), String> {
-    let plan = which.plan()?;
+    let plan = which.plan(draw::plan)?;
     let options = Options {
         trace,
         journal: journal.is_some(),
@@ -387,102 +342,8 @@ fn same_digest(arguments: &[OsString]) -> Result<(), String> {
     Ok(())
 }
 
-fn of_clusters(command: Cluster) -> Result<(), String> {
-    match command {
-        Cluster::Run {
-            seed,
-            trace,
-            digest,
-        } => {
-            let plan = cluster::plan::Plan::draw(seed);
-            let options = cluster::Options {
-                trace,
-                ..cluster::Options::default()
-            };
-            let outcome = cluster::World::new(plan.clone(), options).run();
-            outcome.trace.iter().for_each(|line| println!("{line}"));
-            if digest {
-                println!("{:016x}", outcome.digest);
-            }
-            if outcome.failure.is_some() {
-                return Err(cluster::sweep::failure(&plan));
-            }
-            if !digest {
-                print!("{plan}");
-                println!(
-                    "held: {} simulated, {} steps, digest {:016x}\nviewers: {:?}",
-                    outcome.simulated, outcome.events, outcome.digest, outcome.suffered
-                );
-            }
-            Ok(())
-        }
-        Cluster::Sweep {
-            from,
-            count,
-            threads,
-            census,
-        } => sweep_clusters(from, count, self::threads(threads), census),
-        Cluster::Twice { seed } => {
-            let seed = seed.to_string();
-            same_digest(&["cluster", "run", "--digest", "--seed", &seed].map(OsString::from))
-        }
-        #[cfg(feature = "planted")]
-        Cluster::Planted { cap, only } => planted_clusters(cap, only.as_deref()),
-    }
-}
-
-fn sweep_clusters(from: u64, count: u64, threads: usize, census: bool) -> Result<(), String> {
-    let swept = cluster::sweep::sweep(from, count, threads);
-    println!("{}", swept.pace());
-    if census {
-        for (what, count) in &swept.census {
-            println!("{count:>12} {what}");
-        }
-    }
-    if let Some(&seed) = swept.failures.values().flatten().min() {
-        let mut text = cluster::sweep::failure(&cluster::plan::Plan::draw(seed));
-        text.push_str("\nseeds by broken promise:\n");
-        for (invariant, seeds) in &swept.failures {
-            let first: Vec<String> = seeds.iter().take(SEEDS_SHOWN).map(u64::to_string).collect();
-            let (count, first) = (seeds.len(), first.join(" "));
-            text.push_str(&format!("{count:>6} × {invariant}: {first}\n"));
-        }
-        return Err(text);
-    }
-    let missing = swept.missing();
-    if !missing.is_empty() {
-        println!("never happened: {}", missing.join(", "));
-        if swept.seeds >= cluster::sweep::CENSUS_FROM {
-            return Err("what never happens is not tested".to_owned());
-        }
-    }
-    Ok(())
-}
-
-#[cfg(feature = "planted")]
-fn planted_clusters(cap: u64, only: Option<&str>) -> Result<(), String> {
-    let mut all = cluster::sweep::Planting::all();
-    all.retain(|(_, name)| only.is_none_or(|part| name.contains(part)));
-    let mut unfound = Vec::new();
-    println!("{:<28}{:>8}  found by", "mistake", "seeds");
-    for (planting, name) in all {
-        match planting.find(cap, cores()) {
-            Some((seeds, invariant)) => println!("{name:<28}{seeds:>8}  {invariant}"),
-            None => {
-                println!("{name:<28}{:>8}  nothing", format!("> {cap}"));
-                unfound.push(name);
-            }
-        }
-    }
-    if unfound.is_empty() {
-        return Ok(());
-    }
-    let unfound = unfound.join(", ");
-    Err(format!("not found within {cap} seeds: {unfound}"))
-}
-
 fn shrink_plan(which: &Which, out: Option<PathBuf>) -> Result<(), String> {
-    let plan = which.plan()?;
+    let plan = which.plan(draw::plan)?;
     let Some((small, runs)) = shrink::shrink(&plan) else {
         println!("nothing to shrink: everything holds");
         return Ok(());

@@ -86,6 +86,10 @@ fn of_cluster(registry: &mut Registry, contact: &Contact) {
     let until = contact.lease.as_ref().map(|it| it.until());
     let now = crate::clock::now().monotonic;
     left.set(until.map_or(0.0, |it| it.since(now).as_micros() as f64 / 1_000_000.0));
+    let lost = Counter::<u64>::default();
+    lost.inc_by(contact.changes_lost);
+    let what = "Changes that were acknowledged by way of this node and lost with their Redis";
+    registry.register("changes_lost", what, lost);
     let help = "For how long the node may show its channels as things are";
     registry.register("lease_left_seconds", help, left);
 }

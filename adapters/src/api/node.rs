@@ -3,6 +3,7 @@
 use super::answers::{Refusal, answer};
 use super::view::NodeView;
 use super::{Api, Inner};
+use crate::cluster::hands::Hands;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -33,11 +34,16 @@ pub(super) async fn drain(State(api): State<Api>) -> Result<Response, Refusal> {
 }
 
 async fn view(api: &Inner) -> NodeView {
+    let contact = api.hands.as_ref().map(Hands::contact);
+    let lost = contact.iter().flat_map(|it| &it.lost);
     NodeView {
+        lost_changes: lost
+            .map(|(id, revision)| (id.to_string(), *revision))
+            .collect(),
         name: api.node.to_string(),
         capacity: api.capacity,
         channels: api.handle.look().await.len(),
         draining: api.handle.is_draining() || api.handle.is_leaving(),
-        redis_reached: api.hands.as_ref().map(|it| it.contact().reaches_redis),
+        redis_reached: contact.map(|it| it.reaches_redis),
     }
 }

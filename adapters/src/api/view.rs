@@ -13,6 +13,7 @@ use hls_relay_core::notice::State;
 use hls_relay_core::relay::{ProcessingStatus, RungStatus};
 use hls_relay_core::time::Span;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -341,6 +342,9 @@ pub struct NodeView {
     pub channels: usize,
     /// It gives its channels away, or finishes them, and takes no more.
     pub draining: bool,
+    /// Of each channel the last change that was acknowledged here and lost with its Redis, by its revision.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub lost_changes: BTreeMap<String, u64>,
     /// In a cluster: whether Redis answers it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redis_reached: Option<bool>,

@@ -34,6 +34,8 @@ pub const REDIS_PATIENCE: Duration = Duration::from_millis(900);
 const LOOK_PATIENCE: Duration = Duration::from_secs(5);
 /// So many questions of peers are being answered at most.
 const MOST_ASKED: usize = 64;
+/// Of so many channels it is told that a change was lost.
+const MOST_LOST: usize = 100;
 /// An answer of a peer is longer than any of ours.
 const MOST_ANSWER_BYTES: usize = 4 << 10;
 
@@ -92,6 +94,10 @@ pub struct Contact {
     pub alone: bool,
     /// What holds the node's channels.
     pub lease: Option<Arc<Validity>>,
+    /// Changes that were acknowledged by way of this node, and lost with their Redis.
+    pub changes_lost: u64,
+    /// The last of each channel, by its revision.
+    pub lost: BTreeMap<ChannelId, u64>,
 }
 
 impl Hands {
@@ -309,6 +315,7 @@ impl Hands {
                 let outcome = it.ask(&peer).await;
                 ClusterEvent::PeerAnswered { request, outcome }
             }),
+            ClusterCommand::TellLost { id, revision } => self.note_lost(&id, revision),
             ClusterCommand::Answer { request, answer } => {
                 if let Some(asked) = self.lock().asked.remove(&request) {
                     // Whoever asked may have gone.
@@ -354,6 +361,22 @@ impl Hands {
             ),
             (false, true) => tracing::info!(node, redis, "Redis answers"),
             (false, false) | (true, true) => {}
+        }
+    }
+
+    fn note_lost(&self, id: &ChannelId, revision: u64) {
+        let channel = &**id.name();
+        tracing::error!(
+            channel,
+            revision,
+            "a change that was acknowledged is lost: Redis has come back without it; make it again"
+        );
+        let mut state = self.lock();
+        state.contact.changes_lost += 1;
+        let lost = &mut state.contact.lost;
+        lost.insert(id.clone(), revision);
+        while lost.len() > MOST_LOST {
+            lost.pop_first();
         }
     }
 

@@ -293,19 +293,9 @@ impl Registry {
         status: &str,
         checkpoint: Option<&Checkpoint>,
     ) -> Result<Kept, LinkError> {
-        let (epoch, checkpoint) = (title.epoch.to_string(), written(checkpoint)?);
-        let call = |redis: u64| {
-            let redis = redis.to_string();
-            let arguments = [
-                title.incarnation.as_bytes(),
-                epoch.as_bytes(),
-                status.as_bytes(),
-                &checkpoint,
-                redis.as_bytes(),
-            ];
-            self.inner.publish.call(&both(id).each(), &arguments)
-        };
-        self.keep(call).await
+        let script = &self.inner.publish;
+        self.tell(script, id, (title, status, checkpoint), &[])
+            .await
     }
 
     /// Lets a channel go; `unfinished` where somebody else has to go on with it even if it should stop.
@@ -317,21 +307,10 @@ impl Registry {
         status: &str,
         checkpoint: Option<&Checkpoint>,
     ) -> Result<Kept, LinkError> {
-        let (epoch, checkpoint) = (title.epoch.to_string(), written(checkpoint)?);
-        let unfinished: &[u8] = if unfinished { b"1" } else { b"0" };
-        let call = |redis: u64| {
-            let redis = redis.to_string();
-            let arguments = [
-                title.incarnation.as_bytes(),
-                epoch.as_bytes(),
-                unfinished,
-                status.as_bytes(),
-                &checkpoint,
-                redis.as_bytes(),
-            ];
-            self.inner.release.call(&both(id).each(), &arguments)
-        };
-        let kept = self.keep(call).await?;
+        let told = (title, status, checkpoint);
+        let unfinished = [digit(unfinished)];
+        let kept = self.tell(&self.inner.release, id, told, &unfinished);
+        let kept = kept.await?;
         self.announce(id).await;
         Ok(kept)
     }
@@ -345,28 +324,42 @@ impl Registry {
         status: &str,
         checkpoint: Option<&Checkpoint>,
     ) -> Result<Kept, LinkError> {
-        let (epoch, checkpoint) = (title.epoch.to_string(), written(checkpoint)?);
         let texts = spec_text(record).map_err(|why| LinkError::Refused(why.into()))?;
         let revision = record.revision.to_string();
-        let removed: &[u8] = if removed { b"1" } else { b"0" };
         // Before the channel: an id of nothing harms nobody.
         let known = cmd("SADD").arg(keys::CHANNELS).arg(&**id.name()).take();
         self.inner.link.command::<()>(&known).await?;
+        let wanted = [
+            revision.as_bytes(),
+            &texts.spec,
+            texts.desired.as_bytes(),
+            texts.writer.as_bytes(),
+            digit(removed),
+        ];
+        let told = (title, status, checkpoint);
+        self.tell(&self.inner.register, id, told, &wanted).await
+    }
+
+    /// Has a script run whose arguments begin with what an owner tells: in whose name, how the channel is, what a
+    /// successor needs, and to which Redis that is told.
+    async fn tell(
+        &self,
+        script: &Script,
+        id: &ChannelId,
+        (title, status, checkpoint): (&Title, &str, Option<&Checkpoint>),
+        more: &[&[u8]],
+    ) -> Result<Kept, LinkError> {
+        let (epoch, checkpoint) = (title.epoch.to_string(), written(checkpoint)?);
         let call = |redis: u64| {
             let redis = redis.to_string();
-            let arguments = [
+            let told = [
                 title.incarnation.as_bytes(),
                 epoch.as_bytes(),
                 status.as_bytes(),
                 &checkpoint,
                 redis.as_bytes(),
-                revision.as_bytes(),
-                &texts.spec,
-                texts.desired.as_bytes(),
-                texts.writer.as_bytes(),
-                removed,
             ];
-            self.inner.register.call(&both(id).each(), &arguments)
+            script.call(&both(id).each(), &[&told, more].concat())
         };
         self.keep(call).await
     }
@@ -428,6 +421,10 @@ impl Registry {
             _ => Kept::Lost,
         })
     }
+}
+
+fn digit(is: bool) -> &'static [u8] {
+    if is { b"1" } else { b"0" }
 }
 
 /// The two keys of a channel.

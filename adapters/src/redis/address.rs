@@ -2,6 +2,7 @@
 
 use crate::mask::MASKED;
 use ::redis::cluster::ClusterClient;
+use ::redis::io::tcp::TcpSettings;
 use ::redis::sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType};
 use ::redis::{Client, ConnectionInfo, IntoConnectionInfo, RedisError};
 use std::fmt;
@@ -110,8 +111,9 @@ impl Address {
             Kind::Sentinel(master) => {
                 // What is said of the user is said to the servers; whoever asks a Sentinel changes nothing.
                 let of_servers = self.infos(true)?.remove(0).redis_settings().clone();
-                let of_servers =
-                    SentinelNodeConnectionInfo::default().set_redis_connection_info(of_servers);
+                let of_servers = SentinelNodeConnectionInfo::default()
+                    .set_tcp_settings(that_end_at_once())
+                    .set_redis_connection_info(of_servers);
                 let client = SentinelClient::build(
                     self.infos(false)?,
                     master.clone(),
@@ -122,6 +124,7 @@ impl Address {
             }
             Kind::Cluster => {
                 let builder = ClusterClient::builder(self.infos(true)?)
+                    .tcp_settings(that_end_at_once())
                     .retries(CLUSTER_RETRIES)
                     .connection_timeout(within / 2)
                     .response_timeout(within)
@@ -139,8 +142,17 @@ impl Address {
         };
         let servers = self.servers.iter().map(shown);
         let urls = servers.map(|it| format!("redis://{user}{at}{it}/{}", self.database));
-        urls.map(IntoConnectionInfo::into_connection_info).collect()
+        let infos = urls.map(IntoConnectionInfo::into_connection_info);
+        infos
+            .map(|info| Ok(info?.set_tcp_settings(that_end_at_once())))
+            .collect()
     }
+}
+
+/// What has been written to a connection and not been sent is dropped with it: nothing arrives after its call was given
+/// up, when another owner may have written what is newer.
+fn that_end_at_once() -> TcpSettings {
+    TcpSettings::default().set_linger_time(Duration::ZERO)
 }
 
 fn shown((host, port): &(String, u16)) -> String {

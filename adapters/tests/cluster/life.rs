@@ -134,6 +134,8 @@ async fn a_node_that_was_stopped_longer_than_its_lease_shows_nothing_of_its_own(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_redis_viewers_notice_nothing_and_with_an_empty_one_neither() {
+    // Ten minutes are 600.
+    let outage = std::env::var("OUTAGE_SECONDS").map_or(30, |it| it.parse().unwrap());
     let redis = RedisServer::start();
     let port = redis.port;
     let ways = [redis.url(), redis.url(), redis.url()];
@@ -144,7 +146,7 @@ async fn without_redis_viewers_notice_nothing_and_with_an_empty_one_neither() {
     let viewers = [0, 1, 2].map(|by| all.watch(by, "news", zero));
     sleep(2).await;
     redis.signal("STOP");
-    sleep(20).await;
+    sleep(outage * 2 / 3).await;
     // Whoever has it tells of it all the same.
     let told = all.observed(owner, "news").await;
     assert_eq!(told["state"], "live", "{told}\n{}", all.logs());
@@ -152,7 +154,12 @@ async fn without_redis_viewers_notice_nothing_and_with_an_empty_one_neither() {
     let refused = all.at(0).put("more", spec(&all.origin.url())).await;
     assert_eq!(refused.status, 503, "{refused:?}");
     assert!(asked.elapsed() < Duration::from_secs(5));
-    sleep(10).await;
+    // So are all of them, as it cannot be said which there are.
+    let url = format!("{}/api/v1/channels", all.at(owner).api);
+    let listed = crate::viewers::client().get(url).send().await.unwrap();
+    assert_eq!(listed.status(), 503);
+    assert_eq!(listed.headers()["retry-after"], "1");
+    sleep(outage / 3).await;
     drop(redis);
     let redis = RedisServer::start_at(port);
     let began = Instant::now();

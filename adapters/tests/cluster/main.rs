@@ -1,6 +1,9 @@
 //! Several nodes and a Redis, as real processes.
 
+mod cuts;
+mod failover;
 mod kinds_of_redis;
+mod late;
 mod life;
 mod nodes;
 #[allow(dead_code)]

@@ -47,12 +47,17 @@ impl Nodes {
 
     /// Starts the node of this number.
     pub(crate) fn node(&self, number: usize, redis: &str) -> Node {
+        self.node_with(number, redis, &[])
+    }
+
+    /// The same, with arguments of its own.
+    pub(crate) fn node_with(&self, number: usize, redis: &str, arguments: &[&str]) -> Node {
         let name = format!("node-{number}");
         let data = self.folder.path().join(&name);
         let journal = data.join("journal").display().to_string();
         let own = ["--redis", redis, "--name", &name, "--journal", &journal];
         let all = own.into_iter().chain(self.arguments.iter().map(|it| &**it));
-        let arguments: Vec<_> = all.collect();
+        let arguments: Vec<_> = all.chain(arguments.iter().copied()).collect();
         Node::start(&data, &arguments)
     }
 

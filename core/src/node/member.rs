@@ -6,6 +6,7 @@
 mod claims;
 mod contact;
 mod looks;
+mod lost;
 mod spread;
 mod writes;
 
@@ -93,6 +94,7 @@ pub(super) struct Member {
     /// Dead owners that may not have known this node.
     strangers: BTreeMap<Incarnation, Stranger>,
     places: BTreeMap<ChannelId, Place>,
+    acknowledged: BTreeMap<ChannelId, lost::Acknowledged>,
     told: Option<(Timestamp, bool)>,
     /// With nobody to ask, the lease is looked at then while Redis is away.
     go_on_at: Timestamp,
@@ -212,6 +214,7 @@ impl Member {
             known_by: BTreeSet::new(),
             strangers: BTreeMap::new(),
             places: BTreeMap::new(),
+            acknowledged: BTreeMap::new(),
             told: None,
             go_on_at: Timestamp::default(),
             clock: Timestamp::default(),
@@ -239,7 +242,7 @@ impl Member {
                 self.renewed(now, request, outcome, orders);
             }
             ClusterEvent::Looked { request, outcome } => {
-                self.looked(now, request, outcome, room, orders);
+                self.looked(now, request, outcome, room, (orders, commands));
             }
             ClusterEvent::Read {
                 request,
@@ -290,18 +293,6 @@ impl Member {
                 let incarnation = self.incarnation.clone();
                 commands.push(ClusterCommand::Leave { incarnation });
             }
-        }
-    }
-
-    /// What is wanted of a channel was changed by way of this node.
-    pub(super) fn changed(&mut self, id: &ChannelId, revision: u64) {
-        self.hinted.insert(id.clone());
-        if let Some(place) = self.places.get_mut(id)
-            && let Seat::Ours {
-                revision: known, ..
-            } = &mut place.seat
-        {
-            *known = revision.max(*known);
         }
     }
 

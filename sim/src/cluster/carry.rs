@@ -1,9 +1,10 @@
 //! What the machine of a node wants is carried out, as the adapters of a node do it.
 
+use super::due::Due;
 use super::process::{Call, Run, Validity, Work};
 use super::redis::{Ask, Told};
 use super::relays::AT_ONCE;
-use super::world::{Due, World};
+use super::world::World;
 use crate::checks::{Held, Violation};
 use hls_relay_core::event::{Configure, Desired, Event};
 use hls_relay_core::ids::RequestId;
@@ -202,6 +203,7 @@ impl World {
                 let call = Call::Owned(request, id.clone());
                 self.ask(host, call, Ask::Free { id, expected });
             }
+            ClusterCommand::TellLost { id, revision } => self.told_lost(host, &id, revision)?,
             ClusterCommand::AskPeer { request, peer } => self.ask_peer(host, request, &peer),
             ClusterCommand::Answer { request, answer } => {
                 if let Some(asked) = self.hosts[host].asked.remove(&request) {

@@ -34,6 +34,8 @@ pub(super) struct Watch {
     pub(super) acknowledged: Option<u64>,
     /// It should run, in a world in which viewers must notice nothing.
     must_run: bool,
+    /// When an owner began that could not know all that its viewers had seen.
+    pub(super) state_lost_at: Option<Timestamp>,
     /// When another owner than before was visible first.
     moved_at: Option<Timestamp>,
 }
@@ -103,6 +105,9 @@ impl World {
         watch.shown_by = Some(run);
         if is_new {
             watch.moved_at = Some(self.now);
+        }
+        if is_new && (skips || !has_past) {
+            watch.state_lost_at = Some(self.now);
         }
         let excuses = &mut watch.list.excuses;
         excuses.unpublished |= watch.unpublished || is_new;
@@ -273,6 +278,8 @@ impl World {
             }
         }
         self.is_spread()?;
+        self.lost_changes_are_told()?;
+        self.sees_what_it_is_about()?;
         for id in self.channels.keys() {
             let hash = self.redis.channels().get(id);
             let runs = hash.is_some_and(|it| it.record.desired == Desired::Run && !it.removed);
@@ -293,6 +300,19 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// A plan that was kept shows what it was kept for.
+    fn sees_what_it_is_about(&self) -> Held {
+        let is_missing = |it: &&String| !self.census.contains_key(&***it);
+        match self.plan.sees.iter().find(is_missing) {
+            Some(missing) => broken(
+                "a plan shows what it is kept for",
+                missing,
+                "never happened",
+            ),
+            None => Ok(()),
+        }
     }
 
     /// No channel could move so that its new owner were no fuller with it than the old one without it; and where

@@ -1,9 +1,10 @@
 //! What lies between nodes, Redis and each other: calls, their time, what is lost on the way.
 
+use super::due::Due;
 use super::plan::{FaultKind, Way};
 use super::process::Call;
 use super::redis::{Ask, Told};
-use super::world::{Due, World};
+use super::world::World;
 use crate::checks::Held;
 use hls_relay_core::node::cluster::{CALL_LIMIT, NodeName, PeerAnswer, RedisId};
 use hls_relay_core::time::{Span, Timestamp};

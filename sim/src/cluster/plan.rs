@@ -9,6 +9,12 @@ use std::fmt;
 /// Everything about one world. The same plan gives the same run, byte for byte.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
+    /// What it is about, where somebody has kept it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub about: String,
+    /// What must come about in it, by the names of the census: else it shows nothing any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sees: Vec<String>,
     /// Of every draw that is not in the plan itself.
     pub seed: u64,
     /// The nodes.
@@ -59,6 +65,9 @@ pub enum Wish {
     Run {
         /// How many.
         window: usize,
+        /// From the source of this number.
+        #[serde(default)]
+        source: usize,
     },
     /// To stop.
     Stop,
@@ -218,6 +227,8 @@ impl Plan {
         let nodes: Vec<_> = nodes.collect();
         let channels = dice.between(2, 5) as usize;
         let mut plan = Self {
+            about: String::new(),
+            sees: Vec::new(),
             seed,
             redis_ppm: ppm(&mut dice),
             channels,
@@ -245,7 +256,10 @@ impl Plan {
         let mut dice = Dice::new(seed, "cluster changes");
         for channel in 0..self.channels {
             let mut at = dice.millis(0, 9_000);
-            let mut wish = Wish::Run { window: 6 };
+            let mut wish = Wish::Run {
+                window: 6,
+                source: 0,
+            };
             for _ in 0..dice.pick(&[1, 1, 2, 3, 4]) {
                 let by = dice
                     .one_in(2)
@@ -267,6 +281,7 @@ impl Plan {
                     1 | 2 => Wish::Stop,
                     _ => Wish::Run {
                         window: dice.between(6, 9) as usize,
+                        source: 0,
                     },
                 };
             }
@@ -420,7 +435,7 @@ impl Plan {
             && self.faults.len() <= 1
     }
 
-    /// When a Redis was lost that knew more than its successor.
+    /// Whether a Redis was lost that knew more than its successor.
     pub fn loses(&self) -> bool {
         let loses = |it: &Fault| {
             matches!(
@@ -442,9 +457,13 @@ impl fmt::Display for Plan {
             ends_at,
             ..
         } = self;
+        let about = match self.about.as_str() {
+            "" => String::new(),
+            about => format!("{about}\n"),
+        };
         writeln!(
             out,
-            "plan of seed {seed}: {channels} channels, healed at {healed_at}, ends at {ends_at}"
+            "{about}plan of seed {seed}: {channels} channels, healed at {healed_at}, ends at {ends_at}"
         )?;
         writeln!(out, "  redis: its clock gains {redis_ppm} ppm")?;
         for (number, node) in self.nodes.iter().enumerate() {
@@ -476,6 +495,22 @@ impl fmt::Display for Plan {
 }
 
 impl FaultKind {
+    /// Whom it befalls.
+    pub(super) fn nodes(self) -> impl Iterator<Item = usize> {
+        let (one, other) = match self {
+            Self::RedisAway(_) | Self::HintsLost => (None, None),
+            Self::CutNodes { one, other, .. } => (Some(one), Some(other)),
+            Self::CutRedis { node, .. }
+            | Self::CutOff { node }
+            | Self::Slow { node, .. }
+            | Self::RepliesLost { node }
+            | Self::Pause { node }
+            | Self::Kill { node }
+            | Self::Drain { node } => (Some(node), None),
+        };
+        one.into_iter().chain(other)
+    }
+
     /// Under which it is counted.
     pub fn name(self) -> &'static str {
         match self {

@@ -1,9 +1,10 @@
 //! What the machine of a channel wants is carried out: requests go to the origin, versions become visible.
 
+use super::due::Due;
 use super::plan::Slip;
 use super::process::{Call, Work};
 use super::redis::{Ask, Told};
-use super::world::{Due, World};
+use super::world::World;
 use crate::checks::{Held, broken};
 use crate::network::{self, Content};
 use crate::origin::OriginRequest;

@@ -27,10 +27,11 @@ const LAST_STEPS: usize = 60;
 const COMMAND: &str = "cargo run --release -p hls-relay-sim -- cluster";
 
 /// What a large sweep must have seen.
-const EXPECTED: [&str; 32] = [
+const EXPECTED: [&str; 33] = [
     "alone",
     "change made",
     "change refused",
+    "change told lost",
     "channel abandoned",
     "channel closed",
     "channel erased",
@@ -154,7 +155,7 @@ pub fn sweep(from: u64, count: u64, threads: usize) -> Swept {
 }
 
 /// Runs a plan once more with every step in words, and tells how it failed.
-pub fn failure(plan: &Plan) -> String {
+pub fn failure(plan: &Plan, how: &str) -> String {
     let options = Options {
         trace: true,
         ..Options::default()
@@ -164,7 +165,7 @@ pub fn failure(plan: &Plan) -> String {
     let mut text = String::new();
     let Some((at, violation)) = &outcome.failure else {
         return format!(
-            "FAILED: seed {seed} holds in one run: another run differs\n\n{plan}\nrun it twice: {COMMAND} twice --seed {seed}\n"
+            "FAILED: seed {seed} holds in one run: another run differs\n\n{plan}\nrun it twice: {COMMAND} twice {how}\n"
         );
     };
     let micros = at.as_micros();
@@ -185,7 +186,7 @@ pub fn failure(plan: &Plan) -> String {
         .collect();
     let _ = writeln!(
         text,
-        "\ncensus: {}\n\nrun it again: {COMMAND} run --seed {seed} --trace",
+        "\ncensus: {}\n\nrun it again: {COMMAND} run {how} --trace\nmake it smaller: {COMMAND} shrink {how}",
         census.join(", ")
     );
     text
@@ -210,7 +211,8 @@ impl Planting {
         machine.into_iter().chain(around).collect()
     }
 
-    fn options(self) -> Options {
+    /// Of a world with it.
+    pub fn options(self) -> Options {
         match self {
             Self::Machine(mistake) => Options {
                 planted: Planted::new(Some(mistake)),

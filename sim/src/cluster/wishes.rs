@@ -1,9 +1,10 @@
 //! What is wanted of channels: asked of a node, or written into Redis by some program, until it is acknowledged.
 
+use super::due::Due;
 use super::plan::{ChangePlan, Wish};
 use super::process::Call;
 use super::redis::{Ask, Told};
-use super::world::{Due, World, channel_id};
+use super::world::{World, channel_id};
 use crate::checks::Held;
 use hls_relay_core::config::{Selection, Source, Spec};
 use hls_relay_core::node::{NodeEvent, Record, Writer};
@@ -12,7 +13,6 @@ use std::sync::Arc;
 
 /// A change that was not answered with success is asked for again after this.
 const ASK_AGAIN: Span = Span::from_millis(900);
-const URL: &str = "http://origin.test/live/index.m3u8";
 
 impl World {
     /// Somebody wants something of a channel.
@@ -59,12 +59,14 @@ impl World {
 
     fn wanted(&self, number: usize, revision: u64) -> (Record<Spec>, bool) {
         let ChangePlan { wish, .. } = self.plan.changes[number];
-        let window = match wish {
-            Wish::Run { window } => window,
-            Wish::Stop | Wish::Remove => 6,
+        let (window, source) = match wish {
+            Wish::Run { window, source } => (window, source),
+            Wish::Stop | Wish::Remove => (6, 0),
         };
         let spec = Spec {
-            sources: vec![Source { url: URL.into() }],
+            sources: vec![Source {
+                url: url_of(source).into(),
+            }],
             window,
             selection: Selection::default(),
             ..base_spec()
@@ -152,11 +154,20 @@ impl World {
             watch.acknowledged = watch.acknowledged.max(Some(revision));
         }
         let Some(host) = host else { return Ok(()) };
+        self.note_change(host, &id, revision, removed);
         let event = match removed {
             true => NodeEvent::Removed { id, revision },
             false => NodeEvent::Wanted { id, record },
         };
         self.node_step(host, event)
+    }
+}
+
+/// The sources have the same media under other hosts.
+fn url_of(source: usize) -> String {
+    match source {
+        0 => "http://origin.test/live/index.m3u8".to_owned(),
+        other => format!("http://origin-{other}.test/live/index.m3u8"),
     }
 }
 

@@ -1,19 +1,22 @@
 //! The world of a cluster: one queue of what will happen, and the nodes, Redis, writers and viewers it happens to.
 
+use super::changes::Change;
 use super::checks::Watch;
+use super::due::Due;
 use super::plan::{Fault, FaultKind, Lost, Plan, Slip};
 use super::process::{Call, Process};
 use super::redis::{Ask, Redis, Told};
+use super::viewers::Viewer;
 use crate::checks::{Held, Violation};
 use crate::origin::{Origin, OriginSpec, RequestCounter};
-use crate::player::{Player, Suffered, Wish as PlayerWish};
-use crate::queue::{Lot, Queue};
-use crate::rng::{Stream, hash_bytes};
+use crate::player::Suffered;
+use crate::queue::Queue;
+use crate::rng::Stream;
 use hls_relay_core::config::Spec;
 use hls_relay_core::digest::Digest;
 use hls_relay_core::event::Event;
 use hls_relay_core::ids::RequestId;
-use hls_relay_core::node::cluster::{ClusterEvent, Fence, NodeName, PeerAnswer, RedisId};
+use hls_relay_core::node::cluster::{ClusterEvent, Fence, NodeName};
 use hls_relay_core::node::{ChannelId, Node, NodeCommand, NodeEvent};
 use hls_relay_core::planted::Planted;
 use hls_relay_core::time::{Span, Timestamp, WallTime};
@@ -62,80 +65,6 @@ pub(super) struct Host {
     last_asked: u64,
 }
 
-/// What will happen.
-#[derive(Debug)]
-pub(super) enum Due {
-    Start {
-        host: usize,
-    },
-    Begin(usize),
-    End(usize),
-    NodeWake {
-        host: usize,
-        life: u64,
-        number: u64,
-    },
-    RelayWake {
-        host: usize,
-        life: u64,
-        id: ChannelId,
-        run: u64,
-        number: u64,
-    },
-    Work {
-        host: usize,
-        life: u64,
-        id: ChannelId,
-        run: u64,
-        request: RequestId,
-    },
-    AtRedis {
-        host: usize,
-        life: u64,
-        call: u64,
-        ask: Box<Ask>,
-    },
-    FromRedis {
-        host: usize,
-        life: u64,
-        call: u64,
-        redis: RedisId,
-        told: Box<Told>,
-    },
-    TimedOut {
-        host: usize,
-        life: u64,
-        call: u64,
-    },
-    AtPeer {
-        host: usize,
-        life: u64,
-        call: u64,
-        peer: usize,
-    },
-    FromPeer {
-        host: usize,
-        life: u64,
-        call: u64,
-        answer: PeerAnswer,
-    },
-    Hint {
-        host: usize,
-        life: u64,
-        id: ChannelId,
-    },
-    Change(usize),
-    /// A program that writes Redis directly has read what is there.
-    Write {
-        change: usize,
-        read: Option<u64>,
-        next: u64,
-    },
-    Viewer(usize),
-    Look,
-    Over,
-}
-
 /// See the module.
 pub struct World {
     pub(super) plan: Plan,
@@ -155,10 +84,11 @@ pub struct World {
     pub(super) digest: Digest,
     pub(super) events: u64,
     pub(super) trace: Vec<String>,
-    viewers: Vec<Player>,
+    pub(super) viewers: Vec<Viewer>,
+    pub(super) changes: Vec<Change>,
     chance: Stream,
     drawn: u64,
-    census: BTreeMap<&'static str, u64>,
+    pub(super) census: BTreeMap<&'static str, u64>,
 }
 
 impl World {
@@ -195,7 +125,8 @@ impl World {
             digest: Digest::default(),
             events: 0,
             trace: Vec::new(),
-            viewers: (0..plan.channels).map(|_| Player::default()).collect(),
+            viewers: (0..plan.channels).map(|_| Viewer::default()).collect(),
+            changes: Vec::new(),
             chance: Stream::new(plan.seed, "cluster chance"),
             drawn: 0,
             census: BTreeMap::new(),
@@ -218,7 +149,7 @@ impl World {
             simulated,
             census: self.census,
             trace: self.trace,
-            suffered: self.viewers.iter().map(|it| it.suffered).collect(),
+            suffered: self.viewers.iter().map(Viewer::suffered).collect(),
         }
     }
 
@@ -359,10 +290,7 @@ impl World {
             | Due::Hint { .. } => Ok(()),
             Due::Change(change) => self.change(change),
             Due::Write { change, read, next } => self.write_directly(change, read, next),
-            Due::Viewer(viewer) => {
-                self.watch(viewer);
-                Ok(())
-            }
+            Due::Viewer(viewer) => self.watch(viewer),
             Due::Look => {
                 self.queue.push(self.now + Span::from_secs(1), Due::Look);
                 self.look()
@@ -520,32 +448,6 @@ impl World {
         Ok(told)
     }
 
-    /// A viewer asks whoever answers for a channel.
-    fn watch(&mut self, viewer: usize) {
-        let id = channel_id(viewer);
-        let shown = self
-            .showing(&id)
-            .next()
-            .map(|(_, _, run, list)| (list.clone(), run.objects.clone()));
-        let player = &mut self.viewers[viewer];
-        let next = match player.wish() {
-            PlayerWish::Playlist => {
-                player
-                    .playlist(self.now, shown.as_ref().map(|it| &it.0), |_| None)
-                    .0
-            }
-            PlayerWish::Segment(listed) => {
-                match shown.filter(|(_, objects)| objects.contains_key(&*listed.uri)) {
-                    Some(_) => player.segment(self.now, &listed, None).next,
-                    None if listed.gap => player.segment(self.now, &listed, None).next,
-                    None => player.missing(self.now, &listed),
-                }
-            }
-        };
-        let next = next.max(self.now + Span::from_millis(1));
-        self.queue.push(next, Due::Viewer(viewer));
-    }
-
     /// What a node wants, in the trace and in the digest.
     pub(super) fn note_node(&mut self, host: usize, command: &NodeCommand<Spec>) {
         use hls_relay_core::node::ClusterCommand as Wanted;
@@ -559,6 +461,7 @@ impl World {
             NodeCommand::Cluster(Wanted::Register { id, .. }) => ("register", Some(id)),
             NodeCommand::Cluster(Wanted::Release { id, .. }) => ("release", Some(id)),
             NodeCommand::Cluster(Wanted::Free { id, .. }) => ("free", Some(id)),
+            NodeCommand::Cluster(Wanted::TellLost { id, .. }) => ("tell lost", Some(id)),
             NodeCommand::Cluster(Wanted::AskPeer { .. }) => ("peer asked", None),
             NodeCommand::Cluster(Wanted::Read { id, .. }) => ("read", Some(id)),
             NodeCommand::Cluster(Wanted::Renew { .. }) => ("renew", None),
@@ -582,57 +485,4 @@ pub(super) fn channel_id(number: usize) -> ChannelId {
 
 fn node_name(number: usize) -> NodeName {
     NodeName::new(&format!("n{number}")).unwrap_or_else(|why| unreachable!("{why}"))
-}
-
-impl Due {
-    /// The process that it happens to.
-    fn host(&self) -> Option<usize> {
-        match self {
-            Self::NodeWake { host, .. }
-            | Self::RelayWake { host, .. }
-            | Self::Work { host, .. }
-            | Self::FromRedis { host, .. }
-            | Self::TimedOut { host, .. }
-            | Self::FromPeer { host, .. }
-            | Self::Hint { host, .. } => Some(*host),
-            Self::AtPeer { peer, .. } => Some(*peer),
-            Self::Start { .. }
-            | Self::Begin(_)
-            | Self::End(_)
-            | Self::AtRedis { .. }
-            | Self::Change(_)
-            | Self::Write { .. }
-            | Self::Viewer(_)
-            | Self::Look
-            | Self::Over => None,
-        }
-    }
-}
-
-impl Lot for Due {
-    fn lot(&self) -> u64 {
-        let number = |id: &ChannelId| hash_bytes(id.name().as_bytes());
-        let (kind, one, two) = match self {
-            Self::Start { host } => (0, *host as u64, 0),
-            Self::Begin(fault) => (1, *fault as u64, 0),
-            Self::End(fault) => (2, *fault as u64, 0),
-            Self::NodeWake { host, number, .. } => (3, *host as u64, *number),
-            Self::RelayWake { host, id, .. } => (4, *host as u64, number(id)),
-            Self::Work {
-                host, id, request, ..
-            } => (5, *host as u64, number(id) ^ request.0),
-            Self::AtRedis { host, call, .. } => (6, *host as u64, *call),
-            Self::FromRedis { host, call, .. } => (7, *host as u64, *call),
-            Self::TimedOut { host, call, .. } => (8, *host as u64, *call),
-            Self::AtPeer { host, call, .. } => (9, *host as u64, *call),
-            Self::FromPeer { host, call, .. } => (10, *host as u64, *call),
-            Self::Hint { host, id, .. } => (11, *host as u64, number(id)),
-            Self::Change(change) => (12, *change as u64, 0),
-            Self::Write { change, .. } => (13, *change as u64, 0),
-            Self::Viewer(viewer) => (14, *viewer as u64, 0),
-            Self::Look => (15, 0, 0),
-            Self::Over => (16, 0, 0),
-        };
-        kind << 56 ^ one << 48 ^ two
-    }
 }

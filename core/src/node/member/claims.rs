@@ -105,7 +105,9 @@ impl Member {
             }
             let lives = |owner: &Incarnation| {
                 let node = self.nodes.get(&owner.node);
-                *owner != self.incarnation && node.is_some_and(|it| it.incarnation == *owner)
+                let taken = self.planted.makes(Mistake::TakenIsClaimed);
+                let is = node.is_some_and(|it| it.incarnation == *owner);
+                *owner != self.incarnation && is && !taken
             };
             let has_room = free > 0 || !seen.takes_place();
             // Without room, a dead owner's name is taken off, so that others see that it is nobody's.

@@ -32,7 +32,7 @@ impl Member {
         request: RequestId,
         outcome: Result<(RedisId, Look), CallError>,
         room: &Room,
-        orders: &mut Vec<Order<S>>,
+        (orders, commands): (&mut Vec<Order<S>>, &mut Vec<ClusterCommand<S>>),
     ) {
         let Some((_, sent_at, at)) = self.looking.take_if(|(own, _, _)| *own == request) else {
             return;
@@ -72,6 +72,7 @@ impl Member {
             };
             if let Seat::Vacant { claim_at, .. } = &mut place.seat
                 && !place.seen.as_ref().is_some_and(as_it_was)
+                && !self.planted.makes(Mistake::TakenIsClaimed)
             {
                 *claim_at = None;
             }
@@ -95,6 +96,7 @@ impl Member {
             if self.planted.makes(Mistake::NoScan) {
                 self.scan_at = now + Span::from_secs(3_600);
             }
+            self.tell_lost(now, sent_at, commands);
             self.even_out(now, room, orders);
         }
         self.consider(now, room);
