@@ -17,7 +17,7 @@ pub(crate) struct Checker {
     /// Everything ever listed, by its number (S-02, S-17).
     ever: BTreeMap<u64, Segment>,
     /// What each object holds (S-65).
-    content: BTreeMap<String, String>,
+    pub(crate) content: BTreeMap<String, String>,
     /// By URI: what a viewer may still ask for, and how long (S-09).
     known: BTreeMap<String, Known>,
     /// A segment has left the list (S-07, S-08).

@@ -103,6 +103,8 @@ pub(crate) struct Bench {
     pub(crate) key_bytes: u64,
     /// Downloads under way and where they store.
     getting: BTreeMap<RequestId, String>,
+    /// By how many microseconds the wall clock of our machine is off.
+    pub(crate) wall_off: fn(u64) -> i64,
     /// When the process began: its monotonic clock starts there.
     born: u64,
     pub(crate) due: VecDeque<(u64, Event)>,
@@ -195,6 +197,7 @@ impl Bench {
             transcodes: Vec::new(),
             preloads: Vec::new(),
             key_bytes: 16,
+            wall_off: |_| 0,
             getting: BTreeMap::new(),
             born: 0,
             due: VecDeque::new(),
@@ -288,7 +291,7 @@ impl Bench {
     pub(crate) fn clock(&self) -> Now {
         Now {
             monotonic: Timestamp::from_micros(self.now - self.born),
-            wall: WallTime::from_micros(START_WALL + self.now as i64),
+            wall: WallTime::from_micros(START_WALL + self.now as i64 + (self.wall_off)(self.now)),
         }
     }
 

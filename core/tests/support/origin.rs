@@ -13,6 +13,8 @@ pub(crate) struct Run {
     pub(crate) prefix: String,
     pub(crate) window: u64,
     pub(crate) dated: bool,
+    /// By how many microseconds the encoder's clock is off when it makes its `n`th segment.
+    pub(crate) clock: fn(u64) -> i64,
     pub(crate) from: u64,
     /// Nothing appears after that; with `ends`, the list is closed.
     pub(crate) until: u64,
@@ -42,6 +44,7 @@ impl Run {
             prefix: "seg".to_owned(),
             window: 6,
             dated: false,
+            clock: |_| 0,
             from: 0,
             until: u64::MAX,
             ends: false,
@@ -104,7 +107,7 @@ impl Run {
         for n in oldest..made {
             self.write_marks(&mut text, now, self.first + n);
             if self.dated {
-                let at = START_WALL + (self.from + n * self.micros) as i64;
+                let at = START_WALL + (self.from + n * self.micros) as i64 + (self.clock)(n);
                 let _ = writeln!(text, "#EXT-X-PROGRAM-DATE-TIME:{}", date(at));
             }
             let (secs, rest) = (self.micros / 1_000_000, self.micros % 1_000_000);
