@@ -40,8 +40,11 @@ fn relayed(source: Off, own: Off) -> Bench {
     bench
 }
 
-/// When versions became visible, and what they listed: their segments at the source, and what stood before.
-fn versions(bench: &Bench) -> Vec<(u64, u64, Vec<(String, bool)>)> {
+/// Each segment's URL at the source, and whether a discontinuity stands before it.
+type Listed = Vec<(String, bool)>;
+
+/// When versions became visible, the first number of each beyond the first of all, and what they listed.
+fn versions(bench: &Bench) -> Vec<(u64, u64, Listed)> {
     let numbers = bench.checker.versions().next();
     let from = numbers.map_or(0, |(_, list)| list.media_sequence);
     let told = |(at, list): (u64, &MediaPlaylist)| {

@@ -135,6 +135,45 @@ async fn what_heads_say_and_how_lines_end_does_not_matter() {
     assert!(!relayed.list.contains('\r') && relayed.list.starts_with("#EXTM3U\n"));
 }
 
+/// Its time of day is decades off in every field of every answer, and its date-times are of another time
+/// still, with a jump among them.
+#[tokio::test(flavor = "multi_thread")]
+async fn clocks_that_are_wrong_are_passed_on_and_decide_nothing() {
+    const DATES: [&str; 4] = [
+        "1970-01-01T00:00:01.000Z",
+        "1970-01-01T00:00:02.000Z",
+        "2100-02-03T04:05:06.789+09:00",
+        "2100-02-03T02:05:07.789+09:00",
+    ];
+    let origin = RawServer::start(|asked| {
+        let fields = "date: Fri, 01 Jan 2100 00:00:00 GMT\r\n\
+                      last-modified: Sat, 01 Jan 2101 00:00:00 GMT\r\n\
+                      expires: Thu, 01 Jan 1970 00:00:00 GMT\r\n\
+                      set-cookie: session=5; Max-Age=3600; Path=/\r\n";
+        let segments = DATES.iter().enumerate().map(|(number, date)| {
+            format!("#EXT-X-PROGRAM-DATE-TIME:{date}\n#EXTINF:1,\n{number}.ts\n")
+        });
+        let head = "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXT-X-PLAYLIST-TYPE:VOD\n";
+        let list = format!("{head}{}#EXT-X-ENDLIST\n", segments.collect::<String>());
+        match asked.path.ends_with(".m3u8") {
+            true => vec![answer("200 OK", fields, list.as_bytes())],
+            // Whoever had taken the cookie for an old one would not have the media.
+            false if asked.header("cookie").is_none() => vec![answer("403 Forbidden", fields, b"")],
+            false => vec![answer("200 OK", fields, asked.path.as_bytes())],
+        }
+    })
+    .await;
+    let relay = Relay::start(&["relay", &origin.url("/live.m3u8")]);
+    let relayed = relayed(&relay, ended).await;
+    assert_eq!(
+        relayed.segments,
+        some(&["/0.ts", "/1.ts", "/2.ts", "/3.ts"])
+    );
+    let told = relayed.list.lines();
+    let told = told.filter_map(|line| line.strip_prefix("#EXT-X-PROGRAM-DATE-TIME:"));
+    assert_eq!(told.collect::<Vec<_>>(), DATES);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_origin_is_reached_over_ipv6() {
     let origin = RawServer::start_at("[::1]:0", |asked| match asked.path.ends_with(".m3u8") {
