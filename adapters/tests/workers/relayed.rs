@@ -3,6 +3,7 @@
 use crate::node::WorkerProcess;
 use crate::operator::Node;
 use crate::stage::live_folder::{LiveFolder, Ways};
+use crate::support::binary::{Relay, command};
 use crate::support::redis_server::RedisServer;
 use serde_json::json;
 use std::time::{Duration, Instant};
@@ -12,6 +13,59 @@ const PATIENCE: Duration = Duration::from_secs(60);
 async fn text(url: &str) -> String {
     let answer = reqwest::get(url).await.unwrap();
     answer.text().await.unwrap()
+}
+
+/// Waits until a rung is said to be left out for this reason.
+async fn until_left_out(node: &Node, why: &str) {
+    let begun = Instant::now();
+    loop {
+        let shown = node.get("/api/v1/channels/news").await.body;
+        let rungs = shown["observed"]["rungs"].as_array();
+        let mut reasons = rungs
+            .into_iter()
+            .flatten()
+            .filter_map(|it| it["left_out"].as_str());
+        if reasons.any(|it| it.contains(why)) {
+            return;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{shown:#}\n{}", node.log());
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// Nobody has looked for it before the channel was there, and it is found once it is installed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_that_is_added_to_a_node_without_ffmpeg_is_told_so() {
+    let origin = LiveFolder::of("byterange", Ways::default()).await;
+    let (data, programs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let folder = data.path().display().to_string();
+    let mut node = command(&["node", "--data", &folder, "--api-listen", "127.0.0.1:0"]);
+    node.env("PATH", programs.path());
+    let node = Node::of(Relay::spawn(node));
+    assert!(!node.log().contains("ffmpeg"), "{}", node.log());
+    let spec = json!({ "sources": [origin.url()], "window": 6, "ladder_preset": "ultrafast",
+        "ladder": [{ "height": 96 }, { "height": 64 }] });
+    assert_eq!(node.put("news", spec).await.status, 201);
+    until_left_out(&node, "a ladder needs ffmpeg, and there is none: ").await;
+    let log = node.log();
+    assert_eq!(
+        log.matches("until it is there rungs are gaps").count(),
+        1,
+        "{log}"
+    );
+    let installed = String::from_utf8(
+        std::process::Command::new("which")
+            .arg("ffmpeg")
+            .output()
+            .unwrap()
+            .stdout,
+    );
+    std::os::unix::fs::symlink(installed.unwrap().trim(), programs.path().join("ffmpeg")).unwrap();
+    let begun = Instant::now();
+    while !node.log().contains("ladders can be made") {
+        assert!(begun.elapsed() < PATIENCE, "{}", node.log());
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -26,16 +80,7 @@ async fn a_channel_whose_rungs_are_made_elsewhere() {
     let added = node.put("news", spec).await;
     assert_eq!(added.status, 201, "{added:?}");
     // While nobody makes them that is said.
-    let begun = Instant::now();
-    loop {
-        let shown = node.get("/api/v1/channels/news").await.body;
-        let said = shown["observed"]["rungs"].to_string();
-        if said.contains("hls-relay worker") {
-            break;
-        }
-        assert!(begun.elapsed() < PATIENCE, "{shown:#}\n{}", node.log());
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
+    until_left_out(&node, "hls-relay worker").await;
     let first = WorkerProcess::start(&redis, "first", &["--slots", "1"]);
     let second = WorkerProcess::start(&redis, "second", &["--slots", "1"]);
     let logs = || format!("{}\n{}\n{}", node.log(), first.log(), second.log());
