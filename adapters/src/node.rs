@@ -175,8 +175,13 @@ impl NodeLoop {
                         Ok(())
                     }
                     Err(error) => {
-                        let channel = &**id.name();
-                        tracing::error!(channel, "cannot be opened: {error}; trying again");
+                        let (channel, (epoch, revision)) = (&**id.name(), self.numbers(&id));
+                        tracing::error!(
+                            channel,
+                            epoch,
+                            revision,
+                            "cannot be opened: {error}; trying again"
+                        );
                         Err(error.to_string().into())
                     }
                 };
@@ -204,8 +209,13 @@ impl NodeLoop {
     fn forget(&mut self, id: &ChannelId, broke: Option<&str>) {
         self.open.remove(id);
         if let Some(why) = broke {
-            let channel = &**id.name();
-            tracing::error!(channel, "{why}; opening it again from its checkpoint");
+            let (channel, (epoch, revision)) = (&**id.name(), self.numbers(id));
+            tracing::error!(
+                channel,
+                epoch,
+                revision,
+                "{why}; opening it again from its checkpoint"
+            );
         }
         let is_ours = !self.abandoned.remove(id) && broke.is_none();
         if self.hands.is_some() {
@@ -224,6 +234,13 @@ impl NodeLoop {
         } else if !self.handle.is_leaving() {
             self.outputs.shut(id.name().clone());
         }
+    }
+
+    /// Of a channel, for the log: its epoch, and the revision of what is wanted of it.
+    fn numbers(&self, id: &ChannelId) -> (Option<u64>, Option<u64>) {
+        let record = self.machine.standings().find(|it| it.0 == id);
+        let revision = record.map(|(_, record, _)| record.revision);
+        (self.epochs.get(id).copied(), revision)
     }
 
     /// What is not open is waited for where it should run, and unknown where it should not. What was shown
@@ -259,10 +276,11 @@ impl NodeLoop {
             NodeCommand::Configure { id, record } => self.configure(id, record),
             NodeCommand::Close { id } => self.send(&id, Control::ShutDown),
             NodeCommand::Abandon { id } => {
-                let (channel, epoch) = (&**id.name(), self.epochs.get(&id).copied());
+                let (channel, (epoch, revision)) = (&**id.name(), self.numbers(&id));
                 tracing::warn!(
                     channel,
                     epoch,
+                    revision,
                     "it may be another's by now: it ends here at once"
                 );
                 self.send(&id, Control::Abandon);

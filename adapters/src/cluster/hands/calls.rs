@@ -1,0 +1,210 @@
+//! What is asked of Redis: a lease, what stands there, channels that are claimed, written and given back.
+
+use super::*;
+
+impl Hands {
+    pub(super) async fn renew(&self, entry: NodeEntry, first: bool) -> Called<(RedisId, Renewal)> {
+        let (name, lease_ms) = (self.inner.myself.name.name(), LEASE.as_millis());
+        let leasing = self.inner.registry.lease(name, &entry, lease_ms, first);
+        let (leased, redis) =
+            within(REDIS_PATIENCE, async { leasing.await.map_err(failed) }).await?;
+        let renewal = match leased {
+            Leased::Held => Renewal::Held,
+            Leased::Missing => Renewal::Missing,
+            Leased::Other { left_ms, .. } => Renewal::Other {
+                left: Span::from_millis(left_ms),
+            },
+        };
+        Ok((RedisId(redis), renewal))
+    }
+
+    pub(super) async fn look(&self, at: LookAt) -> Called<(RedisId, Look)> {
+        let before = self.inner.link.identity().await.map_err(failed)?;
+        let (ids, with_nodes) = match at {
+            LookAt::All => {
+                let ids = self.inner.store.ids().await;
+                (ids.map_err(|_| CallError::NotDone)?, true)
+            }
+            LookAt::Nodes => (Vec::new(), true),
+            LookAt::Channels(ids) => (ids, false),
+        };
+        let found = self
+            .inner
+            .store
+            .look_at(&ids, false)
+            .await
+            .map_err(failed)?;
+        let channels = found.into_iter().filter_map(|(id, found)| {
+            let entry = found.entry().ok()?;
+            Some((id, seen(&entry)))
+        });
+        let channels = channels.collect();
+        if with_nodes && self.lock().secret_of != Some(before) {
+            let secret = self.inner.registry.secret(&Secrets::draw()).await;
+            let secret = secret.map_err(failed)?;
+            let mut state = self.lock();
+            state.secrets.learn(secret);
+            state.secret_of = Some(before);
+        }
+        let nodes = match with_nodes {
+            true => Some(self.nodes().await.map_err(failed)?),
+            false => None,
+        };
+        let after = self.inner.link.identity().await.map_err(failed)?;
+        match before == after {
+            true => Ok((RedisId(after), Look { nodes, channels })),
+            false => Err(CallError::Unknown),
+        }
+    }
+
+    async fn nodes(&self) -> Result<Vec<NodeSeen>, LinkError> {
+        let found = self.inner.registry.nodes().await?;
+        let mut state = self.lock();
+        state.nodes.clear();
+        let mut alive = Vec::new();
+        for (name, (control, entry)) in found {
+            if let Ok(name) = NodeName::new(name.name()) {
+                state.controls.insert(name, control);
+            }
+            let Some(entry) = entry else { continue };
+            let Ok(incarnation) = entry.incarnation.parse::<Incarnation>() else {
+                continue;
+            };
+            let peers = entry.peers.iter().filter_map(|it| NodeName::new(it).ok());
+            alive.push(NodeSeen {
+                incarnation: incarnation.clone(),
+                capacity: usize::try_from(entry.capacity).unwrap_or(usize::MAX),
+                peers: peers.collect(),
+            });
+            state.nodes.insert(incarnation, entry);
+        }
+        Ok(alive)
+    }
+
+    /// What is wanted of a channel, and whether it is to be erased.
+    pub(super) async fn read(&self, id: &ChannelId) -> Called<Option<(Record<ChannelSpec>, bool)>> {
+        let found = self.inner.store.look(id).await.map_err(failed)?;
+        let Some(found) = found else { return Ok(None) };
+        let channel = &**id.name();
+        let said = |why: &String| {
+            tracing::error!(channel, "what Redis has of it cannot be read: {why}");
+        };
+        let record = found.record().inspect_err(said).ok();
+        Ok(record.and_then(|record| Some((record, found.entry().ok()?.removed))))
+    }
+
+    pub(super) async fn claim(
+        &self,
+        id: &ChannelId,
+        incarnation: &Incarnation,
+        (owner, epoch): (Option<Incarnation>, Epoch),
+        redis: RedisId,
+    ) -> Called<ClaimOutcome<ChannelSpec>> {
+        // Nobody is to own what cannot be relayed.
+        let Some((record, removed)) = self.read(id).await? else {
+            return Ok(ClaimOutcome::Changed);
+        };
+        let (mine, owner) = (incarnation.to_string(), owner.map(|it| it.to_string()));
+        let seen = (owner.as_deref(), epoch.0);
+        let claimed = self.inner.registry.claim(id, &mine, seen, redis.0).await;
+        let Claimed::Claimed {
+            epoch,
+            checkpoint,
+            silent_ms,
+            seen_by,
+            claims,
+        } = claimed.map_err(failed)?
+        else {
+            return Ok(ClaimOutcome::Changed);
+        };
+        let (channel, revision) = (&**id.name(), record.revision);
+        let before = owner.as_deref().unwrap_or("nobody");
+        tracing::info!(channel, epoch, revision, before, "it is this node's");
+        let (epoch, checkpoint) = (Epoch(epoch), checkpoint.map(Arc::from));
+        self.lock().claimed.insert(id.clone(), (epoch, checkpoint));
+        Ok(ClaimOutcome::Claimed {
+            epoch,
+            record,
+            removed,
+            seen_ago: silent_ms.map(Span::from_millis),
+            seen_by: seen_by.map(RedisId),
+            claims,
+        })
+    }
+
+    pub(super) async fn register(
+        &self,
+        id: &ChannelId,
+        grant: &Grant,
+        record: &Record<ChannelSpec>,
+        removed: bool,
+    ) -> Called<Fence> {
+        let owned = self.lock().owned.get(id).cloned();
+        let checkpoint = owned.as_ref().and_then(|it| it.checkpoint());
+        let status = owned.map_or("{}".into(), |it| it.status());
+        let (title, wanted) = (Title::of(grant), (record, removed));
+        let registry = &self.inner.registry;
+        let written = registry.register(id, &title, wanted, &status, checkpoint.as_deref());
+        let outcome = fence(within(REDIS_PATIENCE, async { written.await.map_err(failed) }).await);
+        if outcome == Ok(Fence::Done) {
+            let (channel, epoch, revision) = (&**id.name(), grant.epoch.0, record.revision);
+            tracing::info!(channel, epoch, revision, "Redis is told again whose it is");
+        }
+        outcome
+    }
+
+    pub(super) async fn release(
+        &self,
+        id: &ChannelId,
+        grant: &Grant,
+        unfinished: bool,
+        erased: bool,
+    ) -> Called<Fence> {
+        let (title, registry) = (Title::of(grant), &self.inner.registry);
+        let owned = self.lock().owned.get(id).cloned();
+        let owned = owned.filter(|it| it.grant() == grant);
+        let checkpoint = owned.as_ref().and_then(|it| it.checkpoint());
+        let status = owned.as_ref().map_or("{}".into(), |it| it.status());
+        let releasing = async {
+            if erased {
+                let kept = registry.erase(id, &title).await.map_err(failed)?;
+                if kept != Kept::Wanted {
+                    return Ok(kept);
+                }
+            }
+            let checkpoint = checkpoint.as_deref();
+            let released = registry.release(id, &title, unfinished, &status, checkpoint);
+            released.await.map_err(failed)
+        };
+        let outcome = fence(within(REDIS_PATIENCE, releasing).await);
+        if outcome.is_ok() {
+            let (channel, epoch) = (&**id.name(), grant.epoch.0);
+            tracing::info!(channel, epoch, "it is this node's no more");
+            let mut state = self.lock();
+            state.claimed.remove(id);
+            if state.owned.get(id).is_some_and(|it| it.grant() == grant) {
+                state.owned.remove(id);
+            }
+        }
+        outcome
+    }
+}
+
+fn seen(entry: &Entry) -> ChannelSeen {
+    ChannelSeen {
+        revision: entry.revision,
+        desired: entry.desired,
+        removed: entry.removed,
+        unfinished: entry.unfinished,
+        owner: entry.owner.as_deref().and_then(|it| it.parse().ok()),
+        epoch: Epoch(entry.epoch),
+    }
+}
+
+fn fence(kept: Called<Kept>) -> Called<Fence> {
+    Ok(match kept? {
+        Kept::Done { .. } => Fence::Done,
+        Kept::Fenced { epoch } => Fence::Fenced(Epoch(epoch)),
+        Kept::Lost | Kept::Wanted => Fence::Lost,
+    })
+}
