@@ -21,6 +21,7 @@ use crate::transcode::exchange::Exchange;
 use crate::transcode::makers::Makers;
 use crate::transcode::orders::Orders;
 use crate::transcode::queue::Queue;
+use hls_relay_core::event::Desired;
 use hls_relay_core::node::{Change, ChannelId, Condition, Node, NodeEvent, NodeName, Writer};
 use hls_relay_core::planted::Planted;
 use std::fs::DirBuilder;
@@ -84,7 +85,18 @@ pub(super) async fn run(args: &NodeArgs) -> Result<(), Failure> {
     let name = config.name.name();
     let channels = match &hands {
         Some(_) => config.channels.len(),
-        None => begin_with(&config, &store, &places, &handle).await?,
+        None => {
+            let wanted = begin_with(&config, &store, &places).await?;
+            let channels = wanted.len();
+            for (id, record) in wanted {
+                // Viewers may ask before the loop has come to it.
+                if record.desired == Desired::Run {
+                    outputs.shut(id.name().clone());
+                }
+                handle.tell(NodeEvent::Wanted { id, record });
+            }
+            channels
+        }
     };
     let in_cluster = hands.clone().map(|hands| {
         let seeding = seeds::add(store.clone(), config.channels.clone());
@@ -189,26 +201,21 @@ fn join(
     })
 }
 
-/// Tells a node by itself what is wanted of it, and says of how many channels.
+/// What is wanted of a node by itself.
 async fn begin_with(
     config: &NodeConfig,
     store: &ControlStore,
     places: &Places,
-    handle: &NodeHandle,
-) -> Result<usize, Failure> {
+) -> Result<Vec<Listed>, Failure> {
     let wanted = take_over(store, config.channels.clone());
     let wanted = wanted.await.map_err(io::Error::other)?;
     let known = store.ids().await.map_err(io::Error::other)?;
     clear_away(places, &known).await?;
-    let channels = wanted.len();
     // Where no channel has one it is nobody's concern. What is missing is logged.
     if wanted.iter().any(|(_, it)| !it.spec.ladder.is_empty()) {
         let _ = places.makers.look().await;
     }
-    for (id, record) in wanted {
-        handle.tell(NodeEvent::Wanted { id, record });
-    }
-    Ok(channels)
+    Ok(wanted)
 }
 
 /// Puts the channels of the configuration file into the store and takes out those that the file names no

@@ -186,3 +186,16 @@ async fn one_origin_is_asked_sixteen_times_at_once_at_most() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_channel_that_has_not_begun_nobody_hears_that_there_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let ids: Vec<_> = (0..300).map(|it| format!("c{it}")).collect();
+    let dead = "http://127.0.0.1:9/live.m3u8";
+    let channels: Vec<_> = ids.iter().map(|id| (&**id, dead)).collect();
+    let relay = start(folder.path(), &channels);
+    // Those that the node comes to last.
+    for id in ids.iter().rev().take(20) {
+        assert_eq!(playlist(&relay.address, id).await.0, 503, "{id}");
+    }
+}
