@@ -10,7 +10,8 @@ const FRAME: Span = Span::from_micros(41_667);
 /// What is visible at one time: the media playlists, by name, and the multivariant playlist that leads to
 /// them, where there is one.
 ///
-/// The others do not wait for subtitles and I-frames: only while all is `calm` these cover the same time.
+/// The others do not wait for subtitles and I-frames: only while all is `calm` these cover the same time, but
+/// for what a reload that comes late has not brought yet.
 pub fn together(entry: Option<&Multivariant>, tracks: &[(&str, &Version)], calm: bool) -> Held {
     for name in entry.iter().flat_map(|entry| entry.names()) {
         if tracks.iter().all(|(track, _)| **track != *name.0) {
@@ -24,7 +25,11 @@ pub fn together(entry: Option<&Multivariant>, tracks: &[(&str, &Version)], calm:
     for (at, one) in tracks.iter().enumerate() {
         for other in &tracks[at + 1..] {
             let waits = |name: &str| entry.is_none_or(|entry| entry.is_waited_for(name));
-            pair(*one, *other, calm || (waits(one.0) && waits(other.0)))?;
+            let late = match waits(one.0) && waits(other.0) {
+                true => Some(Span::ZERO),
+                false => calm.then_some(one.1.target()),
+            };
+            pair(*one, *other, late)?;
         }
     }
     Ok(())
@@ -33,7 +38,7 @@ pub fn together(entry: Option<&Multivariant>, tracks: &[(&str, &Version)], calm:
 fn pair(
     (one_name, one): (&str, &Version),
     (other_name, other): (&str, &Version),
-    in_step: bool,
+    late: Option<Span>,
 ) -> Held {
     let both = format!("{one_name} and {other_name}");
     if one.target_duration != other.target_duration {
@@ -57,8 +62,8 @@ fn pair(
     if !dated(one) {
         return Ok(());
     }
-    if in_step {
-        edges(&both, one, other)?;
+    if let Some(late) = late {
+        edges(&both, one, other, late)?;
     }
     breaks(&both, one, other)
 }
@@ -68,12 +73,13 @@ fn pair(
 pub fn would_part(stays: &Version, other: &Version) -> bool {
     let dated = first_moment(stays).is_some() && first_moment(other).is_some();
     let same = stays.target_duration == other.target_duration;
-    !dated || !same || edges("both", stays, other).is_err()
+    !dated || !same || edges("both", stays, other, Span::ZERO).is_err()
 }
 
-/// S-26: what only one of them covers is at its head or tail, and not longer than a target duration.
-fn edges(both: &str, one: &Version, other: &Version) -> Held {
-    let target = one.target();
+/// S-26: what only one of them covers is at its head or tail, and not longer than a target duration; nor than
+/// what one may be late by.
+fn edges(both: &str, one: &Version, other: &Version, late: Span) -> Held {
+    let target = one.target() + late;
     let heads = (first_moment(one), first_moment(other));
     let tails = (last_moment(one), last_moment(other));
     for (what, moments) in [("begin", heads), ("end", tails)] {
