@@ -11,7 +11,7 @@ use crate::loader::history::Lost;
 use crate::playlist::Segment;
 use crate::processor::Finished;
 use crate::stage::Stage;
-use crate::time::{Place, Span, Timestamp};
+use crate::time::{Place, Span, Timestamp, WallTime};
 
 impl Publisher {
     /// A track that begins more than a target duration later than the others gets gaps like what they have
@@ -89,6 +89,7 @@ impl Publisher {
                 duration,
                 place: at,
                 discontinuity: false,
+                date_time: None,
                 generation: last_generation(&self.windows[track]),
                 appeared: stage.now.monotonic,
             };
@@ -164,8 +165,11 @@ impl Publisher {
         };
         let since = gap.place.since(last.place);
         let map = last.segment.map.clone();
+        // Behind a break the dates are those of the others: they may have jumped there.
+        let jumped = gap.date_time.filter(|_| gap.discontinuity);
+        let goes_on = last.segment.date_time.map(|at| at + since);
         let beside = Segment {
-            date_time: last.segment.date_time.map(|at| at + since),
+            date_time: goes_on.map(|at| jumped.unwrap_or(at)),
             map: map.filter(|_| !last.is_its_own_init_section()),
             ..last.segment.clone()
         };
@@ -219,6 +223,8 @@ struct Gap {
     duration: Span,
     place: Place,
     discontinuity: bool,
+    /// Of the other track's segment.
+    date_time: Option<WallTime>,
     generation: Generation,
     appeared: Timestamp,
 }
@@ -229,6 +235,7 @@ impl Gap {
             duration: entry.segment.duration,
             place: entry.place,
             discontinuity: entry.segment.discontinuity,
+            date_time: entry.segment.date_time,
             generation: entry.generation,
             appeared: entry.appeared,
         }
