@@ -34,8 +34,10 @@ impl Publisher {
         };
         let had = self.windows[track].cut_until;
         let before = lead.entries.iter().take_while(|it| it.middle() < place);
-        let lacked = before.filter(|it| had.is_none_or(|until| it.middle() > until));
-        let mut gaps: Vec<Gap> = lacked.map(|it| Gap::like(it).until(place)).collect();
+        let mut gaps: Vec<Gap> = before.map(|it| Gap::like(it).until(place)).collect();
+        if let Some(had) = had {
+            gaps = gaps.into_iter().filter_map(|gap| gap.after(had)).collect();
+        }
         if gaps.is_empty() {
             return;
         }
@@ -239,6 +241,20 @@ impl Gap {
             generation: entry.generation,
             appeared: entry.appeared,
         }
+    }
+
+    /// As much of it as there is after `start`, but for what rounding leaves.
+    fn after(self, start: Place) -> Option<Self> {
+        let had = start.since(self.place);
+        let duration = self.duration.saturating_sub(had);
+        let place = self.place + had.min(self.duration);
+        let date_time = self.date_time.map(|at| at + had);
+        (duration > SAME_PLACE).then_some(Self {
+            duration,
+            place,
+            date_time,
+            ..self
+        })
     }
 
     /// As much of it as there is before `end`.

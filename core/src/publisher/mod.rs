@@ -332,11 +332,17 @@ impl Publisher {
                 let next = window.entries.get(1);
                 next.is_some_and(|next| next.place > head + SAME_PLACE)
             };
+            // Without date-times the places of two tracks may be that far apart for what is one.
+            let is_one_more = |head| {
+                let next = window.entries.get(1).map(|next| next.place.abs_diff(head));
+                let undated = first.segment.date_time.is_none();
+                undated && next.is_some_and(|apart| apart <= SAME_PLACE)
+            };
             let holds = match head {
                 // One that is a segment behind keeps as many (S-08), and does not begin behind a hole of all
                 // before the others do (S-26).
                 Some(head) => {
-                    let near = first.place + target_duration >= head;
+                    let near = first.place + target_duration >= head || is_one_more(head);
                     first.ends() > head + SAME_PLACE
                         || (few && (near || lags))
                         || (late(head) && near)

@@ -36,6 +36,8 @@ pub(super) struct Line {
     pub(super) breaks_said: u64,
     /// Segments were numbered and left the window before any version could be published.
     pub(super) unseen: bool,
+    /// What is new in the version that becomes visible may follow on such.
+    pub(super) given_up: bool,
     /// So the numbers of the version that is visible now do not go on from the one before.
     skipped: bool,
     /// What is listed now, added up; and what was before, to be judged.
@@ -86,7 +88,8 @@ impl Line {
             self.skipped = true;
             self.gaps.clear();
         }
-        self.unseen = false;
+        // One of several may come to a break before the others do: what it has until there is lost for all.
+        self.given_up = std::mem::take(&mut self.unseen) && books.several;
         let new = version
             .segments
             .iter()

@@ -27,6 +27,7 @@ impl Line {
         let between = segments(origin, now, last.key, lost.clone());
         let one_asker = last.asker == next.asker && next.asker.process == known.process;
         let same = one_asker && !self.begun_anew;
+        let given_up = self.given_up && listed.discontinuity;
         let unfetchable = between.iter().filter(|it| !it.fetchable);
         let unfetchable: Vec<u64> = unfetchable.map(|it| it.media.number).collect();
         self.lack(&between, last.key, |line, key| {
@@ -54,7 +55,7 @@ impl Line {
         }
         lost.filter(|number| !unfetchable.contains(number))
             .map(|number| MediaKey { number, ..last.key })
-            .filter(|_| same)
+            .filter(|_| same && !given_up)
             .filter(|key| !(restarted && known.is_beyond_the_window(*key)))
             .filter(|key| !self.is_forgotten(known, *key, origin))
             .filter(|key| !(listed.discontinuity && has_a_twin(now, *key, origin)))
