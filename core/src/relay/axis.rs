@@ -255,6 +255,10 @@ impl Lane {
     fn place_fresh(&mut self, index: usize, listing: &mut Listing) {
         let target_duration = self.target_duration();
         let (first_new, restarted) = (listing.first_new, listing.restarted);
+        let fresh = listing.listed[first_new..].iter();
+        let fresh: Vec<_> = fresh
+            .map(|it| (it.run, it.identity.media_sequence, it.segment.duration))
+            .collect();
         for (at, offered) in listing.listed[first_new..].iter_mut().enumerate() {
             let lost = offered.lost.map_or(Span::ZERO, |lost| lost.duration);
             let next = self.feeds[index].axis.next.unwrap_or_default() + lost;
@@ -265,12 +269,17 @@ impl Lane {
                 let places = shifts.into_iter().flatten().map(|it| moved(date, it));
                 places.into_iter().find(near)
             });
+            // The first number from here on that others have as well tells where this one is.
             let by_number = || {
                 let others = self.feeds.iter().flat_map(|feed| &feed.axis.marks);
-                let mut same = others.filter(|mark| {
-                    (mark.run, mark.number) == (offered.run, offered.identity.media_sequence)
+                let mut before = Span::ZERO;
+                let place = fresh[at..].iter().find_map(|(run, number, duration)| {
+                    let same = |mark: &&Mark| (mark.run, mark.number) == (*run, *number);
+                    let place = others.clone().find(same).map(|mark| mark.place - before);
+                    before += *duration;
+                    place
                 });
-                same.next().map(|mark| mark.place).filter(near)
+                place.filter(near)
             };
             // What is lost before it is only estimated.
             let begins_run = (at == 0 && restarted) || offered.lost.is_some();
