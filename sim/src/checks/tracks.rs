@@ -3,6 +3,7 @@
 use super::{Held, broken};
 use crate::published::{Listed, Multivariant, Version};
 use hls_relay_core::time::{Span, WallTime};
+use std::sync::Arc;
 
 /// Two date-times that are less apart are the same moment: a frame at 24 a second.
 const FRAME: Span = Span::from_micros(41_667);
@@ -80,14 +81,23 @@ pub fn would_part(stays: &Version, other: &Version) -> bool {
 /// what one may be late by.
 fn edges(both: &str, one: &Version, other: &Version, late: Span) -> Held {
     let target = one.target() + late;
-    let heads = (first_moment(one), first_moment(other));
-    let tails = (last_moment(one), last_moment(other));
-    for (what, moments) in [("begin", heads), ("end", tails)] {
-        let (Some(one), Some(other)) = moments else {
-            continue;
-        };
-        let apart = one.abs_diff(other);
-        if apart > target + FRAME {
+    let first = |version: &Version| version.segments.first().map(|it| it.discontinuity_sequence);
+    let last = |version: &Version| version.segments.last().map(|it| it.discontinuity_sequence);
+    let (begins, ends) = (first(one).max(first(other)), last(one).min(last(other)));
+    let heads = |from| head(one, from).zip(head(other, from));
+    let tails = |until| tail(one, until).zip(tail(other, until));
+    // By date-times, or where these jump by what both have on each side of the break.
+    let edges = [
+        ("begin", [heads(None), heads(begins)]),
+        ("end", [tails(Some(u64::MAX)), tails(ends)]),
+    ];
+    for (what, edges) in edges {
+        let apart = edges
+            .into_iter()
+            .flatten()
+            .map(|((more, one), (other_more, other))| more + other_more + one.abs_diff(other))
+            .min();
+        if let Some(apart) = apart.filter(|it| *it > target + FRAME) {
             return broken(
                 "S-26 all playlists cover the same time",
                 format!("{both} {what} within {} ms", target.as_millis()),
@@ -98,13 +108,31 @@ fn edges(both: &str, one: &Version, other: &Version, late: Span) -> Held {
     Ok(())
 }
 
+/// How much a list has before a discontinuity sequence number, where date-times may jump, and where it begins
+/// without that.
+fn head(version: &Version, number: Option<u64>) -> Option<(Span, WallTime)> {
+    let segments = version.segments.iter();
+    let is_before = |it: &&Arc<Listed>| Some(it.discontinuity_sequence) < number;
+    let (before, rest): (Vec<_>, Vec<_>) = segments.partition(is_before);
+    let more = before.iter().map(|it| it.duration).sum();
+    Some((more, rest.first()?.date_time?))
+}
+
+/// The same behind the number, and where it ends without that.
+fn tail(version: &Version, number: Option<u64>) -> Option<(Span, WallTime)> {
+    let segments = version.segments.iter();
+    let is_behind = |it: &&Arc<Listed>| Some(it.discontinuity_sequence) > number;
+    let (behind, rest): (Vec<_>, Vec<_>) = segments.partition(is_behind);
+    let (more, last) = (behind.iter().map(|it| it.duration).sum(), rest.last()?);
+    Some((more, last.date_time? + last.duration))
+}
+
 /// S-25 and S-27: each discontinuity that both list is at one moment, under one number; a moment that both
 /// cover has one discontinuity sequence number.
 fn breaks(both: &str, one: &Version, other: &Version) -> Held {
     for broken_at in one.segments.iter().filter(|it| it.discontinuity) {
         let number = broken_at.discontinuity_sequence;
-        let begins =
-            |it: &&std::sync::Arc<Listed>| it.discontinuity && it.discontinuity_sequence == number;
+        let begins = |it: &&Arc<Listed>| it.discontinuity && it.discontinuity_sequence == number;
         let there = other.segments.iter().find(begins);
         let moments = (broken_at.date_time, there.and_then(|it| it.date_time));
         if let (Some(here), Some(there)) = moments
@@ -146,11 +174,6 @@ fn covers(listed: &Listed, moment: WallTime) -> bool {
 
 fn first_moment(version: &Version) -> Option<WallTime> {
     version.segments.first()?.date_time
-}
-
-fn last_moment(version: &Version) -> Option<WallTime> {
-    let last = version.segments.last()?;
-    Some(last.date_time? + last.duration)
 }
 
 #[cfg(test)]
