@@ -45,8 +45,9 @@ struct Stage {
     contacts: BTreeMap<NodeName, Contact>,
     /// Nothing can be claimed.
     unreadable: bool,
-    /// Whose life the node's is.
+    /// Whose life the node's is, and whom it says that it asks.
     own: Option<Incarnation>,
+    named: Vec<NodeName>,
     until: Option<Timestamp>,
     alone: bool,
     /// Claims, registrations and openings, in words.
@@ -67,6 +68,7 @@ impl Stage {
             contacts: BTreeMap::new(),
             unreadable: false,
             own: None,
+            named: Vec::new(),
             until: None,
             alone: false,
             done: Vec::new(),
@@ -128,9 +130,10 @@ impl Stage {
                 request,
                 first,
                 incarnation,
+                peers,
                 ..
             } => {
-                self.own = Some(incarnation);
+                (self.own, self.named) = (Some(incarnation), peers);
                 self.key |= first && here;
                 let renewal = if self.key {
                     Renewal::Held
@@ -530,4 +533,30 @@ fn a_change_that_only_a_lost_redis_knew_is_told_to_be_lost_and_no_other_is() {
         .filter(|it| it.starts_with("lost"))
         .collect();
     assert_eq!(lost, ["lost z 7"], "{:?}", stage.done);
+}
+
+#[test]
+fn a_peer_is_asked_until_nobody_who_is_there_can_have_read_that_it_is() {
+    let mut stage = owner(&["b"]);
+    let asks = |stage: &Stage| stage.named.contains(&NodeName::new("b").unwrap());
+    assert!(asks(&stage));
+    // It was seen to be dead, and Redis is away before it has been told that it is asked no more: it may be back there,
+    // and has read that it is.
+    stage.others.clear();
+    stage.pass(Span::from_millis(600));
+    stage.here = false;
+    stage.pass(LEASE);
+    assert!(
+        !stage.is_valid(),
+        "it does not go on without the peer's word"
+    );
+
+    // Once it has been, the node goes on alone.
+    let mut stage = owner(&["b"]);
+    stage.others.clear();
+    stage.pass(SECOND * 4);
+    assert!(!asks(&stage));
+    stage.here = false;
+    stage.pass(LEASE * 2);
+    assert!(stage.is_valid() && stage.alone);
 }

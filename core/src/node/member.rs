@@ -108,10 +108,23 @@ pub(super) struct Member {
     planted: Planted,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Peer {
     asked: Option<(RequestId, Timestamp)>,
     ask_at: Timestamp,
+    named: Named,
+}
+
+/// Whether Redis says that a peer is asked. Who reads there that it is may take over, so it is asked until nobody who
+/// is there can have read it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Named {
+    /// It is told so with each renewal.
+    Yes,
+    /// It was seen to be dead: renewals from then on leave it out.
+    NotSince(Timestamp),
+    /// Redis has had such a renewal by then; with a look after that it is forgotten.
+    NoMore(Timestamp),
 }
 
 #[derive(Clone, Debug)]

@@ -85,7 +85,13 @@ impl World {
             let before = change.at < lost_at && lost_at.since(change.at) < TOLD_OF;
             let same = |it: &&Change| (it.host, &it.id) == (change.host, &change.id);
             let is_last = !self.changes[number + 1..].iter().any(|it| same(&it));
-            if lives && before && is_last && !self.is_there(change) && !change.told_lost {
+            // What somebody else has changed since is his.
+            let newest = self
+                .channels
+                .get(&change.id)
+                .map_or(0, |it| it.newest_change);
+            let stands = newest <= change.revision;
+            if lives && before && is_last && stands && !self.is_there(change) && !change.told_lost {
                 return broken(
                     "a change that was acknowledged and lost is told to be lost",
                     format!(

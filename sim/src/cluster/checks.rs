@@ -32,6 +32,8 @@ pub(super) struct Watch {
     pub(super) unpublished: bool,
     /// What a change was answered with that nothing has been lost of since.
     pub(super) acknowledged: Option<u64>,
+    /// The revision of the last change that was made.
+    pub(super) newest_change: u64,
     /// It should run, in a world in which viewers must notice nothing.
     must_run: bool,
     /// When an owner began that could not know all that its viewers had seen.
@@ -56,23 +58,29 @@ impl World {
         })
     }
 
-    /// A version is visible from now on.
-    pub(super) fn shown(&mut self, host: usize, id: &ChannelId, version: &Arc<Version>) -> Held {
+    /// Whoever is asked, the answer is that of one owner.
+    pub(super) fn one_shows(&self, id: &ChannelId) -> Held {
         let owner =
             |(host, _, run, _): (usize, &Process, &Run, _)| (run.grant.epoch.0, host, run.number);
         let mut owners: Vec<_> = self.showing(id).map(owner).collect();
         owners.dedup();
-        if owners.len() > 1 {
-            let names: Vec<_> = owners
-                .iter()
-                .map(|(epoch, host, _)| format!("n{host} in epoch {epoch}"))
-                .collect();
-            return broken(
-                "viewers see one owner at a time",
-                format!("{id} by one node"),
-                names.join(", "),
-            );
+        if owners.len() <= 1 {
+            return Ok(());
         }
+        let names: Vec<_> = owners
+            .iter()
+            .map(|(epoch, host, _)| format!("n{host} in epoch {epoch}"))
+            .collect();
+        broken(
+            "viewers see one owner at a time",
+            format!("{id} by one node"),
+            names.join(", "),
+        )
+    }
+
+    /// A version is visible from now on.
+    pub(super) fn shown(&mut self, host: usize, id: &ChannelId, version: &Arc<Version>) -> Held {
+        self.one_shows(id)?;
         let Some(process) = self.hosts[host].process.as_ref() else {
             return Ok(());
         };
@@ -163,6 +171,7 @@ impl World {
         until: Timestamp,
         alone: bool,
     ) -> Held {
+        self.is_not_revived(host, incarnation)?;
         let excused = alone || self.has_promises(host, incarnation);
         let Some(process) = self.hosts[host].process.as_ref().filter(|_| !excused) else {
             return Ok(());
@@ -180,6 +189,26 @@ impl World {
             format!("n{host} valid until {} us", lives.as_micros()),
             format!("until {} us", until.as_micros()),
         )
+    }
+
+    /// What has run out goes on only by a key that has been there all along.
+    fn is_not_revived(&self, host: usize, incarnation: &Incarnation) -> Held {
+        let Some(process) = self.hosts[host].process.as_ref() else {
+            return Ok(());
+        };
+        let before = process.valid.get(incarnation).map(|it| it.until);
+        let Some(over) = before.filter(|until| process.local(self.now) >= *until) else {
+            return Ok(());
+        };
+        let over = process.true_time(over);
+        match self.redis.lives_since(incarnation) {
+            Some(since) if since > over => broken(
+                "an incarnation that has run out is not revived",
+                format!("another one of n{host} after {} us", over.as_micros()),
+                format!("the same, by a key of {} us", since.as_micros()),
+            ),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Once a second.

@@ -78,6 +78,11 @@ impl World {
         };
         let takes = self.takes(host);
         if !self.is_cut_from_redis(host, false) {
+            let mut at = self.now + takes;
+            if let Some(process) = self.hosts[host].process.as_mut() {
+                at = at.max(process.sent_until);
+                process.sent_until = at;
+            }
             let ask = Box::new(ask);
             let due = Due::AtRedis {
                 host,
@@ -85,7 +90,7 @@ impl World {
                 call: number,
                 ask,
             };
-            self.queue.push(self.now + takes, due);
+            self.queue.push(at, due);
         }
         let due = Due::TimedOut {
             host,

@@ -25,6 +25,9 @@ pub(super) struct Process {
     pub(super) wake: u64,
     pub(super) last_call: u64,
     pub(super) calls: BTreeMap<u64, Call>,
+    /// When what it has sent to Redis last arrives there: it has one connection, and what is sent later does not come
+    /// earlier.
+    pub(super) sent_until: Timestamp,
     /// By its own clock.
     pub(super) valid: BTreeMap<Incarnation, Validity>,
     pub(super) runs: BTreeMap<ChannelId, Run>,
@@ -107,6 +110,7 @@ impl Process {
             wake: 0,
             last_call: 0,
             calls: BTreeMap::new(),
+            sent_until: Timestamp::default(),
             valid: BTreeMap::new(),
             runs: BTreeMap::new(),
             last_run: 0,

@@ -88,6 +88,8 @@ struct NodeKey {
     node: NodeSeen,
     /// By the clock of Redis.
     expires_at: Timestamp,
+    /// By the same.
+    made_at: Timestamp,
 }
 
 /// The keys of one channel.
@@ -164,6 +166,13 @@ impl Redis {
         let key = self.state.nodes.get(&incarnation.node)?;
         let own = key.node.incarnation == *incarnation;
         own.then(|| super::clock::true_time(Span::ZERO, self.ppm, key.expires_at))
+    }
+
+    /// Since when, in true time, a node's key is there.
+    pub(super) fn lives_since(&self, incarnation: &Incarnation) -> Option<Timestamp> {
+        let key = self.state.nodes.get(&incarnation.node)?;
+        let own = key.node.incarnation == *incarnation;
+        own.then(|| super::clock::true_time(Span::ZERO, self.ppm, key.made_at))
     }
 
     pub(super) fn channels(&self) -> &BTreeMap<ChannelId, Hash> {
@@ -359,8 +368,14 @@ impl Redis {
                 left: key.expires_at.since(clock),
             },
             None if !first => Renewal::Missing,
-            Some(_) | None => {
-                self.state.nodes.insert(name, NodeKey { node, expires_at });
+            present @ (Some(_) | None) => {
+                let made_at = present.map_or(clock, |it| it.made_at);
+                let key = NodeKey {
+                    node,
+                    expires_at,
+                    made_at,
+                };
+                self.state.nodes.insert(name, key);
                 Renewal::Held
             }
         }

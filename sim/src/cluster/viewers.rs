@@ -33,6 +33,7 @@ impl World {
     /// A viewer asks whoever answers for a channel.
     pub(super) fn watch(&mut self, viewer: usize) -> Held {
         let id = channel_id(viewer);
+        self.one_shows(&id)?;
         let shown = self
             .showing(&id)
             .next()

@@ -150,6 +150,7 @@ impl World {
             .get(&id)
             .is_none_or(|it| it.record.revision < revision);
         let watch = self.channels.entry(id.clone()).or_default();
+        watch.newest_change = watch.newest_change.max(revision);
         if !is_old {
             watch.acknowledged = watch.acknowledged.max(Some(revision));
         }

@@ -19,6 +19,17 @@ impl Member {
             return;
         };
         match renewal {
+            // A key that was made anew, and its answer has come when the lease was over: meanwhile somebody may have
+            // claimed.
+            Renewal::Held
+                if !self.registered
+                    && self.lease.valid_until().is_some()
+                    && !self.lease.is_valid(now)
+                    && !self.planted.makes(Mistake::ExpiredIncarnationRevived) =>
+            {
+                self.become_another(orders);
+                self.renew_at = now;
+            }
             Renewal::Held => {
                 let counted_from = if self.planted.makes(Mistake::LeaseCountedFromReply) {
                     now
@@ -26,6 +37,13 @@ impl Member {
                     sent_at
                 };
                 self.lease.renewed(counted_from);
+                for peer in self.peers.values_mut() {
+                    if let Named::NotSince(since) = peer.named
+                        && since <= sent_at
+                    {
+                        peer.named = Named::NoMore(now);
+                    }
+                }
                 self.renew_at = sent_at + RENEW_EVERY;
                 let is_new = !self.registered;
                 self.registered = true;
@@ -139,8 +157,9 @@ impl Member {
             let peer = Peer {
                 asked: None,
                 ask_at: now,
+                named: Named::Yes,
             };
-            self.peers.entry(by).or_insert(peer);
+            self.peers.entry(by).or_insert(peer).named = Named::Yes;
         }
         let answer = PeerAnswer {
             incarnation: self.incarnation.clone(),
@@ -196,6 +215,8 @@ impl Member {
     ) {
         if self.renewing.is_none() && self.renew_at <= now && !self.left {
             let request = self.request();
+            let named = self.peers.iter().filter(|it| it.1.named == Named::Yes);
+            let peers = named.map(|(name, _)| name.clone()).collect();
             self.renewing = Some((request, now));
             commands.push(ClusterCommand::Renew {
                 request,
@@ -207,7 +228,7 @@ impl Member {
                     0
                 },
                 load: room.taken,
-                peers: self.peers.keys().cloned().collect(),
+                peers,
             });
         }
         if self.contact == Contact::Away && self.lease.valid_until().is_some() {

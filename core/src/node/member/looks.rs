@@ -89,7 +89,7 @@ impl Member {
         self.places
             .retain(|_, place| place.seen.is_some() || !matches!(place.seat, Seat::Vacant { .. }));
         if let Some(nodes) = look.nodes {
-            self.nodes_looked_at(sent_at, nodes);
+            self.nodes_looked_at(now, sent_at, nodes);
         }
         if looked_at.is_none() {
             self.scan_at = now + SCAN_EVERY.max(SCAN_EACH * self.places.len() as u64);
@@ -102,7 +102,7 @@ impl Member {
         self.consider(now, room);
     }
 
-    fn nodes_looked_at(&mut self, sent_at: Timestamp, nodes: Vec<NodeSeen>) {
+    fn nodes_looked_at(&mut self, now: Timestamp, sent_at: Timestamp, nodes: Vec<NodeSeen>) {
         self.nodes_at = sent_at + NODES_EVERY;
         self.nodes_seen = Some(sent_at);
         self.nodes = nodes
@@ -111,14 +111,24 @@ impl Member {
             .collect();
         let own = &self.incarnation.node;
         let others = || self.nodes.values().filter(|it| it.incarnation.node != *own);
-        let peers = others().map(|it| it.incarnation.node.clone());
-        let mut before = std::mem::take(&mut self.peers);
-        self.peers = peers
-            .map(|name| {
-                let peer = before.remove(&name).unwrap_or_default();
-                (name, peer)
-            })
-            .collect();
+        let alive: BTreeSet<_> = others().map(|it| it.incarnation.node.clone()).collect();
+        for name in &alive {
+            let peer = self.peers.entry(name.clone()).or_insert(Peer {
+                asked: None,
+                ask_at: Timestamp::default(),
+                named: Named::Yes,
+            });
+            peer.named = Named::Yes;
+        }
+        self.peers.retain(|name, peer| match peer.named {
+            _ if alive.contains(name) => true,
+            Named::Yes => {
+                peer.named = Named::NotSince(now);
+                true
+            }
+            Named::NotSince(_) => true,
+            Named::NoMore(since) => sent_at <= since,
+        });
         let knowing = others().filter(|it| it.peers.contains(own));
         self.known_by
             .extend(knowing.map(|it| it.incarnation.clone()));

@@ -62,11 +62,13 @@ impl Member {
             let known = places.get(id).and_then(Place::revision);
             let is_there = known.map_or(change.removed, |it| it >= change.revision);
             let is_lost = !is_there && change.at < since;
+            // Somebody has removed the channel since, and the same Redis says so.
+            let is_undone = known.is_none() && !is_lost && sent_at > change.at;
             if is_lost {
                 let (id, revision) = (id.clone(), change.revision);
                 commands.push(ClusterCommand::TellLost { id, revision });
             }
-            !is_lost && now.since(change.at) < REMEMBERED
+            !is_lost && !is_undone && now.since(change.at) < REMEMBERED
         });
     }
 }
