@@ -127,6 +127,9 @@ async fn a_segment_that_ends_three_workers_is_put_aside() {
         let runs = || !processes_with("133455").is_empty();
         until("ffmpeg runs", SOON, runs).await;
         workers.remove(0).signal("KILL");
+        // Else the next one would be ended for the ffmpeg of this one, before it has begun.
+        let ends = || processes_with("133455").is_empty();
+        until("ffmpeg ends with its worker", SOON, ends).await;
         workers.push(WorkerProcess::start(
             &redis,
             &number.to_string(),
