@@ -36,7 +36,6 @@ const GONE_AFTER: Duration = Duration::from_secs(15);
 const TAKEN_WITHIN: Duration = Duration::from_secs(5);
 /// Between two looks.
 const TAKEN_AGAIN: Duration = Duration::from_millis(100);
-const CONNECT_WITHIN: Duration = Duration::from_secs(1);
 /// To the head of the answer.
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
 /// From one piece of a body to the next.
@@ -125,17 +124,10 @@ pub enum NoAnswer {
 impl Elsewhere {
     /// The ways from this node.
     pub fn new(hands: Hands, store: RedisStore, to_owner: ToOwner) -> Self {
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .no_gzip()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT_WITHIN)
-            .build()
-            .unwrap_or_default();
         let inner = Inner {
             hands,
             store,
-            client,
+            client: super::asks_nodes(),
             to_owner,
             room: Arc::new(Semaphore::new(MOST_AT_ONCE)),
             looks: Semaphore::new(MOST_LOOKS),

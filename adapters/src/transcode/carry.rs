@@ -3,7 +3,7 @@
 
 use super::exchange::{Answer, Head, WORK_PATH, in_folder};
 use super::queue::{Input, Order, Taken};
-use crate::cluster::PEER_SECRET;
+use crate::cluster::{PEER_SECRET, asks_nodes};
 use crate::store::{Content, Store, hidden};
 use bytes::Bytes;
 use hls_relay_core::event::{StoreError, TranscodeError, Transcoded};
@@ -15,7 +15,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const CONNECT_WITHIN: Duration = Duration::from_secs(1);
 /// An answer that was not taken is told again so much later, as long as it is of use.
 const TELL_AGAIN: Duration = Duration::from_millis(200);
 
@@ -36,14 +35,10 @@ pub(super) enum NotTold {
 
 impl Carrier {
     pub(super) fn new(folder: Option<PathBuf>) -> Self {
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .no_gzip()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT_WITHIN)
-            .build()
-            .unwrap_or_default();
-        Self { client, folder }
+        Self {
+            client: asks_nodes(),
+            folder,
+        }
     }
 
     /// Puts what an order takes into a store.
