@@ -5,7 +5,7 @@ mod node;
 mod signals;
 mod worker;
 
-use crate::channel::{OpenFailure, Opened, Places, last_lines};
+use crate::channel::{ONLY_EPOCH, OpenFailure, Opened, Places, last_lines};
 use crate::cli::{Action, Cli, DemoArgs, JournalAction, Listen, RelayArgs, ShareArgs, in_words};
 use crate::client::ClientError;
 use crate::control_store::ControlStoreError;
@@ -13,6 +13,7 @@ use crate::driver::Control;
 use crate::fetch::Fetcher;
 use crate::journal::share::{self, ShareError};
 use crate::logging::Screen;
+use crate::logging::numbers::{self, Numbers};
 use crate::mask::mask_url;
 use crate::origin_server::OriginServer;
 use crate::output::Outputs;
@@ -31,6 +32,8 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 
+/// What one channel by itself is never changes.
+const ONLY_REVISION: u64 = 1;
 /// How often the status line is drawn.
 const REDRAW: Duration = Duration::from_secs(1);
 
@@ -171,10 +174,15 @@ async fn relay(args: RelayArgs, screen: Screen) -> Result<(), Failure> {
 
     let driving = tokio::spawn(driver.run());
     let source = mask_url(&args.source);
+    let known = Numbers {
+        epoch: Some(ONLY_EPOCH.0),
+        revision: Some(ONLY_REVISION),
+    };
+    numbers::know(name, known);
     tracing::info!(channel = &**name, source, %address, "relaying");
     say(&address);
     let configure = Configure {
-        revision: 1,
+        revision: ONLY_REVISION,
         desired: Desired::Run,
         spec: Arc::new(spec),
     };

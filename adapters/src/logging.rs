@@ -2,8 +2,11 @@
 //!
 //! Writing never fails for the one who logs: a terminal that has gone away must not end a relay.
 
+pub mod numbers;
+
 use crate::one_line::one_line;
 use clap::ValueEnum;
+use numbers::Numbered;
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use tracing::Level;
@@ -65,13 +68,19 @@ pub fn init(format: LogFormat, level: LogLevel) -> Screen {
         })),
     };
     let colour = is_terminal && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
-    let lines = fmt::layer()
-        .with_target(false)
-        .with_ansi(colour)
-        .with_writer(screen.clone());
+    let lines = fmt::layer().with_ansi(colour).with_writer(screen.clone());
+    let line = fmt::format().with_target(false).with_ansi(colour);
     let lines = match format {
-        LogFormat::Text => lines.boxed(),
-        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+        LogFormat::Text => {
+            let is_json = false;
+            lines.event_format(Numbered { line, is_json }).boxed()
+        }
+        LogFormat::Json => {
+            let (line, is_json) = (line.json().flatten_event(true), true);
+            let fields = fmt::format::JsonFields::new();
+            let lines = lines.fmt_fields(fields);
+            lines.event_format(Numbered { line, is_json }).boxed()
+        }
     };
     let ours = Targets::new()
         .with_default(Level::WARN)

@@ -8,6 +8,8 @@ use crate::clock;
 use crate::cluster::elsewhere::FORMER;
 use crate::cluster::hands::Hands;
 use crate::driver::Control;
+use crate::journal::Recorder;
+use crate::logging::numbers::{self, Numbers};
 use crate::output::Outputs;
 use crate::spec::ChannelSpec;
 use futures_util::FutureExt;
@@ -64,6 +66,7 @@ pub struct NodeLoop {
     handle: NodeHandle,
     /// In a cluster.
     hands: Option<Hands>,
+    recorder: Option<Recorder<Node<ChannelSpec>>>,
 }
 
 impl NodeHandle {
@@ -126,7 +129,14 @@ impl NodeLoop {
             messages,
             handle,
             hands,
+            recorder: None,
         }
+    }
+
+    /// The same, and what the machine is told is recorded.
+    pub fn recorded(mut self, recorder: Option<Recorder<Node<ChannelSpec>>>) -> Self {
+        self.recorder = recorder;
+        self
     }
 
     /// Runs until all channels have finished after [`NodeEvent::ShutDown`].
@@ -137,14 +147,32 @@ impl NodeLoop {
                 continue;
             };
             let touched = event.channel().cloned();
-            let now = clock::now().monotonic;
-            self.machine.step(now, event, &mut commands);
-            touched.iter().for_each(|id| self.show(id));
+            self.step(event, &mut commands);
+            if let Some(id) = &touched {
+                self.note_numbers(id);
+                self.show(id);
+            }
             for command in commands.drain(..) {
                 if let Some(id) = self.carry_out(command) {
+                    self.note_numbers(&id);
                     self.show(&id);
                 }
             }
+        }
+    }
+
+    /// Every step of the machine is made here and nowhere else, and recorded.
+    fn step(
+        &mut self,
+        event: NodeEvent<ChannelSpec>,
+        commands: &mut Vec<NodeCommand<ChannelSpec>>,
+    ) {
+        let now = clock::now();
+        let (machine, recorder) = (&mut self.machine, self.recorder.as_mut());
+        let recorded = recorder.and_then(|it| Some((it.begin(machine, now, &event)?, it)));
+        machine.step(now.monotonic, event, commands);
+        if let Some((step, recorder)) = recorded {
+            recorder.end(step, Some(commands));
         }
     }
 
@@ -175,13 +203,8 @@ impl NodeLoop {
                         Ok(())
                     }
                     Err(error) => {
-                        let (channel, (epoch, revision)) = (&**id.name(), self.numbers(&id));
-                        tracing::error!(
-                            channel,
-                            epoch,
-                            revision,
-                            "cannot be opened: {error}; trying again"
-                        );
+                        let channel = &**id.name();
+                        tracing::error!(channel, "cannot be opened: {error}; trying again");
                         Err(error.to_string().into())
                     }
                 };
@@ -209,13 +232,8 @@ impl NodeLoop {
     fn forget(&mut self, id: &ChannelId, broke: Option<&str>) {
         self.open.remove(id);
         if let Some(why) = broke {
-            let (channel, (epoch, revision)) = (&**id.name(), self.numbers(id));
-            tracing::error!(
-                channel,
-                epoch,
-                revision,
-                "{why}; opening it again from its checkpoint"
-            );
+            let channel = &**id.name();
+            tracing::error!(channel, "{why}; opening it again from its checkpoint");
         }
         let is_ours = !self.abandoned.remove(id) && broke.is_none();
         if self.hands.is_some() {
@@ -236,11 +254,13 @@ impl NodeLoop {
         }
     }
 
-    /// Of a channel, for the log: its epoch, and the revision of what is wanted of it.
-    fn numbers(&self, id: &ChannelId) -> (Option<u64>, Option<u64>) {
-        let record = self.machine.standings().find(|it| it.0 == id);
-        let revision = record.map(|(_, record, _)| record.revision);
-        (self.epochs.get(id).copied(), revision)
+    /// For the log, as long as the node has to do with the channel: what is said of it after that is said of it as it
+    /// was last.
+    fn note_numbers(&self, id: &ChannelId) {
+        if let Some(revision) = self.machine.revision(id) {
+            let (epoch, revision) = (self.epochs.get(id).copied(), Some(revision));
+            numbers::know(id.name(), Numbers { epoch, revision });
+        }
     }
 
     /// What is not open is waited for where it should run, and unknown where it should not. What was shown
@@ -276,13 +296,8 @@ impl NodeLoop {
             NodeCommand::Configure { id, record } => self.configure(id, record),
             NodeCommand::Close { id } => self.send(&id, Control::ShutDown),
             NodeCommand::Abandon { id } => {
-                let (channel, (epoch, revision)) = (&**id.name(), self.numbers(&id));
-                tracing::warn!(
-                    channel,
-                    epoch,
-                    revision,
-                    "it may be another's by now: it ends here at once"
-                );
+                let channel = &**id.name();
+                tracing::warn!(channel, "it may be another's by now: it ends here at once");
                 self.send(&id, Control::Abandon);
                 self.abandoned.insert(id);
             }

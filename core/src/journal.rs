@@ -4,45 +4,69 @@
 //! snapshot of the machine ([`Head`]), so that any piece can be replayed alone and the oldest can be
 //! thrown away. Then follow the steps ([`Record`]): what came in, and a digest of what went out.
 //!
+//! There are two kinds of machines, and so of journals: that of a channel, and that of a node ([`Machine`]).
+//!
 //! This module makes and reads the lines and compares a replay with them. It touches no file: who
 //! records decides where the lines go, and drops them rather than wait for a full disk.
-//! Headers, cookies and keys never reach the core, so they are in no journal. The tokens in a source's
-//! URLs do, and are.
+//! Headers, cookies and keys never reach the core's channels, and what a node's machine has of them is left out
+//! ([`crate::node::Record`]), so they are in no journal. The tokens in a source's URLs do reach a channel, and are in
+//! its journal.
 
 use crate::command::Command;
 use crate::digest::Digest;
 use crate::event::Event;
+use crate::node::{Node, NodeCommand, NodeEvent};
 use crate::relay::Relay;
 use crate::time::{Now, Timestamp, WallTime};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// The present [`Head::format`].
 pub const JOURNAL_FORMAT: u32 = 1;
 
+/// A machine whose steps can be written down.
+pub trait Machine: Clone + Serialize {
+    /// What comes in.
+    type Event: Clone + Serialize;
+    /// What goes out.
+    type Command: Clone + Serialize;
+    /// Of what it is the machine.
+    const KIND: Kind;
+
+    /// Takes what has happened and says what is to be done.
+    fn take(&mut self, now: Now, event: Self::Event, commands: &mut Vec<Self::Command>);
+}
+
+/// Of what a machine is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// One channel.
+    Channel,
+    /// The channels of one node.
+    Node,
+}
+
 /// The first line of a piece.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Head {
-    /// The shape of the lines; another one is refused.
-    #[serde(rename = "journal")]
-    pub format: u32,
-    /// The channel.
-    pub channel: String,
+#[derive(Clone, Debug)]
+pub struct Head<M = Relay> {
+    /// The name of the channel, or of the node.
+    pub name: String,
     /// The number of the first step in this piece.
     pub seq: u64,
     /// The machine before that step.
-    pub snapshot: Relay,
+    pub snapshot: M,
 }
 
 /// One step.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "RecordLine", into = "RecordLine")]
-pub struct Record {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record<E = Event> {
     /// Counts the steps of a machine from 0.
     pub seq: u64,
     /// Both clocks.
     pub now: Now,
     /// What came in.
-    pub event: Event,
+    pub event: E,
     /// [`digest_of`] what went out; `None` where the machine broke at this event (it panicked), which
     /// is the last step of its journal.
     pub digest: Option<u64>,
@@ -50,11 +74,11 @@ pub struct Record {
 
 /// A line of a journal.
 #[derive(Clone, Debug)]
-pub enum Line {
+pub enum Line<M: Machine = Relay> {
     /// A piece begins.
-    Head(Box<Head>),
+    Head(Box<Head<M>>),
     /// A step.
-    Record(Record),
+    Record(Record<M::Event>),
 }
 
 /// Why a line cannot be read.
@@ -66,6 +90,9 @@ pub enum JournalError {
     /// Written by a release with another format.
     #[error("journal format {found}, and this release reads {JOURNAL_FORMAT}")]
     Format { found: u32 },
+    /// Of the other kind of machine.
+    #[error("not the journal of a {0}")]
+    Kind(Kind),
 }
 
 /// Where a replay and its journal part.
@@ -78,14 +105,11 @@ pub enum Difference {
     #[error("step {found} follows where step {expected} should be")]
     Missing { expected: u64, found: u64 },
     /// The same event made the machine want something else.
-    #[error(
-        "step {}: the journal says commands {recorded:016x}, the replay {:016x}",
-        replayed.record.seq,
-        digest_of(&replayed.commands)
-    )]
+    #[error("step {seq}: the journal says commands {recorded:016x}, the replay {replayed:016x}")]
     Commands {
+        seq: u64,
         recorded: u64,
-        replayed: Box<Replayed>,
+        replayed: u64,
     },
     /// The machine broke there, and the replayed one did not.
     #[error("step {seq}: the machine broke there, and does not break in the replay")]
@@ -96,53 +120,91 @@ pub enum Difference {
 }
 
 /// The digest of what one step wants done.
-pub fn digest_of(commands: &[Command]) -> u64 {
+pub fn digest_of<C: Serialize>(commands: &[C]) -> u64 {
     Digest::of(commands)
 }
 
 /// Writes the first line of a piece, its line feed included.
-pub fn encode_head(channel: &str, seq: u64, machine: &Relay) -> String {
+pub fn encode_head<M: Machine>(name: &str, seq: u64, machine: &M) -> String {
     #[derive(Serialize)]
-    struct HeadLine<'a> {
+    struct HeadLine<'a, M> {
         journal: u32,
-        channel: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        channel: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        node: Option<&'a str>,
         seq: u64,
-        snapshot: &'a Relay,
+        snapshot: &'a M,
     }
     line(&HeadLine {
         journal: JOURNAL_FORMAT,
-        channel,
+        channel: (M::KIND == Kind::Channel).then_some(name),
+        node: (M::KIND == Kind::Node).then_some(name),
         seq,
         snapshot: machine,
     })
 }
 
 /// Writes the line of a step, its line feed included.
-pub fn encode_record(record: &Record) -> String {
-    line(record)
+pub fn encode_record<E: Serialize>(record: &Record<E>) -> String {
+    line(&RecordLine {
+        seq: record.seq,
+        at: record.now.monotonic.as_micros(),
+        wall: record.now.wall.as_micros(),
+        event: &record.event,
+        commands: record.digest,
+    })
 }
 
 /// Reads a line, with or without its line feed.
-pub fn decode(text: &str) -> Result<Line, JournalError> {
+pub fn decode<M>(text: &str) -> Result<Line<M>, JournalError>
+where
+    M: Machine<Event: DeserializeOwned> + DeserializeOwned,
+{
     let malformed = |error: serde_json::Error| JournalError::Malformed(error.to_string());
     let text = text.trim_end();
     if !text.starts_with(r#"{"journal":"#) {
-        return serde_json::from_str(text)
-            .map(Line::Record)
-            .map_err(malformed);
+        let line: RecordLine<M::Event> = serde_json::from_str(text).map_err(malformed)?;
+        return Ok(Line::Record(line.record()));
     }
     // The format first: a snapshot of another release may have any shape.
     #[derive(Deserialize)]
-    struct Format {
+    struct About {
         journal: u32,
+        channel: Option<String>,
+        node: Option<String>,
     }
-    let Format { journal } = serde_json::from_str(text).map_err(malformed)?;
-    if journal != JOURNAL_FORMAT {
-        return Err(JournalError::Format { found: journal });
+    let about: About = serde_json::from_str(text).map_err(malformed)?;
+    if about.journal != JOURNAL_FORMAT {
+        let found = about.journal;
+        return Err(JournalError::Format { found });
     }
-    serde_json::from_str(text)
-        .map(|head| Line::Head(Box::new(head)))
-        .map_err(malformed)
+    let name = match M::KIND {
+        Kind::Channel => about.channel,
+        Kind::Node => about.node,
+    };
+    let name = name.ok_or(JournalError::Kind(M::KIND))?;
+    #[derive(Deserialize)]
+    struct Snapshot<M> {
+        seq: u64,
+        snapshot: M,
+    }
+    let Snapshot { seq, snapshot } = serde_json::from_str(text).map_err(malformed)?;
+    Ok(Line::Head(Box::new(Head {
+        name,
+        seq,
+        snapshot,
+    })))
+}
+
+/// Of which kind of machine a journal is that begins so.
+pub fn kind_of(beginning: &[u8]) -> Kind {
+    let format = beginning.iter().position(|it| *it == b',');
+    let after_format = format.map_or(&[][..], |at| &beginning[at..]);
+    match after_format.starts_with(br#","node":"#) {
+        true => Kind::Node,
+        false => Kind::Channel,
+    }
 }
 
 fn line<T: Serialize>(value: &T) -> String {
@@ -158,27 +220,41 @@ fn line<T: Serialize>(value: &T) -> String {
 }
 
 /// Runs the lines of a journal through the machine and stops at the first difference.
-#[derive(Clone, Debug, Default)]
-pub struct Replay {
-    machine: Option<Relay>,
+#[derive(Clone, Debug)]
+pub struct Replay<M = Relay> {
+    machine: Option<M>,
     next_seq: u64,
+}
+
+impl<M> Default for Replay<M> {
+    fn default() -> Self {
+        Self {
+            machine: None,
+            next_seq: 0,
+        }
+    }
 }
 
 /// What one replayed step was.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Replayed {
+pub struct Replayed<E = Event, C = Command> {
     /// As recorded.
-    pub record: Record,
+    pub record: Record<E>,
     /// What the machine wants done.
-    pub commands: Vec<Command>,
+    pub commands: Vec<C>,
+    /// Where that is something else than what was recorded.
+    pub difference: Option<Difference>,
 }
 
-impl Replay {
+/// One step of a machine.
+pub type ReplayedBy<M> = Replayed<<M as Machine>::Event, <M as Machine>::Command>;
+
+impl<M: Machine> Replay<M> {
     /// Takes the next line. A head says nothing by itself; a record is stepped and compared.
     ///
     /// A snapshot that no machine could have written may make it panic, and so does a step at which
     /// the recorded machine broke.
-    pub fn feed(&mut self, line: Line) -> Result<Option<Replayed>, Difference> {
+    pub fn feed(&mut self, line: Line<M>) -> Result<Option<ReplayedBy<M>>, Difference> {
         match line {
             Line::Head(head) => self.begin_piece(*head).map(|()| None),
             Line::Record(record) => self.step(record).map(Some),
@@ -186,11 +262,11 @@ impl Replay {
     }
 
     /// The machine after the last line taken; none before the first.
-    pub fn machine(&self) -> Option<&Relay> {
+    pub fn machine(&self) -> Option<&M> {
         self.machine.as_ref()
     }
 
-    fn begin_piece(&mut self, head: Head) -> Result<(), Difference> {
+    fn begin_piece(&mut self, head: Head<M>) -> Result<(), Difference> {
         if let Some(machine) = &self.machine {
             // A machine that starts again counts from 0: that is a new one, not a difference.
             let goes_on = head.seq != 0 && head.seq == self.next_seq;
@@ -203,7 +279,7 @@ impl Replay {
         Ok(())
     }
 
-    fn step(&mut self, record: Record) -> Result<Replayed, Difference> {
+    fn step(&mut self, record: Record<M::Event>) -> Result<ReplayedBy<M>, Difference> {
         let seq = record.seq;
         let Some(machine) = &mut self.machine else {
             return Err(Difference::NoSnapshot { seq });
@@ -215,56 +291,75 @@ impl Replay {
             });
         }
         let mut commands = Vec::new();
-        machine.step(record.now, record.event.clone(), &mut commands);
+        machine.take(record.now, record.event.clone(), &mut commands);
         let recorded = record.digest.ok_or(Difference::NotBroken { seq })?;
-        let same = digest_of(&commands) == recorded;
-        let replayed = Replayed { record, commands };
-        if !same {
-            return Err(Difference::Commands {
-                recorded,
-                replayed: Box::new(replayed),
-            });
-        }
+        let replayed = digest_of(&commands);
         self.next_seq = seq + 1;
-        Ok(replayed)
+        let difference = (replayed != recorded).then_some(Difference::Commands {
+            seq,
+            recorded,
+            replayed,
+        });
+        Ok(Replayed {
+            record,
+            commands,
+            difference,
+        })
+    }
+}
+
+impl Machine for Relay {
+    type Event = Event;
+    type Command = Command;
+    const KIND: Kind = Kind::Channel;
+
+    fn take(&mut self, now: Now, event: Event, commands: &mut Vec<Command>) {
+        self.step(now, event, commands);
+    }
+}
+
+impl<S: Clone> Machine for Node<S> {
+    type Event = NodeEvent<S>;
+    type Command = NodeCommand<S>;
+    const KIND: Kind = Kind::Node;
+
+    fn take(&mut self, now: Now, event: NodeEvent<S>, commands: &mut Vec<NodeCommand<S>>) {
+        self.step(now.monotonic, event, commands);
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Channel => "channel",
+            Self::Node => "node",
+        })
     }
 }
 
 /// The shape of a [`Record`] on paper: short, and the digest as text, because many readers of JSON
 /// keep only 53 bits of a number.
 #[derive(Serialize, Deserialize)]
-struct RecordLine {
+struct RecordLine<E> {
     seq: u64,
     at: u64,
     wall: i64,
-    event: Event,
+    event: E,
     #[serde(with = "hexadecimal")]
     commands: Option<u64>,
 }
 
-impl From<RecordLine> for Record {
-    fn from(line: RecordLine) -> Self {
+impl<E> RecordLine<E> {
+    fn record(self) -> Record<E> {
         let now = Now {
-            monotonic: Timestamp::from_micros(line.at),
-            wall: WallTime::from_micros(line.wall),
+            monotonic: Timestamp::from_micros(self.at),
+            wall: WallTime::from_micros(self.wall),
         };
-        Self {
-            seq: line.seq,
+        Record {
+            seq: self.seq,
             now,
-            event: line.event,
-            digest: line.commands,
-        }
-    }
-}
-
-impl From<Record> for RecordLine {
-    fn from(record: Record) -> Self {
-        Self {
-            seq: record.seq,
-            at: record.now.monotonic.as_micros(),
-            wall: record.now.wall.as_micros(),
-            event: record.event,
-            commands: record.digest,
+            event: self.event,
+            digest: self.commands,
         }
     }
 }
@@ -298,8 +393,7 @@ mod tests {
 
     fn piece(seq: u64, seed: u64) -> Line {
         Line::Head(Box::new(Head {
-            format: JOURNAL_FORMAT,
-            channel: "a".to_owned(),
+            name: "a".to_owned(),
             seq,
             snapshot: Relay::new(seed, Epoch(1), None),
         }))

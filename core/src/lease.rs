@@ -7,6 +7,7 @@
 
 use crate::node::NodeName;
 use crate::time::{Span, Timestamp};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// How long a node's key stays in Redis after a renewal, by the clock of Redis.
@@ -21,7 +22,7 @@ pub const GRACE: Span = LEASE;
 pub const MARGIN: Span = Span::from_micros(LEASE.as_micros() / 20);
 
 /// The lease of one incarnation.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
     /// It may act as owner before this. Never falls.
     until: Option<Timestamp>,

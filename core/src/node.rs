@@ -1,8 +1,10 @@
 //! One node and its channels: which are open, what each was told, what is closed and cleared away.
 //!
 //! It is a machine like that of a channel: [`Node::step`] is the only way in, every command is completed
-//! once, deadlines are fields. It knows nothing of what a channel is (`S`), only what is wanted of it.
+//! once, deadlines are fields, and it can be serialized whole: a journal begins with it. It knows nothing of what a
+//! channel is (`S`), only what is wanted of it.
 
+mod channel;
 pub mod cluster;
 mod member;
 mod record;
@@ -10,22 +12,21 @@ mod share;
 
 use crate::event::Desired;
 use crate::planted::Planted;
-use crate::time::{Span, Timestamp};
+use crate::time::Timestamp;
+use channel::{Channel, Fate, Phase};
+pub use channel::{REOPEN_FIRST, REOPEN_SLOWEST};
 pub use cluster::{ClusterCommand, ClusterEvent, Grant, Incarnation, NodeName};
 use member::{Member, Order, Room};
 pub use record::{
     Applied, BadChannelId, Change, ChannelId, Condition, Record, Refused, Writer, apply,
 };
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// A channel that cannot be opened, or broke, is opened again after this, then twice as late each time.
-pub const REOPEN_FIRST: Span = Span::from_secs(1);
-/// The longest such pause.
-pub const REOPEN_SLOWEST: Span = Span::from_secs(30);
-
 /// What a node's machine is told.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(bound(serialize = "", deserialize = "S: Default"))]
 pub enum NodeEvent<S> {
     /// A wakeup, at whatever time.
     Tick,
@@ -95,7 +96,8 @@ impl<S> NodeEvent<S> {
 }
 
 /// What a node's machine wants done.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(bound(serialize = "", deserialize = "S: Default"))]
 pub enum NodeCommand<S> {
     /// Put its parts together, and begin from its checkpoint.
     Open {
@@ -147,59 +149,14 @@ pub enum Standing {
 }
 
 /// The machine of one node.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(bound(serialize = "", deserialize = "S: Default"))]
 pub struct Node<S> {
     /// So many channels run at most.
     capacity: usize,
     channels: BTreeMap<ChannelId, Channel<S>>,
     leaving: bool,
     member: Option<Member>,
-}
-
-#[derive(Clone, Debug)]
-struct Channel<S> {
-    record: Record<S>,
-    /// The store has it no more: it stops, and then it is forgotten.
-    removed: bool,
-    phase: Phase,
-    /// It takes one of the places that the node has for running channels.
-    takes_place: bool,
-    /// It has stopped and all it had published is gone.
-    rested: bool,
-    /// Nothing at all is left of it.
-    erased: bool,
-    /// Openings that led to nothing, in a row.
-    failures: u32,
-    /// In a cluster: in whose name it is relayed.
-    grant: Option<Grant>,
-    fate: Fate,
-}
-
-/// What is to become of a channel of a cluster.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    /// It stays.
-    Kept,
-    /// It is closed, and then given away.
-    GivenAway,
-    /// It is another's.
-    Lost,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Phase {
-    Shut {
-        /// After a failure: not before this, for this reason.
-        pause: Option<(Timestamp, Arc<str>)>,
-    },
-    Opening,
-    Open {
-        since: Timestamp,
-        /// The revision it was told last.
-        told: Option<u64>,
-    },
-    Closing,
-    Erasing,
 }
 
 impl<S> Node<S> {
@@ -296,6 +253,11 @@ impl<S> Node<S> {
     /// What is wanted of a channel that is known.
     pub fn desired(&self, id: &ChannelId) -> Option<Desired> {
         self.channels.get(id).map(|it| it.record.desired)
+    }
+
+    /// Of what is wanted of a channel that is known.
+    pub fn revision(&self, id: &ChannelId) -> Option<u64> {
+        self.channels.get(id).map(|it| it.record.revision)
     }
 
     fn standing_of(&self, channel: &Channel<S>) -> Standing {
@@ -479,50 +441,5 @@ impl<S> Node<S> {
             let stops = channel.record.desired == Desired::Stop;
             assert!(!channel.removed || stops, "{id}: removed and wanted");
         }
-    }
-}
-
-impl<S> Channel<S> {
-    fn new(record: Record<S>, removed: bool, grant: Option<Grant>) -> Self {
-        Self {
-            record,
-            removed,
-            phase: Phase::Shut { pause: None },
-            takes_place: false,
-            rested: false,
-            erased: false,
-            failures: 0,
-            grant,
-            fate: Fate::Kept,
-        }
-    }
-
-    fn become_open(&mut self, now: Timestamp) {
-        assert!(self.phase == Phase::Opening, "opened out of turn");
-        self.phase = Phase::Open {
-            since: now,
-            told: None,
-        };
-    }
-
-    fn become_shut(&mut self) {
-        self.phase = Phase::Shut { pause: None };
-        self.takes_place = false;
-        self.failures = 0;
-    }
-
-    fn become_failed(&mut self, now: Timestamp, why: Arc<str>) {
-        if let Phase::Open { since, .. } = self.phase
-            && now.since(since) > REOPEN_SLOWEST
-        {
-            self.failures = 0;
-        }
-        let doubled = REOPEN_FIRST * (1 << self.failures.min(5));
-        let until = now + doubled.min(REOPEN_SLOWEST);
-        self.failures = self.failures.saturating_add(1);
-        self.takes_place = false;
-        self.phase = Phase::Shut {
-            pause: Some((until, why)),
-        };
     }
 }

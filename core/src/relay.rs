@@ -282,7 +282,12 @@ impl Relay {
         if stage.makes(Mistake::VersionsTooFast) {
             self.publisher.hurry();
         }
-        if self.publisher.is_due(stage.now.monotonic) {
+        // Nothing comes after the last checkpoint: where sources go on is known no more.
+        let is_last = matches!(
+            self.shutdown,
+            Some(ShutDown::Saving(_) | ShutDown::Finished)
+        );
+        if self.publisher.is_due(stage.now.monotonic) && !is_last {
             let positions = self.positions(stage.now.monotonic);
             let behind = |track| {
                 let lane = self.active.as_ref();

@@ -6,8 +6,11 @@
 
 mod command;
 
-use hls_relay_core::command::Command;
-use hls_relay_core::journal::{self, Difference, Head, JournalError, Line, Record, Replay};
+use crate::words::Spoken;
+use hls_relay_core::journal::{
+    self, Difference, Head, JournalError, Line, Record, Replay, Replayed,
+};
+use hls_relay_core::node::Node;
 use hls_relay_core::relay::Relay;
 use std::io::{self, BufRead, Read};
 use std::ops::ControlFlow;
@@ -19,19 +22,21 @@ pub use command::{ReplayArgs, ReplayError, pieces};
 /// a snapshot of the largest window about as much.
 pub const MOST_LINE_BYTES: usize = 64 << 20;
 
+/// The machine of a node as it stands in a journal: what its channels are is left out.
+pub type NodeMachine = Node<()>;
+
 /// What a replay comes past.
-#[derive(Debug)]
-pub enum Seen<'a> {
+pub enum Seen<'a, M: Spoken = Relay> {
     /// A piece begins.
     Head {
-        head: &'a Head,
+        head: &'a Head<M>,
         /// How it follows what was seen before.
         follows: Follows,
     },
     /// A step, and what the replayed machine wants: the same as the recorded one.
-    Step(&'a Record, &'a [Command]),
+    Step(&'a Record<M::Event>, &'a [M::Command]),
     /// The machine breaks at this event, as the recorded one did.
-    Broke(&'a Record),
+    Broke(&'a Record<M::Event>),
     /// The piece ends within a line, which is left out.
     Torn { bytes: usize },
 }
@@ -72,27 +77,43 @@ pub enum Why {
     /// The replay wants something else.
     #[error("{0}")]
     Difference(#[from] Difference),
+    /// The same where the step is known: what came in, and what the replay wants.
+    #[error("{difference}")]
+    Commands {
+        difference: Difference,
+        event: String,
+        wanted: Vec<String>,
+    },
     /// The machine breaks where the recorded one did not.
     #[error("the machine breaks at step {seq}: {words}")]
     Breaks { seq: u64, words: String },
 }
 
 /// Replays one piece after another.
-#[derive(Debug, Default)]
-pub struct Replayer {
-    replay: Replay,
+pub struct Replayer<M = Relay> {
+    replay: Replay<M>,
     next_seq: Option<u64>,
     steps: u64,
 }
 
+impl<M> Default for Replayer<M> {
+    fn default() -> Self {
+        Self {
+            replay: Replay::default(),
+            next_seq: None,
+            steps: 0,
+        }
+    }
+}
+
 /// Replays a journal that is one text; says how many steps it had.
-pub fn check(text: &str) -> Result<u64, Parted> {
-    let mut replayer = Replayer::default();
+pub fn check<M: Spoken>(text: &str) -> Result<u64, Parted> {
+    let mut replayer = Replayer::<M>::default();
     let _ = replayer.piece(text.as_bytes(), &mut |_| ControlFlow::Continue(()))?;
     Ok(replayer.steps())
 }
 
-impl Replayer {
+impl<M: Spoken> Replayer<M> {
     /// Replays the lines of one piece, or of several in one file, and shows what it comes past, until
     /// `seen` breaks off.
     ///
@@ -101,7 +122,7 @@ impl Replayer {
     pub fn piece(
         &mut self,
         lines: impl BufRead,
-        seen: &mut dyn FnMut(Seen<'_>) -> ControlFlow<()>,
+        seen: &mut dyn FnMut(Seen<'_, M>) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, Parted> {
         let mut lines = Lines::new(lines);
         loop {
@@ -125,7 +146,7 @@ impl Replayer {
     }
 
     /// The machine after the last step.
-    pub fn machine(&self) -> Option<&Relay> {
+    pub fn machine(&self) -> Option<&M> {
         self.replay.machine()
     }
 
@@ -136,8 +157,8 @@ impl Replayer {
 
     fn line(
         &mut self,
-        line: Line,
-        seen: &mut dyn FnMut(Seen<'_>) -> ControlFlow<()>,
+        line: Line<M>,
+        seen: &mut dyn FnMut(Seen<'_, M>) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, Why> {
         let record = match line {
             Line::Head(head) => return self.head(*head, seen),
@@ -149,7 +170,10 @@ impl Replayer {
         let stepped = catch_unwind(AssertUnwindSafe(|| replay.feed(Line::Record(record))));
         self.next_seq = Some(seq.saturating_add(1));
         let went_on = match (stepped, broken) {
-            (Ok(Ok(Some(step))), _) => seen(Seen::Step(&step.record, &step.commands)),
+            (Ok(Ok(Some(step))), _) => match step.difference {
+                None => seen(Seen::Step(&step.record, &step.commands)),
+                Some(_) => return Err(differs::<M>(step)),
+            },
             (Ok(Ok(None)), _) => ControlFlow::Continue(()),
             (Ok(Err(difference)), _) => return Err(difference.into()),
             (Err(_), Some(record)) => {
@@ -168,8 +192,8 @@ impl Replayer {
 
     fn head(
         &mut self,
-        head: Head,
-        seen: &mut dyn FnMut(Seen<'_>) -> ControlFlow<()>,
+        head: Head<M>,
+        seen: &mut dyn FnMut(Seen<'_, M>) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, Why> {
         let follows = match self.next_seq {
             Some(next) if head.seq != 0 && head.seq == next => Follows::GoesOn,
@@ -183,6 +207,20 @@ impl Replayer {
         });
         self.replay.feed(Line::Head(Box::new(head)))?;
         Ok(went_on)
+    }
+}
+
+fn differs<M: Spoken>(step: Replayed<M::Event, M::Command>) -> Why {
+    let Replayed {
+        record,
+        commands,
+        difference,
+    } = step;
+    let seq = record.seq;
+    Why::Commands {
+        difference: difference.unwrap_or(Difference::NotBroken { seq }),
+        event: M::event(&record.event),
+        wanted: commands.iter().map(M::command).collect(),
     }
 }
 

@@ -13,6 +13,7 @@ use crate::replay;
 use crate::world::{Options, World};
 #[cfg(feature = "planted")]
 use hls_relay_core::planted::{Mistake, Planted};
+use hls_relay_core::relay::Relay;
 use hls_relay_core::time::Span;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -174,7 +175,7 @@ fn one(plan: &Plan) -> One {
         let again = World::new(plan.clone(), Options::default()).run();
         if again.digest != outcome.digest {
             broken = Some("determinism: a second run wants the same".to_owned());
-        } else if let Err(why) = replay::check(&outcome.journal) {
+        } else if let Err(why) = replay::check::<Relay>(&outcome.journal) {
             broken = Some(format!("determinism: the journal replays: {why}"));
         }
     }

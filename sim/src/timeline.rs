@@ -128,7 +128,7 @@ impl Timeline {
     pub fn see(&mut self, seen: &Seen<'_>) {
         match seen {
             Seen::Head { head, follows } => {
-                self.channel.clone_from(&head.channel);
+                self.channel.clone_from(&head.name);
                 match follows {
                     Follows::GoesOn => {}
                     Follows::Missing(_) => {

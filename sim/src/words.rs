@@ -2,7 +2,40 @@
 
 use hls_relay_core::command::Command;
 use hls_relay_core::event::{Event, LoadedPlaylist};
+use hls_relay_core::journal::Machine;
+use hls_relay_core::node::{Node, NodeCommand, NodeEvent};
+use hls_relay_core::relay::Relay;
+use serde::de::DeserializeOwned;
 use std::fmt::Write;
+
+/// A machine whose journal can be read and told.
+pub trait Spoken: Machine<Event: DeserializeOwned> + DeserializeOwned {
+    /// One line for an event.
+    fn event(event: &Self::Event) -> String;
+    /// One line for a command.
+    fn command(command: &Self::Command) -> String;
+}
+
+impl Spoken for Relay {
+    fn event(it: &Event) -> String {
+        event(it)
+    }
+
+    fn command(it: &Command) -> String {
+        command(it)
+    }
+}
+
+/// Their names say what they are.
+impl Spoken for Node<()> {
+    fn event(it: &NodeEvent<()>) -> String {
+        format!("{it:?}")
+    }
+
+    fn command(it: &NodeCommand<()>) -> String {
+        format!("{it:?}")
+    }
+}
 
 /// One line for an event.
 pub fn event(event: &Event) -> String {

@@ -6,6 +6,7 @@
 //!    owner asks the new source.
 //! 3. A look at 10,000 channels.
 //! 4. A node with 500 live channels is killed: when all of them have something new again.
+//! 5. 200 live channels on two nodes: the scripts that Redis runs for each version that is published, and besides.
 //!
 //! Where a bound is not held the benchmark fails. `-- --only N` does one of them.
 
@@ -14,6 +15,7 @@
 mod binary;
 mod nodes;
 mod origin;
+mod publishes;
 #[path = "../../tests/support/redis_server.rs"]
 #[allow(dead_code, unreachable_pub, reason = "the tests use more of it")]
 mod redis_server;
@@ -50,6 +52,9 @@ async fn main() -> ExitCode {
     }
     if only.is_none_or(|it| it == 4) {
         held &= takeover::measure().await;
+    }
+    if only.is_none_or(|it| it == 5) {
+        held &= publishes::measure().await;
     }
     if held {
         ExitCode::SUCCESS

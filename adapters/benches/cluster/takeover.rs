@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Until the others are known to the one that dies, and no longer than it takes until they have much of what it has.
 const ACQUAINTED: Duration = Duration::from_secs(4);
 /// So many lists are asked for at once.
-const AT_ONCE: usize = 50;
+pub(crate) const AT_ONCE: usize = 50;
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 pub(crate) async fn measure() -> bool {
@@ -62,7 +62,7 @@ pub(crate) async fn measure() -> bool {
 }
 
 /// Waits until each channel has listed something after `last`, and tells when it had.
-async fn later(node: &Node, ids: &[String], last: &[u64]) -> Vec<Instant> {
+pub(crate) async fn later(node: &Node, ids: &[String], last: &[u64]) -> Vec<Instant> {
     let began = Instant::now();
     let mut waiting: Vec<_> = ids.iter().zip(last).collect();
     let mut times = Vec::new();
@@ -86,7 +86,7 @@ async fn later(node: &Node, ids: &[String], last: &[u64]) -> Vec<Instant> {
 }
 
 /// The number after that of the newest segment; 0 where there is no list.
-async fn newest(node: &Node, id: &str) -> u64 {
+pub(crate) async fn newest(node: &Node, id: &str) -> u64 {
     let list = node.list(id).await.unwrap_or_default();
     let first = list
         .lines()

@@ -2,7 +2,7 @@
 
 use super::{Failure, Signals, bind, say};
 use crate::api::Api;
-use crate::channel::Places;
+use crate::channel::{OpenFailure, Places, last_lines};
 use crate::cli::NodeArgs;
 use crate::clock;
 use crate::cluster::elsewhere::Elsewhere;
@@ -11,6 +11,7 @@ use crate::cluster::{hints, seeds};
 use crate::control_store::in_redis::RedisStore;
 use crate::control_store::{ChangeError, ControlStore, ControlStoreError, Listed};
 use crate::fetch::Fetcher;
+use crate::journal::Recorder;
 use crate::node::config::NodeConfig;
 use crate::node::{NodeHandle, NodeLoop};
 use crate::output::Outputs;
@@ -70,6 +71,11 @@ pub(super) async fn run(args: &NodeArgs) -> Result<(), Failure> {
         fetcher: Fetcher::through(config.proxy.clone()).shared(),
         makers: makers.clone(),
     };
+    let recording = places.journal.as_ref().map(|(folder, most_bytes)| {
+        let started = Recorder::start_of_node(folder, config.name.name(), *most_bytes);
+        started.map_err(OpenFailure::Journal)
+    });
+    let (recorder, recorded) = recording.transpose()?.unzip();
     let outputs = Outputs::default();
     let node = NodeLoop::new(
         machine,
@@ -78,6 +84,7 @@ pub(super) async fn run(args: &NodeArgs) -> Result<(), Failure> {
         (handle.clone(), inbox),
         hands.clone(),
     );
+    let node = node.recorded(recorder);
     // Until here a signal ends the process as it does any other; from here on there is something to finish.
     let signals = Signals::new()?;
     let address = server::base_of(viewers.local_addr()?);
@@ -135,6 +142,7 @@ pub(super) async fn run(args: &NodeArgs) -> Result<(), Failure> {
     let leave = async move { handle.tell(NodeEvent::ShutDown) };
     let leaving = tokio::spawn(signals.shut_down(leave, || ()));
     running.await.map_err(io::Error::other)?;
+    last_lines(recorded).await;
     if let Some(others) = others {
         others.until_taken(&shown).await;
     }

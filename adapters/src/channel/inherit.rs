@@ -16,7 +16,8 @@ pub(super) fn inherit(folder: &Path, epoch: u64, checkpoint: Option<&Checkpoint>
             let _ = fs::hard_link(before.join(&*object.0), mine.join(&*object.0));
         }
         if let Err(error) = fs::remove_dir_all(&before) {
-            tracing::warn!("cannot remove {}: {error}", before.display());
+            let channel = channel_of(folder);
+            tracing::warn!(channel, "cannot remove {}: {error}", before.display());
         }
     }
 }
@@ -25,9 +26,15 @@ pub(super) fn inherit(folder: &Path, epoch: u64, checkpoint: Option<&Checkpoint>
 pub(super) fn forget(folder: &Path) {
     for (_, of_owner) in epochs(folder) {
         if let Err(error) = fs::remove_dir_all(&of_owner) {
-            tracing::warn!("cannot remove {}: {error}", of_owner.display());
+            let channel = channel_of(folder);
+            tracing::warn!(channel, "cannot remove {}: {error}", of_owner.display());
         }
     }
+}
+
+fn channel_of(folder: &Path) -> &str {
+    let name = folder.file_name().and_then(|it| it.to_str());
+    name.unwrap_or_default()
 }
 
 /// The folders of owners in a channel's folder.

@@ -103,10 +103,10 @@ pub struct NodeArgs {
     /// Ask the sources through this proxy, as in 'hls-relay relay --help'
     #[arg(long, value_name = "URL", env = "HLS_RELAY_PROXY", hide_env_values = true, value_parser = proxy)]
     pub proxy: Option<Url>,
-    /// Record what happens to each channel in DIR/ID/, to be replayed later
+    /// Record what happens to each channel in DIR/ID/, and to the node in DIR/.node-NAME/, to be replayed later
     #[arg(long, value_name = "DIR", env = "HLS_RELAY_JOURNAL")]
     pub journal: Option<PathBuf>,
-    /// What the journal of a channel may take on the disk [default: 64MB]
+    /// What the journal of a channel, or of the node, may take on the disk [default: 64MB]
     #[arg(long, value_name = "SIZE", env = "HLS_RELAY_JOURNAL_SIZE", value_parser = journal_size)]
     pub journal_size: Option<u64>,
     /// Print what is in force, without secrets, and leave

@@ -26,8 +26,12 @@ const LOOK_WITHIN: Duration = Duration::from_millis(250);
 const MOST_LOOKS: usize = 64;
 /// What is known of so many channels is kept.
 const MOST_KNOWN: usize = 20_000;
-/// What was found is true for so long.
+/// What was found is true for so long, or until its owner does not answer.
 const FRESH: Duration = Duration::from_millis(500);
+/// Between two looks for a channel whose owner does not answer, or that had none.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// Between two such looks for whatever channels: one that is dead may have had a thousand.
+const LOOKS_APART: Duration = Duration::from_millis(5);
 /// Who had a channel last is asked for so long while nobody has it: he may still show what there was.
 pub const FORMER: Duration = Duration::from_secs(10);
 /// A channel that was there is asked about for so long after it has vanished from Redis.
@@ -85,12 +89,17 @@ struct Inner {
     to_owner: ToOwner,
     room: Arc<Semaphore>,
     looks: Semaphore,
+    /// When the next look for a channel without an owner that answers may be made.
+    next_look: Mutex<Instant>,
     known: Mutex<BTreeMap<ChannelId, Known>>,
 }
 
 #[derive(Clone)]
 struct Known {
+    /// When that was asked for which has been found.
     looked_at: Instant,
+    /// When somebody has last begun to look.
+    looking_since: Instant,
     whose: Whose,
     /// Who had it last, and until when he is asked.
     former: Option<(String, Instant)>,
@@ -117,7 +126,9 @@ pub enum NoAnswer {
     Unknown,
     /// It has no owner at this moment.
     Nobody,
-    /// Its owner cannot be asked, or nobody says who that is.
+    /// Its owner does not answer.
+    Silent,
+    /// There is no room to ask its owner, or nobody says who that is.
     NotNow,
 }
 
@@ -131,6 +142,7 @@ impl Elsewhere {
             to_owner,
             room: Arc::new(Semaphore::new(MOST_AT_ONCE)),
             looks: Semaphore::new(MOST_LOOKS),
+            next_look: Mutex::new(Instant::now()),
             known: Mutex::default(),
         };
         let inner = Arc::new(inner);
@@ -156,15 +168,38 @@ impl Elsewhere {
         if !file.bytes().all(plain) {
             return Err(NoAnswer::Unknown);
         }
+        let asked = (file, method, head);
         let known = self.find(&id).await?;
-        let former = known.former.filter(|(_, until)| Instant::now() < *until);
+        let asked_at = Instant::now();
+        let answer = self.lead(&id, &known, asked).await;
+        match answer {
+            Err(NoAnswer::Silent) => {}
+            Err(NoAnswer::Nobody) if known.whose == Whose::Nobody => {}
+            Ok(_) | Err(_) => return answer,
+        }
+        // Another node may have the channel already.
+        match self.find_after(&id, asked_at).await {
+            Some(now) if now.whose != known.whose => self.lead(&id, &now, asked).await,
+            Some(_) | None => answer,
+        }
+    }
+
+    /// Asks who has a channel, or had it.
+    async fn lead(
+        &self,
+        id: &ChannelId,
+        known: &Known,
+        (file, method, head): (&str, &Method, &HeaderMap),
+    ) -> Result<Response, NoAnswer> {
+        let former = known.former.as_ref();
+        let former = former.filter(|(_, until)| Instant::now() < *until);
         let former = former.map(|(address, _)| address);
-        let (address, former) = match known.whose {
+        let (address, former) = match &known.whose {
             Whose::At(address) => (address, former),
             Whose::None => return Err(NoAnswer::Unknown),
             Whose::Nobody | Whose::Mine => (former.ok_or(NoAnswer::Nobody)?, None),
         };
-        let url = url_of(&address, &id, file);
+        let url = url_of(address, id, file);
         match (self.inner.to_owner, former) {
             (ToOwner::Proxy, None) => self.ask(&url, method, head).await,
             (ToOwner::Proxy, Some(former)) => {
@@ -172,7 +207,7 @@ impl Elsewhere {
                 if !answer.as_ref().is_ok_and(has_not_yet) {
                     return answer;
                 }
-                let url = url_of(&former, &id, file);
+                let url = url_of(former, id, file);
                 let earlier = self.ask(&url, method, head).await;
                 earlier
                     .ok()
@@ -228,17 +263,70 @@ impl Elsewhere {
             (Some(_), true) => LOOK_WITHIN,
             (None, _) => REDIS_PATIENCE,
         };
+        self.find_anew(id, before, patience).await
+    }
+
+    /// Whose a channel is by a look that was begun after this moment, at which its owner had not answered yet. However
+    /// many viewers want to know, one looks for all of them, and not too often. `None` where there is no such look to
+    /// be had soon.
+    async fn find_after(&self, id: &ChannelId, moment: Instant) -> Option<Known> {
+        while self.inner.hands.contact().reaches_redis {
+            let (before, wait) = {
+                let mut all = self.known();
+                let known = all.get_mut(id)?;
+                if known.looked_at > moment {
+                    return Some(known.clone());
+                }
+                let before = known.clone();
+                let now = Instant::now();
+                let again_at = known.looking_since + LOOK_AGAIN;
+                if again_at <= now {
+                    known.looking_since = now;
+                }
+                (before, again_at.saturating_duration_since(now))
+            };
+            if !wait.is_zero() {
+                tokio::time::sleep(wait).await;
+                continue;
+            }
+            tokio::time::sleep_until(self.turn()?).await;
+            return self.find_anew(id, Some(before), LOOK_WITHIN).await.ok();
+        }
+        None
+    }
+
+    /// When the next look may be made for a channel without an owner that answers; `None` where too many wait for
+    /// theirs.
+    fn turn(&self) -> Option<Instant> {
+        let next = self.inner.next_look.lock();
+        let mut next = next.unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let turn = now.max(*next);
+        if turn - now > LOOK_WITHIN {
+            return None;
+        }
+        *next = turn + LOOKS_APART;
+        Some(turn)
+    }
+
+    async fn find_anew(
+        &self,
+        id: &ChannelId,
+        before: Option<Known>,
+        patience: Duration,
+    ) -> Result<Known, NoAnswer> {
+        let looked_at = Instant::now();
         let whose = match self.inner.looks.try_acquire() {
             Ok(_permit) => timeout(patience, self.look(id)).await.ok().flatten(),
             Err(_) => None,
         };
-        let Some(whose) = whose else {
-            let mut known = before.ok_or(NoAnswer::NotNow)?;
-            known.looked_at = Instant::now();
-            self.known().insert(id.clone(), known.clone());
-            return Ok(known);
+        let known = match whose {
+            Some(whose) => next(before, whose, looked_at),
+            None => Known {
+                looked_at,
+                ..before.ok_or(NoAnswer::NotNow)?
+            },
         };
-        let known = next(before, whose, Instant::now());
         let mut all = self.known();
         if all.len() >= MOST_KNOWN {
             all.clear();
@@ -284,7 +372,7 @@ impl Elsewhere {
         }
         request = request.header(VIA, &**self.inner.hands.myself().name.name());
         let asked = timeout(HEAD_WITHIN, request.send()).await;
-        let answer = asked.ok().and_then(Result::ok).ok_or(NoAnswer::NotNow)?;
+        let answer = asked.ok().and_then(Result::ok).ok_or(NoAnswer::Silent)?;
         let mut told = Response::new(Body::empty());
         *told.status_mut() = answer.status();
         for name in TOLD {
@@ -339,6 +427,7 @@ fn next(before: Option<Known>, found: Whose, now: Instant) -> Known {
     }
     Known {
         looked_at: now,
+        looking_since: now,
         whose,
         former,
         gone_since,

@@ -2,11 +2,13 @@
 
 use super::{ChangeError, Changed, ControlStoreError, Listed, MOST_CHANNELS, OnChange, failed};
 use crate::spec::ChannelSpec;
+use hls_relay_core::event::Desired;
 use hls_relay_core::node::{Applied, Change, ChannelId, Condition, Record, Writer, apply};
 use redb::{
     Database, DatabaseError, ReadableDatabase, ReadableTable, ReadableTableMetadata,
     TableDefinition, WriteTransaction,
 };
+use serde::{Deserialize, Serialize};
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -219,7 +221,7 @@ fn change_in(
             if is_new && channels.len().map_err(failed)? >= MOST_CHANNELS {
                 return Err(ChangeError::Full);
             }
-            let bytes = serde_json::to_vec(&record).map_err(failed)?;
+            let bytes = serde_json::to_vec(&Stored::of(&record)).map_err(failed)?;
             channels.insert(name, &*bytes).map_err(failed)?;
             changed(Some(record), next)
         }
@@ -232,9 +234,50 @@ fn change_in(
     Ok((changed, true))
 }
 
+/// A record as it stands there.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    revision: u64,
+    desired: Desired,
+    writer: Writer,
+    spec: Arc<ChannelSpec>,
+}
+
+impl Stored {
+    fn of(record: &Record<ChannelSpec>) -> Self {
+        let Record {
+            revision,
+            desired,
+            writer,
+            spec,
+        } = record.clone();
+        Self {
+            revision,
+            desired,
+            writer,
+            spec,
+        }
+    }
+
+    fn record(self) -> Record<ChannelSpec> {
+        let Self {
+            revision,
+            desired,
+            writer,
+            spec,
+        } = self;
+        Record {
+            revision,
+            desired,
+            writer,
+            spec,
+        }
+    }
+}
+
 /// A record that cannot be read is as good as none; what is put in its place is read again.
 fn understood(channel: &str, bytes: &[u8]) -> Option<Record<ChannelSpec>> {
-    let read = serde_json::from_slice(bytes);
+    let read = serde_json::from_slice::<Stored>(bytes).map(Stored::record);
     let said = |error: &serde_json::Error| {
         // The words of the error may be those of the record, and so a secret.
         let (what, at) = (error.classify(), error.column());

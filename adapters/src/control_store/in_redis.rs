@@ -8,8 +8,9 @@ pub mod entry;
 use super::{ChangeError, Changed, Listed, MOST_CHANNELS, OnChange, Told, failed};
 use crate::redis::{Link, LinkError, Script, keys};
 use crate::spec::ChannelSpec;
-use ::redis::cmd;
+use ::redis::{Value, cmd};
 pub use entry::{Entry, Found};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use hls_relay_core::event::Desired;
 use hls_relay_core::node::{Applied, Change, ChannelId, Condition, Record, Refused, Writer, apply};
 use std::collections::BTreeSet;
@@ -22,6 +23,8 @@ const MOST_SPEC_BYTES: usize = 256 << 10;
 const MOST_BYTES_IN_ALL: usize = 256 << 20;
 /// So many channels are looked at with one message.
 const AT_ONCE: usize = 200;
+/// So many such messages are under way: Redis has the next one before the answer to one has been read.
+const LOOKS_AT_ONCE: usize = 3;
 /// A change that somebody was faster with is decided anew, so often.
 const TRIES: u32 = 20;
 /// Before the next try; each waits so much longer.
@@ -266,14 +269,14 @@ impl RedisStore {
     ) -> Result<Vec<(ChannelId, Found)>, LinkError> {
         let limits = entry::limits(with_spec);
         let limits = limits.each_ref().map(Vec::as_slice);
-        let (mut all, mut bytes) = (Vec::new(), 0);
-        for some in ids.chunks(AT_ONCE) {
-            let look = &self.inner.look;
-            let calls = some
-                .iter()
-                .map(|id| look.call(&[&keys::channel(id)], &limits));
-            let calls: Vec<_> = calls.collect();
-            let answers = self.inner.link.scripts(look, &calls).await?;
+        let (mut all, mut bytes) = (Vec::with_capacity(ids.len()), 0);
+        let looks = ids
+            .chunks(AT_ONCE)
+            .map(|some| self.look_at_some(some, &limits));
+        // Futures do nothing before their turn.
+        let looks: Vec<_> = looks.collect();
+        let mut looks = stream::iter(looks).buffered(LOOKS_AT_ONCE);
+        while let Some((some, answers)) = looks.try_next().await? {
             let found = some.iter().zip(answers.into_iter().map(Found::read));
             let found = found.filter_map(|(id, found)| Some((id.clone(), found?)));
             let before = all.len();
@@ -288,6 +291,19 @@ impl RedisStore {
             }
         }
         Ok(all)
+    }
+
+    async fn look_at_some<'a>(
+        &self,
+        some: &'a [ChannelId],
+        limits: &[&[u8]; 3],
+    ) -> Result<(&'a [ChannelId], Vec<Value>), LinkError> {
+        let look = &self.inner.look;
+        let calls = some
+            .iter()
+            .map(|id| look.call(&[&keys::channel(id)], limits));
+        let calls: Vec<_> = calls.collect();
+        Ok((some, self.inner.link.scripts(look, &calls).await?))
     }
 }
 

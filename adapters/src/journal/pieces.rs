@@ -1,5 +1,5 @@
 //! The files of a journal: `DIR/NAME/NAME-00000042-20260517T201530Z.journal`, so that their names tell
-//! the channel, and sort in the order in which they were begun even where a clock was set back.
+//! the channel, or the node, and sort in the order in which they were begun even where a clock was set back.
 //!
 //! All of them together never take more than they may: before a line is written, the oldest pieces
 //! go. They hold the URLs of the sources with their tokens, so nobody else may read them.
@@ -17,11 +17,11 @@ const EXTENSION: &str = "journal";
 /// A piece is about this part of the whole: the share that is lost when the oldest goes.
 const PIECES: u64 = 8;
 
-/// The pieces of one channel.
+/// The pieces of one machine.
 #[derive(Debug)]
 pub(super) struct Pieces {
     folder: PathBuf,
-    channel: String,
+    name: String,
     most_bytes: u64,
     /// Those before the present one, oldest first, with their lengths.
     old: VecDeque<(PathBuf, u64)>,
@@ -42,8 +42,7 @@ struct Piece {
 
 impl Pieces {
     /// Takes the folder for this process alone, and sees what is there.
-    pub(super) fn open(root: &Path, channel: &str, most_bytes: u64) -> Result<Self, OpenError> {
-        let folder = root.join(channel);
+    pub(super) fn open(folder: PathBuf, name: &str, most_bytes: u64) -> Result<Self, OpenError> {
         let unusable = |error| OpenError::Unusable {
             path: folder.clone(),
             error,
@@ -60,7 +59,7 @@ impl Pieces {
         }
         let mut pieces = Self {
             folder: folder.clone(),
-            channel: channel.to_owned(),
+            name: name.to_owned(),
             most_bytes,
             old: VecDeque::new(),
             present: None,
@@ -178,15 +177,15 @@ impl Pieces {
             .take(19)
             .filter(|it| !"-:".contains(*it))
             .collect();
-        let (channel, number) = (&self.channel, self.newest);
+        let (name, number) = (&self.name, self.newest);
         self.folder
-            .join(format!("{channel}-{number:08}-{time}Z.{EXTENSION}"))
+            .join(format!("{name}-{number:08}-{time}Z.{EXTENSION}"))
     }
 
-    /// The number of a piece of this channel.
+    /// The number of a piece of this machine.
     fn number_of(&self, path: &Path) -> Option<u64> {
         let name = path.file_name()?.to_str()?;
-        let name = name.strip_prefix(&self.channel)?.strip_prefix('-')?;
+        let name = name.strip_prefix(&self.name)?.strip_prefix('-')?;
         let (number, time) = name.split_once('-')?;
         let ours = time.ends_with(&format!("Z.{EXTENSION}"));
         number.parse().ok().filter(|_| ours)

@@ -75,7 +75,7 @@ pub fn share(files: &[PathBuf], out: &Path) -> Result<u64, ShareError> {
         machine: None,
         out: BufWriter::new(file.as_file_mut()),
     };
-    let mut replayer = Replayer::default();
+    let mut replayer = Replayer::<Relay>::default();
     for path in &files {
         replay(path, &mut replayer, &mut |seen| copy.see(&seen, &output))?;
     }
@@ -83,7 +83,7 @@ pub fn share(files: &[PathBuf], out: &Path) -> Result<u64, ShareError> {
     drop(copy);
 
     file.as_file_mut().rewind().map_err(output)?;
-    let mut check = Replayer::default();
+    let mut check = Replayer::<Relay>::default();
     let _ = check.piece(BufReader::new(file.as_file()), &mut |_| {
         ControlFlow::Continue(())
     })?;
@@ -120,7 +120,7 @@ fn replay(
 /// they are without the secrets.
 fn last_bodies(files: &[PathBuf], secrets: &Secrets) -> Result<Bodies, ShareError> {
     let mut bodies = Bodies::new();
-    let mut replayer = Replayer::default();
+    let mut replayer = Replayer::<Relay>::default();
     for path in files {
         replay(path, &mut replayer, &mut |seen| {
             match seen {
@@ -208,7 +208,7 @@ impl<W: Write> Copy<W> {
                 of_value(head.seq, value)?
             }
         };
-        let line = encode_head(&head.channel, head.seq, &machine);
+        let line = encode_head(&head.name, head.seq, &machine);
         self.machine = Some(machine);
         Ok(line)
     }

@@ -1,9 +1,10 @@
 //! The thread that writes: lines into pieces, and what an operator has to know of it.
 
 use super::pieces::Pieces;
-use super::{Message, STEP_BYTES, Shared, bytes_of};
+use super::{Message, Recorded, STEP_BYTES, Shared, bytes_of};
 use hls_relay_core::journal;
 use std::io;
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -17,8 +18,8 @@ const BATCH: usize = 256 << 10;
 /// After a failure the disk is left alone for so long.
 const PAUSE: Duration = Duration::from_secs(10);
 
-pub(super) struct Writer {
-    channel: Arc<str>,
+pub(super) struct Writer<M> {
+    name: Arc<str>,
     pieces: Pieces,
     shared: Arc<Shared>,
     /// Whole lines, not written yet.
@@ -29,24 +30,26 @@ pub(super) struct Writer {
     failing: bool,
     /// The present piece is long enough, and the next one was asked for.
     asked: bool,
+    machine: PhantomData<fn(M)>,
 }
 
-impl Writer {
-    pub(super) fn new(channel: Arc<str>, pieces: Pieces, shared: Arc<Shared>) -> Self {
+impl<M: Recorded> Writer<M> {
+    pub(super) fn new(name: Arc<str>, pieces: Pieces, shared: Arc<Shared>) -> Self {
         Self {
-            channel,
+            name,
             pieces,
             shared,
             lines: String::new(),
             pause: None,
             failing: false,
             asked: false,
+            machine: PhantomData,
         }
     }
 
     /// Writes until the recorder is gone and everything is written. Whoever cannot wait for the rest
     /// of [`GATHER`] unparks the thread.
-    pub(super) fn run(mut self, messages: &Receiver<Message>) {
+    pub(super) fn run(mut self, messages: &Receiver<Message<M>>) {
         loop {
             let next = match self.pause {
                 None => messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
@@ -69,13 +72,13 @@ impl Writer {
     }
 
     /// One message and what waits behind it.
-    fn take_all(&mut self, message: Message, messages: &Receiver<Message>) {
+    fn take_all(&mut self, message: Message<M>, messages: &Receiver<Message<M>>) {
         let mut next = Some(message);
         let mut written = Ok(());
         while let Some(message) = next {
             let bytes = match &message {
                 Message::Head { .. } => STEP_BYTES,
-                Message::Step(step) => bytes_of(step),
+                Message::Step(step) => bytes_of::<M>(step),
             };
             if written.is_ok() {
                 written = self.take(message);
@@ -88,14 +91,14 @@ impl Writer {
         }
     }
 
-    fn take(&mut self, message: Message) -> io::Result<()> {
+    fn take(&mut self, message: Message<M>) -> io::Result<()> {
         match message {
             // Asked for before the failure.
             Message::Head { .. } if self.pause.is_some() => Ok(()),
             Message::Head { seq, machine } => {
                 self.write_lines()?;
                 self.asked = false;
-                let head = journal::encode_head(&self.channel, seq, &machine);
+                let head = journal::encode_head(&self.name, seq, &*machine);
                 self.pieces.begin(head.as_bytes())
             }
             Message::Step(_) if !self.pieces.is_begun() => Ok(()),
@@ -117,8 +120,12 @@ impl Writer {
         self.lines.clear();
         written?;
         if std::mem::take(&mut self.failing) {
-            let channel = &*self.channel;
-            tracing::info!(channel, "the journal is recorded again, in a new piece");
+            said!(
+                info,
+                M,
+                self.name,
+                "the journal is recorded again, in a new piece"
+            );
         }
         if self.pieces.is_long() && !std::mem::replace(&mut self.asked, true) {
             self.want_piece();
@@ -135,9 +142,10 @@ impl Writer {
         self.pieces.end();
         self.pause = Some(Instant::now() + PAUSE);
         if !std::mem::replace(&mut self.failing, true) {
-            let channel = &*self.channel;
-            tracing::error!(
-                channel,
+            said!(
+                error,
+                M,
+                self.name,
                 "the journal cannot be written: {error}; the relay goes on without it, and records \
                  again once it can"
             );

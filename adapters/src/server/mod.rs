@@ -158,8 +158,10 @@ async fn file(
             own(&output, &file, &method, &head).await
         }
         (Ok(answer), _) => answer,
-        (Err(NoAnswer::Nobody), Some(output)) => own(&output, &file, &method, &head).await,
-        (Err(NoAnswer::Nobody | NoAnswer::NotNow), _) => not_yet(),
+        (Err(NoAnswer::Nobody | NoAnswer::Silent), Some(output)) => {
+            own(&output, &file, &method, &head).await
+        }
+        (Err(NoAnswer::Nobody | NoAnswer::Silent | NoAnswer::NotNow), _) => not_yet(),
         (Err(NoAnswer::Unknown), _) => not_found("no-store"),
     }
 }

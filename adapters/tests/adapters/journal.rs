@@ -122,12 +122,12 @@ fn pieces_are_bounded_private_in_order_and_each_replays_alone() {
         use std::os::unix::fs::PermissionsExt;
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         assert!(
-            check(&fs::read_to_string(file).unwrap()).unwrap() > 10,
+            check::<Relay>(&fs::read_to_string(file).unwrap()).unwrap() > 10,
             "{file:?}"
         );
     }
     // And all of them as one: the snapshots are the machine replayed so far.
-    let mut replayer = Replayer::default();
+    let mut replayer = Replayer::<Relay>::default();
     for file in &files {
         let text = fs::read(file).unwrap();
         let went_on = replayer.piece(&*text, &mut |_| ControlFlow::Continue(()));
@@ -294,7 +294,7 @@ fn a_journal_with_a_changed_byte_is_read_or_refused() {
                 picture.see(&seen);
                 ControlFlow::Continue(())
             };
-            let went_on = Replayer::default().piece(&*changed, &mut see);
+            let went_on = Replayer::<Relay>::default().piece(&*changed, &mut see);
             assert!(picture.svg().len() < 100_000);
             refused += usize::from(went_on.is_err());
         }

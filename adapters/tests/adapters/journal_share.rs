@@ -211,7 +211,7 @@ fn work(text: &str) -> Vec<Vec<String>> {
         }
         ControlFlow::Continue(())
     };
-    let went_on = Replayer::default().piece(text.as_bytes(), &mut see);
+    let went_on = Replayer::<Relay>::default().piece(text.as_bytes(), &mut see);
     assert!(went_on.unwrap().is_continue());
     steps
 }

@@ -5,6 +5,7 @@ mod failover;
 mod kinds_of_redis;
 mod late;
 mod life;
+mod log_lines;
 mod nodes;
 #[allow(dead_code)]
 #[path = "../node/operator.rs"]

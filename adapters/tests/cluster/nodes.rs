@@ -97,8 +97,6 @@ impl Nodes {
             let observed = self.observed(by, id).await;
             let is_new = observed["epoch"].as_u64() > before["epoch"].as_u64();
             if is_new && observed["segments"].as_u64() > Some(0) {
-                // A node that leads viewers keeps for half a second whose a channel is.
-                tokio::time::sleep(Duration::from_millis(700)).await;
                 return observed;
             }
             assert!(began.elapsed() < PATIENCE, "{observed}\n{}", self.logs());

@@ -1,11 +1,15 @@
 //! What a node answers to viewers whose channel another one has.
 
-use crate::nodes::Nodes;
+use crate::nodes::{Nodes, PATIENCE};
 use crate::operator::spec;
+use crate::registry::Stage;
 use crate::support::redis_server::RedisServer;
 use crate::viewers::playlist;
+use hls_relay::cluster::registry::NodeEntry;
 use reqwest::{Client, Method, Response};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 
 struct Asking {
     client: Client,
@@ -141,4 +145,136 @@ async fn a_viewer_may_be_sent_to_the_owner() {
     let to = format!("{}/news/index.m3u8", all.at(owner).address());
     assert_eq!(field(&sent, "location"), to);
     assert_eq!(field(&sent, "cache-control"), "no-store");
+}
+
+/// Somebody who stands in Redis as a node, and answers every viewer with his name.
+struct StandIn {
+    incarnation: String,
+    serving: JoinHandle<()>,
+}
+
+impl StandIn {
+    async fn join(stage: &Stage, name: &'static str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        // Nothing of him is left once he serves no more.
+        let pages =
+            axum::Router::new().fallback(move || async move { ([("connection", "close")], name) });
+        let serving = tokio::spawn(async move { axum::serve(listener, pages).await.unwrap() });
+        let incarnation = format!("{name}:0000000000000001");
+        let entry = NodeEntry {
+            incarnation: incarnation.clone(),
+            address: address.clone(),
+            control: address,
+            capacity: 1,
+            load: 1,
+            peers: Vec::new(),
+        };
+        let minute = 60_000;
+        stage
+            .registry
+            .lease(name, &entry, minute, true)
+            .await
+            .unwrap();
+        Self {
+            incarnation,
+            serving,
+        }
+    }
+
+    /// He has the channel from now on.
+    fn owns(&self, redis: &RedisServer, epoch: u64) {
+        let (key, epoch) = ("hls-relay:channel:{news}", epoch.to_string());
+        let wanted = r#"{"sources": ["http://127.0.0.1:9/a.m3u8"]}"#;
+        redis.ask(&[
+            "HSET", key, "spec", wanted, "desired", "run", "writer", "api", "revision", "5",
+        ]);
+        redis.ask(&[
+            "HSET",
+            key,
+            "owner",
+            &self.incarnation,
+            "epoch",
+            &epoch,
+            "unfinished",
+            "1",
+        ]);
+        redis.ask(&["SADD", "hls-relay:channels", "news"]);
+    }
+}
+
+/// So many scripts were run since the last time.
+fn scripts_run(redis: &RedisServer) -> u64 {
+    let stats = redis.ask(&["INFO", "commandstats"]);
+    redis.ask(&["CONFIG", "RESETSTAT"]);
+    let calls = stats
+        .split_once("cmdstat_evalsha:calls=")
+        .map_or("0", |it| it.1);
+    calls.split(',').next().unwrap().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_owner_that_does_not_answer_is_looked_up_again_at_once_and_not_by_each_viewer() {
+    let redis = RedisServer::start();
+    let all = Nodes::start(&[redis.url()]).await;
+    let stage = Stage::at(&redis.url());
+    let one = StandIn::join(&stage, "one").await;
+    let two = StandIn::join(&stage, "two").await;
+    one.owns(&redis, 7);
+    let asking = Asking::of(all.at(0).address());
+    let path = "/news/index.m3u8";
+    let ask = async || asking.get(path, &[]).await.text().await.unwrap();
+    let began = Instant::now();
+    while ask().await != "one" {
+        assert!(began.elapsed() < PATIENCE, "{}", all.logs());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    // It is gone, and Redis does not know it yet.
+    one.serving.abort();
+    assert!(one.serving.await.unwrap_err().is_cancelled());
+    assert_eq!(asking.get(path, &[]).await.status(), 503);
+    two.owns(&redis, 8);
+    assert_eq!(ask().await, "two", "{}", all.logs());
+
+    // However many want to know, one looks for all of them, ten times a second.
+    let three = StandIn::join(&stage, "three").await;
+    three.owns(&redis, 9);
+    while ask().await != "three" {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    three.serving.abort();
+    scripts_run(&redis);
+    let began = Instant::now();
+    let viewer = || async {
+        let mut asked = 0_u64;
+        while began.elapsed() < Duration::from_secs(2) {
+            assert_eq!(asking.get(path, &[]).await.status(), 503);
+            asked += 1;
+        }
+        asked
+    };
+    let asked: u64 = futures_util::future::join_all((0..50).map(|_| viewer()))
+        .await
+        .iter()
+        .sum();
+    let (took, run) = (began.elapsed().as_secs_f64(), scripts_run(&redis) as f64);
+    println!("{asked} viewers' questions, {run} scripts in {took:.1} s");
+    // The node's own looks at the other nodes and its lease are ten a second.
+    let most = 30.0 * took + 10.0;
+    assert!(
+        asked > 300 && run < most,
+        "{asked} questions, {run} scripts in {took:.1} s"
+    );
+
+    // Without Redis nobody waits for it.
+    drop(redis);
+    let began = Instant::now();
+    for _ in 0..5 {
+        assert_eq!(asking.get(path, &[]).await.status(), 503);
+    }
+    assert!(
+        began.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        began.elapsed()
+    );
 }

@@ -68,7 +68,8 @@ impl Skip {
 }
 
 /// What comes from Redis and from peers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(bound(serialize = "", deserialize = "S: Default"))]
 pub enum ClusterEvent<S> {
     /// Completes [`ClusterCommand::Renew`].
     Renewed {
@@ -115,7 +116,7 @@ pub enum ClusterEvent<S> {
 }
 
 /// What a renewal has found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Renewal {
     /// The key is ours and lives on.
     Held,
@@ -126,7 +127,7 @@ pub enum Renewal {
 }
 
 /// What stands in Redis.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Look {
     /// The nodes whose key has not expired; `None` where channels alone were looked at.
     pub nodes: Option<Vec<NodeSeen>>,
@@ -135,7 +136,7 @@ pub struct Look {
 }
 
 /// A node whose key has not expired.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeSeen {
     /// Its present life.
     pub incarnation: Incarnation,
@@ -146,7 +147,7 @@ pub struct NodeSeen {
 }
 
 /// A channel as it stands in Redis.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChannelSeen {
     /// Of what is wanted.
     pub revision: u64,
@@ -163,7 +164,8 @@ pub struct ChannelSeen {
 }
 
 /// What became of a claim.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(bound(serialize = "", deserialize = "S: Default"))]
 pub enum ClaimOutcome<S> {
     /// The channel is ours.
     Claimed {
@@ -184,7 +186,7 @@ pub enum ClaimOutcome<S> {
 }
 
 /// What a guarded write has found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Fence {
     /// It is written.
     Done,
@@ -195,7 +197,7 @@ pub enum Fence {
 }
 
 /// Why a call has led to nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum CallError {
     /// It was not sent, or was refused as a whole.
     #[error("it was not done")]
@@ -226,7 +228,7 @@ pub struct PeerAnswer {
 }
 
 /// What is looked at.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LookAt {
     /// All channels, then all nodes.
     All,
@@ -237,7 +239,8 @@ pub enum LookAt {
 }
 
 /// What is wanted of Redis and of peers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(bound(serialize = "", deserialize = "S: Default"))]
 pub enum ClusterCommand<S> {
     /// Let the node's key live for [`LEASE`](crate::lease::LEASE) from now. Only where `first`, one that is not
     /// there is made; one of another incarnation is never replaced. `load` channels run, of `capacity`, which is 0

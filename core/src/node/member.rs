@@ -18,6 +18,7 @@ use crate::lease::{GRACE, Lease, MARGIN, RENEW_EVERY};
 use crate::planted::{Mistake, Planted};
 use crate::rng::Rng;
 use crate::time::{Span, Timestamp};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The nodes are looked at so often: how soon a dead one is noticed.
@@ -65,7 +66,7 @@ pub(super) enum Order<S> {
 }
 
 /// See the module.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Member {
     rng: Rng,
     last_request: u64,
@@ -92,6 +93,7 @@ pub(super) struct Member {
     /// Incarnations that are known to ask this node before they go on without Redis.
     known_by: BTreeSet<Incarnation>,
     /// Dead owners that may not have known this node.
+    #[serde(with = "pairs")]
     strangers: BTreeMap<Incarnation, Stranger>,
     places: BTreeMap<ChannelId, Place>,
     acknowledged: BTreeMap<ChannelId, lost::Acknowledged>,
@@ -102,13 +104,16 @@ pub(super) struct Member {
     alone: bool,
     /// It is to give away what others have room for.
     draining: bool,
+    /// It takes no more, and is to end.
+    leaving: bool,
     /// Since when it is about to leave with nothing open.
-    leaving: Option<Timestamp>,
+    closed_since: Option<Timestamp>,
     left: bool,
+    #[serde(skip)]
     planted: Planted,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Peer {
     asked: Option<(RequestId, Timestamp)>,
     ask_at: Timestamp,
@@ -117,7 +122,7 @@ struct Peer {
 
 /// Whether Redis says that a peer is asked. Who reads there that it is may take over, so it is asked until nobody who
 /// is there can have read it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Named {
     /// It is told so with each renewal.
     Yes,
@@ -127,7 +132,7 @@ enum Named {
     NoMore(Timestamp),
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Stranger {
     dead_since: Timestamp,
     /// It has a new life: the old one is surely over.
@@ -136,7 +141,7 @@ struct Stranger {
     ask_at: Timestamp,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Place {
     /// As it stood in Redis, and when that was asked for.
     seen: Option<(ChannelSeen, Timestamp)>,
@@ -147,7 +152,7 @@ struct Place {
     vacant_since: Option<Timestamp>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Seat {
     /// Another's, or nobody's.
     Vacant {
@@ -180,7 +185,7 @@ enum Seat {
 }
 
 /// Whom a claim follows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Follows {
     /// It was released, or never had an owner.
     Nobody,
@@ -233,7 +238,8 @@ impl Member {
             clock: Timestamp::default(),
             alone: false,
             draining: false,
-            leaving: None,
+            leaving: false,
+            closed_since: None,
             left: false,
             planted,
         }
@@ -296,7 +302,7 @@ impl Member {
         self.advance_looks(now, commands);
         self.advance_claims(now, room, commands);
         self.advance_writes(now, record, commands);
-        if let Some(since) = self.leaving
+        if let Some(since) = self.closed_since
             && !self.left
         {
             let mut seats = self.places.values();
@@ -337,8 +343,13 @@ impl Member {
         }
     }
 
-    pub(super) fn leave(&mut self, now: Timestamp) {
-        self.leaving.get_or_insert(now);
+    /// It is to end. While channels are open it is a member like others: as long as it may show them, its key keeps
+    /// everybody else from taking them.
+    pub(super) fn leave(&mut self, now: Timestamp, is_closed: bool) {
+        self.leaving = true;
+        if is_closed {
+            self.closed_since.get_or_insert(now);
+        }
     }
 
     /// It is to give away what others have room for, from the next look on.
@@ -377,7 +388,7 @@ impl Member {
         let strangers = self.strangers.values();
         let strangers = strangers.filter(|it| asks && it.asked.is_none() && !it.is_over);
         let strangers = strangers.map(|it| it.ask_at).min();
-        let leave_at = self.leaving.map(|since| since + LEAVE_LIMIT);
+        let leave_at = self.closed_since.map(|since| since + LEAVE_LIMIT);
         let all = [self.lease_wakeup(), look_at, places, strangers, leave_at];
         all.into_iter().flatten().min()
     }
@@ -385,5 +396,28 @@ impl Member {
     fn request(&mut self) -> RequestId {
         self.last_request += 1;
         RequestId(self.last_request)
+    }
+}
+
+/// A map whose keys are no texts, as JSON wants them: the pairs in their order.
+mod pairs {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use std::collections::BTreeMap;
+
+    pub(super) fn serialize<K: Serialize, V: Serialize, T: Serializer>(
+        map: &BTreeMap<K, V>,
+        serializer: T,
+    ) -> Result<T::Ok, T::Error> {
+        serializer.collect_seq(map)
+    }
+
+    pub(super) fn deserialize<'de, K, V, D>(deserializer: D) -> Result<BTreeMap<K, V>, D::Error>
+    where
+        K: Deserialize<'de> + Ord,
+        V: Deserialize<'de>,
+        D: Deserializer<'de>,
+    {
+        let pairs = Vec::<(K, V)>::deserialize(deserializer)?;
+        Ok(pairs.into_iter().collect())
     }
 }

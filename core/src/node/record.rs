@@ -74,7 +74,11 @@ pub enum Writer {
 }
 
 /// What is wanted of a channel. What is observed of it never stands here.
+///
+/// Serialized, it is as it stands in a journal: without its spec, which decides nothing here and may hold what its
+/// sources are asked with.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(bound(serialize = "", deserialize = "S: Default"))]
 pub struct Record<S> {
     /// Grows with every change, of whichever channel of the store: no two changes have the same.
     pub revision: u64,
@@ -83,6 +87,7 @@ pub struct Record<S> {
     /// Whose channel it is.
     pub writer: Writer,
     /// What it should be.
+    #[serde(skip)]
     pub spec: Arc<S>,
 }
 

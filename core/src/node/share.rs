@@ -74,9 +74,6 @@ impl<S> Node<S> {
         let Some(member) = &mut self.member else {
             return;
         };
-        if leaving {
-            member.leave(now);
-        }
         let taken = self.channels.values().filter(|it| it.takes_place).count();
         self.channels.retain(|id, channel| {
             let Phase::Shut { pause } = &channel.phase else {
@@ -97,6 +94,9 @@ impl<S> Node<S> {
             }
             !goes
         });
+        if leaving {
+            member.leave(now, self.channels.is_empty());
+        }
         let channels = &self.channels;
         let record = |id: &ChannelId| {
             let channel = channels.get(id)?;

@@ -23,11 +23,10 @@ impl World {
     pub(super) fn node_step(&mut self, host: usize, event: NodeEvent<Spec>) -> Held {
         let mut events = vec![event];
         while let Some(event) = events.pop() {
-            let Some(process) = self.hosts[host].process.as_mut() else {
+            let it = &mut self.hosts[host];
+            let Some(process) = it.process.as_mut() else {
                 return Ok(());
             };
-            let local = process.local(self.now);
-            let mut commands = Vec::new();
             if self.options.trace
                 && !matches!(
                     event,
@@ -37,7 +36,9 @@ impl World {
                 let line = format!("{:>11} n{host} {event:?}", self.now.as_micros());
                 self.trace.push(line.chars().take(300).collect());
             }
-            process.machine.step(local, event, &mut commands);
+            let now = process.clocks(self.now, self.wall_at_start);
+            let journal = self.options.journal.then_some((&it.name, &mut it.journal));
+            let commands = process.step(now, event, journal);
             self.events += 1;
             let finished = process.machine.is_finished();
             for command in commands {
@@ -161,18 +162,14 @@ impl World {
                 removed,
             } => {
                 let checkpoint = self.saved(host, &id);
-                let call = Call::Owned(request, id.clone());
-                self.ask(
-                    host,
-                    call,
-                    Ask::Register {
-                        id,
-                        grant,
-                        record,
-                        removed,
-                        checkpoint,
-                    },
-                );
+                let register = Ask::Register {
+                    id: id.clone(),
+                    grant,
+                    record,
+                    removed,
+                    checkpoint,
+                };
+                self.ask(host, Call::Owned(request, id), register);
             }
             ClusterCommand::Release {
                 request,
@@ -182,18 +179,14 @@ impl World {
                 erased,
             } => {
                 let checkpoint = self.saved(host, &id);
-                let call = Call::Owned(request, id.clone());
-                self.ask(
-                    host,
-                    call,
-                    Ask::Release {
-                        id,
-                        grant,
-                        unfinished,
-                        erased,
-                        checkpoint,
-                    },
-                );
+                let release = Ask::Release {
+                    id: id.clone(),
+                    grant,
+                    unfinished,
+                    erased,
+                    checkpoint,
+                };
+                self.ask(host, Call::Owned(request, id), release);
             }
             ClusterCommand::Free {
                 request,

@@ -80,7 +80,8 @@ impl World {
         if !self.is_cut_from_redis(host, false) {
             let mut at = self.now + takes;
             if let Some(process) = self.hosts[host].process.as_mut() {
-                at = at.max(process.sent_until);
+                // Not at the same time either: what happens then comes in any order.
+                at = at.max(process.sent_until + Span::from_micros(1));
                 process.sent_until = at;
             }
             let ask = Box::new(ask);

@@ -7,12 +7,16 @@ use hls_relay_core::command::Publish;
 use hls_relay_core::config::Spec;
 use hls_relay_core::event::{Event, StoredSegment};
 use hls_relay_core::ids::{ObjectName, RequestId};
-use hls_relay_core::node::cluster::{Grant, Incarnation};
-use hls_relay_core::node::{ChannelId, Node};
+use hls_relay_core::journal::{self, Record};
+use hls_relay_core::node::cluster::{Grant, Incarnation, NodeName};
+use hls_relay_core::node::{ChannelId, Node, NodeCommand, NodeEvent};
 use hls_relay_core::relay::Relay;
 use hls_relay_core::time::{Now, Span, Timestamp, WallTime};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// So many steps are one piece of a journal.
+const PIECE: u64 = 500;
 
 /// One life of a node's program.
 #[derive(Debug)]
@@ -21,6 +25,8 @@ pub(super) struct Process {
     boot: Span,
     ppm: i64,
     pub(super) machine: Node<Spec>,
+    /// Steps of it.
+    pub(super) steps: u64,
     /// Which wakeup of those in the queue is the present one.
     pub(super) wake: u64,
     pub(super) last_call: u64,
@@ -107,6 +113,7 @@ impl Process {
             boot,
             ppm,
             machine,
+            steps: 0,
             wake: 0,
             last_call: 0,
             calls: BTreeMap::new(),
@@ -116,6 +123,33 @@ impl Process {
             last_run: 0,
             saved: BTreeMap::new(),
         }
+    }
+
+    /// Lets the machine of the node take one event; where there is a journal it is written down.
+    pub(super) fn step(
+        &mut self,
+        now: Now,
+        event: NodeEvent<Spec>,
+        journal: Option<(&NodeName, &mut String)>,
+    ) -> Vec<NodeCommand<Spec>> {
+        let (seq, mut commands) = (self.steps, Vec::new());
+        self.steps += 1;
+        let Some((name, journal)) = journal else {
+            self.machine.step(now.monotonic, event, &mut commands);
+            return commands;
+        };
+        if seq.is_multiple_of(PIECE) {
+            journal.push_str(&journal::encode_head(name.name(), seq, &self.machine));
+        }
+        let recorded = event.clone();
+        self.machine.step(now.monotonic, event, &mut commands);
+        journal.push_str(&journal::encode_record(&Record {
+            seq,
+            now,
+            event: recorded,
+            digest: Some(journal::digest_of(&commands)),
+        }));
+        commands
     }
 
     /// What its clock shows.

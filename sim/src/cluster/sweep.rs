@@ -10,6 +10,7 @@ use super::plan::Plan;
 #[cfg(feature = "planted")]
 use super::plan::Slip;
 use super::world::{Options, Outcome, World};
+use crate::replay::{self, NodeMachine};
 #[cfg(feature = "planted")]
 use hls_relay_core::planted::{Mistake, Planted};
 use std::collections::BTreeMap;
@@ -122,6 +123,24 @@ impl Swept {
     }
 }
 
+/// What is wrong with a second run: it differs, or the nodes' journals do not replay.
+fn again(seed: u64, first: &Outcome) -> Option<String> {
+    let options = Options {
+        journal: true,
+        ..Options::default()
+    };
+    let again = World::new(Plan::draw(seed), options).run();
+    if again.digest != first.digest {
+        return Some("determinism: a second run wants the same".to_owned());
+    }
+    let mut replayed = again
+        .journals
+        .iter()
+        .map(|it| replay::check::<NodeMachine>(it));
+    let parted = replayed.find_map(Result::err)?;
+    Some(format!("the journal of a node replays: {}", parted.why))
+}
+
 /// Runs `count` seeds from `from` on.
 pub fn sweep(from: u64, count: u64, threads: usize) -> Swept {
     let next = AtomicU64::new(from);
@@ -136,9 +155,7 @@ pub fn sweep(from: u64, count: u64, threads: usize) -> Swept {
             let outcome = World::new(Plan::draw(seed), Options::default()).run();
             let mut broken = outcome.failure.as_ref().map(|it| it.1.invariant.clone());
             if seed.is_multiple_of(TWICE) && broken.is_none() {
-                let again = World::new(Plan::draw(seed), Options::default()).run();
-                let differs = again.digest != outcome.digest;
-                broken = differs.then(|| "determinism: a second run wants the same".to_owned());
+                broken = again(seed, &outcome);
             }
             let mut swept = swept.lock().unwrap_or_else(PoisonError::into_inner);
             swept.add(seed, outcome, broken);

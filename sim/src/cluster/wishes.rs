@@ -140,9 +140,6 @@ impl World {
         self.count("change made");
         let id = channel_id(self.plan.changes[number].channel);
         let (record, removed) = self.wanted(number, revision);
-        if removed {
-            self.removed.insert(id.clone());
-        }
         // What a Redis has acknowledged that is no more may be lost with it.
         let is_old = self
             .redis

@@ -28,6 +28,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 pub struct Options {
     /// Every step in words.
     pub trace: bool,
+    /// The journals of the nodes.
+    pub journal: bool,
     /// A mistake of every machine.
     pub planted: Planted,
     /// A mistake of what surrounds them.
@@ -51,6 +53,8 @@ pub struct Outcome {
     pub trace: Vec<String>,
     /// What viewers suffered.
     pub suffered: Vec<Suffered>,
+    /// What each node was told, life after life, where it was asked for.
+    pub journals: Vec<String>,
 }
 
 /// A node and its present process.
@@ -60,6 +64,7 @@ pub(super) struct Host {
     pub(super) process: Option<Process>,
     pub(super) lives: u64,
     pub(super) paused_until: Option<Timestamp>,
+    pub(super) journal: String,
     /// Who asked, by the request that the machine knows it by.
     pub(super) asked: BTreeMap<RequestId, (usize, u64, u64)>,
     last_asked: u64,
@@ -99,6 +104,7 @@ impl World {
             process: None,
             lives: 0,
             paused_until: None,
+            journal: String::new(),
             asked: BTreeMap::new(),
             last_asked: 0,
         };
@@ -150,6 +156,7 @@ impl World {
             census: self.census,
             trace: self.trace,
             suffered: self.viewers.iter().map(Viewer::suffered).collect(),
+            journals: self.hosts.into_iter().map(|it| it.journal).collect(),
         }
     }
 
@@ -419,7 +426,16 @@ impl World {
             | Ask::Free { .. }
             | Ask::Write { .. } => None,
         };
+        let removes = if let Ask::Write { id, removed, .. } = &ask {
+            removed.then(|| id.clone())
+        } else {
+            None
+        };
         let told = self.redis.apply(self.now, ask);
+        // Whether or not anybody hears that it was done.
+        if matches!(told, Told::Written(true)) {
+            self.removed.extend(removes);
+        }
         if let Some((id, epoch)) = writes
             && matches!(told, Told::Fence(Fence::Done))
             && let Some(newer) = self

@@ -6,24 +6,25 @@
     reason = "a command reads and writes files; no world does"
 )]
 
-use super::{Follows, Parted, Replayer, Seen, Why};
+use super::{Follows, NodeMachine, Parted, Replayer, Seen, Why};
 use crate::timeline::Timeline;
-use crate::words;
-use hls_relay_core::command::Command;
-use hls_relay_core::event::Event;
-use hls_relay_core::journal::{Difference, Record, digest_of};
+use crate::words::Spoken;
+use hls_relay_core::journal::{Difference, Kind, Record, kind_of};
+use hls_relay_core::relay::Relay;
 use std::fs::{self, File};
-use std::io::{self, BufReader, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+/// So much of a piece tells what it is of.
+const BEGINNING: u64 = 64;
 /// What the files of journals are called.
 const EXTENSION: &str = "journal";
 
 /// See the command line's help.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ReplayArgs {
-    /// The pieces of a journal in their order, or the folder with all of them
+    /// The pieces of a journal in their order, or the folder with all of them: of a channel, or of a node
     #[arg(required = true, value_name = "FILE|DIR")]
     pub files: Vec<PathBuf>,
     /// Stop after the first step of this number and show the machine
@@ -55,6 +56,11 @@ pub enum ReplayError {
     /// `--until` asks for a step that is not there.
     #[error("there is no step {0}")]
     NoSuchStep(u64),
+    /// A picture is of a channel.
+    #[error(
+        "--timeline draws the life of a channel, and this is the journal of a node: see --trace"
+    )]
+    NoPicture,
     /// The machine cannot be shown, or nobody reads any more.
     #[error("{0}")]
     Output(#[from] io::Error),
@@ -66,15 +72,37 @@ impl ReplayArgs {
     /// # Errors
     /// At the first difference, and where something cannot be read or written.
     pub fn run(&self, out: &mut impl Write) -> Result<(), ReplayError> {
-        let mut replayer = Replayer::default();
+        let pieces = pieces(&self.files)?;
         let mut picture = self.timeline.as_ref().map(|_| Timeline::default());
+        let first = pieces.first().map(|it| kind(it)).transpose()?;
+        if first == Some(Kind::Node) {
+            return match picture {
+                Some(_) => Err(ReplayError::NoPicture),
+                None => self.replay::<NodeMachine>(out, pieces, &mut |_| ()),
+            };
+        }
+        let mut see = |seen: &Seen<'_>| picture.iter_mut().for_each(|picture| picture.see(seen));
+        let replayed = self.replay::<Relay>(out, pieces, &mut see);
+        // What led to a difference is what the picture is wanted for.
+        if let (Some(path), Some(picture)) = (&self.timeline, picture) {
+            fs::write(path, picture.svg()).map_err(|error| file_error(path, error))?;
+        }
+        replayed
+    }
+
+    fn replay<M: Spoken>(
+        &self,
+        out: &mut impl Write,
+        pieces: Vec<PathBuf>,
+        see: &mut dyn FnMut(&Seen<'_, M>),
+    ) -> Result<(), ReplayError> {
+        let mut replayer = Replayer::<M>::default();
         let mut written = Ok(());
         let mut found = self.until.is_none();
-        let mut parted = None;
-        for path in pieces(&self.files)? {
+        for path in pieces {
             let file = open(&path)?;
-            let mut seen = |seen: Seen<'_>| {
-                picture.iter_mut().for_each(|picture| picture.see(&seen));
+            let mut seen = |seen: Seen<'_, M>| {
+                see(&seen);
                 written = self.tell(out, &path, &seen);
                 found |= matches!(seen, Seen::Step(record, _) if Some(record.seq) == self.until);
                 if written.is_err() || (found && self.until.is_some()) {
@@ -86,20 +114,13 @@ impl ReplayArgs {
             match went_on {
                 Ok(ControlFlow::Continue(())) => {}
                 Ok(ControlFlow::Break(())) => break,
-                Err(why) => {
-                    parted = Some(ReplayError::Parted { path, parted: why });
-                    break;
+                Err(parted) => {
+                    written?;
+                    return Err(ReplayError::Parted { path, parted });
                 }
             }
         }
         written?;
-        // What led to a difference is what the picture is wanted for.
-        if let (Some(path), Some(picture)) = (&self.timeline, picture) {
-            fs::write(path, picture.svg()).map_err(|error| file_error(path, error))?;
-        }
-        if let Some(parted) = parted {
-            return Err(parted);
-        }
         match self.until {
             Some(seq) if !found => return Err(ReplayError::NoSuchStep(seq)),
             Some(_) => {
@@ -118,7 +139,12 @@ impl ReplayArgs {
         )?)
     }
 
-    fn tell(&self, out: &mut impl Write, path: &Path, seen: &Seen<'_>) -> io::Result<()> {
+    fn tell<M: Spoken>(
+        &self,
+        out: &mut impl Write,
+        path: &Path,
+        seen: &Seen<'_, M>,
+    ) -> io::Result<()> {
         let path = path.display();
         match seen {
             Seen::Head {
@@ -134,13 +160,13 @@ impl ReplayArgs {
                 out,
                 "{path}: the last line is torn after {bytes} bytes, and left out"
             ),
-            Seen::Step(record, commands) if self.trace => trace(out, record, commands),
+            Seen::Step(record, commands) if self.trace => trace::<M>(out, record, commands),
             Seen::Step(..) => Ok(()),
             Seen::Broke(record) => writeln!(
                 out,
                 "{path}: at step {} the machine breaks, as it did when it was recorded: {}",
                 record.seq,
-                words::event(&record.event)
+                M::event(&record.event)
             ),
         }
     }
@@ -180,25 +206,40 @@ fn file_error(path: &Path, error: io::Error) -> ReplayError {
     ReplayError::File { path, error }
 }
 
-fn trace(out: &mut impl Write, record: &Record, commands: &[Command]) -> io::Result<()> {
+/// Of which kind of machine the journal is that begins with this piece.
+fn kind(path: &Path) -> Result<Kind, ReplayError> {
+    let mut beginning = Vec::new();
+    let read = open(path)?.take(BEGINNING).read_to_end(&mut beginning);
+    read.map_err(|error| file_error(path, error))?;
+    Ok(kind_of(&beginning))
+}
+
+fn trace<M: Spoken>(
+    out: &mut impl Write,
+    record: &Record<M::Event>,
+    commands: &[M::Command],
+) -> io::Result<()> {
     let seq = record.seq;
-    writeln!(out, "{seq:>8} > {}", words::event(&record.event))?;
-    commands
-        .iter()
-        .try_for_each(|it| writeln!(out, "{seq:>8} < {}", words::command(it)))
+    writeln!(out, "{seq:>8} > {}", M::event(&record.event))?;
+    let mut commands = commands.iter().map(M::command);
+    commands.try_for_each(|it| writeln!(out, "{seq:>8} < {it}"))
 }
 
 /// What was expected and what came, where that is known.
 fn details(why: &Why) -> String {
-    let Why::Difference(Difference::Commands { recorded, replayed }) = why else {
+    let Why::Commands {
+        difference: Difference::Commands {
+            recorded, replayed, ..
+        },
+        event,
+        wanted,
+    } = why
+    else {
         return String::new();
     };
-    let event: &Event = &replayed.record.event;
-    let got = replayed.commands.iter().map(words::command);
-    let got: String = got.map(|line| format!("\n            {line}")).collect();
+    let wanted = wanted.iter().map(|it| format!("\n            {it}"));
+    let wanted: String = wanted.collect();
     format!(
-        "\n  event     {}\n  expected  commands {recorded:016x}\n  got       commands {:016x}:{got}",
-        words::event(event),
-        digest_of(&replayed.commands)
+        "\n  event     {event}\n  expected  commands {recorded:016x}\n  got       commands {replayed:016x}:{wanted}"
     )
 }

@@ -17,7 +17,8 @@ fn picture(plan: crate::plan::Plan) -> String {
         timeline.see(&seen);
         ControlFlow::Continue(())
     };
-    let went_on = Replayer::default().piece(outcome.journal.as_bytes(), &mut see);
+    let went_on = Replayer::<hls_relay_core::relay::Relay>::default()
+        .piece(outcome.journal.as_bytes(), &mut see);
     assert!(went_on.unwrap().is_continue());
     timeline.svg()
 }

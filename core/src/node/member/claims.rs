@@ -8,8 +8,7 @@ impl Member {
         // Who was dead while promises still held may have come back with the help of one.
         let counts = |at: &Timestamp| self.claims_from.is_some_and(|from| *at >= from);
         let nodes_seen = self.nodes_seen.filter(counts);
-        let Some(nodes_seen) = nodes_seen.filter(|_| self.leaving.is_none() && !self.draining)
-        else {
+        let Some(nodes_seen) = nodes_seen.filter(|_| !self.leaving && !self.draining) else {
             return;
         };
         let mut planned = self.places.values().filter(|it| it.is_planned()).count();
@@ -145,7 +144,7 @@ impl Member {
 
     /// It is neither to leave, nor is Redis there for too short a time.
     pub(super) fn takes_more(&self, now: Timestamp) -> bool {
-        let stays = self.leaving.is_none() && !self.draining;
+        let stays = !self.leaving && !self.draining;
         stays && self.claims_from.is_some_and(|it| it <= now)
     }
 

@@ -11,7 +11,7 @@ const REMEMBERED: Span = Span::from_secs(60);
 const MOST_REMEMBERED: usize = 1_000;
 
 /// The last change of a channel.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Acknowledged {
     revision: u64,
     removed: bool,

@@ -74,7 +74,7 @@ fn to_give(own: usize, mut shares: Vec<Share>, on_their_way: usize) -> usize {
 impl Member {
     /// Gives some channels away where another node is clearly emptier, or this one is to have none.
     pub(super) fn even_out<S>(&mut self, now: Timestamp, room: &Room, orders: &mut Vec<Order<S>>) {
-        let settled = self.claims_from.is_some_and(|it| it <= now) && self.leaving.is_none();
+        let settled = self.claims_from.is_some_and(|it| it <= now) && !self.leaving;
         if !settled || self.planted.makes(Mistake::NeverEvensOut) {
             return;
         }
