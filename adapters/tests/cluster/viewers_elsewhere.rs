@@ -262,7 +262,7 @@ async fn an_owner_that_does_not_answer_is_looked_up_again_at_once_and_not_by_eac
     // The node's own looks at the other nodes and its lease are ten a second.
     let most = 30.0 * took + 10.0;
     assert!(
-        asked > 300 && run < most,
+        asked > 100 && run < most,
         "{asked} questions, {run} scripts in {took:.1} s"
     );
 
