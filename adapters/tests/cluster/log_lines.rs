@@ -88,10 +88,10 @@ async fn every_line_about_a_channel_has_its_epoch_and_its_revision() {
     logs.iter()
         .for_each(|it| assert!(numbered(it, "broken") < 100, "{it}"));
     // And they are those that were in force.
-    let newest = logs[owner]
+    let mut newest = logs[owner]
         .lines()
         .filter(|it| field(it, "channel") == Some("\"news\""));
-    let newest = newest.last().unwrap();
+    let newest = newest.next_back().unwrap();
     assert_eq!(
         field(newest, "epoch"),
         Some(&*observed["epoch"].to_string()),
