@@ -1,11 +1,9 @@
 //! The commands for clusters: run one, many, twice, smaller.
 
-use crate::{SEEDS_SHOWN, Which, at_least_one, same_digest, write};
+use crate::arguments::{Failing, Many, Which, by_promise};
 use clap::Subcommand;
 use hls_relay_sim::cluster::plan::Plan;
 use hls_relay_sim::cluster::{Options, World, shrink, sweep};
-use std::ffi::OsString;
-use std::path::PathBuf;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -21,20 +19,7 @@ pub(super) enum Command {
         digest: bool,
     },
     /// Run many on all cores.
-    Sweep {
-        /// The first seed.
-        #[arg(long, default_value_t = 0)]
-        from: u64,
-        /// How many seeds.
-        #[arg(long, default_value_t = 1_000, value_parser = at_least_one())]
-        count: u64,
-        /// How many at a time; one for each core where nothing is said.
-        #[arg(long, value_parser = at_least_one())]
-        threads: Option<u64>,
-        /// Print what happened how often.
-        #[arg(long)]
-        census: bool,
-    },
+    Sweep(Many),
     /// Run one in two processes and compare.
     Twice {
         #[command(flatten)]
@@ -43,10 +28,7 @@ pub(super) enum Command {
     /// Make a failing one smaller.
     Shrink {
         #[command(flatten)]
-        which: Which,
-        /// Where the smaller plan is written.
-        #[arg(long, value_name = "FILE")]
-        out: Option<PathBuf>,
+        failing: Failing,
         /// Of one that fails with this mistake in it.
         #[cfg(feature = "planted")]
         #[arg(long)]
@@ -71,28 +53,15 @@ pub(super) fn carry_out(command: Command) -> Result<(), String> {
             trace,
             digest,
         } => run(&which, trace, digest),
-        Command::Sweep {
-            from,
-            count,
-            threads,
-            census,
-        } => many(from, count, crate::threads(threads), census),
-        Command::Twice { which } => {
-            let [kind, value] = which.arguments();
-            let run = ["cluster", "run", "--digest"].map(OsString::from);
-            same_digest(&[&run[..], &[kind, value]].concat())
-        }
+        Command::Sweep(many) => run_many(&many),
+        Command::Twice { which } => which.twice(&["cluster", "run", "--digest"]),
         #[cfg(feature = "planted")]
-        Command::Shrink {
-            which,
-            out,
-            mistake,
-        } => {
+        Command::Shrink { failing, mistake } => {
             let options = mistake.map_or(Ok(Options::default()), |it| planting(&it))?;
-            smaller(&which, out, options)
+            smaller(&failing, options)
         }
         #[cfg(not(feature = "planted"))]
-        Command::Shrink { which, out } => smaller(&which, out, Options::default()),
+        Command::Shrink { failing } => smaller(&failing, Options::default()),
         #[cfg(feature = "planted")]
         Command::Planted { cap, only } => planted(cap, only.as_deref()),
     }
@@ -122,23 +91,17 @@ fn run(which: &Which, trace: bool, digest: bool) -> Result<(), String> {
     Ok(())
 }
 
-fn many(from: u64, count: u64, threads: usize, census: bool) -> Result<(), String> {
-    let swept = sweep::sweep(from, count, threads);
+fn run_many(many: &Many) -> Result<(), String> {
+    let swept = sweep::sweep(many.from, many.count(), many.threads());
     println!("{}", swept.pace());
-    if census {
+    if many.census {
         for (what, count) in &swept.census {
             println!("{count:>12} {what}");
         }
     }
     if let Some(&seed) = swept.failures.values().flatten().min() {
-        let mut text = sweep::failure(&Plan::draw(seed), &format!("--seed {seed}"));
-        text.push_str("\nseeds by broken promise:\n");
-        for (invariant, seeds) in &swept.failures {
-            let first: Vec<String> = seeds.iter().take(SEEDS_SHOWN).map(u64::to_string).collect();
-            let (count, first) = (seeds.len(), first.join(" "));
-            text.push_str(&format!("{count:>6} × {invariant}: {first}\n"));
-        }
-        return Err(text);
+        let text = sweep::failure(&Plan::draw(seed), &format!("--seed {seed}"));
+        return Err(text + &by_promise(&swept.failures));
     }
     let missing = swept.missing();
     if !missing.is_empty() {
@@ -150,15 +113,13 @@ fn many(from: u64, count: u64, threads: usize, census: bool) -> Result<(), Strin
     Ok(())
 }
 
-fn smaller(which: &Which, out: Option<PathBuf>, options: Options) -> Result<(), String> {
-    let plan = which.plan(Plan::draw)?;
+fn smaller(failing: &Failing, options: Options) -> Result<(), String> {
+    let plan = failing.which.plan(Plan::draw)?;
     let Some((small, invariant, runs)) = shrink::shrink(&plan, options) else {
         println!("nothing to shrink: everything holds");
         return Ok(());
     };
-    let file = out.unwrap_or_else(|| PathBuf::from(format!("cluster-{}.plan.json", plan.seed)));
-    let text = serde_json::to_string_pretty(&small).map_err(|error| error.to_string())?;
-    write(&file, &(text + "\n"))?;
+    let file = failing.write(&format!("cluster-{}", plan.seed), &small)?;
     Err(format!(
         "{small}\nFAILED: {invariant}\n{runs} runs; the smaller plan is {}",
         file.display()
@@ -178,22 +139,6 @@ fn planting(name: &str) -> Result<Options, String> {
 
 #[cfg(feature = "planted")]
 fn planted(cap: u64, only: Option<&str>) -> Result<(), String> {
-    let mut all = sweep::Planting::all();
-    all.retain(|(_, name)| only.is_none_or(|part| name.contains(part)));
-    let mut unfound = Vec::new();
-    println!("{:<28}{:>8}  found by", "mistake", "seeds");
-    for (planting, name) in all {
-        match planting.find(cap, crate::cores()) {
-            Some((seeds, invariant)) => println!("{name:<28}{seeds:>8}  {invariant}"),
-            None => {
-                println!("{name:<28}{:>8}  nothing", format!("> {cap}"));
-                unfound.push(name);
-            }
-        }
-    }
-    if unfound.is_empty() {
-        return Ok(());
-    }
-    let unfound = unfound.join(", ");
-    Err(format!("not found within {cap} seeds: {unfound}"))
+    let find = |planting: sweep::Planting| planting.find(cap, crate::arguments::cores());
+    crate::arguments::mistakes(sweep::Planting::all(), (cap, only), find)
 }

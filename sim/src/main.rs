@@ -7,17 +7,17 @@
     reason = "the command line prints, reads files and a clock; no world does"
 )]
 
+mod arguments;
 mod clusters;
 
-use clap::{Args, Parser, Subcommand};
+use arguments::{Failing, Many, SEEDS_SHOWN, Which, at_least_one, by_promise, read, write};
+use clap::{Parser, Subcommand};
 use hls_relay_sim::replay::ReplayArgs;
 use hls_relay_sim::sweep::{CENSUS_FROM, Sweep, Swept};
 use hls_relay_sim::world::{Options, Outcome, World};
 use hls_relay_sim::{draw, figures, report, scenario, shrink, words};
-use serde::de::DeserializeOwned;
-use std::ffi::OsString;
 use std::panic::catch_unwind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -47,22 +47,11 @@ enum What {
     },
     /// Run many worlds on all cores, then measure as `bench` does (some seconds).
     Sweep {
-        /// The first seed.
-        #[arg(long, default_value_t = 0)]
-        from: u64,
-        /// How many seeds; 1,000 where nothing is said. Of 5,000 or more each thing that is counted has to
-        /// happen.
-        #[arg(long, conflicts_with = "minutes", value_parser = at_least_one())]
-        count: Option<u64>,
-        /// For how long instead.
-        #[arg(long, value_parser = at_least_one())]
+        #[command(flatten)]
+        many: Many,
+        /// For how long, in place of a number of seeds.
+        #[arg(long, conflicts_with = "count", value_parser = at_least_one())]
         minutes: Option<u64>,
-        /// How many at a time; one for each core where nothing is said.
-        #[arg(long, value_parser = at_least_one())]
-        threads: Option<u64>,
-        /// Print what happened how often.
-        #[arg(long)]
-        census: bool,
     },
     /// Run one world in two processes and compare.
     Twice {
@@ -70,13 +59,7 @@ enum What {
         which: Which,
     },
     /// Make a failing world smaller.
-    Shrink {
-        #[command(flatten)]
-        which: Which,
-        /// Where the smaller plan is written.
-        #[arg(long, value_name = "FILE")]
-        out: Option<PathBuf>,
-    },
+    Shrink(Failing),
     /// Run scenarios; UPDATE_SCENARIOS=1 rewrites their stories.
     Scenario {
         /// The scripts.
@@ -100,46 +83,6 @@ enum What {
     Replay(ReplayArgs),
     /// Measure: the processor time of one core that a channel's day takes, without and with faults.
     Bench,
-}
-
-/// Of those that failed.
-const SEEDS_SHOWN: usize = 20;
-
-#[derive(Args, Clone)]
-#[group(required = true, multiple = false)]
-struct Which {
-    /// The plan of this seed.
-    #[arg(long)]
-    seed: Option<u64>,
-    /// A plan in a file, as `shrink` writes it.
-    #[arg(long, value_name = "FILE")]
-    plan: Option<PathBuf>,
-}
-
-impl Which {
-    fn plan<P: DeserializeOwned>(&self, draw: impl FnOnce(u64) -> P) -> Result<P, String> {
-        match (&self.plan, self.seed) {
-            (Some(file), _) => {
-                serde_json::from_str(&read(file)?).map_err(|error| format!("{file:?}: {error}"))
-            }
-            (None, seed) => Ok(draw(seed.unwrap_or(0))),
-        }
-    }
-
-    fn words(&self) -> String {
-        match (&self.plan, self.seed) {
-            (Some(file), _) => format!("--plan {file:?}"),
-            (None, seed) => format!("--seed {}", seed.unwrap_or(0)),
-        }
-    }
-
-    /// For another process of this program.
-    fn arguments(&self) -> [OsString; 2] {
-        match (&self.plan, self.seed) {
-            (Some(file), _) => ["--plan".into(), file.into()],
-            (None, seed) => ["--seed".into(), seed.unwrap_or(0).to_string().into()],
-        }
-    }
 }
 
 fn main() -> ExitCode {
@@ -168,33 +111,9 @@ fn carry_out(command: What) -> Result<(), String> {
             journal,
             digest,
         } => run(&which, trace, journal, digest),
-        What::Sweep {
-            from,
-            count,
-            minutes,
-            threads,
-            census,
-        } => {
-            let time = minutes.map(|minutes| Duration::from_secs(minutes * 60));
-            let count = if time.is_none() {
-                Some(count.unwrap_or(1_000))
-            } else {
-                None
-            };
-            let threads = self::threads(threads);
-            sweep(
-                Sweep {
-                    from,
-                    count,
-                    time,
-                    length: draw::DEFAULT_LENGTH,
-                    threads,
-                },
-                census,
-            )
-        }
-        What::Twice { which } => twice(&which),
-        What::Shrink { which, out } => shrink_plan(&which, out),
+        What::Sweep { many, minutes } => sweep(&many, minutes),
+        What::Twice { which } => which.twice(&["run", "--digest"]),
+        What::Shrink(failing) => shrink_plan(&failing),
         What::Scenario { files } => scenarios(&files),
         #[cfg(feature = "planted")]
         What::Planted { cap, only } => planted(cap, only.as_deref()),
@@ -204,20 +123,6 @@ fn carry_out(command: What) -> Result<(), String> {
             .map_err(|error| error.to_string()),
         What::Bench => bench(),
     }
-}
-
-/// Nothing proves nothing.
-fn at_least_one() -> clap::builder::RangedU64ValueParser {
-    clap::value_parser!(u64).range(1..)
-}
-
-/// So many threads as were asked for.
-fn threads(wanted: Option<u64>) -> usize {
-    wanted.map_or_else(cores, |it| usize::try_from(it).unwrap_or(usize::MAX))
-}
-
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 fn run(which: &Which, trace: bool, journal: Option<PathBuf>, digest: bool) -> Result<(), String> {
@@ -256,7 +161,15 @@ fn summary(outcome: &Outcome) -> String {
     )
 }
 
-fn sweep(sweep: Sweep, census: bool) -> Result<(), String> {
+fn sweep(many: &Many, minutes: Option<u64>) -> Result<(), String> {
+    let time = minutes.map(|minutes| Duration::from_secs(minutes * 60));
+    let sweep = Sweep {
+        from: many.from,
+        count: time.is_none().then(|| many.count()),
+        time,
+        length: draw::DEFAULT_LENGTH,
+        threads: many.threads(),
+    };
     // Whoever ends a long sweep early knows what has failed so far.
     let swept = sweep.run(|swept| {
         let seeds = swept.failures.values().flatten().take(SEEDS_SHOWN);
@@ -268,7 +181,7 @@ fn sweep(sweep: Sweep, census: bool) -> Result<(), String> {
         "viewers played {} segments and stalled {} times",
         swept.played, swept.stalls
     );
-    if census {
+    if many.census {
         swept
             .census
             .iter()
@@ -282,7 +195,7 @@ fn sweep(sweep: Sweep, census: bool) -> Result<(), String> {
     let is_large = swept.seeds >= CENSUS_FROM;
     match missing.len() {
         0 => {}
-        _ if is_large || census => println!("never happened: {}", missing.join(", ")),
+        _ if is_large || many.census => println!("never happened: {}", missing.join(", ")),
         count => println!(
             "never happened: {count} of what is counted, which in so few worlds is no failure (--census names them)"
         ),
@@ -304,53 +217,16 @@ fn failures(swept: &Swept) -> String {
             &format!("--seed {seed}"),
         ));
     }
-    text.push_str("\nseeds by broken promise:\n");
-    for (invariant, seeds) in &swept.failures {
-        let first: Vec<String> = seeds.iter().take(SEEDS_SHOWN).map(u64::to_string).collect();
-        text.push_str(&format!(
-            "{:>6} × {invariant}: {}\n",
-            seeds.len(),
-            first.join(" ")
-        ));
-    }
-    text
+    text + &by_promise(&swept.failures)
 }
 
-fn twice(which: &Which) -> Result<(), String> {
-    let [kind, value] = which.arguments();
-    same_digest(&["run".into(), "--digest".into(), kind, value])
-}
-
-/// Runs this program twice with these arguments, which print a digest.
-fn same_digest(arguments: &[OsString]) -> Result<(), String> {
-    let program = std::env::current_exe().map_err(|error| error.to_string())?;
-    let digest = || {
-        let mut command = std::process::Command::new(&program);
-        command.args(arguments);
-        let output = command.output().map_err(|error| error.to_string())?;
-        let text = |bytes| String::from_utf8_lossy(bytes).trim().to_owned();
-        Ok::<_, String>((text(&output.stdout), text(&output.stderr)))
-    };
-    let ((one, why), (two, _)) = (digest()?, digest()?);
-    if one != two {
-        return Err(format!("two processes differ: {one:?} and {two:?}"));
-    }
-    if !why.is_empty() {
-        return Err(why);
-    }
-    println!("two processes, one digest: {one}");
-    Ok(())
-}
-
-fn shrink_plan(which: &Which, out: Option<PathBuf>) -> Result<(), String> {
-    let plan = which.plan(draw::plan)?;
+fn shrink_plan(failing: &Failing) -> Result<(), String> {
+    let plan = failing.which.plan(draw::plan)?;
     let Some((small, runs)) = shrink::shrink(&plan) else {
         println!("nothing to shrink: everything holds");
         return Ok(());
     };
-    let file = out.unwrap_or_else(|| PathBuf::from(format!("seed-{}.plan.json", plan.seed)));
-    let text = serde_json::to_string_pretty(&small).map_err(|error| error.to_string())?;
-    write(&file, &text)?;
+    let file = failing.write(&format!("seed-{}", plan.seed), &small)?;
     let how = format!("--plan {}", file.display());
     let (from, to) = (plan.size(), small.size());
     Err(format!(
@@ -396,31 +272,11 @@ fn first_difference(wanted: &str, got: &str) -> String {
 
 #[cfg(feature = "planted")]
 fn planted(cap: u64, only: Option<&str>) -> Result<(), String> {
-    let named = hls_relay_core::planted::Mistake::ALL.map(|it| (it, format!("{it:?}")));
-    let wanted = |name: &str| only.is_none_or(|part| name.contains(part));
-    if !named.iter().any(|(_, name)| wanted(name)) {
-        let names = named.map(|(_, name)| name).join(", ");
-        return Err(format!("no such mistake; there are: {names}"));
-    }
-    let mut unfound = Vec::new();
-    println!("{:<28}{:>8}  found by", "mistake", "seeds");
-    for (mistake, name) in named.into_iter().filter(|(_, name)| wanted(name)) {
-        match hls_relay_sim::sweep::find(mistake, cap, cores()) {
-            Some(found) => println!("{name:<28}{:>8}  {}", found.seeds, found.invariant),
-            None => {
-                println!("{name:<28}{:>8}  nothing", format!("> {cap}"));
-                unfound.push(name);
-            }
-        }
-    }
-    if unfound.is_empty() {
-        Ok(())
-    } else {
-        Err(format!(
-            "not found within {cap} seeds: {}",
-            unfound.join(", ")
-        ))
-    }
+    let all = hls_relay_core::planted::Mistake::ALL.map(|it| (it, format!("{it:?}")));
+    arguments::mistakes(all.into(), (cap, only), |mistake| {
+        let found = hls_relay_sim::sweep::find(mistake, cap, arguments::cores())?;
+        Some((found.seeds, found.invariant))
+    })
 }
 
 /// What worlds take on one core.
@@ -428,12 +284,4 @@ fn bench() -> Result<(), String> {
     let figures = figures::measure()?;
     figures.iter().for_each(|figure| println!("{figure}"));
     Ok(())
-}
-
-fn read(file: &Path) -> Result<String, String> {
-    std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))
-}
-
-fn write(file: &Path, text: &str) -> Result<(), String> {
-    std::fs::write(file, text).map_err(|error| format!("{}: {error}", file.display()))
 }
