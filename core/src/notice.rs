@@ -119,6 +119,21 @@ pub enum Break {
     Hole,
 }
 
+impl Break {
+    /// Its encoder has started again, or jumped: that happens to all tracks of a source.
+    pub fn is_of_the_encoder(self) -> bool {
+        match self {
+            Self::RestartedLower
+            | Self::RestartedRenamed
+            | Self::RestartedRedated
+            | Self::RestartedGrowth
+            | Self::RestartedHigher
+            | Self::JumpedAhead => true,
+            Self::SwitchedSource | Self::NewRun | Self::Hole => false,
+        }
+    }
+}
+
 /// Why media is missing from what we publish.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HoleCause {

@@ -372,6 +372,10 @@ impl Loader {
             });
         }
         self.refused = true;
+        if self.expects == Expects::Multivariant {
+            // The same again is no reason not to look at it.
+            (self.last_body, self.etag) = (None, None);
+        }
         let is_media = error == Refusal::NotMultivariant;
         self.failed(stage, sent, Trouble::Refused(error));
         if is_media {

@@ -5,6 +5,7 @@
 //! channel: it goes on over every change of source and over a restart (RFC 8216 6.2.1, 6.2.2).
 
 mod discontinuities;
+mod head;
 mod holes;
 mod in_step;
 mod ranges;
@@ -36,7 +37,7 @@ use retention::Retention;
 use rungs::Board;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use tracks::{Front, SAME_PLACE};
+use tracks::Front;
 use version::Version;
 use window::{Entry, Seen, Terms, Window};
 
@@ -308,80 +309,9 @@ impl Publisher {
         Some(Arc::new(self.checkpoint(stage, positions)))
     }
 
-    /// Removes from the head what a window does not hold, and never so much that less than three
-    /// target durations stay (S-06, S-07), but for lists that would grow without end.
-    fn trim(&mut self, stage: &mut Stage<'_>, track: usize) {
-        let window = &self.windows[track];
-        if window.closed && window.fresh() == 0 {
-            // After EXT-X-ENDLIST the list stays as it is (S-15), until a new run begins in it.
-            return;
-        }
-        let now = stage.now.monotonic;
-        let least = self.target_duration.unwrap_or_default() * 3;
-        let head = self.head_of_lead(track);
-        let lags = self.lags(track);
-        let mut duration = window.duration();
-        loop {
-            let window = &self.windows[track];
-            let Some(first) = window.entries.front() else {
-                break;
-            };
-            let target_duration = self.target_duration.unwrap_or_default();
-            let few = window.entries.len() <= config::MIN_WINDOW;
-            let late = |head| {
-                let next = window.entries.get(1);
-                next.is_some_and(|next| next.place > head + SAME_PLACE)
-            };
-            // Without date-times the places of two tracks may be that far apart for what is one.
-            let is_one_more = |head| {
-                let next = window.entries.get(1).map(|next| next.place.abs_diff(head));
-                let undated = first.segment.date_time.is_none();
-                undated && next.is_some_and(|apart| apart <= SAME_PLACE)
-            };
-            let holds = match head {
-                // One that is a segment behind keeps as many (S-08), and does not begin behind a hole of all
-                // before the others do (S-26).
-                Some(head) => {
-                    let near = first.place + target_duration >= head || is_one_more(head);
-                    first.ends() > head + SAME_PLACE
-                        || (few && (near || lags))
-                        || (late(head) && near)
-                }
-                None => window.entries.len() <= self.window_limit,
-            };
-            if holds && window.entries.len() <= limits::MAX_WINDOW {
-                break;
-            }
-            let rest = duration.saturating_sub(first.segment.duration);
-            // What came in one go is listed in one go, and until players have seen it; where nothing can be
-            // listed, it is lost.
-            let unseen = match head {
-                Some(_) => first.seen == Seen::Never && first.stored.is_some(),
-                None => self.is_young(now, first),
-            };
-            let listable = matches!(self.trouble, None | Some(StoreError::Unknown));
-            let awaited = unseen && listable;
-            if (rest < least || awaited) && window.entries.len() <= limits::MAX_WINDOW {
-                break;
-            }
-            duration = rest;
-            self.remove_first(stage, track);
-        }
-    }
-
-    /// Whether players may not have had the first segment of the leading track yet, or what others list in
-    /// its time.
-    fn is_young(&self, now: Timestamp, first: &Entry) -> bool {
-        let listed = self.target_duration.unwrap_or_default() * config::LISTED_TARGETS;
-        let young = |it: &Entry| it.listed_at.is_some_and(|at| now < at + listed);
-        let leaves = |it: &&Entry| it.ends() <= first.ends() + SAME_PLACE;
-        let windows = self.windows.iter();
-        let mut leaving = windows.flat_map(|window| window.entries.iter().take_while(leaves));
-        first.listed_at.is_none() || leaving.any(young)
-    }
-
     fn remove_first(&mut self, stage: &mut Stage<'_>, track: usize) {
-        let Some(entry) = self.windows[track].pop_first(stage, self.hole_policy) else {
+        let how = (self.hole_policy, self.is_listable());
+        let Some(entry) = self.windows[track].pop_first(stage, how) else {
             return;
         };
         // What others name with it stays for its sake as well.

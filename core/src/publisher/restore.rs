@@ -4,7 +4,7 @@
 use super::Publisher;
 use super::rungs::Board;
 use super::window::{Entry, Window};
-use crate::checkpoint::{Checkpoint, Identity, SavedObject};
+use crate::checkpoint::{Checkpoint, Identity, LeavingObject, SavedObject};
 use crate::command::{Command, ObjectCheck};
 use crate::downloader::Again;
 use crate::event::StoreError;
@@ -12,7 +12,7 @@ use crate::ids::{ObjectName, RequestId};
 use crate::notice::{Notice, StoreWork};
 use crate::planted::Mistake;
 use crate::stage::Stage;
-use crate::time::{Now, Place, Span, Timestamp};
+use crate::time::{Now, Place, Timestamp};
 use crate::track::Kind;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -293,9 +293,13 @@ impl Publisher {
                 // What is lost may be there all the same: with other bytes, or not looked at.
                 let there = !lost.contains(&object);
                 let keep_for = entry.segment.duration + entry.longest_playlist;
-                let keep_for = if there { keep_for } else { Span::ZERO };
-                if !self.retention.is_waiting(&object) {
-                    self.retention.retire(object, now + keep_for);
+                if self.retention.is_waiting(&object) {
+                    continue;
+                }
+                match there {
+                    // Viewers have the list of the process before until there is another one.
+                    true => self.leaving.push(LeavingObject { object, keep_for }),
+                    false => self.retention.retire(object, now),
                 }
             }
         }

@@ -129,11 +129,9 @@ impl Publisher {
         place + done.segment.duration.half() <= end
     }
 
-    /// Whether a discontinuity stands among the gaps at the end of a track.
+    /// Whether a discontinuity stands among the gaps at the end of a track, or stood there.
     pub(crate) fn says_break_in_gaps(&self, track: usize) -> bool {
-        let entries = self.windows[track].entries.iter().rev();
-        let mut gaps = entries.take_while(|it| it.stored.is_none());
-        gaps.any(|it| it.segment.discontinuity)
+        self.has_several() && self.windows[track].broken_in_gaps
     }
 
     /// Where the run that was closed ended in the track that had most, or where others have begun the next.

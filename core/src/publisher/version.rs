@@ -236,6 +236,9 @@ impl Publisher {
                     let window = &mut self.windows[list.track];
                     window.dirty = true;
                     window.shown |= !unseen;
+                    if unseen {
+                        window.not_known_to_be_visible();
+                    }
                     // No entry leaves a window while a version is under way.
                     let listed = window.entries.iter_mut().take(list.length);
                     for entry in listed.skip(list.length - list.fresh) {

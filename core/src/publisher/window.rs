@@ -58,6 +58,9 @@ pub(super) struct Window {
     pub(super) dirty_since: Timestamp,
     /// It had enough for a list that begins then.
     pub(super) began_at: Option<Timestamp>,
+    /// Among the gaps since its last segment there was a discontinuity.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) broken_in_gaps: bool,
     /// The discontinuity sequence number that it took from the others, and has not come to itself.
     taken: Option<u64>,
     /// Its source has new segments: a version waits for it.
@@ -147,6 +150,7 @@ impl Window {
             stated: Span::ZERO,
             dirty_since: Timestamp::default(),
             began_at: None,
+            broken_in_gaps: false,
             taken: None,
             goes_on: false,
             medium: None,
@@ -172,7 +176,11 @@ impl Window {
             listed_at: None,
             place: it.place,
         };
+        let gaps = saved.window.iter().rev();
+        let mut gaps = gaps.take_while(|it| it.stored.is_none());
+        let broken_in_gaps = gaps.any(|it| it.segment.discontinuity);
         Self {
+            broken_in_gaps,
             head: saved.head.clone(),
             closing: saved.closing.clone(),
             date_ranges: saved.date_ranges.clone(),
@@ -328,6 +336,8 @@ impl Window {
             let number = first + self.entries.len() as u64;
             entry.name_gap(number);
         }
+        let breaks = self.broken_in_gaps || entry.segment.discontinuity;
+        self.broken_in_gaps = entry.stored.is_none() && breaks;
         self.entries.push_back(entry);
         self.closing.clear();
         if !self.dirty {
@@ -389,11 +399,16 @@ impl Window {
         self.discontinuity_sequence + marked.count() as u64
     }
 
-    /// Takes the first entry out of the list, counted.
-    pub(super) fn pop_first(&mut self, stage: &mut Stage<'_>, policy: HolePolicy) -> Option<Entry> {
+    /// Takes the first entry out of the list, counted. `listable`: what is listed becomes visible.
+    pub(super) fn pop_first(
+        &mut self,
+        stage: &mut Stage<'_>,
+        (policy, listable): (HolePolicy, bool),
+    ) -> Option<Entry> {
         let entry = self.entries.pop_front()?;
-        // A gap that no version has had was never given a number: players count one after the other (S-05).
-        let unlisted = entry.seen == Seen::Never && entry.stored.is_none();
+        // A gap that no version has had was never given a number: players count one after the other (S-05). Where
+        // nothing could be listed, there is a hole in the numbers as well: the gaps that are left say too little.
+        let unlisted = entry.seen == Seen::Never && entry.stored.is_none() && listable;
         let forgotten = stage.makes(Mistake::MediaSequenceSkipsGaps) && entry.segment.gap;
         if unlisted {
             self.name_gaps();
@@ -556,6 +571,13 @@ impl Window {
     /// Where its first entry begins.
     pub(super) fn head(&self) -> Option<Place> {
         self.entries.front().map(|entry| entry.place)
+    }
+
+    /// A version was certainly not made visible: nor may those have been that nothing is known of.
+    pub(super) fn not_known_to_be_visible(&mut self) {
+        let entries = self.entries.iter_mut();
+        let unsure = entries.filter(|it| it.seen == Seen::Maybe);
+        unsure.for_each(|it| it.listed_at = None);
     }
 
     /// Where its last entry ends.

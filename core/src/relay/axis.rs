@@ -255,6 +255,12 @@ impl Lane {
     fn place_fresh(&mut self, index: usize, listing: &mut Listing) {
         let target_duration = self.target_duration();
         let (first_new, restarted) = (listing.first_new, listing.restarted);
+        // One that was left behind may have been away for as long as it takes the encoder to start again.
+        let away = restarted && self.feeds[index].left_behind;
+        let edge = self.feeds.iter().filter_map(|feed| feed.axis.next).max();
+        let beside = edge
+            .filter(|_| away)
+            .map(|edge| self.end_beside(listing, edge));
         let fresh = listing.listed[first_new..].iter();
         let fresh: Vec<_> = fresh
             .map(|it| (it.run, it.identity.media_sequence, it.segment.duration))
@@ -262,7 +268,11 @@ impl Lane {
         for (at, offered) in listing.listed[first_new..].iter_mut().enumerate() {
             let lost = offered.lost.map_or(Span::ZERO, |lost| lost.duration);
             let next = self.feeds[index].axis.next.unwrap_or_default() + lost;
-            let near = |place: &Place| place.abs_diff(next) <= target_duration + lost.half();
+            let near = |place: &Place| {
+                let until = edge.filter(|_| away && at == 0);
+                let later = *place > next && until.is_some_and(|edge| *place <= edge);
+                later || place.abs_diff(next) <= target_duration + lost.half()
+            };
             let shifts = [self.feeds[index].axis.shift, self.start.shift];
             let dated = offered.segment.date_time;
             let by_date = dated.and_then(|date| {
@@ -288,7 +298,12 @@ impl Lane {
             } else {
                 None
             };
-            let place = by_date.or(by_number).unwrap_or(next);
+            let by_edge = || {
+                let rest: Span = fresh.iter().map(|it| it.2).sum();
+                let place = beside.filter(|_| at == 0)? - rest;
+                Some(place).filter(near)
+            };
+            let place = by_date.or(by_number).or_else(by_edge).unwrap_or(next);
             let axis = &mut self.feeds[index].axis;
             if let Some(date) = dated {
                 axis.shift = Some(place.as_micros().saturating_sub(date.as_micros()));

@@ -152,6 +152,11 @@ impl Relay {
         feed.appended_end = finished.place.map(|at| at + finished.segment.duration);
         feed.appended_at = Some(stage.now.monotonic);
         finished.broken = feed.breaks.take().or(finished.broken);
+        let restarted = finished.broken.is_some_and(Break::is_of_the_encoder);
+        if restarted && self.publisher.says_break_in_gaps(track) {
+            // With the others it has come to that already.
+            finished.broken = None;
+        }
         let (run, number) = (finished.run, finished.identity.media_sequence);
         self.publisher.append(stage, track, finished, generation);
         if let Some(listed) = lane.feeds[index].loader.date_ranges.with(run, number) {
