@@ -19,6 +19,8 @@ pub enum Mistake {
     StaleCompletionTaken,
     /// A playlist that failed is asked for again at once.
     RetryWithoutBackOff,
+    /// After a change of the source the one before is followed on, beside the one that took over.
+    FormerSourceFollowed,
     /// What could not be had is passed over in silence.
     HoleUnsaid,
     /// After an answer that nothing has changed, no reload is planned.
@@ -89,13 +91,14 @@ pub enum Mistake {
 
 impl Mistake {
     /// All of them.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::UpdateLosesItsSources,
         Self::RevisionOffByOne,
         Self::MediaSequenceSkipsGaps,
         Self::DiscontinuityLeavesUncounted,
         Self::StaleCompletionTaken,
         Self::RetryWithoutBackOff,
+        Self::FormerSourceFollowed,
         Self::HoleUnsaid,
         Self::ReloadNotPlannedAnew,
         Self::DeletedTooEarly,

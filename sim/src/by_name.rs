@@ -28,6 +28,14 @@ impl<T> ByName<T> {
         self.0.entry(Digest::of(name)).or_insert_with(make)
     }
 
+    pub(crate) fn insert(&mut self, name: &str, it: T) {
+        self.0.insert(Digest::of(name), it);
+    }
+
+    pub(crate) fn remove(&mut self, name: &str) -> Option<T> {
+        self.0.remove(&Digest::of(name))
+    }
+
     pub(crate) fn values(&self) -> impl Iterator<Item = &T> {
         self.0.values()
     }

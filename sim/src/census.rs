@@ -313,19 +313,6 @@ const UNDRAWN: &[&str] = &[
     "notice fenced",
     "store fenced",
     "store lease over",
-    // Presentations have no ladder yet, and only they have keys.
-    "refusal ladder",
-    "ladder waits for several",
-    "rungs missed as encrypted",
-    // No plan is drawn with a ladder that has to wait.
-    "ladder waits for what is open",
-    "notice ladder waits",
-    // What is made in these worlds is exact.
-    "transcode unsupported",
-    "transcode store",
-    "rung inexact",
-    // The machine is told by its own deadline first.
-    "transcode too slow",
 ];
 
 #[cfg(test)]

@@ -358,6 +358,7 @@ fn habits(origin: &OriginSpec) -> String {
         (origin.tokens == Tokens::Parameter, ", tokens in parameters"),
         (origin.tokens == Tokens::Folder, ", tokens in folders"),
         (origin.etag, ", with entity tags"),
+        (origin.segments_per_key.is_some(), ", under keys"),
         (
             !origin.discontinuity_sequence,
             ", without discontinuity sequence",

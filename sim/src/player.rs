@@ -9,13 +9,18 @@
 //! That it has seen every second that was offered, once and in order, is added up for each stretch that it plays
 //! of one list and one run of an encoder ([`Watched`]): the time that the source has offered from its first
 //! segment to its last is what was seen and what the ledger knows to be missing in that list, to the tick. From
-//! one stretch to the next there are two more equalities: another variant goes on just where the one before was
-//! left, while nothing is wrong; and what was listed leaves no list before a player with room for it has looked.
+//! one stretch to the next there are more equalities. Another variant goes on just where the one before was
+//! left, to the tick: while nothing is wrong at once, else behind what is missing in its list, or where that begins.
+//! What was listed leaves no list before a player with room for it has looked. And from one run of an encoder to the
+//! next the ledger judges what is listed of neither.
+//!
+//! The rungs of a ladder are one list in this: they have the same numbers, and what is missing in one of them is missing
+//! at its source, or is stepped over where nobody has made it in time.
+//!
 //! Not added up is what it misses by its own doing: what is more than 30 s ahead of it when it leaves the list,
 //! since more was published than could be played; what was gone with a process; and where it opens a
 //! presentation anew, which it does after EXT-X-ENDLIST, and where its place has left the list. Nor can it be
-//! said of the time between two runs of an encoder, or two origins, whose clocks have nothing in common, nor of the
-//! rungs of a ladder, which lack what nobody has made in time.
+//! said of the time between two runs of an encoder, or two origins, whose clocks have nothing in common.
 
 use crate::checks::ledger::AskedFor;
 use crate::published::{Listed, Version};
@@ -64,6 +69,8 @@ pub struct Player {
     furthest: BTreeMap<(usize, u32), Stamps>,
     /// The next segment is the first one of another variant.
     went_over: bool,
+    /// And of its list.
+    at_head: bool,
     /// The next segment does not follow what was played last in the same list, or not at once.
     torn: bool,
     /// What the viewer suffered.
@@ -130,6 +137,8 @@ pub struct Seam {
     pub now: Stamps,
     /// It is the first one of another variant, and no gap was stepped over before it.
     pub of_another: bool,
+    /// The list of that begins with it.
+    pub at_head: bool,
     /// It was listed behind that one, in the same list, and nothing that was listed between them was given up.
     pub follows: bool,
 }
@@ -218,6 +227,7 @@ impl Default for Player {
             last: None,
             furthest: BTreeMap::new(),
             went_over: false,
+            at_head: false,
             torn: false,
             suffered: Suffered::default(),
         }
@@ -346,7 +356,10 @@ impl Player {
                 match self.goes_on.take() {
                     None => self.go_to(start_of(version)),
                     Some(position) => match position.find(version, stamps) {
-                        Some(there) => self.go_to(there),
+                        Some(there) => {
+                            self.at_head = there == version.media_sequence;
+                            self.go_to(there);
+                        }
                         None => self.goes_on = Some(position),
                     },
                 }
@@ -432,6 +445,7 @@ impl Player {
             furthest,
             now: stamps,
             of_another: std::mem::take(&mut self.went_over),
+            at_head: std::mem::take(&mut self.at_head),
             follows: !std::mem::take(&mut self.torn),
         };
         if furthest.is_none_or(|it| it.ends < stamps.ends) {

@@ -1,5 +1,6 @@
 //! A process that runs the machine of a channel, and all the work it has asked for.
 
+use crate::checks::generations::GenerationChecks;
 use crate::checks::ledger::MediaKey;
 use crate::checks::pace::PaceChecks;
 use crate::checks::rungs::MakingChecks;
@@ -41,8 +42,10 @@ pub struct Process {
     pub works: BTreeMap<RequestId, Work>,
     /// How often sources were asked.
     pub pace: PaceChecks,
-    /// Requests, generations, bounds.
+    /// Requests, bounds.
     pub work: WorkChecks,
+    /// For which configurations segments were asked for.
+    pub generations: GenerationChecks,
     /// Work on rungs and edges.
     pub making: MakingChecks,
     /// When it last went over to another source.
@@ -154,6 +157,7 @@ impl Process {
             works: BTreeMap::new(),
             pace: PaceChecks::default(),
             work: WorkChecks::new(tracks),
+            generations: GenerationChecks::default(),
             making: MakingChecks::default(),
             switched_at: None,
             dies_after: None,

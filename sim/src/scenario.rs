@@ -8,6 +8,12 @@
 //! ----
 //! …the story as it must be, rewritten with UPDATE_SCENARIOS=1
 //! ```
+//! An `origin` has a `target` duration; a `segment` lasts as long where nothing is said, and with `jitter` each of
+//! its ends is off by up to so much. A segment may be listed late by up to a `publish-jitter`. Both are `drawn` by a
+//! number. It has listed a `window` of segments when the world begins, or a longer `backlog`, and `numbers` them from 0
+//! where nothing is said. A `presentation` puts the origin before it behind a multivariant playlist: of each track,
+//! `behind` says how many segments it is behind the encoder, and `numbers` where it counts from by itself.
+//!
 //! One thing a line, before the line of dashes; after it the story: what the operator was told, and
 //! every version that viewers saw. In a version each segment is called by what it is: the letter of
 //! its origin, a mark for each restart of that origin, its number there. `~` is a gap, `/` a

@@ -3,10 +3,12 @@
 //!
 //! A player that measures its bandwidth goes over to another variant now and then: when is drawn.
 
+use crate::checks::ledger::MediaKey;
 use crate::player::{Player, Suffered, Watched};
 use crate::published::Multivariant;
 use crate::rng::Stream;
 use hls_relay_core::ids::PlaylistName;
+use std::collections::BTreeSet;
 
 /// One segment in so many is the last one of its variant for a while.
 const SWITCH_ONE_IN: u64 = 12;
@@ -29,6 +31,8 @@ pub struct Reel {
     pub player: Player,
     /// What was watched of it since its last break.
     pub watched: Option<Watched>,
+    /// What its source has behind the gaps that were stepped over since.
+    pub unmade: BTreeSet<MediaKey>,
 }
 
 impl Reel {
@@ -37,6 +41,7 @@ impl Reel {
             name,
             player: Player::default(),
             watched: None,
+            unmade: BTreeSet::new(),
         }
     }
 }

@@ -40,8 +40,16 @@ pub enum WorkerFaultKind {
     TooFarToStop,
     /// They cannot decode what they get.
     Undecodable,
+    /// They can decode it, and cannot make rungs of it that fit in.
+    Unsupported,
+    /// They cannot read it from the store.
+    StoreFails,
+    /// They give up before their time is over.
+    GiveUp,
     /// One of the rungs fails.
     OneFails,
+    /// One of the rungs does not have the times of its source.
+    OneInexact,
     /// There is nobody.
     Nobody,
     /// An edge does not answer.
@@ -51,14 +59,18 @@ pub enum WorkerFaultKind {
 }
 
 /// All of them.
-pub const WORKER_FAULTS: [WorkerFaultKind; 10] = [
+pub const WORKER_FAULTS: [WorkerFaultKind; 14] = [
     WorkerFaultKind::Slow(130),
     WorkerFaultKind::Die,
     WorkerFaultKind::Hang,
     WorkerFaultKind::AnswerTwice,
     WorkerFaultKind::TooFarToStop,
     WorkerFaultKind::Undecodable,
+    WorkerFaultKind::Unsupported,
+    WorkerFaultKind::StoreFails,
+    WorkerFaultKind::GiveUp,
     WorkerFaultKind::OneFails,
+    WorkerFaultKind::OneInexact,
     WorkerFaultKind::Nobody,
     WorkerFaultKind::EdgeHangs,
     WorkerFaultKind::EdgeFails,

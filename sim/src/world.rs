@@ -19,7 +19,7 @@ mod wakes;
 use crate::census::Census;
 use crate::checks::bounds::BoundChecks;
 use crate::checks::keep::KeepChecks;
-use crate::checks::ledger::Ledger;
+use crate::checks::ledger::{Ledger, MediaKey};
 use crate::checks::list::{Excuses, ListChecks};
 use crate::checks::{Held, Violation, broken};
 use crate::origin::{Origin, RequestCounter, Unmet};
@@ -134,6 +134,9 @@ pub struct World {
     playlist: String,
     /// What is visible are rungs of a ladder.
     has_rungs: bool,
+    /// By their numbers, what of the source they are made of; or would be.
+    behind_rungs: BTreeMap<u64, MediaKey>,
+    source_list: PlaylistName,
     over: bool,
 }
 
@@ -193,6 +196,8 @@ impl World {
             story: Vec::new(),
             playlist: String::new(),
             has_rungs: false,
+            behind_rungs: BTreeMap::new(),
+            source_list: PlaylistName(shelf::SOURCE_LIST.into()),
             over: false,
             plan,
             options,
@@ -372,6 +377,7 @@ impl World {
         self.digest.add(commands.as_slice());
         // A step that breaks a promise is among the last steps that are shown.
         let wanted = process.work.commands(&commands);
+        process.generations.commands(&commands, &self.wish.spec);
         let late = self.plan.wakes.by + Span::from_millis(1);
         let making = process.making.commands(self.now, &commands, late);
         let wakes = process.work.wakeup_after(tick, now.monotonic, next);

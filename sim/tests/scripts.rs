@@ -1,5 +1,7 @@
 //! A script that makes no sense is said to, with the line.
 
+use hls_relay_core::time::Span;
+use hls_relay_sim::origin::SegmentDurations;
 use hls_relay_sim::scenario::parse;
 
 /// Two origins; what is wrong stands in line 4.
@@ -14,7 +16,12 @@ fn each_line_that_makes_no_sense_is_named_with_why() {
         ("orgin target 4", "unknown word orgin"),
         ("origin target 0", "0 is too small"),
         ("origin target 4 segment 9", "longer than nothing"),
+        (
+            "origin target 4 segment 4 jitter 0.3",
+            "not than the target duration",
+        ),
         ("origin window", "a word is missing"),
+        ("presentation numbers 7 variant 720", "numbers of what?"),
         ("presentation", "needs a variant"),
         ("presentation audio en variant 720", "a variant comes first"),
         ("store drawer", "no such store: drawer"),
@@ -57,6 +64,21 @@ fn each_line_that_makes_no_sense_is_named_with_why() {
         assert!(why.contains(reason), "{line}: {why}");
         assert!(why.ends_with(line), "{line}: {why}");
     }
+}
+
+#[test]
+fn an_origin_can_be_irregular_and_a_track_count_for_itself() {
+    let script = "origin target 4 segment 3.6 jitter 0.2 publish-jitter 0.5 drawn 7 window 6 backlog 9\n\
+                  presentation variant 720 variant 360 behind 2 numbers 20000\nrun 60\n";
+    let plan = parse(script).unwrap();
+    let origin = &plan.origins[0];
+    let (mean, by) = (Span::from_millis(3_600), Span::from_millis(200));
+    assert_eq!(origin.durations, SegmentDurations::Jittered { mean, by });
+    assert_eq!(origin.publish_jitter, Span::from_millis(500));
+    assert_eq!((origin.seed, origin.window, origin.backlog), (7, 6, 9));
+    let tracks = &origin.presentation.as_ref().unwrap().tracks;
+    let said = tracks.iter().map(|it| (it.behind, it.media_sequence));
+    assert!(said.eq([(0, None), (2, Some(20_000))]));
 }
 
 #[test]

@@ -285,6 +285,9 @@ impl Relay {
             to,
             why,
         });
+        if why == SwitchReason::Reconfigured && stage.makes(Mistake::FormerSourceFollowed) {
+            next.feeds.extend(before.feeds.iter().cloned());
+        }
         self.leave(stage, before, &positions);
         self.publisher.abandon_restoring(stage);
         self.last_switch = Some(now);

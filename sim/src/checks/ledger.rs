@@ -7,6 +7,9 @@
 //! added up (`sum`) and compared with what the encoder has really made. What is behind the last is in flight:
 //! once nothing is wrong, each of it for so long at most (the world looks at the live edge once a second).
 //!
+//! From one run of an encoder to the next, what this process was told of both is judged one by one as well: behind the
+//! last that is listed of the one, and before the first of the other.
+//!
 //! Not judged, since nobody can know it: between two runs of an encoder, or two origins, how many there were
 //! that nobody was told of; what a process before this one, or before a wish, had given up; in lists that look
 //! as if the encoder had started again, which of two runs a number belongs to.
@@ -314,15 +317,7 @@ impl Ledger {
                 self.totals.said_broken += 1;
                 // What lies between two runs, in the eyes of the machine, is no hole.
                 self.totals.changes += u64::from(*why != Break::Hole);
-                let restarted = match why {
-                    Break::RestartedLower
-                    | Break::RestartedHigher
-                    | Break::RestartedRenamed
-                    | Break::RestartedRedated
-                    | Break::RestartedGrowth
-                    | Break::JumpedAhead => true,
-                    Break::SwitchedSource | Break::NewRun | Break::Hole => false,
-                };
+                let restarted = why.is_of_the_encoder();
                 self.each(|line| line.restarts_said += u64::from(restarted));
             }
             if let Notice::Switched {

@@ -1,13 +1,15 @@
 //! What must hold, whatever happens. Each check says what it expected and what it got.
 //!
 //! `list`: one version of the playlist after the other · `keep`: segments for their time ·
-//! `pace`: how often sources are asked · `work`: requests, generations, bounds ·
+//! `pace`: how often sources are asked · `work`: requests, bounds ·
+//! `generations`: for which configuration a segment was asked for ·
 //! `bounds`: what is stored and under way · `holds`: what the machine holds ·
 //! `ledger`: every segment of the source accounted for · `tracks`: the playlists of a presentation ·
 //! `rungs`: those of a ladder · `date_ranges`: what is told of them, and for how long.
 
 pub mod bounds;
 pub mod date_ranges;
+pub mod generations;
 pub mod holds;
 pub mod keep;
 pub mod ledger;

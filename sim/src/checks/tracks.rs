@@ -11,9 +11,14 @@ const FRAME: Span = Span::from_micros(41_667);
 /// What is visible at one time: the media playlists, by name, and the multivariant playlist that leads to
 /// them, where there is one.
 ///
-/// The others do not wait for subtitles and I-frames: only while all is `calm` these cover the same time, but
-/// for what a reload that comes late has not brought yet.
-pub fn together(entry: Option<&Multivariant>, tracks: &[(&str, &Version)], calm: bool) -> Held {
+/// The others do not wait for subtitles and I-frames, and S-26, which is about variants, says nothing of what all of
+/// these share. Ours: while all is calm they cover the same time as well, but for what their next reload brings, which
+/// may be late by this (`reload`).
+pub fn together(
+    entry: Option<&Multivariant>,
+    tracks: &[(&str, &Version)],
+    reload: Option<Span>,
+) -> Held {
     for name in entry.iter().flat_map(|entry| entry.names()) {
         if tracks.iter().all(|(track, _)| **track != *name.0) {
             return broken(
@@ -28,7 +33,7 @@ pub fn together(entry: Option<&Multivariant>, tracks: &[(&str, &Version)], calm:
             let waits = |name: &str| entry.is_none_or(|entry| entry.is_waited_for(name));
             let late = match waits(one.0) && waits(other.0) {
                 true => Some(Span::ZERO),
-                false => calm.then_some(one.1.target()),
+                false => reload,
             };
             pair(*one, *other, late)?;
         }
@@ -78,25 +83,20 @@ pub fn would_part(stays: &Version, other: &Version) -> bool {
 }
 
 /// S-26: what only one of them covers is at its head or tail, and not longer than a target duration; nor than
-/// what one may be late by.
+/// what one may be late by. The rule speaks of content, so it is measured from a discontinuity that both list, as
+/// far as one of them has more: date-times may jump there.
 fn edges(both: &str, one: &Version, other: &Version, late: Span) -> Held {
     let target = one.target() + late;
     let first = |version: &Version| version.segments.first().map(|it| it.discontinuity_sequence);
     let last = |version: &Version| version.segments.last().map(|it| it.discontinuity_sequence);
     let (begins, ends) = (first(one).max(first(other)), last(one).min(last(other)));
-    let heads = |from| head(one, from).zip(head(other, from));
-    let tails = |until| tail(one, until).zip(tail(other, until));
-    // By date-times, or where these jump by what both have on each side of the break.
     let edges = [
-        ("begin", [heads(None), heads(begins)]),
-        ("end", [tails(Some(u64::MAX)), tails(ends)]),
+        ("begin", head(one, begins).zip(head(other, begins))),
+        ("end", tail(one, ends).zip(tail(other, ends))),
     ];
     for (what, edges) in edges {
-        let apart = edges
-            .into_iter()
-            .flatten()
-            .map(|((more, one), (other_more, other))| more + other_more + one.abs_diff(other))
-            .min();
+        let apart =
+            edges.map(|((more, one), (other_more, other))| more + other_more + one.abs_diff(other));
         if let Some(apart) = apart.filter(|it| *it > target + FRAME) {
             return broken(
                 "S-26 all playlists cover the same time",
@@ -202,8 +202,8 @@ mod tests {
     }
 
     fn fault(one: &Version, other: &Version) -> String {
-        let held = together(None, &[("v0", one), ("v1", other)], true);
-        let mirrored = together(None, &[("v1", other), ("v0", one)], true);
+        let held = together(None, &[("v0", one), ("v1", other)], Some(Span::ZERO));
+        let mirrored = together(None, &[("v1", other), ("v0", one)], Some(Span::ZERO));
         assert_eq!(held.is_err(), mirrored.is_err());
         held.err()
             .map_or_else(String::new, |it| it.invariant[..4].to_owned())
@@ -241,6 +241,17 @@ mod tests {
             fault(&list(2, &[0, 2, 4], None), &list(2, &[4], None)),
             "S-26"
         );
+    }
+
+    #[test]
+    fn s_26_is_measured_from_a_discontinuity_that_both_list() {
+        let jumped = |starts: &[u64], to| list(2, starts, Some(to));
+        let (whole, later) = (jumped(&[0, 2, 40, 42], 40), jumped(&[2, 40, 42], 40));
+        assert_eq!(fault(&whole, &later), "");
+        assert_eq!(fault(&whole, &jumped(&[40, 42], 40)), "S-26");
+        // By date-times alone these two begin a second apart.
+        let (whole, later) = (jumped(&[10, 12, 9, 11], 9), jumped(&[9, 11], 9));
+        assert_eq!(fault(&whole, &later), "S-26");
     }
 
     #[test]

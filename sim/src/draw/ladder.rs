@@ -1,10 +1,12 @@
 //! One world in six without a presentation has a ladder, with workers that have troubles of their own beside
-//! whatever else goes wrong there.
+//! whatever else goes wrong there. In a few others one is wished for that cannot be yet: where viewers have opened a
+//! media playlist, and where the source is a multivariant playlist.
 
 use super::dice::Dice;
 use super::families::stretch;
 use crate::plan::{Change, Control, Plan, When};
 use crate::workers::{WORKER_FAULTS, WorkerFault, WorkerFaultKind};
+use hls_relay_core::config::KeyPolicy;
 use hls_relay_core::ladder::{Ladder, Preset, Rung, RungAudio, VideoCodec, bitrate_of};
 use hls_relay_core::time::Span;
 
@@ -28,8 +30,11 @@ pub fn ladder(heights: &[u32], passthrough: bool) -> Ladder {
 /// Gives a channel a ladder, edges, or both, if its seed says so.
 pub(super) fn draw(plan: &mut Plan) {
     let mut dice = Dice::new(plan.seed, "ladder");
-    if plan.origins.iter().any(|it| it.presentation.is_some()) || !dice.one_in(6) {
-        return;
+    if plan.origins.iter().any(|it| it.presentation.is_some()) {
+        return of_several(plan, &mut Dice::new(plan.seed, "ladder of several"));
+    }
+    if !dice.one_in(6) {
+        return of_an_open_list(plan, &mut Dice::new(plan.seed, "ladder of an open list"));
     }
     let ladders: &[&[u32]] = &[&[480], &[480, 240], &[720, 480, 240]];
     let passthrough = !dice.one_in(6);
@@ -37,6 +42,8 @@ pub(super) fn draw(plan: &mut Plan) {
     let hasty = Dice::new(plan.seed, "patience").one_in(5);
     let target = Span::from_secs(plan.origins[0].target_duration);
     let patience = hasty.then(|| target.scaled(3, 4));
+    let keyed = Dice::new(plan.seed, "keys").one_in(8);
+    let passthrough = passthrough || keyed;
     let ladder = |heights| Ladder {
         patience,
         ..ladder(heights, passthrough)
@@ -47,13 +54,53 @@ pub(super) fn draw(plan: &mut Plan) {
     for _ in 0..dice.pick(&[0, 1, 1, 2, 3]) {
         add_fault(plan, &mut dice);
     }
+    if keyed {
+        under_keys(plan, &mut Dice::new(plan.seed, "keys of a ladder"));
+    }
     if dice.one_in(3) {
         let (after, _) = stretch(plan, &mut dice);
         let other = dice.pick(ladders);
-        let change = Change::Ladder(Some(ladder(other)));
-        let when = When::at(after);
-        plan.controls.push(Control { when, change });
+        wish(plan, after, Some(ladder(other)));
     }
+}
+
+/// All sources are under keys, and where these are not undone on the way, nobody can make rungs: then there is the
+/// source's own media alone.
+fn under_keys(plan: &mut Plan, dice: &mut Dice) {
+    plan.channel.keys = dice.pick(&[KeyPolicy::Origin, KeyPolicy::Rehost, KeyPolicy::Decrypt]);
+    let each = dice.pick(&[5, 20]);
+    let origins = plan.origins.iter_mut();
+    origins.for_each(|it| it.segments_per_key = Some(each));
+}
+
+/// In one of thirty, a ladder is wished for while viewers have a media playlist open.
+fn of_an_open_list(plan: &mut Plan, dice: &mut Dice) {
+    if dice.one_in(30) {
+        let (after, _) = stretch(plan, dice);
+        wish(plan, after, Some(ladder(&[480, 240], true)));
+    }
+}
+
+/// In one of fifteen, for a while, at first or later. Whoever opens the source meanwhile refuses it: so it is no longer
+/// than anything may be felt.
+fn of_several(plan: &mut Plan, dice: &mut Dice) {
+    if !dice.one_in(15) {
+        return;
+    }
+    let (mut after, _) = stretch(plan, dice);
+    let (long, wanted) = (dice.millis(1_000, 40_000), ladder(&[480], true));
+    if dice.one_in(2) {
+        plan.channel.ladder = Some(wanted);
+        after = Span::ZERO;
+    } else {
+        wish(plan, after, Some(wanted));
+    }
+    wish(plan, (after + long).min(plan.healed_at), None);
+}
+
+fn wish(plan: &mut Plan, after: Span, ladder: Option<Ladder>) {
+    let (when, change) = (When::at(after), Change::Ladder(ladder));
+    plan.controls.push(Control { when, change });
 }
 
 fn add_fault(plan: &mut Plan, dice: &mut Dice) {

@@ -224,6 +224,7 @@ fn add_fault(plan: &mut Plan, dice: &mut Dice) {
 
 #[cfg(test)]
 mod tests {
+    use super::{Fault, FaultKind, PresentationFault};
     use crate::draw::plan;
 
     #[test]
@@ -231,5 +232,23 @@ mod tests {
         let has = |seed: &u64| plan(*seed).origins[0].presentation.is_some();
         let count = (0..600).filter(has).count();
         assert!((70..130).contains(&count), "{count} of 600");
+    }
+
+    #[test]
+    fn keys_are_down_in_some_worlds_whose_tracks_are_out_of_step() {
+        let has = |seed: &u64| {
+            let origin = plan(*seed).origins.swap_remove(0);
+            let down = |it: &Fault| {
+                let kind = &it.kind;
+                matches!(
+                    kind,
+                    FaultKind::Presentation(PresentationFault::KeysDown { .. })
+                )
+            };
+            let tracks = origin.presentation.map_or(Vec::new(), |it| it.tracks);
+            origin.faults.iter().any(down) && tracks.iter().any(|it| it.behind > 0)
+        };
+        let count = (0..2_000).filter(has).count();
+        assert!(count >= 4, "{count} of 2,000");
     }
 }

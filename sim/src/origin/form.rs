@@ -20,7 +20,7 @@ pub enum Container {
     WebVtt,
 }
 
-/// How one list of segments is written. That of a single media playlist is the default.
+/// How one list of segments is written. That of a single media playlist is the default, but for its keys.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Form {
     pub(super) track: u16,

@@ -72,10 +72,14 @@ impl Origin {
         let encoder = Encoder::new(&spec, &spec.faults);
         let media_loop = Arc::new(MediaLoop::embedded());
         let tracks = tracks(&spec, &encoder, &media_loop);
+        let form = Form {
+            segments_per_key: spec.segments_per_key,
+            ..Form::default()
+        };
         Self {
             spec,
             encoder,
-            form: Form::default(),
+            form,
             media_loop,
             tracks,
         }

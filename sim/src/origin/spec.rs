@@ -58,6 +58,8 @@ pub struct OriginSpec {
     pub tokens: Tokens,
     /// Whether playlists carry an ETag, and If-None-Match is understood.
     pub etag: bool,
+    /// Segments are under AES-128 with another key after so many; of a presentation its own word counts.
+    pub segments_per_key: Option<u64>,
     /// Lines to be written before the segment of this media sequence number.
     pub tags: BTreeMap<u64, Vec<String>>,
 
@@ -156,6 +158,7 @@ impl Default for OriginSpec {
             discontinuity_sequence: true,
             tokens: Tokens::None,
             etag: false,
+            segments_per_key: None,
             tags: BTreeMap::new(),
             bit_rate: None,
             latency: Span::ZERO,

@@ -17,12 +17,16 @@ pub(super) fn origin(plan: &mut Plan, words: &mut Words<'_>) -> Result<(), Strin
         publish_delay: Span::from_millis(100 + 50 * number as u64),
         ..OriginSpec::default()
     };
-    let mut segment = None;
+    let (mut segment, mut jitter, mut backlog) = (None, Span::ZERO, None);
     while let Some(word) = words.next() {
         match word {
             "target" => spec.target_duration = words.positive()?,
             "segment" => segment = Some(words.seconds()?),
+            "jitter" => jitter = words.seconds()?,
+            "publish-jitter" => spec.publish_jitter = words.seconds()?,
+            "drawn" => spec.seed = words.number()?,
             "window" => spec.window = words.positive()?,
+            "backlog" => backlog = Some(words.positive()?),
             "numbers" => spec.media_sequence = words.number()?,
             "date-times" => spec.program_date_time = true,
             "folders" => spec.naming = Naming::RunFolder,
@@ -33,14 +37,18 @@ pub(super) fn origin(plan: &mut Plan, words: &mut Words<'_>) -> Result<(), Strin
             other => return Err(format!("unknown word {other}")),
         }
     }
-    let whole = Span::from_secs(spec.target_duration);
-    if segment.is_some_and(|it| it == Span::ZERO || it.rounded_secs() > spec.target_duration) {
+    let mean = segment.unwrap_or(Span::from_secs(spec.target_duration));
+    // Both ends of a segment may be off.
+    if mean == Span::ZERO || (mean + jitter * 2).rounded_secs() > spec.target_duration {
         return Err(
             "a segment is longer than nothing, and not than the target duration".to_owned(),
         );
     }
-    spec.durations = SegmentDurations::Constant(segment.unwrap_or(whole));
-    spec.backlog = spec.window;
+    spec.durations = match jitter {
+        Span::ZERO => SegmentDurations::Constant(mean),
+        by => SegmentDurations::Jittered { mean, by },
+    };
+    spec.backlog = backlog.unwrap_or(spec.window);
     plan.origins.push(spec);
     Ok(())
 }
@@ -78,6 +86,10 @@ pub(super) fn presentation(plan: &mut Plan, words: &mut Words<'_>) -> Result<(),
             "behind" => {
                 let last = spec.tracks.last_mut().ok_or("behind what?")?;
                 last.behind = words.number()?;
+            }
+            "numbers" => {
+                let last = spec.tracks.last_mut().ok_or("numbers of what?")?;
+                last.media_sequence = Some(words.number()?);
             }
             "fragments" => spec.container = Container::Fragments,
             "files" => spec.segments_per_file = Some(words.positive()?),

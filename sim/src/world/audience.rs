@@ -7,6 +7,7 @@ use crate::origin::MediaRef;
 use crate::player::{Jump, Loaded, Seam, Stall, Stamps, Watched, Wish};
 use crate::published::Listed;
 use hls_relay_core::event::Desired;
+use hls_relay_core::ids::PlaylistName;
 use hls_relay_core::time::{Span, Timestamp};
 use std::ops::Range;
 
@@ -14,6 +15,8 @@ use std::ops::Range;
 pub(super) const SLACK: Span = Span::from_secs(1);
 /// From opening a multivariant playlist to the first request for what it leads to.
 const OPENS: Span = Span::from_millis(20);
+/// No more segments are looked for that another variant may have before the one that it goes on with.
+const SKIPPED_AT_MOST: u64 = 256;
 
 impl World {
     /// A viewer asks for what it wants next of one of the playlists that it follows.
@@ -48,8 +51,9 @@ impl World {
                 if entry.is_some_and(|entry| self.viewers[viewer].fall_back(entry)) {
                     now
                 } else {
-                    let player = &mut self.viewers[viewer].reels[reel].player;
-                    player.segment(now, &listed, None).next
+                    let reel = &mut self.viewers[viewer].reels[reel];
+                    reel.unmade.extend(self.behind_rungs.get(&listed.number));
+                    reel.player.segment(now, &listed, None).next
                 }
             }
             Wish::Segment(listed) => {
@@ -131,12 +135,39 @@ impl World {
         let switched_at = self.process.as_ref().and_then(|it| it.switched_at);
         let switching = switched_at.is_some_and(|at| self.now.since(at) < self.settling());
         let calm = seam.of_another && !switching && self.calm_for(self.settling());
-        let follows =
-            |it: Stamps| it.timeline == now.timeline && it.ends.abs_diff(now.begins) <= half;
+        let follows = |it: Stamps| it.timeline == now.timeline && it.ends == now.begins;
         if calm && !last.is_some_and(follows) {
             return self.sees("what comes next", (viewer, reel), last, now);
         }
-        Ok(())
+        match last.filter(|it| self.skips((viewer, reel), seam, *it)) {
+            Some(_) => self.sees("what the new list has before it", (viewer, reel), last, now),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether something is passed over by going over to another variant, that is not missing in its list and has not
+    /// left it.
+    fn skips(&self, (viewer, reel): (usize, usize), seam: Seam, last: Stamps) -> bool {
+        let (now, name) = (seam.now, &self.viewers[viewer].reels[reel].name);
+        if !seam.of_another || seam.at_head || last.timeline != now.timeline {
+            return false;
+        }
+        let before = now.media.1.saturating_sub(SKIPPED_AT_MOST)..now.media.1;
+        let between = self.offered(now, before).into_iter();
+        let mut between =
+            between.filter(|it| last.ends <= it.start_tick && it.end_tick() <= now.begins);
+        between.any(|it| {
+            let key = MediaKey::of(now.timeline.0, &it);
+            !self.ledger.is_missing(self.line_of(name), key)
+        })
+    }
+
+    /// The list by which it is known what is missing in another one.
+    fn line_of<'a>(&'a self, name: &'a PlaylistName) -> &'a PlaylistName {
+        match self.has_rungs {
+            true => &self.source_list,
+            false => name,
+        }
     }
 
     /// Adds a segment to what was watched, with what is missing before it.
@@ -151,6 +182,7 @@ impl World {
                 && before.0 == after.0
                 && it.last.asked_for.is_of_one_life(now.asked_for)
         };
+        let unmade = std::mem::take(&mut self.viewers[viewer].reels[reel].unmade);
         let Some(watched) = watched.filter(goes_on) else {
             self.has_seen_all((viewer, reel))?;
             self.viewers[viewer].reels[reel].watched = Some(Watched::from(now));
@@ -161,12 +193,10 @@ impl World {
             seen: watched.seen + (now.ends - now.begins),
             ..watched
         };
-        let name = &self.viewers[viewer].reels[reel].name;
+        let name = self.line_of(&self.viewers[viewer].reels[reel].name);
         for it in self.offered(now, watched.last.media.1 + 1..now.media.1) {
-            if self
-                .ledger
-                .is_missing(name, MediaKey::of(now.timeline.0, &it))
-            {
+            let key = MediaKey::of(now.timeline.0, &it);
+            if unmade.contains(&key) || self.ledger.is_missing(name, key) {
                 more.missing += it.ticks;
             }
         }
@@ -188,10 +218,6 @@ impl World {
 
     /// offered = seen + missing, in ticks, from the first segment of what was watched to the last.
     pub(super) fn has_seen_all(&self, (viewer, reel): (usize, usize)) -> Held {
-        // What is missing of a rung is missing by its maker, not by the source.
-        if self.plan.rungs() > 0 {
-            return Ok(());
-        }
         let reel = &self.viewers[viewer].reels[reel];
         let Some(Watched {
             first,

@@ -316,10 +316,7 @@ impl World {
             | Change::Invalid => true,
         };
         let steered = self.plan.controls.iter().any(|it| !stays(&it.change));
-        // Where rungs alone are listed, what no worker could make is missing, too, and told as that.
-        let of_source = self.lists_source();
-        let undisturbed =
-            alone && of_source && self.incarnations == 1 && !steered && totals.changes == 0;
+        let undisturbed = alone && self.incarnations == 1 && !steered && totals.changes == 0;
         if undisturbed && totals.missing != totals.said_missing {
             return broken(
                 "conservation: what is missing is said",

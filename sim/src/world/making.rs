@@ -39,8 +39,15 @@ impl World {
         let whole = transcode.duration.scaled(percent, 100);
         let takes = whole.scaled(transcode.rungs.len() as u64, all as u64);
         let takes = match fault {
-            Some(WorkerFaultKind::Nobody | WorkerFaultKind::Undecodable) => Span::from_millis(20),
+            Some(
+                WorkerFaultKind::Nobody
+                | WorkerFaultKind::Undecodable
+                | WorkerFaultKind::Unsupported
+                | WorkerFaultKind::StoreFails,
+            ) => Span::from_millis(20),
             Some(WorkerFaultKind::Die) => takes.half(),
+            // Before the machine tells them to stop.
+            Some(WorkerFaultKind::GiveUp) => transcode.within.scaled(7, 8),
             Some(_) | None => takes,
         };
         let work = Work::Making(Box::new(Making {
@@ -163,6 +170,17 @@ impl World {
             Some(WorkerFaultKind::Undecodable) => {
                 return Err(TranscodeError::Undecodable("no picture in it".into()));
             }
+            Some(WorkerFaultKind::Unsupported) => {
+                let why = "a picture without a time".into();
+                return Err(TranscodeError::Unsupported(why));
+            }
+            Some(WorkerFaultKind::StoreFails) => {
+                let error = StoreError::Failed("it cannot be read".into());
+                return Err(TranscodeError::Store(error));
+            }
+            Some(WorkerFaultKind::GiveUp) => {
+                return Err(TranscodeError::TooSlow(making.transcode.within));
+            }
             Some(WorkerFaultKind::Nobody) => {
                 return Err(TranscodeError::NoWorker("all are busy".into()));
             }
@@ -184,8 +202,13 @@ impl World {
         let input = self.store.objects.get(&transcode.input).copied();
         let mut outcomes = Vec::new();
         for (at, rung) in transcode.rungs.iter().enumerate().take(most) {
-            if making.fault == Some(WorkerFaultKind::OneFails) && at == 0 {
-                outcomes.push(Err(RungError::Encode("no memory".into())));
+            let failure = match making.fault.filter(|_| at == 0) {
+                Some(WorkerFaultKind::OneFails) => Some(RungError::Encode("no memory".into())),
+                Some(WorkerFaultKind::OneInexact) => Some(RungError::Inexact("a tick off".into())),
+                Some(_) | None => None,
+            };
+            if let Some(failure) = failure {
+                outcomes.push(Err(failure));
                 continue;
             }
             let Some(input) = input else {

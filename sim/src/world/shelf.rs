@@ -10,6 +10,7 @@ use crate::process::{Fetch, Work, content};
 use crate::published::{self, Multivariant, Shown, Version};
 use crate::store::{Saved, StoreFaultKind, StorePlan, StoreWork};
 use hls_relay_core::command::{Content, Publish, PublishedPlaylist};
+use hls_relay_core::config::ReloadPolicy;
 use hls_relay_core::event::{Desired, Event, FetchError, StoreError};
 use hls_relay_core::formats::{Formats, Unreadable};
 use hls_relay_core::ids::{ObjectName, PlaylistName, RequestId};
@@ -26,6 +27,9 @@ struct Fortune {
 
 /// The list of the source's own media beside its rungs.
 pub(super) const SOURCE_LIST: &str = "source.m3u8";
+
+/// So many segments are remembered of what rungs are made of: more than a viewer can be behind.
+const RUNGS_REMEMBERED: usize = 512;
 
 /// What a store may take for the list that ends, with those under way before it.
 const ENDS_WITHIN: Span = Span::from_secs(60);
@@ -290,6 +294,7 @@ impl World {
     /// A version is visible for all viewers from now on.
     fn make_visible(&mut self, publish: &Publish, shown: Shown) -> Held {
         self.has_rungs |= publish.checkpoint.rungs.is_some();
+        let source = source_of_rungs(publish, &shown.lists);
         if let Some(entry) = shown.entry {
             self.tell_line(&entry_story(&entry));
             self.store.multivariant = Some(entry);
@@ -301,6 +306,9 @@ impl World {
         let longest = segments.map(|it| it.duration).max().unwrap_or_default();
         let several = self.store.multivariant.is_some();
         let with = shown.lists.clone();
+        if let Some(process) = &mut self.process {
+            process.generations.visible(&shown.lists)?;
+        }
         let mut head_lost = false;
         for (name, version) in shown.lists {
             // A rung begins where its source does, whose list comes before it.
@@ -330,6 +338,9 @@ impl World {
             }
             self.store.playlists.insert(name, version);
         }
+        if let Some(source) = source {
+            self.source_is_relayed(&source)?;
+        }
         let playlists = self.store.playlists.iter();
         let entry = self.store.multivariant.as_deref();
         // Nobody is led to a rung that has left.
@@ -341,7 +352,13 @@ impl World {
             true => rungs::aligned(&self.ledger, entry, &visible),
             false => {
                 let calm = self.calm_for(self.settling()) && self.plan.is_in_step();
-                tracks::together(entry, &visible, calm)
+                // What has just missed a segment looks again half a target duration later (C-10), and a strict one
+                // after a whole one (C-09).
+                let reload = match self.wish.spec.reload {
+                    ReloadPolicy::LastSegment => self.target().half(),
+                    ReloadPolicy::TargetDuration => self.target(),
+                };
+                tracks::together(entry, &visible, calm.then_some(reload))
             }
         }
     }
@@ -357,12 +374,31 @@ impl World {
         self.ends_by_right(name, version)?;
         let version = (name, &**version);
         self.keep.visible(version, &self.store, stopping)?;
-        if self.is_rung(name) {
-            // It lists what its source does, but for what it lacks.
+        if self.has_rungs {
+            // They list what their source does, but for what they lack.
             return Ok(());
         }
         self.ledger
             .visible(self.now, version, &self.origins, &self.wish.spec)
+    }
+
+    /// What rungs are made of is accounted for like any other list, whether or not viewers can have it.
+    fn source_is_relayed(&mut self, source: &Version) -> Held {
+        let list = (&self.source_list, source);
+        self.ledger
+            .visible(self.now, list, &self.origins, &self.wish.spec)?;
+        for listed in source.segments.iter().rev().filter(|it| !it.gap) {
+            let Some((key, _, _)) = self.ledger.media(&listed.uri) else {
+                continue;
+            };
+            if self.behind_rungs.insert(listed.number, key).is_some() {
+                break;
+            }
+        }
+        while self.behind_rungs.len() > RUNGS_REMEMBERED {
+            self.behind_rungs.pop_first();
+        }
+        Ok(())
     }
 
     /// Whether a list is that of a rung that is made.
@@ -413,8 +449,7 @@ impl World {
         if applied {
             for object in objects {
                 self.store.objects.remove(object);
-                self.ledger.deleted(object);
-                self.keep.deleted(object, self.now)?;
+                self.forget(object)?;
             }
         }
         Ok(answer)
@@ -427,15 +462,41 @@ impl World {
     ) -> Result<Vec<hls_relay_core::command::ObjectCheck>, Violation> {
         let before: Vec<ObjectName> = self.store.objects.keys().cloned().collect();
         let there = self.store.check(objects, keep);
-        for object in before
-            .iter()
+        let gone = before.iter();
+        let gone: Vec<_> = gone
             .filter(|it| !self.store.objects.contains_key(*it))
-        {
-            self.ledger.deleted(object);
-            self.keep.deleted(object, self.now)?;
-        }
+            .collect();
+        gone.into_iter().try_for_each(|it| self.forget(it))?;
         Ok(there)
     }
+
+    /// An object is gone by the machine's own doing.
+    fn forget(&mut self, object: &ObjectName) -> Held {
+        self.ledger.deleted(object);
+        if let Some(process) = &mut self.process {
+            process.generations.deleted(object);
+        }
+        self.keep.deleted(object, self.now)
+    }
+}
+
+/// The list that rungs have in common: that of the source's own media, or what it would be where that is not listed,
+/// by what a successor is told. Nothing where there are no rungs.
+fn source_of_rungs(publish: &Publish, lists: &[(PlaylistName, Arc<Version>)]) -> Option<Version> {
+    let checkpoint = &publish.checkpoint;
+    checkpoint.rungs.as_ref()?;
+    let own = lists.iter().find(|(name, _)| *name.0 == *SOURCE_LIST);
+    let (_, like) = own.or(lists.first())?;
+    let mut source = Version::clone(like);
+    let window = &checkpoint.tracks.first()?.window;
+    for (listed, saved) in source.segments.iter_mut().zip(window) {
+        let (stored, listed) = (saved.stored.as_ref(), Arc::make_mut(listed));
+        listed.gap = stored.is_none();
+        if let Some(stored) = stored {
+            listed.uri = Arc::clone(&stored.object.0);
+        }
+    }
+    Some(source)
 }
 
 /// The names that viewers find in what they open.

@@ -22,7 +22,7 @@ pub(super) struct Line {
     pub(super) last: Option<Stored>,
     last_at: Timestamp,
     /// The version that is visible ends: what follows begins a run of ours.
-    ended: bool,
+    pub(super) ended: bool,
     /// Its source shows another kind of playlist, and what follows is to whoever relays it another source.
     pub(super) begun_anew: bool,
     /// Gaps since the last segment with media.
@@ -182,6 +182,7 @@ impl Line {
             if self.is_untold(books, last.key, next.key) {
                 return Ok(());
             }
+            self.crosses(books, last, next)?;
             // Where others go on, gaps keep a playlist in step with them.
             let in_step = books.several && gaps.iter().any(|gap| gap.discontinuity);
             if in_step || (listed.discontinuity && (gaps.is_empty() || books.several)) {

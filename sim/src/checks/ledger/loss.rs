@@ -48,7 +48,7 @@ impl Line {
         if self.left_behind && listed.discontinuity {
             return Ok(());
         }
-        hole_is_said(books, &between, next, listed, gaps)?;
+        hole_is_said(books, &between, next, listed, (gaps, self.ended))?;
         if self.left_behind {
             // Gaps stood for what came after all.
             return Ok(());
@@ -59,6 +59,28 @@ impl Line {
             .filter(|key| !(restarted && known.is_beyond_the_window(*key)))
             .filter(|key| !self.is_forgotten(known, *key, origin))
             .filter(|key| !(listed.discontinuity && has_a_twin(now, *key, origin)))
+            .try_for_each(|key| self.has_reason(known, now, key, origin))
+    }
+
+    /// From one run of an encoder to the next: what this process was told of both, behind the last segment of the one
+    /// and before the first of the other, is lost for a reason.
+    pub(super) fn crosses(&self, books: &Books<'_>, last: Stored, next: Stored) -> Held {
+        let (known, now, origin) = (books.known, books.now, books.origin(next.key));
+        let goes_on = (last.key.origin, last.key.track) == (next.key.origin, next.key.track)
+            && last.key.run < next.key.run;
+        let same = last.asker == next.asker && next.asker.process == known.process;
+        // Of several, each has what the others have lost with a break.
+        if !goes_on || !same || self.begun_anew || books.several || is_ambiguous(origin) {
+            return Ok(());
+        }
+        let at = |it: MediaKey, number| MediaKey { number, ..it };
+        let rest = at(last.key, last.key.number + 1)..=at(last.key, u64::MAX);
+        let beginning = at(next.key, 0)..next.key;
+        let left = known.offers.range(rest).map(|(key, _)| *key);
+        let skipped = known.offers.range(beginning).map(|(key, _)| *key);
+        let skipped = skipped.filter(|key| !known.is_beyond_the_window(*key));
+        left.chain(skipped)
+            .filter(|key| is_fetchable(now, *key, origin) && !has_a_twin(now, *key, origin))
             .try_for_each(|key| self.has_reason(known, now, key, origin))
     }
 
@@ -147,13 +169,15 @@ fn hole_is_said(
     between: &[Offered],
     next: Stored,
     listed: &Listed,
-    gaps: &[Arc<Listed>],
+    (gaps, ended): (&[Arc<Listed>], bool),
 ) -> Held {
     let (known, now, origin) = (books.known, books.now, books.origin(next.key));
     let lost: Span = between.iter().map(|it| it.media.duration).sum();
     let said: Span = gaps.iter().map(|gap| gap.duration).sum();
-    // One of several that was closed with gaps, to end with the others, begins the next run behind them.
-    if listed.discontinuity && (gaps.is_empty() || (books.several && said <= lost)) {
+    // One of several that was closed with gaps, to end with the others (S-26), begins the next run of ours behind
+    // them with a discontinuity (DESIGN 5.10), which says what else is lost.
+    let closed = books.several && ended && said <= lost;
+    if listed.discontinuity && (gaps.is_empty() || closed) {
         return Ok(());
     }
     let told = |it: &Offered| {
@@ -247,6 +271,12 @@ fn has_a_twin(now: Timestamp, key: MediaKey, origin: &Origin) -> bool {
     };
     let (own, earlier) = (of(&|run| run == key.run), of(&|run| run < key.run));
     !origin.spec().program_date_time && own.iter().any(|path| earlier.contains(path))
+}
+
+/// Whether a client asks for its URI at all.
+fn is_fetchable(now: Timestamp, key: MediaKey, origin: &Origin) -> bool {
+    let found = segments(origin, now, key, key.number..key.number + 1);
+    found.first().is_some_and(|it| it.fetchable)
 }
 
 /// What the origin really made of the run of `key`, with these numbers.
