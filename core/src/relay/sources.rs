@@ -285,7 +285,8 @@ impl Relay {
             to,
             why,
         });
-        if why == SwitchReason::Reconfigured && stage.makes(Mistake::FormerSourceFollowed) {
+        let newer = before.generation() < next.generation();
+        if newer && stage.makes(Mistake::FormerSourceFollowed) {
             next.feeds.extend(before.feeds.iter().cloned());
         }
         self.leave(stage, before, &positions);
