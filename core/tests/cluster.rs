@@ -45,6 +45,8 @@ struct Stage {
     contacts: BTreeMap<NodeName, Contact>,
     /// Nothing can be claimed.
     unreadable: bool,
+    /// Channels take long to close.
+    lingers: bool,
     /// Whose life the node's is, and whom it says that it asks.
     own: Option<Incarnation>,
     named: Vec<NodeName>,
@@ -67,6 +69,7 @@ impl Stage {
             channels: BTreeMap::new(),
             contacts: BTreeMap::new(),
             unreadable: false,
+            lingers: false,
             own: None,
             named: Vec::new(),
             until: None,
@@ -111,7 +114,7 @@ impl Stage {
             NodeCommand::Configure { .. } => None,
             NodeCommand::Close { id } => {
                 self.done.push(format!("close {id}"));
-                Some(NodeEvent::Closed { id, broke: None })
+                (!self.lingers).then_some(NodeEvent::Closed { id, broke: None })
             }
             NodeCommand::Abandon { id } => {
                 self.done.push(format!("abandon {id}"));
@@ -249,7 +252,11 @@ impl Stage {
                 return None;
             }
             ClusterCommand::Read { .. } | ClusterCommand::Free { .. } => panic!("{command:?}"),
-            ClusterCommand::Leave { .. } | ClusterCommand::Answer { .. } => return None,
+            ClusterCommand::Leave { .. } => {
+                self.key = false;
+                return None;
+            }
+            ClusterCommand::Answer { .. } => return None,
         })
     }
 
@@ -413,6 +420,19 @@ fn a_drain_hands_over_what_it_owns() {
     assert_eq!(stage.done, ["close x", "release x"]);
     assert!(stage.node.is_finished());
     assert!(stage.channels[&id("x")].unfinished);
+}
+
+#[test]
+fn a_node_that_leaves_keeps_its_key_as_long_as_a_channel_of_it_is_open() {
+    let mut stage = owner(&["b"]);
+    stage.lingers = true;
+    stage.step(NodeEvent::ShutDown);
+    stage.pass(LEASE * 3);
+    assert!(stage.key && stage.is_valid() && !stage.node.is_finished());
+    let id = id("x");
+    stage.step(NodeEvent::Closed { id, broke: None });
+    assert_eq!(stage.done, ["close x", "release x"]);
+    assert!(!stage.key && stage.node.is_finished());
 }
 
 /// A node that owns `p` to `u`.

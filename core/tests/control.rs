@@ -241,6 +241,32 @@ fn a_shutdown_at_any_moment_skips_nothing() {
 }
 
 #[test]
+fn nothing_is_published_after_the_last_checkpoint_of_a_shutdown() {
+    for step in 0..5 {
+        let mut bench = bench();
+        bench.publish = Box::new(|now| match now {
+            0..34_000_000 => Ok(()),
+            _ => Err(StoreError::NotValid),
+        });
+        bench.run(spec(&[URL]));
+        bench.pass(36 * SEC + step * 300_000);
+        bench.step(Event::ShutDown);
+        let is_saving = |it: &(u64, Event)| matches!(it.1, Event::CheckpointSaved { .. });
+        while !bench.due.iter().any(is_saving) {
+            bench.pass(bench.now + 900);
+        }
+        // It takes long, and what could not be published is due again.
+        bench.now += SEC;
+        bench.step(Event::Tick);
+        bench.pass(bench.now + SEC);
+        bench.step(Event::Tick);
+        assert!(bench.relay.is_finished());
+        let tracks = &bench.saved.as_ref().unwrap().tracks;
+        assert!(tracks.iter().all(|it| it.position.is_some()), "{step}");
+    }
+}
+
+#[test]
 fn what_the_source_still_lists_after_a_restart_is_relayed_whole() {
     for survives in [true, false] {
         let mut run = Run::new(2 * SEC);
