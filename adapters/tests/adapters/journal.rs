@@ -7,6 +7,7 @@ use hls_relay::store::OpenError;
 use hls_relay_core::journal::{Line, decode};
 use hls_relay_core::relay::Relay;
 use hls_relay_core::time::Span;
+use hls_relay_sim::cluster;
 use hls_relay_sim::draw;
 use hls_relay_sim::replay::{Replayer, Seen, check};
 use hls_relay_sim::timeline::Timeline;
@@ -236,6 +237,38 @@ fn a_difference_is_told_with_its_step_what_was_expected_and_what_came() {
     ] {
         assert!(said.contains(word), "{word} in {said}");
     }
+}
+
+#[test]
+fn the_journal_of_a_node_is_replayed_and_told_and_is_no_channel_s() {
+    let options = cluster::Options {
+        journal: true,
+        ..cluster::Options::default()
+    };
+    let plan = cluster::plan::Plan::draw(3);
+    let journal = cluster::World::new(plan, options).run().journals.remove(0);
+    let (folder, file) = written(&journal);
+    let (code, said) = run(&["replay", &file]);
+    assert!(code == 0 && said.contains("without a difference"), "{said}");
+    let (code, said) = run(&["replay", &file, "--trace"]);
+    assert!(
+        code == 0 && said.contains("Renewed") && said.contains("Claim"),
+        "{said}"
+    );
+    let (code, said) = run(&["replay", &file, "--until", "9"]);
+    assert!(code == 0 && said.contains("\"incarnation\""), "{said}");
+    let out = folder.path().join("out").display().to_string();
+    let (code, said) = run(&["replay", &file, "--timeline", &out]);
+    assert!(
+        code == 5 && said.contains("the journal of a node"),
+        "{said}"
+    );
+    let (code, said) = run(&["journal", "share", &file, "-o", &out]);
+    assert!(
+        code == 5 && said.contains("not the journal of a channel"),
+        "{said}"
+    );
+    assert!(!Path::new(&out).exists());
 }
 
 #[test]
