@@ -63,9 +63,9 @@ pub enum Refusal {
     /// A media playlist where a multivariant playlist was before.
     #[error("it is a media playlist where a multivariant playlist is expected")]
     NotMultivariant,
-    /// A multivariant playlist where a ladder is to be made.
+    /// A multivariant playlist whose best variant has its sound beside its pictures, where a ladder is to be made.
     #[error(
-        "it is a multivariant playlist, and a ladder is made of a media playlist: give the URL of its best variant, or leave out the ladder"
+        "its sound is beside its pictures, and a ladder is made of segments that have both: give the URL of a media playlist that has, or leave out the ladder"
     )]
     Ladder,
     /// Of its variants none is wanted.

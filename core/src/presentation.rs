@@ -145,6 +145,42 @@ impl Presentation {
         }
     }
 
+    /// Of its variants the best alone, by bit rate and then by size, as a ladder is made of it.
+    ///
+    /// # Errors
+    /// Where its sound is beside its pictures.
+    pub(crate) fn best(mut self) -> Result<Self, Refusal> {
+        let size = |variant: &Variant| variant.resolution.map_or(0, |it| it.height);
+        let offered = self.list.variants.iter().zip(&self.variants);
+        let tracks = offered.filter_map(|(variant, entry)| match entry {
+            Entry::Track(track) => Some((variant, *track)),
+            Entry::Within | Entry::LeftOut => None,
+        });
+        let by_worth = |(variant, track): &(&Variant, usize)| {
+            let worth = (variant.bandwidth, size(variant));
+            (worth, std::cmp::Reverse(*track))
+        };
+        let Some((variant, best)) = tracks.max_by_key(by_worth) else {
+            return Err(Refusal::NothingSelected);
+        };
+        let group = variant.audio.as_deref();
+        let of_group = |it: &&Rendition| &*it.kind == "AUDIO" && Some(&*it.group_id) == group;
+        let mut sounds = self.list.renditions.iter().filter(of_group).peekable();
+        if sounds.peek().is_some() && sounds.all(|it| it.uri.is_some()) {
+            return Err(Refusal::Ladder);
+        }
+        self.tracks = vec![self.tracks.swap_remove(best)];
+        for entry in &mut self.variants {
+            *entry = match *entry == Entry::Track(best) {
+                true => Entry::Track(0),
+                false => Entry::LeftOut,
+            };
+        }
+        let beside = self.renditions.iter_mut().chain(&mut self.i_frame_variants);
+        beside.for_each(|it| *it = Entry::LeftOut);
+        Ok(self)
+    }
+
     /// The track at that URL, a new one where there is none.
     fn lead_to(&mut self, base: &Url, uri: &str, medium: Medium) -> Entry {
         let Ok(url) = resolve(base, uri) else {

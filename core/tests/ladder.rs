@@ -4,7 +4,7 @@ mod support;
 
 use hls_relay_core::command::Transcode;
 use hls_relay_core::config::{HolePolicy, Spec};
-use hls_relay_core::event::{Event, RungError, TranscodeError};
+use hls_relay_core::event::{Event, FetchError, RungError, TranscodeError};
 use hls_relay_core::ladder::{Ladder, Preset, Rung, RungAudio, VideoCodec};
 use hls_relay_core::notice::{LadderWaits, Miss, Notice};
 use hls_relay_core::playlist::MediaPlaylist;
@@ -337,22 +337,6 @@ fn without_its_source_the_last_rung_is_never_left_out() {
 }
 
 #[test]
-fn without_its_source_the_last_rung_is_tried_again_however_often_it_fails() {
-    let mut bench = bench();
-    bench.transcode = Box::new(|_, it| {
-        let mut made = made(it);
-        made.rungs.fill(Err(RungError::Encode("no memory".into())));
-        (SEC, Ok(made))
-    });
-    bench.run(with(ladder(&[720, 480], false)));
-    bench.pass(60 * SEC);
-    let asked = bench.transcodes.iter().map(|it| it.0);
-    let asked: Vec<u64> = asked.chain([bench.now]).collect();
-    let pause = asked.windows(2).map(|it| it[1] - it[0]).max();
-    assert!(pause <= Some(6 * SEC), "{asked:?}");
-}
-
-#[test]
 fn a_process_that_takes_over_goes_on_with_all_rungs() {
     let mut bench = bench();
     bench.run(with(ladder(&[480], true)));
@@ -406,4 +390,123 @@ fn an_edge_is_asked_for_what_is_about_to_be_listed_and_not_waited_for_too_long()
         assert!(*listed >= asked + SEC / 2 && *listed <= asked + 6 * SEC);
     }
     assert!(seen > 10, "{seen}");
+}
+
+const MAIN: &str = "http://origin.example/live/main.m3u8";
+
+/// A source of three variants, of which the lists are called by their heights; `sound` is a line of a group that
+/// all of them have.
+fn main_list(sound: &str, token: &str) -> String {
+    let variant = |bandwidth: u64, height: u64| {
+        format!(
+            "#EXT-X-STREAM-INF:BANDWIDTH={bandwidth},RESOLUTION={}x{height},AUDIO=\"a\"\n{height}.m3u8{token}\n",
+            height * 16 / 9
+        )
+    };
+    let variants = [variant(10, 360), variant(30, 720), variant(20, 540)].concat();
+    format!(
+        "#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"x\",DEFAULT=YES{sound}\n{variants}"
+    )
+}
+
+/// From a minute on only the second tokens are taken.
+fn of_variants(sound: &'static str) -> Bench {
+    let lists = ["360", "540", "720"].map(|height| (height, live(4 * SEC, 100, height)));
+    let mut bench = Bench::new(Box::new(move |now, url| {
+        let name = url.rsplit('/').next().unwrap();
+        let token = if now < 60 * SEC { "?t=1" } else { "?t=2" };
+        if name == "main.m3u8" {
+            return Ok(main_list(sound, token));
+        }
+        let height = name.split('.').next().unwrap();
+        let Some(list) = lists.iter().find(|it| it.0 == height) else {
+            return Err(FetchError::Status(404));
+        };
+        match name.ends_with(token) {
+            true => Ok((list.1)(now + 40 * SEC)),
+            false => Err(FetchError::Status(403)),
+        }
+    }));
+    bench.checker.several = true;
+    bench
+}
+
+fn of_main(heights: &[u32]) -> Spec {
+    Spec {
+        ladder: ladder(heights, true),
+        ..spec(&[MAIN])
+    }
+}
+
+/// All that is published is made of this variant.
+fn is_all_of(bench: &Bench, height: &str) {
+    assert!(bench.downloads.len() > 10);
+    for (_, url, _) in &bench.downloads {
+        assert!(url.contains(&format!("/{height}")), "{url}");
+    }
+    let (lists, entry) = visible(bench);
+    for name in ["source.m3u8", "480p.m3u8"] {
+        assert!(entry.contains(name), "{entry}");
+        let list = &lists[name];
+        assert!(
+            gaps(list).is_empty() && list.segments.len() >= 5,
+            "{list:#?}"
+        );
+        assert!(list.segments.iter().all(|it| !it.discontinuity));
+    }
+}
+
+#[test]
+fn of_several_variants_a_ladder_is_made_of_the_best_one() {
+    let mut bench = of_variants("");
+    bench.run(of_main(&[480]));
+    bench.pass(50 * SEC);
+    is_all_of(&bench, "720");
+    // Begun with few.
+    assert_eq!(
+        bench.downloads.iter().filter(|it| it.0 < 4 * SEC).count(),
+        3
+    );
+    // Its URL runs out, and is read again.
+    bench.pass(110 * SEC);
+    is_all_of(&bench, "720");
+    let before = visible(&bench).0["480p.m3u8"].media_sequence;
+    bench.kill(9, true);
+    bench.checker.several = true;
+    bench.run(of_main(&[480]));
+    bench.pass(122 * SEC);
+    is_all_of(&bench, "720");
+    bench.pass(160 * SEC);
+    is_all_of(&bench, "720");
+    assert!(visible(&bench).0["480p.m3u8"].media_sequence > before);
+    assert_eq!(bench.downloaded_twice(), [""; 0]);
+}
+
+#[test]
+fn of_the_variants_that_are_selected_a_ladder_is_made() {
+    let mut bench = of_variants("");
+    let mut spec = of_main(&[480]);
+    spec.selection.max_height = Some(600);
+    bench.run(spec);
+    bench.pass(58 * SEC);
+    is_all_of(&bench, "540");
+}
+
+#[test]
+fn a_ladder_of_pictures_whose_sound_is_beside_them_is_refused_with_the_reason() {
+    let mut bench = of_variants(",URI=\"sound.m3u8\"");
+    bench.run(of_main(&[480]));
+    bench.pass(20 * SEC);
+    assert!(bench.published.is_empty() && bench.downloads.is_empty());
+    let reason = bench.status().reason.map(|it| it.to_string());
+    let reason = reason.unwrap_or_default();
+    assert!(
+        reason.contains("its sound is beside its pictures"),
+        "{reason}"
+    );
+    // Without the ladder it is relayed as it is.
+    let mut bench = of_variants(",URI=\"sound.m3u8\"");
+    bench.run(spec(&[MAIN]));
+    bench.pass(5 * SEC);
+    assert!(bench.downloads.len() > 3);
 }

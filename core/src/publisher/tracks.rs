@@ -63,7 +63,7 @@ impl Publisher {
     pub(crate) fn present(&mut self, presentation: &Presentation) -> Vec<Option<usize>> {
         let offered = presentation.tracks.iter().map(|it| &it.medium);
         let offered: Vec<_> = offered.collect();
-        if self.is_single() {
+        if self.is_single() || self.has_rungs() {
             let others = offered.iter().skip(1).map(|_| None);
             return std::iter::once(Some(ONLY)).chain(others).collect();
         }

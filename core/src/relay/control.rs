@@ -72,7 +72,10 @@ impl Relay {
             match known {
                 Some(source) => {
                     lane = self.lane(stage, source, Role::Relaying);
-                    if self.publisher.has_several() {
+                    // What stands on the axis of several is a track of theirs, though it be the only one that is
+                    // relayed.
+                    let of_several = positions.iter().flatten().any(|it| it.end.is_some());
+                    if self.publisher.has_several() || of_several {
                         let positions = positions.into_iter().enumerate();
                         self.left_over = positions.filter_map(|(at, it)| Some((at, it?))).collect();
                         self.silence = silence;

@@ -9,7 +9,7 @@ use crate::config;
 use crate::ids::Generation;
 use crate::limits;
 use crate::loader::Listing;
-use crate::notice::{Break, HoleCause, Notice, Refusal};
+use crate::notice::{Break, HoleCause, Notice};
 use crate::planted::Mistake;
 use crate::playlist::MultivariantPlaylist;
 use crate::presentation::Presentation;
@@ -297,13 +297,14 @@ impl Relay {
         let Some(spec) = self.spec.clone() else {
             return;
         };
-        if self.processor.has_ladder() && lane.master.is_none() {
-            let now = stage.now.monotonic;
-            lane.root_mut().refuse(stage, now, Refusal::Ladder);
-            return;
-        }
         let (variants, entries) = (list.variants.len(), list.renditions.len());
-        let presentation = match Presentation::new(base, list, &spec.selection) {
+        let presentation = Presentation::new(base, list, &spec.selection);
+        // A ladder is made of one list.
+        let presentation = match self.publisher.has_rungs() {
+            true => presentation.and_then(Presentation::best),
+            false => presentation,
+        };
+        let presentation = match presentation {
             Ok(presentation) => presentation,
             Err(error) => {
                 let now = stage.now.monotonic;
@@ -321,7 +322,7 @@ impl Relay {
             });
         }
         // What viewers opened as a media playlist stays one.
-        let most = if self.publisher.is_single() {
+        let most = if self.publisher.is_single() || self.publisher.has_rungs() {
             1
         } else {
             limits::MAX_TRACKS

@@ -28,11 +28,11 @@ impl Relay {
             if lane.role == Role::Watching {
                 continue;
             }
-            let alone = lane.master.is_none();
+            let alone = lane.feeds.len() == 1;
             for index in 0..lane.feeds.len() {
                 let asker = lane.asker(&lane.feeds[index]);
                 let downloader = &mut lane.feeds[index].downloader;
-                if alone {
+                if lane.master.is_none() {
                     downloader.looks.wanted = self.processor.has_ladder();
                 }
                 left.append(downloader.process(stage, asker, &mut self.processor, alone));

@@ -336,10 +336,9 @@ impl Relay {
             .as_ref()
             .map_or(config::DEFAULT_WINDOW, |spec| spec.window);
         let first = !std::mem::replace(&mut lane.feeds[0].listed, true);
-        // What is made of all of them at once would come too late for most: a ladder begins with few.
-        let window = match self.processor.has_ladder() {
-            true if first => window.min(config::START_SEGMENTS),
-            true | false => window,
+        let window = match first {
+            true => self.first_window(window),
+            false => window,
         };
         let take = match lane.role {
             Role::Preparing { why, .. } if lane.feeds[0].downloader.is_empty() => {
@@ -391,7 +390,16 @@ impl Relay {
             .map_or(config::DEFAULT_WINDOW, |spec| spec.window);
         match role {
             Role::Preparing { why, .. } => self.first_of_switch(why, listing, window),
-            Role::Relaying | Role::Watching => window,
+            Role::Relaying | Role::Watching => self.first_window(window),
+        }
+    }
+
+    /// So much of a source is taken where it begins: what is made of all of it at once would come too late for
+    /// most, so a ladder begins with few.
+    fn first_window(&self, window: usize) -> usize {
+        match self.processor.has_ladder() {
+            true => window.min(config::START_SEGMENTS),
+            false => window,
         }
     }
 
