@@ -10,6 +10,7 @@ use crate::origin::{ConnectionFault, Fault, FaultKind};
 use crate::plan::{Change, EndKind, Moment, NetworkFaultKind};
 use crate::store::{StoreFault, StoreWork};
 use crate::workers::WorkerFaultKind;
+use crate::workers::pool::News;
 use hls_relay_core::command::Command;
 use hls_relay_core::config::Spec;
 use hls_relay_core::event::{Event, FetchError, StoreError};
@@ -269,6 +270,11 @@ impl Census {
     /// A worker, or an edge, has met a fault.
     pub fn worker(&mut self, fault: WorkerFaultKind) {
         self.count(names::worker_fault_name(fault));
+    }
+
+    /// Something has come of an order.
+    pub fn pool(&mut self, news: &News) {
+        self.count(names::pool_name(news));
     }
 
     /// A piece of work of the store has met a fault.

@@ -1,5 +1,5 @@
-//! What a client may count on from an origin, and the machine from a store: scripts that the simulated
-//! ones and the real ones must both fulfil, so that what holds in a simulated night holds in a real one.
+//! What a client may count on from an origin, the machine from a store, and nodes and workers from the queue
+//! between them: scripts that the simulated ones and the real ones must both fulfil, so that what holds in a simulated night holds in a real one.
 //!
 //! A file holds cases, parted by empty lines. A case begins with its title (`# …`); each line after it
 //! is something that is done, and behind `->` what must come of it. The words are read here; whoever
@@ -7,6 +7,7 @@
 
 use crate::origin::{FaultKind, OriginSpec, SegmentDurations, Tokens};
 use crate::scenario::{Words, fault};
+use crate::workers::queue::{Turn, Waiting};
 use hls_relay_core::command::FetchLimits;
 use hls_relay_core::event::{FetchError, LoadedPlaylist, StoreError};
 use hls_relay_core::ids::PlaylistName;
@@ -14,6 +15,9 @@ use hls_relay_core::time::Span;
 
 /// Segments so long that none is added while a case runs, even where time is real.
 const SEGMENT: u64 = 60;
+
+/// An order is of use for so long where nothing else is said.
+const OF_USE: Span = Span::from_secs(30);
 
 /// What the requests of a case are held to: short, as a test waits for real.
 pub const LIMITS: FetchLimits = FetchLimits {
@@ -99,6 +103,36 @@ pub enum StoreAct {
     Mended,
 }
 
+/// What is done with a queue of segments that wait for a worker. Orders are called by numbers, workers by letters.
+#[derive(Clone, Debug)]
+pub enum QueueAct {
+    /// An order is put down.
+    Add {
+        /// Whose it is.
+        channel: String,
+        /// How it is called.
+        order: u64,
+        /// Where it stands in line.
+        turn: Turn,
+        /// It is of use for so long.
+        within: Span,
+    },
+    /// A worker asks for one.
+    Take(String),
+    /// A worker says that it is at work on these.
+    Hold(String, Vec<u64>),
+    /// An order is over.
+    Finish(u64),
+    /// A worker takes no more.
+    Leave(String),
+    /// So much time goes by.
+    Wait(Span),
+    /// What waits, and who is there.
+    Look,
+    /// What was put aside.
+    Dead,
+}
+
 /// The origin that a case is about.
 pub fn origin_of(case: &Case<OriginAct>) -> OriginSpec {
     let is = |wanted: fn(&OriginAct) -> bool| case.steps.iter().any(|step| wanted(&step.act));
@@ -172,6 +206,74 @@ pub fn store_cases(text: &str) -> Result<Vec<Case<StoreAct>>, String> {
             other => return Err(format!("unknown word {other}")),
         })
     })
+}
+
+/// Reads the contract of a queue.
+pub fn queue_cases(text: &str) -> Result<Vec<Case<QueueAct>>, String> {
+    cases(text, |words| {
+        Ok(match words.word()? {
+            "add" => {
+                let (channel, order) = (words.word()?.to_owned(), words.number()?);
+                let turn = match words.word()? {
+                    "first" => Turn::First,
+                    "further" => Turn::Further,
+                    other => return Err(format!("no such turn: {other}")),
+                };
+                let within = match words.next() {
+                    Some("within") => Span::from_millis(words.number()?),
+                    Some(other) => return Err(format!("unknown word {other}")),
+                    None => OF_USE,
+                };
+                QueueAct::Add {
+                    channel,
+                    order,
+                    turn,
+                    within,
+                }
+            }
+            "take" => QueueAct::Take(words.word()?.to_owned()),
+            "hold" => {
+                let worker = words.word()?.to_owned();
+                let mut orders = Vec::new();
+                while !words.0.is_empty() {
+                    orders.push(words.number()?);
+                }
+                QueueAct::Hold(worker, orders)
+            }
+            "finish" => QueueAct::Finish(words.number()?),
+            "leave" => QueueAct::Leave(words.word()?.to_owned()),
+            "wait" => QueueAct::Wait(Span::from_millis(words.number()?)),
+            "look" => QueueAct::Look,
+            "dead" => QueueAct::Dead,
+            other => return Err(format!("unknown word {other}")),
+        })
+    })
+}
+
+/// Orders, in the words of the contract.
+pub fn order_words(orders: &[u64]) -> String {
+    if orders.is_empty() {
+        return "nothing".to_owned();
+    }
+    let orders = orders.iter().map(u64::to_string);
+    orders.collect::<Vec<_>>().join(" ")
+}
+
+/// An order that a worker was given, in the words of the contract.
+pub fn given_words(given: Option<(u64, u64)>) -> String {
+    given.map_or("nothing".to_owned(), |(order, attempt)| {
+        format!("{order}, try {attempt}")
+    })
+}
+
+/// What waits, in the words of the contract.
+pub fn waiting_words(waiting: Waiting) -> String {
+    let Waiting {
+        workers,
+        waiting,
+        under_way,
+    } = waiting;
+    format!("{workers} workers, {waiting} wait, {under_way} under way")
 }
 
 fn rest(words: &mut Words<'_>) -> Vec<String> {

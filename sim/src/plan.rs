@@ -343,7 +343,7 @@ impl Plan {
 
     /// How many things go wrong, or are wished.
     pub fn size(&self) -> usize {
-        let workers = self.workers.faults.len();
+        let workers = self.workers.faults.len() + self.workers.neighbours.len();
         let wishes = self.controls.len() + self.ends.len() + self.players.len();
         self.troubles().len() + workers + wishes
     }
@@ -396,7 +396,19 @@ impl fmt::Display for Plan {
                 names.join(" ")
             )?;
         }
-        for fault in &self.workers.faults {
+        let WorkerPlan {
+            hands,
+            neighbours,
+            faults,
+            ..
+        } = &self.workers;
+        if !neighbours.is_empty() {
+            writeln!(out, "  workers: {hands}")?;
+        }
+        for neighbour in neighbours {
+            writeln!(out, "  {neighbour}")?;
+        }
+        for fault in faults {
             writeln!(out, "  {fault}")?;
         }
         let StorePlan {

@@ -96,6 +96,10 @@ pub enum Work {
 pub struct Making {
     /// What it was asked for.
     pub transcode: Transcode,
+    /// How its order is called in the queue; nothing where no worker is there.
+    pub order: Option<u64>,
+    /// A worker has begun with it.
+    pub begun: bool,
     /// What befalls it.
     pub fault: Option<WorkerFaultKind>,
     /// It was told to stop.

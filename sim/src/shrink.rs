@@ -70,7 +70,7 @@ impl Search {
     /// Leaves out one thing after the other.
     fn leave_out(&mut self) -> bool {
         let mut any = false;
-        for kind in 0..6 + self.best.origins.len() {
+        for kind in 0..7 + self.best.origins.len() {
             let mut index = 0;
             while index < count(&self.best, kind) {
                 let mut plan = self.best.clone();
@@ -153,9 +153,10 @@ fn count(plan: &Plan, kind: usize) -> usize {
         3 => plan.network.len(),
         4 => plan.players.len(),
         5 => plan.workers.faults.len(),
+        6 => plan.workers.neighbours.len(),
         _ => plan
             .origins
-            .get(kind - 6)
+            .get(kind - 7)
             .map_or(0, |origin| origin.faults.len()),
     }
 }
@@ -168,6 +169,7 @@ fn remove(plan: &mut Plan, kind: usize, index: usize) {
         3 => drop(plan.network.remove(index)),
         4 => drop(plan.players.remove(index)),
         5 => drop(plan.workers.faults.remove(index)),
-        _ => drop(plan.origins[kind - 6].faults.remove(index)),
+        6 => drop(plan.workers.neighbours.remove(index)),
+        _ => drop(plan.origins[kind - 7].faults.remove(index)),
     }
 }

@@ -1,6 +1,10 @@
-//! Who makes rungs and warms edges, and what goes wrong with them.
+//! Who makes rungs and warms edges, who else wants them to, and what goes wrong with them.
+
+pub mod pool;
+pub mod queue;
 
 use hls_relay_core::time::{Span, Timestamp};
+use pool::{Fate, Order};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -9,8 +13,34 @@ use std::fmt;
 pub struct WorkerPlan {
     /// All rungs of a segment take so many percent of what it lasts, and fewer of them their share.
     pub percent: u64,
+    /// So many segments are worked on at once.
+    pub hands: usize,
+    /// Other channels whose segments they work on as well.
+    pub neighbours: Vec<NeighbourPlan>,
     /// What goes wrong, and when.
     pub faults: Vec<WorkerFault>,
+}
+
+/// Another channel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NeighbourPlan {
+    /// When it has its first segment.
+    pub begins: Span,
+    /// How long a segment lasts.
+    pub duration: Span,
+    /// Its rungs take so many percent of that.
+    pub percent: u64,
+    /// Segments beside those that come one after the other.
+    pub floods: Vec<Flood>,
+}
+
+/// Many segments of one channel at once, as after an outage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flood {
+    /// When they come.
+    pub at: Span,
+    /// How many.
+    pub segments: u64,
 }
 
 /// One thing that goes wrong with workers, or with edges.
@@ -50,6 +80,10 @@ pub enum WorkerFaultKind {
     OneFails,
     /// One of the rungs does not have the times of its source.
     OneInexact,
+    /// They die without a word, and what they had is given to another one.
+    Vanish,
+    /// They are not heard of for a while, and answer then, as does who was given the same meanwhile.
+    FallSilent,
     /// There is nobody.
     Nobody,
     /// An edge does not answer.
@@ -58,7 +92,7 @@ pub enum WorkerFaultKind {
     EdgeFails,
 }
 
-/// All of them.
+/// All but [`QUEUE_FAULTS`].
 pub const WORKER_FAULTS: [WorkerFaultKind; 14] = [
     WorkerFaultKind::Slow(130),
     WorkerFaultKind::Die,
@@ -76,10 +110,21 @@ pub const WORKER_FAULTS: [WorkerFaultKind; 14] = [
     WorkerFaultKind::EdgeFails,
 ];
 
+/// Those by which an order is given once more.
+pub const QUEUE_FAULTS: [WorkerFaultKind; 2] =
+    [WorkerFaultKind::Vanish, WorkerFaultKind::FallSilent];
+
+/// So many segments are worked on at once where nothing else is said: there is always a free hand.
+pub const MANY_HANDS: usize = 64;
+/// One that is not heard of is so for so long longer than it works.
+const SILENT_FOR: Span = Span::from_millis(2_500);
+
 impl Default for WorkerPlan {
     fn default() -> Self {
         Self {
             percent: 25,
+            hands: MANY_HANDS,
+            neighbours: Vec::new(),
             faults: Vec::new(),
         }
     }
@@ -102,6 +147,32 @@ impl WorkerPlan {
             .map(|it| it.kind)
     }
 
+    /// What becomes of an order that a worker takes.
+    pub fn fate(&self, at: Timestamp, order: &Order) -> Fate {
+        let fault = self.fault(at, false);
+        let after = match fault {
+            Some(WorkerFaultKind::Slow(percent)) => {
+                order.takes.scaled(percent, self.percent.max(1))
+            }
+            Some(WorkerFaultKind::TooFarToStop) => order.takes.scaled(150, self.percent.max(1)),
+            Some(
+                WorkerFaultKind::Undecodable
+                | WorkerFaultKind::Unsupported
+                | WorkerFaultKind::StoreFails,
+            ) => Span::from_millis(20),
+            // Before the machine tells them to stop.
+            Some(WorkerFaultKind::GiveUp) => order.within.scaled(7, 8),
+            Some(WorkerFaultKind::Die) => order.takes.half(),
+            Some(WorkerFaultKind::FallSilent) => order.takes + SILENT_FOR,
+            Some(_) | None => order.takes,
+        };
+        let answers = fault != Some(WorkerFaultKind::Hang);
+        Fate {
+            after: answers.then(|| after.max(Span::from_micros(1))),
+            fault,
+        }
+    }
+
     /// Whether something is wrong with them at some time from one moment to another.
     pub fn in_trouble(&self, from: Timestamp, until: Timestamp) -> bool {
         let begin = Timestamp::default();
@@ -113,6 +184,25 @@ impl WorkerPlan {
     pub fn over_at(&self) -> Timestamp {
         let last = self.faults.iter().map(|it| it.until).max();
         Timestamp::default() + last.unwrap_or_default()
+    }
+}
+
+impl fmt::Display for NeighbourPlan {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            begins,
+            duration,
+            percent,
+            floods,
+        } = self;
+        write!(
+            out,
+            "another channel: segments of {duration} from {begins} on, made in {percent}%"
+        )?;
+        for Flood { at, segments } in floods {
+            write!(out, ", {segments} more at {at}")?;
+        }
+        Ok(())
     }
 }
 

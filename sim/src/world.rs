@@ -114,6 +114,7 @@ pub struct World {
     wish: Configure,
     fate: fate::Fate,
     viewers: Vec<Viewer>,
+    pool: making::SharedPool,
     /// By the names under which they are published.
     lists: BTreeMap<PlaylistName, ListChecks>,
     keep: KeepChecks,
@@ -171,6 +172,7 @@ impl World {
             viewers: (0..plan.players.len() as u64)
                 .map(|number| Viewer::new(Stream::new(plan.seed, "variants").child(number)))
                 .collect(),
+            pool: making::SharedPool::new(&plan.workers),
             lists: BTreeMap::new(),
             keep: KeepChecks::default(),
             bounds: BoundChecks::new(
@@ -275,6 +277,7 @@ impl World {
             let due = Due::Player { viewer, reel: 0 };
             self.queue.push(start + from, due);
         }
+        self.arm_pool();
         self.arm();
     }
 
@@ -321,6 +324,7 @@ impl World {
                 request,
             } if self.lives(incarnation) => self.worker(request),
             Due::Worker { .. } => Ok(()),
+            Due::Pool(armed) => self.pool_is_due(armed),
             Due::Start => self.start(),
             Due::Control(number) => self.control_is_due(number, None),
             Due::End(number) => self.end_is_due(number, None),

@@ -1,5 +1,5 @@
-//! The simulated origin and store keep the contracts in `testdata/contracts`, as the real ones do
-//! (`adapters/tests/contracts.rs`).
+//! The simulated origin, store and queue keep the contracts in `testdata/contracts`, as the real ones do
+//! (`adapters/tests/contracts.rs`, `adapters/tests/workers/queue.rs`).
 
 use hls_relay_core::checkpoint::{CHECKPOINT_FORMAT, Checkpoint, SavedTrack};
 use hls_relay_core::command::ObjectCheck;
@@ -8,8 +8,8 @@ use hls_relay_core::event::{FetchError, LoadedPlaylist, StoredSegment};
 use hls_relay_core::ids::{ContentHash, ObjectName, PlaylistName};
 use hls_relay_core::time::{Span, Timestamp, WallTime};
 use hls_relay_sim::contract::{
-    Case, LIMITS, OriginAct, StoreAct, fetch_words, origin_cases, origin_of, playlist_words,
-    store_cases, store_words,
+    Case, LIMITS, OriginAct, QueueAct, StoreAct, fetch_words, given_words, order_words,
+    origin_cases, origin_of, playlist_words, queue_cases, store_cases, store_words, waiting_words,
 };
 use hls_relay_sim::network::{self, Content};
 use hls_relay_sim::origin::{Origin, OriginRequest, RequestCounter};
@@ -17,10 +17,13 @@ use hls_relay_sim::published::{self, Version};
 use hls_relay_sim::store::{
     Saved, Store, StoreFault, StoreFaultKind, StoreKind, StorePlan, StoreWork,
 };
+use hls_relay_sim::workers::queue::{Entry, Queue};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 const ORIGIN: &str = include_str!("../../testdata/contracts/origin.txt");
 const STORE: &str = include_str!("../../testdata/contracts/store.txt");
+const QUEUE: &str = include_str!("../../testdata/contracts/queue.txt");
 /// Nothing happens at an origin of the contract but what a case says: any moment will do.
 const NOW: Span = Span::from_secs(1);
 
@@ -331,5 +334,75 @@ fn saved(media_sequence: u64) -> Saved {
     Saved {
         checkpoint: Arc::new(checkpoint),
         version: 1,
+    }
+}
+
+#[test]
+fn the_simulated_queue_keeps_the_contract() {
+    let cases = queue_cases(QUEUE).unwrap();
+    assert!(cases.len() >= 10, "{} cases", cases.len());
+    for case in cases {
+        let mut workers = Workers::default();
+        for step in &case.steps {
+            let came = workers.act(&step.act);
+            assert_eq!(came, step.expected, "{}: {:?}", case.title, step.act);
+        }
+    }
+}
+
+/// Workers at a simulated queue.
+#[derive(Default)]
+struct Workers {
+    now: Timestamp,
+    queue: Queue<u64>,
+    entries: BTreeMap<u64, Entry>,
+    left: BTreeSet<String>,
+}
+
+impl Workers {
+    fn act(&mut self, act: &QueueAct) -> String {
+        let number = |worker: &str| u64::from(worker.as_bytes()[0]);
+        match act {
+            QueueAct::Add {
+                order,
+                turn,
+                within,
+                ..
+            } => match self.queue.add(self.now, *order, *within, *turn) {
+                Some(entry) => {
+                    self.entries.insert(*order, entry);
+                    "put down".to_owned()
+                }
+                None => "nobody".to_owned(),
+            },
+            QueueAct::Take(worker) => {
+                let given = self.queue.take(self.now, number(worker));
+                given_words(given.map(|it| (it.order, it.attempt)))
+            }
+            QueueAct::Hold(worker, orders) => {
+                let entry = |order: &u64| self.entries[order];
+                let entries: Vec<_> = orders.iter().map(entry).collect();
+                let takes_more = !self.left.contains(worker);
+                let now = self.now;
+                let held = self.queue.hold(now, number(worker), &entries, takes_more);
+                let held = orders.iter().filter(|it| held.contains(&self.entries[it]));
+                order_words(&held.copied().collect::<Vec<_>>())
+            }
+            QueueAct::Finish(order) => {
+                self.queue.finish(self.entries[order]);
+                "done".to_owned()
+            }
+            QueueAct::Leave(worker) => {
+                self.queue.leave(number(worker));
+                self.left.insert(worker.clone());
+                "done".to_owned()
+            }
+            QueueAct::Wait(time) => {
+                self.now = self.now + *time;
+                String::new()
+            }
+            QueueAct::Look => waiting_words(self.queue.look(self.now)),
+            QueueAct::Dead => order_words(&self.queue.dead),
+        }
     }
 }

@@ -5,7 +5,9 @@
 use super::dice::Dice;
 use super::families::stretch;
 use crate::plan::{Change, Control, Plan, When};
-use crate::workers::{WORKER_FAULTS, WorkerFault, WorkerFaultKind};
+use crate::workers::{
+    Flood, MANY_HANDS, NeighbourPlan, QUEUE_FAULTS, WORKER_FAULTS, WorkerFault, WorkerFaultKind,
+};
 use hls_relay_core::config::KeyPolicy;
 use hls_relay_core::ladder::{Ladder, Preset, Rung, RungAudio, VideoCodec, bitrate_of};
 use hls_relay_core::time::Span;
@@ -56,6 +58,8 @@ pub(super) fn draw(plan: &mut Plan) {
     }
     if keyed {
         under_keys(plan, &mut Dice::new(plan.seed, "keys of a ladder"));
+    } else if passthrough {
+        share_workers(plan);
     }
     if dice.one_in(3) {
         let (after, _) = stretch(plan, &mut dice);
@@ -103,6 +107,63 @@ fn wish(plan: &mut Plan, after: Span, ladder: Option<Ladder>) {
     plan.controls.push(Control { when, change });
 }
 
+/// In every other such world workers are few and have other channels to work for, some of which want much at
+/// once; they are as many as it takes while all is well.
+fn share_workers(plan: &mut Plan) {
+    let mut dice = Dice::new(plan.seed, "pool");
+    if !dice.one_in(2) {
+        return;
+    }
+    plan.workers.hands = dice.pick(&[1, 1, 2, 3]);
+    plan.workers.percent = dice.pick(&[3, 5, 10]);
+    let target = plan.origins[0].target_duration;
+    for _ in 0..dice.between(1, 4) {
+        let duration = Span::from_secs(dice.pick(&[target, target, target * 2, 4, 10]));
+        let mut floods = Vec::new();
+        for _ in 0..dice.pick(&[0, 1, 3]) {
+            let (at, _) = stretch(plan, &mut dice);
+            let segments = dice.pick(&[3, 10, 40]);
+            floods.push(Flood { at, segments });
+        }
+        floods.sort_by_key(|it| it.at);
+        plan.workers.neighbours.push(NeighbourPlan {
+            begins: Span::from_millis(dice.between(0, 10_000)),
+            duration,
+            percent: dice.pick(&[3, 5, 10, 20]),
+            floods,
+        });
+    }
+    while !is_enough(plan, Span::from_secs(target)) {
+        if plan.workers.neighbours.pop().is_none() {
+            plan.workers.hands = MANY_HANDS;
+            break;
+        }
+    }
+    for _ in 0..dice.pick(&[0, 1, 2]) {
+        let (from, until) = stretch(plan, &mut dice);
+        let until = until.max(from + Span::from_secs(dice.between(2, 40)));
+        let kind = dice.pick(&QUEUE_FAULTS);
+        let until = until.min(plan.healed_at);
+        plan.workers.faults.push(WorkerFault { from, until, kind });
+    }
+}
+
+/// One worker alone would come to the first segment of each channel in time, whatever the others have put down: it
+/// ends what it has in its hands, and makes one of each, the channel under test counted twice (once for a process
+/// that has ended). A quarter is left, as a rung that comes back needs it, and a channel may wait for three
+/// quarters of a segment only.
+fn is_enough(plan: &Plan, target: Span) -> bool {
+    let own = (target, target.scaled(plan.workers.percent, 100));
+    let others = plan.workers.neighbours.iter();
+    let others = others.map(|it| (it.duration, it.duration.scaled(it.percent, 100)));
+    let all: Vec<_> = others.chain([own]).collect();
+    let takes = all.iter().map(|it| it.1);
+    let longest = takes.clone().max().unwrap_or_default();
+    let needed = takes.sum::<Span>() + longest + own.1 + Span::from_millis(200);
+    let shortest = all.iter().map(|it| it.0).min().unwrap_or_default();
+    needed <= shortest.scaled(9, 16)
+}
+
 fn add_fault(plan: &mut Plan, dice: &mut Dice) {
     let (from, until) = stretch(plan, dice);
     // What suspends all rungs takes a few segments.
@@ -127,5 +188,8 @@ mod tests {
         let has = |seed: &u64| plan(*seed).channel.ladder.is_some();
         let count = (0..600).filter(has).count();
         assert!((55..120).contains(&count), "{count} of 600");
+        let shares = |seed: &u64| !plan(*seed).workers.neighbours.is_empty();
+        let count = (0..600).filter(shares).count();
+        assert!((10..60).contains(&count), "{count} of 600");
     }
 }

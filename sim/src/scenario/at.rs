@@ -241,6 +241,8 @@ fn workers(words: &mut Words<'_>) -> Result<WorkerFaultKind, String> {
         "one-fails" => Ok(WorkerFaultKind::OneFails),
         "one-inexact" => Ok(WorkerFaultKind::OneInexact),
         "nobody" => Ok(WorkerFaultKind::Nobody),
+        "vanish" => Ok(WorkerFaultKind::Vanish),
+        "fall-silent" => Ok(WorkerFaultKind::FallSilent),
         "edge-hangs" => Ok(WorkerFaultKind::EdgeHangs),
         "edge-fails" => Ok(WorkerFaultKind::EdgeFails),
         other => Err(format!("no such fault: {other}")),

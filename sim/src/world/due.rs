@@ -37,6 +37,8 @@ pub(super) enum Due {
         incarnation: u64,
         request: RequestId,
     },
+    /// The workers' pool has something to do, unless it was armed anew since.
+    Pool(u64),
     /// A new process takes over.
     Start,
     /// A wish, unless its moment has come already.
@@ -74,6 +76,7 @@ impl Lot for Due {
             Self::Heal => (11, 0),
             Self::Stop => (12, 0),
             Self::Worker { request, .. } => (13, request.0),
+            Self::Pool(_) => (14, 0),
         };
         kind << KIND_BITS | which
     }

@@ -358,6 +358,14 @@ impl World {
             }
             return Ok(());
         }
+        let waits = self.pool.waited_for(process.incarnation);
+        if waits > 0 {
+            return broken(
+                "a shutdown leaves no order behind",
+                "no worker at work for it",
+                format!("{waits} orders"),
+            );
+        }
         self.end(end)
     }
 

@@ -276,7 +276,8 @@ impl World {
         let process = self.process.as_ref();
         let works = process.map_or(0, |process| process.works.len());
         let waits = process.and_then(|process| process.machine.next_wakeup());
-        if left == 0 && !playlist && works == 0 && waits.is_none() {
+        let orders = process.map_or(0, |process| self.pool.waited_for(process.incarnation));
+        if left == 0 && !playlist && works == 0 && orders == 0 && waits.is_none() {
             self.over = true;
             return self.balance();
         }
@@ -288,8 +289,10 @@ impl World {
         }
         broken(
             "liveness: a stopped channel frees everything",
-            "no object, no playlist, no work, no wakeup",
-            format!("{left} objects, playlist {playlist}, {works} works, {waits:?}"),
+            "no object, no playlist, no work, no order, no wakeup",
+            format!(
+                "{left} objects, playlist {playlist}, {works} works, {orders} orders, {waits:?}"
+            ),
         )
     }
 

@@ -4,7 +4,8 @@ use super::{Due, World};
 use crate::checks::{Held, broken};
 use crate::process::{Making, Work, made_of};
 use crate::store::StoreWork;
-use crate::workers::WorkerFaultKind;
+use crate::workers::pool::{Asker, News, Order, Pool, SETTLES};
+use crate::workers::{WorkerFaultKind, WorkerPlan};
 use hls_relay_core::command::{Preload, Transcode};
 use hls_relay_core::event::{
     Event, FetchError, PreloadError, RungError, StoreError, StoredSegment, TranscodeError,
@@ -13,55 +14,167 @@ use hls_relay_core::event::{
 use hls_relay_core::formats::Formats;
 use hls_relay_core::ids::{ObjectName, RequestId};
 use hls_relay_core::playlist::Resolution;
-use hls_relay_core::time::Span;
+use hls_relay_core::time::{Span, Timestamp};
 
 /// What is cancelled ends within this.
 const STOPS_WITHIN: Span = Span::from_millis(100);
 /// Somebody answers once more after this.
 const AGAIN_AFTER: Span = Span::from_millis(300);
+/// Who makes rungs only by workers knows within this that there are none.
+const NOBODY_WITHIN: Span = Span::from_millis(20);
 /// An edge that is well takes so long.
 const EDGE_TAKES: Span = Span::from_millis(40);
+
+/// The workers, and when they are looked at again.
+#[derive(Debug)]
+pub(super) struct SharedPool {
+    pool: Pool,
+    armed: u64,
+    news: Vec<News>,
+}
+
+impl SharedPool {
+    pub(super) fn new(plan: &WorkerPlan) -> Self {
+        Self {
+            pool: Pool::new(plan.hands, &plan.neighbours),
+            armed: 0,
+            news: Vec::new(),
+        }
+    }
+
+    /// How many orders a process waits for.
+    pub(super) fn waited_for(&self, incarnation: u64) -> usize {
+        self.pool.waited_for(incarnation)
+    }
+
+    /// Only the last time it was armed counts.
+    fn arm(&mut self) -> u64 {
+        self.armed += 1;
+        self.armed
+    }
+}
 
 impl World {
     pub(super) fn transcode(&mut self, transcode: &Transcode) -> Held {
         self.are_stored(std::slice::from_ref(&transcode.input))?;
-        let fault = self.plan.workers.fault(self.now, false);
-        fault.into_iter().for_each(|it| self.census.worker(it));
-        let percent = match fault {
-            Some(WorkerFaultKind::Slow(percent)) => percent,
-            Some(WorkerFaultKind::TooFarToStop) => 150,
-            Some(_) | None => self.plan.workers.percent,
-        };
         let ladder = self.wish.spec.ladder.as_ref();
         let all = ladder
             .map_or(1, |it| it.rungs.len())
             .max(transcode.rungs.len());
-        let whole = transcode.duration.scaled(percent, 100);
-        let takes = whole.scaled(transcode.rungs.len() as u64, all as u64);
-        let takes = match fault {
-            Some(
-                WorkerFaultKind::Nobody
-                | WorkerFaultKind::Undecodable
-                | WorkerFaultKind::Unsupported
-                | WorkerFaultKind::StoreFails,
-            ) => Span::from_millis(20),
-            Some(WorkerFaultKind::Die) => takes.half(),
-            // Before the machine tells them to stop.
-            Some(WorkerFaultKind::GiveUp) => transcode.within.scaled(7, 8),
-            Some(_) | None => takes,
+        let share = transcode
+            .duration
+            .scaled(transcode.rungs.len() as u64, all as u64);
+        let takes = share.scaled(self.plan.workers.percent, 100);
+        let nobody = self.plan.workers.fault(self.now, false) == Some(WorkerFaultKind::Nobody);
+        let asker = Asker::Relay {
+            incarnation: self.incarnations,
+            request: transcode.request,
+        };
+        let order = match nobody {
+            true => None,
+            false => {
+                let pool = &mut self.pool.pool;
+                pool.order(self.now, asker, takes, transcode.within)
+            }
         };
         let work = Work::Making(Box::new(Making {
             transcode: transcode.clone(),
-            fault,
+            order,
+            begun: false,
+            fault: None,
             cancelled: false,
             again: None,
             since: self.now,
         }));
         self.begin_work(transcode.request, work);
-        if fault != Some(WorkerFaultKind::Hang) {
-            self.worker_is_due(transcode.request, takes);
+        if order.is_none() {
+            self.began(asker, Some(WorkerFaultKind::Nobody));
+            self.worker_is_due(transcode.request, NOBODY_WITHIN);
+        } else {
+            self.look_at_pool();
         }
         Ok(())
+    }
+
+    /// Something has changed for the pool.
+    fn look_at_pool(&mut self) {
+        let armed = self.pool.arm();
+        self.queue.push(self.now, Due::Pool(armed));
+    }
+
+    /// The pool is looked at again when something happens in it.
+    pub(super) fn arm_pool(&mut self) {
+        if let Some(at) = self.pool.pool.due() {
+            let armed = self.pool.arm();
+            self.queue.push(at, Due::Pool(armed));
+        }
+    }
+
+    pub(super) fn pool_is_due(&mut self, armed: u64) -> Held {
+        if self.over || self.pool.armed != armed {
+            return Ok(());
+        }
+        let (now, workers) = (self.now, &self.plan.workers);
+        let mut news = std::mem::take(&mut self.pool.news);
+        let calm = |since: Timestamp| {
+            let from = since.as_micros().saturating_sub(SETTLES.as_micros());
+            !workers.in_trouble(Timestamp::from_micros(from), now)
+        };
+        let fate = |order: &Order| workers.fate(now, order);
+        let held = self.pool.pool.advance(now, fate, calm, &mut news);
+        held?;
+        self.arm_pool();
+        for it in news.drain(..) {
+            self.census.pool(&it);
+            match it {
+                News::Began(asker, fault) => self.began(asker, fault),
+                News::Answered(asker, fault) => self.answered(asker, fault),
+                News::Dead(asker) => self.answered(asker, Some(WorkerFaultKind::Vanish)),
+                News::Refused | News::Again => {}
+            }
+        }
+        self.pool.news = news;
+        Ok(())
+    }
+
+    /// A worker has begun with something, and this befalls it.
+    fn began(&mut self, asker: Asker, fault: Option<WorkerFaultKind>) {
+        if let Some(making) = self.making_of(asker) {
+            making.fault = fault;
+            making.begun = fault != Some(WorkerFaultKind::Nobody);
+            fault.into_iter().for_each(|it| self.census.worker(it));
+        }
+    }
+
+    /// It comes among whatever else happens at that moment.
+    fn answered(&mut self, asker: Asker, fault: Option<WorkerFaultKind>) {
+        let making = self.making_of(asker).filter(|it| !it.cancelled);
+        if let (Some(making), Asker::Relay { request, .. }) = (making, asker) {
+            making.fault = fault;
+            let incarnation = self.incarnations;
+            let due = Due::Worker {
+                incarnation,
+                request,
+            };
+            self.queue.push(self.now, due);
+        }
+    }
+
+    /// What the process that lives waits for.
+    fn making_of(&mut self, asker: Asker) -> Option<&mut Making> {
+        let Asker::Relay {
+            incarnation,
+            request,
+        } = asker
+        else {
+            return None;
+        };
+        let process = self.process.as_mut();
+        let process = process.filter(|it| it.incarnation == incarnation)?;
+        match process.works.get_mut(&request) {
+            Some(Work::Making(making)) => Some(making),
+            Some(_) | None => None,
+        }
     }
 
     pub(super) fn preload(&mut self, preload: &Preload) -> Held {
@@ -115,13 +228,20 @@ impl World {
             return;
         };
         match process.works.get_mut(&request) {
-            Some(Work::Making(making)) => making.cancelled = true,
+            Some(Work::Making(making)) => {
+                making.cancelled = true;
+                let order = making.order;
+                order
+                    .into_iter()
+                    .for_each(|it| self.pool.pool.take_back(self.now, it));
+            }
             Some(Work::Warming(outcomes)) => {
                 outcomes.fill(Err(PreloadError::Cancelled));
             }
             Some(_) | None => return,
         }
         self.worker_is_due(request, STOPS_WITHIN.half());
+        self.look_at_pool();
     }
 
     /// A worker, or an edge, has come to an end.
@@ -160,13 +280,14 @@ impl World {
             Some(WorkerFaultKind::TooFarToStop) => true,
             _ if making.cancelled => {
                 // What was under way when it was stopped may have come to the store.
-                self.make(making, 1);
+                self.make(making, usize::from(making.begun));
                 return Err(TranscodeError::Cancelled);
             }
             Some(WorkerFaultKind::Die) => {
                 self.make(making, 1);
                 return Err(lost());
             }
+            Some(WorkerFaultKind::Vanish) => return Err(lost()),
             Some(WorkerFaultKind::Undecodable) => {
                 return Err(TranscodeError::Undecodable("no picture in it".into()));
             }

@@ -293,7 +293,7 @@ impl World {
 
     /// A version is visible for all viewers from now on.
     fn make_visible(&mut self, publish: &Publish, shown: Shown) -> Held {
-        self.has_rungs |= publish.checkpoint.rungs.is_some();
+        self.has_rungs = publish.checkpoint.rungs.is_some();
         let source = source_of_rungs(publish, &shown.lists);
         if let Some(entry) = shown.entry {
             self.tell_line(&entry_story(&entry));

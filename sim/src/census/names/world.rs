@@ -9,6 +9,7 @@ use crate::origin::{
 use crate::plan::{Change, EndKind, Moment, NetworkFaultKind};
 use crate::store::{StoreFaultKind, StoreWork};
 use crate::workers::WorkerFaultKind;
+use crate::workers::pool::{Asker, News};
 
 names! {
     worker_fault_name(WorkerFaultKind) {
@@ -23,9 +24,19 @@ names! {
         WorkerFaultKind::GiveUp => "workers give up",
         WorkerFaultKind::OneFails => "workers fail one rung",
         WorkerFaultKind::OneInexact => "workers make one rung inexactly",
+        WorkerFaultKind::Vanish => "workers vanish",
+        WorkerFaultKind::FallSilent => "workers fall silent",
         WorkerFaultKind::Nobody => "no workers",
         WorkerFaultKind::EdgeHangs => "edge hangs",
         WorkerFaultKind::EdgeFails => "edge fails",
+    }
+    pool_name(&News) {
+        News::Began(..) => "order taken",
+        News::Answered(Asker::Relay { .. }, _) => "order answered",
+        News::Answered(Asker::Neighbour(_), _) => "order of another channel answered",
+        News::Dead(_) => "order put aside",
+        News::Refused => "order answered twice",
+        News::Again => "order given once more",
     }
     fault_name(&FaultKind) {
         FaultKind::Encoder(EncoderFault::Restart { names: Names::New, .. }) => "fault restart, new names",
