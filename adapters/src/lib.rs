@@ -23,6 +23,7 @@ mod file_lock;
 pub mod journal;
 pub mod logging;
 pub mod mask;
+mod mpegts;
 pub mod node;
 pub mod notices;
 pub mod one_line;

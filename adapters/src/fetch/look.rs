@@ -44,7 +44,7 @@ fn formats_of(bytes: &[u8]) -> Result<Formats, Unreadable> {
         // Text in the open needs no decoder, and CODECS does not list it.
         return Ok(Formats::default());
     }
-    if ts::is_one(bytes) {
+    if crate::mpegts::is_one(bytes) {
         return ts::formats(bytes);
     }
     if mp4::is_one(bytes) {

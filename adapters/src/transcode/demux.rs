@@ -1,15 +1,10 @@
 //! An MPEG transport stream as media (ISO/IEC 13818-1).
 
 use super::media::{Kind, Media, Stream, Unit, VideoKind, unwrapped};
-use mpeg2ts_reader::demultiplex::{
-    Demultiplex, DemuxContext, FilterChangeset, FilterRequest, PacketFilter, PatPacketFilter,
-    PmtPacketFilter,
-};
+use crate::mpegts;
 use mpeg2ts_reader::descriptor::{Descriptor, DescriptorError};
-use mpeg2ts_reader::packet::{Packet, Pid};
-use mpeg2ts_reader::pes::{
-    ElementaryStreamConsumer, PesContents, PesHeader, PesPacketFilter, PtsDts,
-};
+use mpeg2ts_reader::packet::Pid;
+use mpeg2ts_reader::pes::{PesContents, PesHeader, PtsDts};
 use mpeg2ts_reader::psi::pmt::StreamInfo;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -34,24 +29,18 @@ pub(super) enum DemuxError {
     StreamType(u8),
 }
 
-/// Whether it is a transport stream.
-pub(super) fn is_one(bytes: &[u8]) -> bool {
-    let syncs = [0, Packet::SIZE].map(|at| bytes.get(at).copied());
-    syncs == [Some(Packet::SYNC_BYTE); 2]
-}
-
 /// Reads all of it. Times are the nearest ones to `near`, or to the first one in it.
 pub(super) fn read(bytes: &[u8], near: Option<i64>) -> Result<Media, DemuxError> {
-    if !is_one(bytes) {
+    if !mpegts::is_one(bytes) {
         return Err(DemuxError::Container);
     }
-    let mut reader = Reader {
+    let reader = Reader {
         near,
         ..Reader::default()
     };
     // A reader that is others' work, fed by strangers: its mistakes end no channel.
-    let read = || Demultiplex::new(&mut reader).push(&mut reader, bytes);
-    catch_unwind(AssertUnwindSafe(read)).map_err(|_| DemuxError::Broken)?;
+    let read = || mpegts::read(reader, bytes);
+    let reader = catch_unwind(AssertUnwindSafe(read)).map_err(|_| DemuxError::Broken)?;
     match reader.unreadable {
         Some(stream_type) => Err(DemuxError::StreamType(stream_type)),
         None => Ok(reader.media()),
@@ -61,23 +50,11 @@ pub(super) fn read(bytes: &[u8], near: Option<i64>) -> Result<Media, DemuxError>
 /// What is found on the way through the packets.
 #[derive(Default)]
 struct Reader {
-    changes: FilterChangeset<Filter>,
     streams: Vec<(Pid, Stream)>,
     near: Option<i64>,
     /// A picture or a sound of a kind that nobody here knows.
     unreadable: Option<u8>,
 }
-
-/// What becomes of the packets of a PID.
-enum Filter {
-    Pat(PatPacketFilter<Reader>),
-    Pmt(PmtPacketFilter<Reader>),
-    Stream(PesPacketFilter<Reader, Collect>),
-    Ignored,
-}
-
-/// Puts the units of one stream to its others.
-struct Collect(usize);
 
 impl Reader {
     fn media(self) -> Media {
@@ -90,40 +67,6 @@ impl Reader {
             lengths.sum::<usize>() >= LEAST_STREAM
         });
         Media { streams }
-    }
-
-    /// The place of a stream, which a later program map may list again.
-    fn place_of(&mut self, pid: Pid, info: &StreamInfo<'_>) -> Option<usize> {
-        let known = self.streams.iter().position(|(known, _)| *known == pid);
-        if known.is_some() {
-            return known;
-        }
-        let descriptors: Vec<_> = info.descriptors::<Raw>().flatten().collect();
-        let stream_type = u8::from(info.stream_type());
-        let kind = match kind_of(stream_type, &descriptors) {
-            Ok(kind) => kind?,
-            Err(Unknown) => {
-                self.unreadable.get_or_insert(stream_type);
-                return None;
-            }
-        };
-        if self.streams.len() == MOST_STREAMS {
-            return None;
-        }
-        let mut said = Vec::new();
-        for Raw(descriptor) in descriptors {
-            if said.len() + descriptor.len() <= MOST_DESCRIPTOR_BYTES {
-                said.extend(descriptor);
-            }
-        }
-        let stream = Stream {
-            kind,
-            stream_type,
-            descriptors: said,
-            units: Vec::new(),
-        };
-        self.streams.push((pid, stream));
-        Some(self.streams.len() - 1)
     }
 
     fn time(&mut self, ticks: u64) -> i64 {
@@ -178,48 +121,42 @@ impl Descriptor<'_> for Raw {
     }
 }
 
-impl PacketFilter for Filter {
-    type Ctx = Reader;
-
-    fn consume(&mut self, reader: &mut Reader, packet: &Packet<'_>) {
-        match self {
-            Self::Pat(filter) => filter.consume(reader, packet),
-            Self::Pmt(filter) => filter.consume(reader, packet),
-            Self::Stream(filter) => filter.consume(reader, packet),
-            Self::Ignored => {}
+impl mpegts::Streams for Reader {
+    fn place_of(&mut self, info: &StreamInfo<'_>) -> Option<usize> {
+        let pid = info.elementary_pid();
+        let known = self.streams.iter().position(|(known, _)| *known == pid);
+        if known.is_some() {
+            return known;
         }
-    }
-}
-
-impl DemuxContext for Reader {
-    type F = Filter;
-
-    fn filter_changeset(&mut self) -> &mut FilterChangeset<Filter> {
-        &mut self.changes
-    }
-
-    fn construct(&mut self, request: FilterRequest<'_, '_>) -> Filter {
-        match request {
-            FilterRequest::ByPid(Pid::PAT) => Filter::Pat(PatPacketFilter::default()),
-            FilterRequest::Pmt {
-                pid,
-                program_number,
-            } => Filter::Pmt(PmtPacketFilter::new(pid, program_number)),
-            FilterRequest::ByStream { stream_info, .. } => {
-                let place = self.place_of(stream_info.elementary_pid(), stream_info);
-                place.map_or(Filter::Ignored, |place| {
-                    Filter::Stream(PesPacketFilter::new(Collect(place)))
-                })
+        let descriptors: Vec<_> = info.descriptors::<Raw>().flatten().collect();
+        let stream_type = u8::from(info.stream_type());
+        let kind = match kind_of(stream_type, &descriptors) {
+            Ok(kind) => kind?,
+            Err(Unknown) => {
+                self.unreadable.get_or_insert(stream_type);
+                return None;
             }
-            FilterRequest::ByPid(_) | FilterRequest::Nit { .. } => Filter::Ignored,
+        };
+        if self.streams.len() == MOST_STREAMS {
+            return None;
         }
+        let mut said = Vec::new();
+        for Raw(descriptor) in descriptors {
+            if said.len() + descriptor.len() <= MOST_DESCRIPTOR_BYTES {
+                said.extend(descriptor);
+            }
+        }
+        let stream = Stream {
+            kind,
+            stream_type,
+            descriptors: said,
+            units: Vec::new(),
+        };
+        self.streams.push((pid, stream));
+        Some(self.streams.len() - 1)
     }
-}
 
-impl ElementaryStreamConsumer<Reader> for Collect {
-    fn start_stream(&mut self, _: &mut Reader) {}
-
-    fn begin_packet(&mut self, reader: &mut Reader, header: PesHeader<'_>) {
+    fn begin(&mut self, place: usize, header: PesHeader<'_>) {
         let PesContents::Parsed(Some(parsed)) = header.contents() else {
             return;
         };
@@ -234,21 +171,16 @@ impl ElementaryStreamConsumer<Reader> for Collect {
         };
         // One without a time goes on with what the one before has begun.
         if let Some((pts, dts)) = times {
-            let (dts, pts) = (reader.time(dts), reader.time(pts));
-            let stream = &mut reader.streams[self.0].1;
+            let (dts, pts) = (self.time(dts), self.time(pts));
             let data = Vec::new();
-            stream.units.push(Unit { pts, dts, data });
+            self.streams[place].1.units.push(Unit { pts, dts, data });
         }
-        self.continue_packet(reader, parsed.payload());
+        self.go_on(place, parsed.payload());
     }
 
-    fn continue_packet(&mut self, reader: &mut Reader, data: &[u8]) {
-        if let Some(unit) = reader.streams[self.0].1.units.last_mut() {
+    fn go_on(&mut self, place: usize, data: &[u8]) {
+        if let Some(unit) = self.streams[place].1.units.last_mut() {
             unit.data.extend_from_slice(data);
         }
     }
-
-    fn end_packet(&mut self, _: &mut Reader) {}
-
-    fn continuity_error(&mut self, _: &mut Reader) {}
 }

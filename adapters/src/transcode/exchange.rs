@@ -4,7 +4,7 @@
 //! A worker shows that it has read the cluster's secret in Redis. It gets the objects of orders that wait for an
 //! answer, and no others; the first answer to an order is taken, and later ones are told that it is over.
 
-use super::queue::{Order, OrderName};
+use super::queue::{Order, OrderName, Turn};
 use crate::cluster::PEER_SECRET;
 use crate::store::{Content, Store};
 use axum::Router;
@@ -17,6 +17,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use futures_util::StreamExt;
 use hls_relay_core::event::{TranscodeError, Transcoded};
 use hls_relay_core::ids::ObjectName;
+use hls_relay_core::node::ChannelId;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -47,6 +48,7 @@ struct Inner {
 
 /// An order that waits.
 struct Open {
+    channel: ChannelId,
     store: Store,
     objects: Vec<ObjectName>,
     most: usize,
@@ -96,6 +98,8 @@ pub(super) fn in_folder(order: &OrderName, attempt: u64, place: usize) -> String
 pub(super) struct Waits<'a> {
     exchange: &'a Exchange,
     name: OrderName,
+    /// Whether its channel waits for another one.
+    pub(super) turn: Turn,
     /// Comes once.
     pub(super) answered: oneshot::Receiver<Answer>,
 }
@@ -130,15 +134,22 @@ impl Exchange {
         let (answered, answer) = oneshot::channel();
         let most = usize::try_from(order.most_bytes()).unwrap_or(usize::MAX);
         let open = Open {
+            channel: order.channel.clone(),
             store: store.clone(),
             objects: order.inputs.iter().map(|it| it.object.clone()).collect(),
             most: most.saturating_add(MOST_HEAD_BYTES),
             answered,
         };
-        self.open().insert(order.name.clone(), open);
+        let mut all = self.open();
+        let turn = match all.values().any(|it| it.channel == order.channel) {
+            true => Turn::Further,
+            false => Turn::First,
+        };
+        all.insert(order.name.clone(), open);
         Waits {
             exchange: self,
             name: order.name.clone(),
+            turn,
             answered: answer,
         }
     }

@@ -71,6 +71,21 @@ impl Media {
 }
 
 impl Stream {
+    /// What people call a sound that is not AAC in ADTS, by what the program map says of it.
+    pub(super) fn sound_name(&self) -> &'static str {
+        let names = |name: &[u8]| memchr::memmem::find(&self.descriptors, name).is_some();
+        match (self.stream_type, self.descriptors.first()) {
+            (0x03 | 0x04, _) => "MPEG audio",
+            (0x11, _) => "AAC in LATM",
+            (0x81, _) | (_, Some(0x6a)) => "AC-3",
+            (0x87, _) | (_, Some(0x7a)) => "E-AC-3",
+            _ if names(b"AC-3") => "AC-3",
+            _ if names(b"EAC3") => "E-AC-3",
+            _ if names(b"Opus") => "Opus",
+            _ => "of a kind that is not known here",
+        }
+    }
+
     /// When its units are shown, in that order.
     pub(super) fn shown(&self) -> Vec<i64> {
         let mut times: Vec<_> = self.units.iter().map(|unit| unit.pts).collect();

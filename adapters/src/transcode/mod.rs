@@ -14,6 +14,8 @@
 
 mod arguments;
 mod carry;
+#[cfg(test)]
+mod day;
 mod demux;
 pub mod exchange;
 mod factors;
@@ -41,7 +43,7 @@ use arguments::{Making, Picture};
 use factors::Factors;
 use hls_relay_core::command::{Transcode, TranscodeInput};
 use hls_relay_core::event::{RungError, StoreError, StoredSegment, TranscodeError, Transcoded};
-use hls_relay_core::formats::Formats;
+use hls_relay_core::formats::{Formats, Unreadable};
 use hls_relay_core::ids::ObjectName;
 use hls_relay_core::ladder::RungAudio;
 use hls_relay_core::time::Span;
@@ -213,14 +215,16 @@ impl Transcoder {
         init: Option<&ObjectName>,
     ) -> Result<Vec<u8>, TranscodeError> {
         let bytes = read(store, object).await?;
-        if demux::is_one(&bytes) {
+        if crate::mpegts::is_one(&bytes) {
             return Ok(bytes);
         }
         let Some(init) = init else {
             let words = "it is neither a transport stream nor fragmented MP4 with an init section";
             return Err(TranscodeError::Unsupported(words.into()));
         };
-        let whole = [read(store, init).await?, bytes].concat();
+        let init = read(store, init).await?;
+        can_be_repacked(&init)?;
+        let whole = [init, bytes].concat();
         // Its headers are of the same size at most.
         let most = 2 * whole.len() + (1 << 20);
         let repacked = process::run(&self.tool, arguments::repack(), whole, most);
@@ -231,6 +235,29 @@ impl Transcoder {
         let (count, waiting) = (self.slots.count(), self.slots.waiting());
         let words = format!("all {count} slots are busy, and {waiting} segments wait for one");
         TranscodeError::NoWorker(words.into())
+    }
+}
+
+/// A transport stream has no place for some of what is in fragmented MP4, and would lack it without a word.
+fn can_be_repacked(init: &[u8]) -> Result<(), TranscodeError> {
+    /// Texts are left out: rungs have pictures and sound.
+    const KNOWN: [&str; 10] = [
+        "avc1", "avc3", "hvc1", "hev1", "mp4a", "ac-3", "ec-3", "Opus", "wvtt", "stpp",
+    ];
+    let refused = |name: &str| {
+        let words = format!("rungs are transport streams, and {name} has no place in one");
+        Err(TranscodeError::Unsupported(words.into()))
+    };
+    let formats = match fetch::formats_of(init) {
+        Ok(formats) => formats,
+        Err(Unreadable::Format(name)) => return refused(&name),
+        // ffmpeg may make more of it.
+        Err(_) => return Ok(()),
+    };
+    let known = |it: &&Arc<str>| KNOWN.iter().any(|name| it.starts_with(name));
+    match formats.codecs.iter().find(|it| !known(it)) {
+        Some(name) => refused(name),
+        None => Ok(()),
     }
 }
 

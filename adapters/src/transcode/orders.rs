@@ -87,7 +87,7 @@ impl Orders {
         };
         // Before it can be answered it has to be known.
         let mut waits = self.exchange.wait(&order, store);
-        let added = cancelled.run_until_cancelled(self.queue.add(&order));
+        let added = cancelled.run_until_cancelled(self.queue.add(&order, waits.turn));
         let entry = match added.await {
             None => return Some(Err(TranscodeError::Cancelled)),
             Some(Ok(entry)) => entry?,

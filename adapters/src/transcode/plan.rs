@@ -191,8 +191,8 @@ fn sounds(
     for stream in media.beside().filter(is_sound) {
         if stream.kind == Kind::OtherAudio {
             return Err(unsupported(format!(
-                "sound of stream type {:#04x} can be copied, and only AAC be encoded anew",
-                stream.stream_type
+                "its sound is {}, which can be copied, and only AAC in ADTS can be encoded anew",
+                stream.sound_name()
             )));
         }
         let before = before.next().filter(|it| it.kind == Kind::Aac);

@@ -4,5 +4,7 @@
 #![allow(dead_code)]
 
 pub(crate) mod binary;
+pub(crate) mod live_segments;
 pub(crate) mod raw_server;
+pub(crate) mod redis_kinds;
 pub(crate) mod redis_server;

@@ -1,13 +1,12 @@
 //! What ffmpeg is kept from: living longer than the wish for its work, or than whoever wished for it.
 
-use crate::media::Recipe;
+use crate::jobs::long_job;
 use crate::processes::{processes_with, until};
-use crate::{get, put, tool, transcode, transcoder, work};
+use crate::{get, put, tool, transcode, transcoder};
 use hls_relay::store::Store;
 use hls_relay::transcode::{Tool, ToolError};
 use hls_relay_core::command::Transcode;
 use hls_relay_core::event::TranscodeError;
-use hls_relay_core::ladder::{Preset, RungAudio};
 use hls_relay_core::time::Span;
 use rustix::process::{Pid, Signal, kill_process};
 use std::path::Path;
@@ -16,20 +15,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
-/// Work that takes many seconds, and has a peak of its bit rate by which its ffmpeg is found.
+/// Work that takes many seconds; see [`long_job`].
 async fn long_work(store: &Store, peak: u64) -> Transcode {
-    let recipe = Recipe {
-        rate: "25",
-        samples: 0,
-        encode: "-c:v libx264 -preset ultrafast -g 25",
-        begins: "0",
-        hls: "",
-    };
-    let source = recipe.make(20);
-    put(store, "long", &source.segments.concat()).await;
-    let mut work = work("long", None, RungAudio::Copy);
-    work.preset = Preset::Slow;
-    work.rungs[0].bitrate = peak * 100 / 125;
+    let (bytes, work) = long_job(peak);
+    put(store, "long", &bytes).await;
     work
 }
 

@@ -1,11 +1,21 @@
 //! Every rung has the times of the source, on both sides of every border, whatever the source is.
 
+use crate::jobs::name;
 use crate::media::{Packet, Recipe, Source, decoded_pictures, decoded_sound, packets};
 use crate::ts::{Demuxed, RANGE, wrapped};
-use crate::{get, name, put, transcode, transcoder, work};
+use crate::{get, put, transcode, transcoder, work};
 use hls_relay::store::Store;
 use hls_relay_core::event::{TranscodeError, Transcoded};
 use hls_relay_core::ladder::RungAudio;
+
+/// Segments of a second that are made of a source.
+const SECONDS: usize = 32;
+
+/// Of sound that is encoded anew as many as `SOURCE_SECONDS` says: 1800 show half an hour.
+fn seconds() -> usize {
+    let said = std::env::var("SOURCE_SECONDS").ok();
+    said.map_or(SECONDS, |it| it.parse().expect("a number of seconds"))
+}
 
 const AAC: RungAudio = RungAudio::Aac { bitrate: 96_000 };
 
@@ -257,7 +267,11 @@ impl Kind {
 
     async fn check(self) {
         let samples = self.recipe.samples as usize;
-        let made = made(self.recipe, 32, self.audio).await;
+        let segments = match self.sound {
+            Sound::Encoded => seconds(),
+            Sound::None | Sound::Copied | Sound::Carried => SECONDS,
+        };
+        let made = made(self.recipe, segments, self.audio).await;
         made.pictures_are_exact(0);
         made.joins();
         match self.sound {
@@ -337,6 +351,67 @@ async fn mpeg_2_with_layer_2_sound() {
     )
     .check()
     .await;
+}
+
+/// Other sound than AAC is carried on byte for byte, and is not encoded anew: that is refused by its name.
+async fn is_copied_and_not_encoded(sound: &'static str, name: &str) {
+    let encode = format!("{} -g 25 -keyint_min 25 {sound}", x264!());
+    let recipe = || Recipe {
+        rate: "25",
+        samples: 48_000,
+        encode: &encode,
+        begins: "0",
+        hls: "",
+    };
+    let made = made(recipe(), 8, RungAudio::Copy).await;
+    made.pictures_are_exact(0);
+    made.sound_is_copied();
+    let store = Store::memory();
+    put(&store, "0", &made.source.segments[0]).await;
+    let work = work("0", None, AAC);
+    let error = transcode(&transcoder(1), &store, &work).await.unwrap_err();
+    let reason = format!("its sound is {name}, which can be copied, and only AAC");
+    assert!(error.to_string().contains(&reason), "{error}");
+}
+
+#[tokio::test]
+async fn ac_3_is_copied_and_not_encoded() {
+    is_copied_and_not_encoded("-c:a ac3 -b:a 128k", "AC-3").await;
+}
+
+#[tokio::test]
+async fn e_ac_3_is_copied_and_not_encoded() {
+    is_copied_and_not_encoded("-c:a eac3 -b:a 128k", "E-AC-3").await;
+}
+
+#[tokio::test]
+async fn mp3_is_copied_and_not_encoded() {
+    is_copied_and_not_encoded("-c:a libmp3lame -b:a 128k", "MPEG audio").await;
+}
+
+#[tokio::test]
+async fn opus_is_copied_and_not_encoded() {
+    is_copied_and_not_encoded("-c:a libopus -b:a 96k", "Opus").await;
+}
+
+/// What a transport stream has no place for.
+#[tokio::test]
+async fn sound_that_rungs_cannot_carry_is_refused_by_its_name() {
+    let recipe = Recipe {
+        rate: "25",
+        samples: 48_000,
+        encode: concat!(x264!(), " -g 25 -keyint_min 25 -c:a flac -strict -2"),
+        begins: "0",
+        hls: "-hls_segment_type fmp4 -hls_fmp4_init_filename init.mp4",
+    };
+    let source = recipe.make(1);
+    let store = Store::memory();
+    put(&store, "init", &source.init.unwrap()).await;
+    put(&store, "0", &source.segments[0]).await;
+    let mut work = work("0", None, RungAudio::Copy);
+    work.init = Some(name("init"));
+    let error = transcode(&transcoder(1), &store, &work).await.unwrap_err();
+    assert!(error.to_string().contains("fLaC"), "{error}");
 }
 
 #[tokio::test]
@@ -421,7 +496,12 @@ async fn what_cannot_be_made_exactly_is_refused_with_the_reason() {
             RungAudio::Copy,
             "there is no picture in it",
         ),
-        ("mp2", &source.segments[1], AAC, "only AAC be encoded anew"),
+        (
+            "mp2",
+            &source.segments[1],
+            AAC,
+            "only AAC in ADTS can be encoded anew",
+        ),
         ("noise", &noise, RungAudio::Copy, "it cannot be decoded: "),
     ] {
         put(&store, object, bytes).await;

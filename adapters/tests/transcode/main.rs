@@ -4,6 +4,8 @@
 mod binary;
 mod bounds;
 mod exact;
+mod fields;
+mod jobs;
 mod media;
 mod processes;
 #[path = "../stage/mod.rs"]
@@ -13,11 +15,12 @@ mod ts;
 
 use hls_relay::store::{Content, Store};
 use hls_relay::transcode::{Slots, Tool, Transcoder};
-use hls_relay_core::command::{Transcode, TranscodeInput, TranscodeRung};
+use hls_relay_core::command::Transcode;
 use hls_relay_core::event::{TranscodeError, Transcoded};
-use hls_relay_core::ids::{Epoch, Generation, ObjectName, RequestId};
-use hls_relay_core::ladder::{Preset, RungAudio, VideoCodec};
+use hls_relay_core::ids::ObjectName;
+use hls_relay_core::ladder::{Preset, RungAudio};
 use hls_relay_core::time::Span;
+use jobs::{job, name};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -36,35 +39,13 @@ fn transcoder(slots: usize) -> Transcoder {
     Transcoder::new(tool(), Slots::new(NonZeroUsize::new(slots).unwrap()))
 }
 
-fn name(text: impl AsRef<str>) -> ObjectName {
-    ObjectName(text.as_ref().into())
-}
-
-/// Work on the object `input` of a store: two small rungs, called by the input's name.
+/// Two small rungs of the object `input` of a store.
 fn work(input: &str, before: Option<&str>, audio: RungAudio) -> Transcode {
-    let rung = |height: u32, bitrate| TranscodeRung {
-        name: format!("{height}p").into(),
-        object: name(format!("{height}-{input}.ts")),
-        height,
-        bitrate,
-    };
-    let before = before.map(|it| TranscodeInput {
-        object: name(it),
-        init: None,
-    });
     Transcode {
-        request: RequestId(1),
-        generation: Generation(1),
-        epoch: Epoch(1),
-        input: name(input),
-        init: None,
-        before,
-        duration: Span::from_secs(1),
-        rungs: vec![rung(128, 200_000), rung(96, 100_000)],
-        codec: VideoCodec::H264,
         preset: Preset::Veryfast,
         audio,
         within: Span::from_secs(60),
+        ..job(input, before, &[(128, 200_000), (96, 100_000)])
     }
 }
 

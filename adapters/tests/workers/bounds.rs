@@ -1,7 +1,8 @@
 //! What workers are kept from, and how they come and go.
 
+use crate::jobs::{job, long_job};
 use crate::media::Recipe;
-use crate::node::{OrderingNode, WorkerProcess, work};
+use crate::node::{OrderingNode, WorkerProcess};
 use crate::processes::{processes_with, until};
 use crate::support::binary::command;
 use crate::support::redis_server::RedisServer;
@@ -9,7 +10,6 @@ use hls_relay::store::{Content, Store};
 use hls_relay::transcode::makers::OwnSlots;
 use hls_relay_core::command::Transcode;
 use hls_relay_core::event::TranscodeError;
-use hls_relay_core::ladder::Preset;
 use hls_relay_core::time::Span;
 use std::num::NonZeroUsize;
 use std::sync::atomic::Ordering;
@@ -29,18 +29,10 @@ pub(crate) fn segment() -> Vec<u8> {
     recipe.make(1).segments.remove(0)
 }
 
-/// Work that takes many seconds, and has a peak of its bit rate by which its ffmpeg is found.
+/// Work that takes many seconds; see [`long_job`].
 async fn long_work(node: &OrderingNode, peak: u64) -> Transcode {
-    let recipe = Recipe {
-        rate: "25",
-        samples: 0,
-        encode: "-c:v libx264 -preset ultrafast -g 25",
-        begins: "0",
-        hls: "",
-    };
-    node.put("long", &recipe.make(20).segments.concat()).await;
-    let mut work = work("long", None, &[(128, peak * 100 / 125)]);
-    work.preset = Preset::Slow;
+    let (bytes, work) = long_job(peak);
+    node.put("long", &bytes).await;
     work
 }
 
@@ -72,7 +64,7 @@ async fn what_is_cancelled_is_not_worked_on_a_tenth_of_a_second_later() {
     // The worker goes on with others.
     node.put("short.ts", &segment()).await;
     let made = node
-        .transcode(&super::node::work("short.ts", None, &[(128, 200_000)]))
+        .transcode(&job("short.ts", None, &[(128, 200_000)]))
         .await;
     assert!(made.unwrap().rungs[0].is_ok());
 }
@@ -156,7 +148,7 @@ async fn media_goes_through_a_folder_that_both_see() {
     node.until_workers(1).await;
     node.put("0.ts", &segment()).await;
     node.put("1.ts", &segment()).await;
-    let work = work("1.ts", Some("0.ts"), &[(128, 200_000), (96, 100_000)]);
+    let work = job("1.ts", Some("0.ts"), &[(128, 200_000), (96, 100_000)]);
     let made = node.transcode(&work).await.unwrap();
     assert!(made.rungs.iter().all(Result::is_ok), "{made:?}");
     assert_eq!(
@@ -179,7 +171,7 @@ async fn without_workers_a_node_makes_them_itself_or_says_that_it_does_not() {
     let redis = RedisServer::start();
     let node = OrderingNode::start_with(&redis, Store::memory(), OwnSlots::default()).await;
     node.put("0.ts", &segment()).await;
-    let work = work("0.ts", None, &[(96, 100_000)]);
+    let work = job("0.ts", None, &[(96, 100_000)]);
     // Its ffmpeg is guarded by this very program, which guards none: so it is started in vain.
     let error = node.transcode(&work).await.unwrap_err();
     assert!(!error.to_string().contains("--slots 0"), "{error}");

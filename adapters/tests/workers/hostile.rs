@@ -1,7 +1,8 @@
 //! What stands in Redis, and what is sent to a node, may be anybody's.
 
 use crate::bounds::segment;
-use crate::node::{OrderingNode, WorkerProcess, work};
+use crate::jobs::job;
+use crate::node::{OrderingNode, WorkerProcess};
 use crate::support::redis_server::RedisServer;
 use hls_relay::store::Store;
 use hls_relay::transcode::queue::{Order, OrderError};
@@ -49,7 +50,7 @@ async fn what_is_no_order_harms_no_other() {
     let worker = WorkerProcess::start(&redis, "one", &["--slots", "1"]);
     node.until_workers(1).await;
     node.put("0.ts", &segment()).await;
-    let made = node.transcode(&work("0.ts", None, &[(96, 100_000)])).await;
+    let made = node.transcode(&job("0.ts", None, &[(96, 100_000)])).await;
     assert!(made.unwrap().rungs[0].is_ok());
     let log = worker.log();
     assert_eq!(log.matches("an order is thrown away").count(), 2, "{log}");
@@ -57,12 +58,12 @@ async fn what_is_no_order_harms_no_other() {
 
     // Nor does what is no stream.
     redis.ask(&["SET", ORDERS, "x"]);
-    let error = node.transcode(&work("0.ts", None, &[(96, 100_000)])).await;
+    let error = node.transcode(&job("0.ts", None, &[(96, 100_000)])).await;
     assert!(error.unwrap_err().to_string().contains("--slots 0"));
     tokio::time::sleep(Duration::from_millis(600)).await;
     redis.ask(&["DEL", ORDERS]);
     node.until_workers(1).await;
-    let made = node.transcode(&work("0.ts", None, &[(96, 100_000)])).await;
+    let made = node.transcode(&job("0.ts", None, &[(96, 100_000)])).await;
     assert!(made.unwrap().rungs[0].is_ok(), "{}", worker.log());
 }
 
@@ -74,7 +75,7 @@ async fn an_order_is_checked_before_anything_is_made_of_it() {
     node.put("0.ts", b"media").await;
     let ordering = {
         let node = node.clone();
-        tokio::spawn(async move { node.transcode(&work("0.ts", None, &[(96, 100_000)])).await })
+        tokio::spawn(async move { node.transcode(&job("0.ts", None, &[(96, 100_000)])).await })
     };
     let (_, text) = placed(&node, &redis).await;
     ordering.abort();
@@ -147,7 +148,7 @@ async fn only_who_knows_the_secret_gets_media_and_the_first_answer_counts() {
     node.put("1.ts", b"of somebody else").await;
     let ordering = {
         let node = node.clone();
-        tokio::spawn(async move { node.transcode(&work("0.ts", None, &[(96, 100_000)])).await })
+        tokio::spawn(async move { node.transcode(&job("0.ts", None, &[(96, 100_000)])).await })
     };
     let (_, text) = placed(&node, &redis).await;
     let order: Value = serde_json::from_str(&text).unwrap();
@@ -211,7 +212,7 @@ async fn only_who_knows_the_secret_gets_media_and_the_first_answer_counts() {
     );
     assert!(node.store.get("96-0.ts.ts").is_none());
     assert!(made.input.codecs.is_empty(), "{:?}", made.input);
-    assert!(made.took <= work("", None, &[]).within);
+    assert!(made.took <= job("", None, &[]).within);
     assert_eq!(
         redis.ask(&["XLEN", ORDERS]),
         "1",

@@ -2,6 +2,8 @@
 
 mod bounds;
 mod hostile;
+#[path = "../transcode/jobs.rs"]
+mod jobs;
 #[allow(dead_code)]
 #[path = "../transcode/media.rs"]
 mod media;
@@ -12,6 +14,7 @@ mod operator;
 #[allow(dead_code)]
 #[path = "../transcode/processes.rs"]
 mod processes;
+mod queue;
 mod relayed;
 #[path = "../stage/mod.rs"]
 mod stage;

@@ -1,5 +1,6 @@
 //! The part of a node that has its rungs made, within the test, and workers as processes of their own.
 
+use crate::jobs::name;
 use crate::support::binary::command;
 use crate::support::redis_server::RedisServer;
 use hls_relay::cluster::registry::Registry;
@@ -11,11 +12,8 @@ use hls_relay::transcode::exchange::Exchange;
 use hls_relay::transcode::makers::{Makers, OwnSlots};
 use hls_relay::transcode::orders::Orders;
 use hls_relay::transcode::queue::Queue;
-use hls_relay_core::command::{Transcode, TranscodeInput, TranscodeRung};
+use hls_relay_core::command::Transcode;
 use hls_relay_core::event::{TranscodeError, Transcoded};
-use hls_relay_core::ids::{Epoch, Generation, ObjectName, RequestId};
-use hls_relay_core::ladder::{Preset, RungAudio, VideoCodec};
-use hls_relay_core::time::Span;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -46,7 +44,12 @@ impl OrderingNode {
     }
 
     pub(crate) async fn start_with(redis: &RedisServer, store: Store, own: OwnSlots) -> Self {
-        let address = Address::parse(&redis.url()).unwrap();
+        Self::start_at(&redis.url(), store, own).await
+    }
+
+    /// With a Redis of any kind.
+    pub(crate) async fn start_at(redis: &str, store: Store, own: OwnSlots) -> Self {
+        let address = Address::parse(redis).unwrap();
         let link = Link::new(&address, Duration::from_secs(2)).unwrap();
         let secret = Registry::new(link.clone()).secret(&Secrets::draw()).await;
         let mut known = Secrets::default();
@@ -93,6 +96,17 @@ impl OrderingNode {
             .await
     }
 
+    /// The same for a channel of another name.
+    pub(crate) async fn transcode_of(
+        &self,
+        channel: &str,
+        work: &Transcode,
+    ) -> Result<Transcoded, TranscodeError> {
+        let (channel, never): (Arc<str>, _) = (channel.into(), CancellationToken::new());
+        let makers = &self.makers;
+        makers.transcode(&channel, &self.store, work, &never).await
+    }
+
     /// Waits until so many workers are there.
     pub(crate) async fn until_workers(&self, count: u64) {
         let begun = Instant::now();
@@ -100,37 +114,6 @@ impl OrderingNode {
             assert!(begun.elapsed() < PATIENCE, "not {count} workers");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-    }
-}
-
-pub(crate) fn name(text: impl AsRef<str>) -> ObjectName {
-    ObjectName(text.as_ref().into())
-}
-
-/// The rungs of a segment, called by its name. It is of use for half a minute, on machines that do other things.
-pub(crate) fn work(input: &str, before: Option<&str>, rungs: &[(u32, u64)]) -> Transcode {
-    let rungs = rungs.iter().map(|(height, bitrate)| TranscodeRung {
-        name: format!("{height}p").into(),
-        object: name(format!("{height}-{input}.ts")),
-        height: *height,
-        bitrate: *bitrate,
-    });
-    Transcode {
-        request: RequestId(1),
-        generation: Generation(1),
-        epoch: Epoch(1),
-        input: name(input),
-        init: None,
-        before: before.map(|it| TranscodeInput {
-            object: name(it),
-            init: None,
-        }),
-        duration: Span::from_secs(4),
-        rungs: rungs.collect(),
-        codec: VideoCodec::H264,
-        preset: Preset::Ultrafast,
-        audio: RungAudio::Copy,
-        within: Span::from_secs(30),
     }
 }
 
@@ -142,7 +125,11 @@ pub(crate) struct WorkerProcess {
 
 impl WorkerProcess {
     pub(crate) fn start(redis: &RedisServer, name: &str, arguments: &[&str]) -> Self {
-        let mut worker = command(&["worker", "--redis", &redis.url(), "--name", name]);
+        Self::start_at(&redis.url(), name, arguments)
+    }
+
+    pub(crate) fn start_at(redis: &str, name: &str, arguments: &[&str]) -> Self {
+        let mut worker = command(&["worker", "--redis", redis, "--name", name]);
         worker.args(arguments);
         worker.env("HLS_RELAY_LOG_LEVEL", "debug");
         let mut child = worker
@@ -164,6 +151,15 @@ impl WorkerProcess {
 
     pub(crate) fn log(&self) -> String {
         self.log.lock().unwrap().clone()
+    }
+
+    /// Waits until it has said this.
+    pub(crate) async fn until_log(&self, words: &str) {
+        let begun = Instant::now();
+        while !self.log().contains(words) {
+            assert!(begun.elapsed() < PATIENCE, "{}", self.log());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     pub(crate) fn signal(&self, signal: &str) {

@@ -1,28 +1,18 @@
 //! An MPEG transport stream: what its program map lists, and the headers in its streams (ISO/IEC 13818-1).
 
 use super::{Format, elementary};
+use crate::mpegts;
 use hls_relay_core::formats::{Formats, Unreadable};
-use mpeg2ts_reader::demultiplex::{
-    Demultiplex, DemuxContext, FilterChangeset, FilterRequest, PacketFilter, PatPacketFilter,
-    PmtPacketFilter,
-};
 use mpeg2ts_reader::descriptor::{Descriptor, DescriptorError};
-use mpeg2ts_reader::packet::{Packet, Pid};
-use mpeg2ts_reader::pes::{ElementaryStreamConsumer, PesContents, PesHeader, PesPacketFilter};
+use mpeg2ts_reader::pes::{PesContents, PesHeader};
 use mpeg2ts_reader::psi::pmt::StreamInfo;
 
 /// Honest ones have a picture, a few sounds and what belongs to them.
 const MOST_STREAMS: usize = 16;
 
-pub(super) fn is_one(bytes: &[u8]) -> bool {
-    let syncs = [0, Packet::SIZE].map(|at| bytes.get(at).copied());
-    syncs == [Some(Packet::SYNC_BYTE); 2]
-}
-
 /// The formats of all streams that need a decoder, in the order of the program map.
 pub(super) fn formats(bytes: &[u8]) -> Result<Formats, Unreadable> {
-    let mut streams = Streams::default();
-    Demultiplex::new(&mut streams).push(&mut streams, bytes);
+    let streams = mpegts::read(Streams::default(), bytes);
     let mut formats = Formats::default();
     for stream in &streams.found {
         let Some((name, resolution)) = stream.tell()? else {
@@ -44,7 +34,6 @@ pub(super) fn formats(bytes: &[u8]) -> Result<Formats, Unreadable> {
 /// What is found on the way through the packets.
 #[derive(Default)]
 struct Streams {
-    changes: FilterChangeset<Filter>,
     found: Vec<Stream>,
 }
 
@@ -66,17 +55,6 @@ enum Kind {
     /// Nobody here knows its name.
     Unknown(u8),
 }
-
-/// What becomes of the packets of a PID.
-enum Filter {
-    Pat(PatPacketFilter<Streams>),
-    Pmt(PmtPacketFilter<Streams>),
-    Stream(PesPacketFilter<Streams, Collect>),
-    Ignored,
-}
-
-/// Puts the bytes of one stream to its others.
-struct Collect(usize);
 
 impl Stream {
     fn tell(&self) -> Result<Option<Format>, Unreadable> {
@@ -155,63 +133,27 @@ impl Descriptor<'_> for Tag {
     }
 }
 
-impl PacketFilter for Filter {
-    type Ctx = Streams;
-
-    fn consume(&mut self, streams: &mut Streams, packet: &Packet<'_>) {
-        match self {
-            Self::Pat(filter) => filter.consume(streams, packet),
-            Self::Pmt(filter) => filter.consume(streams, packet),
-            Self::Stream(filter) => filter.consume(streams, packet),
-            Self::Ignored => {}
+impl mpegts::Streams for Streams {
+    fn place_of(&mut self, stream: &StreamInfo<'_>) -> Option<usize> {
+        if self.found.len() == MOST_STREAMS {
+            return None;
         }
-    }
-}
-
-impl DemuxContext for Streams {
-    type F = Filter;
-
-    fn filter_changeset(&mut self) -> &mut FilterChangeset<Filter> {
-        &mut self.changes
+        self.found.push(Stream {
+            kind: Kind::of(stream),
+            bytes: Vec::new(),
+        });
+        Some(self.found.len() - 1)
     }
 
-    fn construct(&mut self, request: FilterRequest<'_, '_>) -> Filter {
-        match request {
-            FilterRequest::ByPid(Pid::PAT) => Filter::Pat(PatPacketFilter::default()),
-            FilterRequest::Pmt {
-                pid,
-                program_number,
-            } => Filter::Pmt(PmtPacketFilter::new(pid, program_number)),
-            FilterRequest::ByStream { stream_info, .. } if self.found.len() < MOST_STREAMS => {
-                self.found.push(Stream {
-                    kind: Kind::of(stream_info),
-                    bytes: Vec::new(),
-                });
-                Filter::Stream(PesPacketFilter::new(Collect(self.found.len() - 1)))
-            }
-            FilterRequest::ByStream { .. }
-            | FilterRequest::ByPid(_)
-            | FilterRequest::Nit { .. } => Filter::Ignored,
-        }
-    }
-}
-
-impl ElementaryStreamConsumer<Streams> for Collect {
-    fn start_stream(&mut self, _: &mut Streams) {}
-
-    fn begin_packet(&mut self, streams: &mut Streams, header: PesHeader<'_>) {
+    fn begin(&mut self, place: usize, header: PesHeader<'_>) {
         let payload = match header.contents() {
             PesContents::Parsed(parsed) => parsed.map_or(&[][..], |it| it.payload()),
             PesContents::Payload(payload) => payload,
         };
-        self.continue_packet(streams, payload);
+        self.go_on(place, payload);
     }
 
-    fn continue_packet(&mut self, streams: &mut Streams, data: &[u8]) {
-        streams.found[self.0].bytes.extend_from_slice(data);
+    fn go_on(&mut self, place: usize, data: &[u8]) {
+        self.found[place].bytes.extend_from_slice(data);
     }
-
-    fn end_packet(&mut self, _: &mut Streams) {}
-
-    fn continuity_error(&mut self, _: &mut Streams) {}
 }

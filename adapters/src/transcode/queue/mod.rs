@@ -1,8 +1,12 @@
-//! Segments that wait for a transcode worker: a stream in Redis, read by one group of consumers.
+//! Segments that wait for a transcode worker: two streams in Redis, each read by one group of consumers.
 //!
 //! A worker that dies stops saying that it is at work, and what it had is given to another one; what has ended
 //! several workers is put aside among the dead. An order is over when its node says so, whoever has it: so
 //! nothing depends on how often one is made, or its result told.
+//!
+//! The second stream is for the orders of channels that have one already, and is read where nothing waits in the
+//! first. So the first has one order of each channel at most, and an order there waits for one of each other
+//! channel and for what workers have in their hands, however many a channel puts down at once.
 
 use super::MOST_BYTES;
 use crate::redis::{Link, LinkError, Script};
@@ -17,6 +21,7 @@ use std::time::Duration;
 
 /// The keys share a hash slot; the braces are part of them.
 const ORDERS: &str = "hls-relay:{transcode}:orders";
+const FURTHER: &str = "hls-relay:{transcode}:further";
 const WORKERS: &str = "hls-relay:{transcode}:workers";
 const DEAD: &str = "hls-relay:{transcode}:dead";
 /// Where workers are told of new orders, and of those that nobody wants any more.
@@ -79,6 +84,15 @@ pub struct Input {
     pub hash: ContentHash,
 }
 
+/// Where an order stands in line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// Its channel has no other.
+    First,
+    /// Its channel has one already.
+    Further,
+}
+
 /// Hexadecimal digits and dashes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -98,7 +112,7 @@ pub struct Waiting {
 /// An order that a worker has been given.
 #[derive(Debug)]
 pub struct Taken {
-    /// Where it stands in the stream.
+    /// In which of the streams it stands, and where.
     pub entry: String,
     /// How often it was given to a worker, counted from 1.
     pub attempt: u64,
@@ -270,12 +284,16 @@ impl Queue {
     }
 
     /// Puts down an order, and says where it stands; `None` where no worker is there to take it.
-    pub async fn add(&self, order: &Order) -> Result<Option<String>, LinkError> {
+    pub async fn add(&self, order: &Order, turn: Turn) -> Result<Option<String>, LinkError> {
         let text = serde_json::to_string(order).unwrap_or_default();
         let within = (order.work.within.as_micros() / 1_000).to_string();
         let most = MOST_ORDERS.to_string();
-        let arguments = [text.as_bytes(), within.as_bytes(), most.as_bytes()];
-        let call = self.inner.add.call(&[ORDERS, WORKERS], &arguments);
+        let (keys, stream) = match turn {
+            Turn::First => ([ORDERS, FURTHER, WORKERS], "1"),
+            Turn::Further => ([FURTHER, ORDERS, WORKERS], "2"),
+        };
+        let arguments = [&*text, &within, &most, stream].map(str::as_bytes);
+        let call = self.inner.add.call(&keys, &arguments);
         let added: Option<(String, u64)> = self.inner.link.script(&call).await?;
         Ok(added.map(|(entry, _)| entry))
     }
@@ -285,7 +303,10 @@ impl Queue {
         let (lease, lapse) = (millis(LEASE), millis(LAPSE));
         let (tries, most) = (MOST_TRIES.to_string(), MOST_ORDER_BYTES.to_string());
         let arguments = [worker, &lease, &lapse, &tries, &most].map(str::as_bytes);
-        let call = self.inner.take.call(&[ORDERS, WORKERS, DEAD], &arguments);
+        let call = self
+            .inner
+            .take
+            .call(&[ORDERS, FURTHER, WORKERS, DEAD], &arguments);
         let taken: Option<(String, u64, u64, String)> = self.inner.link.script(&call).await?;
         Ok(taken.map(|(entry, attempt, waited, text)| Taken {
             entry,
@@ -308,7 +329,10 @@ impl Queue {
             .into_iter()
             .chain(entries.iter().map(String::as_bytes))
             .collect();
-        let call = self.inner.hold.call(&[ORDERS, WORKERS], &arguments);
+        let call = self
+            .inner
+            .hold
+            .call(&[ORDERS, FURTHER, WORKERS], &arguments);
         self.inner.link.script(&call).await
     }
 
@@ -316,7 +340,7 @@ impl Queue {
     pub async fn finish(&self, entry: &str, named: Option<&OrderName>) -> Result<(), LinkError> {
         let name = named.map_or("", OrderName::text);
         let arguments = [entry.as_bytes(), name.as_bytes()];
-        let call = self.inner.finish.call(&[ORDERS], &arguments);
+        let call = self.inner.finish.call(&[ORDERS, FURTHER], &arguments);
         self.inner.link.script(&call).await
     }
 
@@ -324,13 +348,16 @@ impl Queue {
     pub async fn leave(&self, worker: &str, is_idle: bool) -> Result<(), LinkError> {
         let idle = if is_idle { "1" } else { "0" };
         let arguments = [worker.as_bytes(), idle.as_bytes()];
-        let call = self.inner.leave.call(&[ORDERS, WORKERS], &arguments);
+        let call = self
+            .inner
+            .leave
+            .call(&[ORDERS, FURTHER, WORKERS], &arguments);
         self.inner.link.script(&call).await
     }
 
     /// What waits, and who is there.
     pub async fn look(&self) -> Result<Waiting, LinkError> {
-        let call = self.inner.look.call(&[ORDERS, WORKERS], &[]);
+        let call = self.inner.look.call(&[ORDERS, FURTHER, WORKERS], &[]);
         let (workers, orders, under_way): (u64, u64, u64) = self.inner.link.script(&call).await?;
         Ok(Waiting {
             workers,

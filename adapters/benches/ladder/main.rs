@@ -3,7 +3,16 @@
 //!
 //! 1280×720 at 25 pictures a second, segments of 4 s, three rungs. Processor time is that of all processes
 //! together, ours included. The second one is told the bit rates that the first has come to, so that the
-//! pictures of both can be compared (PSNR against the source).
+//! pictures of both can be compared (PSNR against the source). Then the same source goes live, to see what the
+//! ladder adds to the delay ([`delay`]). Where something is not as it should be the exit code is 1.
+
+#[path = "../../tests/support/binary.rs"]
+#[allow(dead_code, unreachable_pub, reason = "the tests use more of it")]
+mod binary;
+mod delay;
+#[path = "../../tests/support/live_segments.rs"]
+#[allow(dead_code, unreachable_pub, reason = "the tests use more of it")]
+mod live_segments;
 
 use hls_relay::store::{Content, Store};
 use hls_relay::transcode::{Slots, Tool, Transcoder};
@@ -26,8 +35,12 @@ const RUNGS: [(u32, u64); 3] = [(720, 2_500_000), (480, 1_200_000), (240, 400_00
 /// Something of everything: edges, text and slopes that turn, and a little grain.
 const PICTURE: &str = "testsrc2=size=1280x720:rate=25,rotate=0.05*t,noise=alls=4:allf=t";
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() {
+/// Processor time of both, and what the pictures of ours may be worse, in dB.
+const MOST_RATIO: f64 = 1.15;
+const MOST_LOSS: f64 = 0.5;
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() -> std::process::ExitCode {
     let seconds: usize = std::env::args()
         .filter_map(|arg| arg.parse().ok())
         .next_back()
@@ -53,7 +66,8 @@ async fn main() {
     );
     println!("  without a stop      {:6}   in {:.1?}", whole.0, whole.1);
     let ratio = segments.0 as f64 / whole.0 as f64;
-    println!("  ratio               {ratio:6.3}   (at most 1.15 is wanted)");
+    let mut holds = ratio <= MOST_RATIO;
+    println!("  ratio               {ratio:6.3}   (at most {MOST_RATIO} is wanted)");
     println!("time for a segment of {SEGMENT_SECONDS} s: {waits:.2?}");
     for (place, (height, _)) in RUNGS.into_iter().enumerate() {
         let of = |name: &str| {
@@ -63,11 +77,17 @@ async fn main() {
         let (ours, rate) = of(&format!("{height}.ts"));
         let (theirs, their_rate) = of(&format!("whole-{place}.ts"));
         println!(
-            "{height}p: {ours:.2} dB at {} kbit/s, {theirs:.2} dB at {} kbit/s: {:+.2} dB (at least -0.50 is wanted)",
+            "{height}p: {ours:.2} dB at {} kbit/s, {theirs:.2} dB at {} kbit/s: {:+.2} dB (at least -{MOST_LOSS:.2} is wanted)",
             rate / 1_000,
             their_rate / 1_000,
             ours - theirs
         );
+        holds &= theirs - ours <= MOST_LOSS;
+    }
+    holds &= delay::measure(folder, seconds / SEGMENT_SECONDS).await;
+    match holds {
+        true => std::process::ExitCode::SUCCESS,
+        false => std::process::ExitCode::FAILURE,
     }
 }
 
