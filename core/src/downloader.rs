@@ -20,7 +20,7 @@ use crate::loader::{Listing, Offered};
 use crate::notice::{HoleCause, Notice};
 use crate::processor::{MadeRung, Work};
 use crate::stage::Stage;
-use crate::time::{Span, Timestamp};
+use crate::time::{Place, Span, Timestamp};
 use job::{Job, JobState, Room};
 use looks::Looks;
 use resources::{Changed, Need, Resources, needs_of};
@@ -333,6 +333,19 @@ impl Downloader {
             }
         }
         Some(left)
+    }
+
+    /// What is not there yet, and all behind it, as far as it ends after `from`, is to be had from another place:
+    /// gives the first of it.
+    pub(crate) fn give_way(&mut self, from: Place) -> Option<Offered> {
+        let ends_after = |it: &Offered| it.place.is_some_and(|at| at + it.segment.duration > from);
+        let waits =
+            |job: &Job| job.had_at().is_none() && job.again.is_none() && ends_after(&job.offered);
+        let first = self.jobs.iter().position(waits)?;
+        let offered = self.jobs[first].offered.clone();
+        let left = self.drop_from(first);
+        self.unneeded.append(left);
+        Some(offered)
     }
 
     /// What can leave from the front now. `last` says that nothing will follow: then a hole does not

@@ -13,6 +13,7 @@
 
 mod axis;
 mod control;
+mod elsewhere;
 mod feed;
 mod hand_on;
 mod lane;

@@ -340,6 +340,52 @@ fn a_variant_that_dies_is_had_from_the_redundant_one() {
 }
 
 #[test]
+fn c_17_a_redundant_variant_that_counts_otherwise_is_paired_by_date() {
+    let variant = "#EXT-X-STREAM-INF:BANDWIDTH=10,CODECS=\"avc1.4d\"\n";
+    let main = format!("#EXTM3U\n{variant}low.m3u8\n{variant}other/low.m3u8\n");
+    let there = Run::new(2 * SEC).named("other", 5_000).dated();
+    let mut bench = run_of(Box::new(move |now, url| match url {
+        MAIN => Ok(main.clone()),
+        // First the one place fails, and then the other.
+        _ if url.contains("/other/") && now < 100 * SEC => Ok(there.at(now)),
+        _ if url.contains("/other/") || (60 * SEC..90 * SEC).contains(&now) => {
+            Err(FetchError::Status(404))
+        }
+        _ => Ok(list("low", 2 * SEC, 0, true, now)),
+    }));
+    bench.pass(140 * SEC);
+    let redundant = |it: &&(u64, Notice)| matches!(it.1, Notice::Redundant { .. });
+    assert!(bench.notices.iter().filter(redundant).count() >= 2);
+    assert_eq!(bench.status().state, State::Live);
+    let is_other = |url: &str| url.contains("/other/");
+    let number = |url: &str| {
+        let digits = url.trim_end_matches(".ts");
+        let name = digits.trim_end_matches(|it: char| it.is_ascii_digit());
+        let number: u64 = digits[name.len()..].parse().expect("a number");
+        number - if is_other(url) { 5_000 } else { 100 }
+    };
+    let segments = bench.requests.iter().map(|it| &*it.url);
+    let segments: Vec<&str> = segments.filter(|url| url.ends_with(".ts")).collect();
+    assert!(segments.iter().filter(|url| is_other(url)).count() > 10);
+    let asked: Vec<u64> = segments.iter().map(|url| number(url)).collect();
+    assert!(
+        asked.windows(2).all(|pair| pair[0] + 1 == pair[1]),
+        "{asked:?}"
+    );
+    // It goes on segment by segment.
+    for (_, lists) in seen(&bench.published) {
+        let Some(list) = lists.get("v0.m3u8") else {
+            continue;
+        };
+        assert!(list.segments.iter().all(|it| !it.discontinuity && !it.gap));
+        for pair in list.segments.windows(2) {
+            let ends = pair[0].date_time.map(|at| at + pair[0].duration);
+            assert_eq!(ends, pair[1].date_time);
+        }
+    }
+}
+
+#[test]
 fn a_track_that_joins_later_is_asked_for_at_the_pace_of_the_others() {
     let variant = "#EXT-X-STREAM-INF:BANDWIDTH=10,RESOLUTION=1x1,CODECS=\"avc1.4d\"\n";
     let other = "#EXT-X-STREAM-INF:BANDWIDTH=20,RESOLUTION=2x2,CODECS=\"avc1.4d\"\n";

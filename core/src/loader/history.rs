@@ -138,15 +138,48 @@ impl History {
         match &verdict {
             Verdict::Older { .. } => {}
             Verdict::GoesOn { first_new, .. } => self.remember(list, *first_new),
-            Verdict::Restarted { first_new, .. } => {
-                self.former.push_back(std::mem::take(&mut self.known));
-                if self.former.len() > REMEMBERED_RUNS {
-                    self.former.pop_front();
-                }
-                self.remember(list, *first_new);
-            }
+            Verdict::Restarted { first_new, .. } => self.begin_run(list, *first_new),
         }
         verdict
+    }
+
+    fn begin_run(&mut self, list: &[Identity], first_new: u64) {
+        self.former.push_back(std::mem::take(&mut self.known));
+        if self.former.len() > REMEMBERED_RUNS {
+            self.former.pop_front();
+        }
+        self.remember(list, first_new);
+    }
+
+    /// The same of the first list from another place. Its numbers may be its own (C-17): where it has none of
+    /// what is known, and date-times to be found by, it is another run.
+    pub(crate) fn observe_elsewhere(
+        &mut self,
+        list: &[Identity],
+        target_duration: Span,
+        silence: Span,
+    ) -> Verdict {
+        let dated = list.iter().all(|it| it.date_time.is_some());
+        let is_known = list.iter().any(|it| is_in(&self.known, it));
+        let (Some(first), Some(newest)) = (list.first(), self.known.back()) else {
+            return self.observe(list, target_duration, silence);
+        };
+        let follows = || {
+            let above = first.media_sequence > newest.media_sequence;
+            let verdict = above.then(|| self.above(list, target_duration, silence));
+            matches!(verdict, Some(Verdict::GoesOn { .. }))
+        };
+        if !dated || is_known || follows() {
+            return self.observe(list, target_duration, silence);
+        }
+        let first_new = first.media_sequence;
+        // One that begins has less than others had before.
+        let why = match list.len() < self.listed {
+            true => Break::RestartedRenamed,
+            false => Break::Hole,
+        };
+        self.begin_run(list, first_new);
+        Verdict::Restarted { first_new, why }
     }
 
     /// A list of a run before the present one, from an edge that has not seen the restart; unless it

@@ -63,7 +63,7 @@ impl Loader {
         if list.i_frames_only {
             refuse_pieces_of_cipher(&mut listed);
         }
-        let first_new = self.judge(stage, load.sent, &mut listed, was_ended);
+        let first_new = self.judge(stage, load, &mut listed, was_ended);
         // The first list of all, or from elsewhere, is a change, and so is one after another edge's.
         let nothing_new = first_new.is_some_and(|(first_new, _)| first_new == listed.len());
         self.schedule(stage, load, nothing_new && !first && !was_older);
@@ -75,6 +75,7 @@ impl Loader {
             listed,
             first_new,
             restarted,
+            elsewhere: load.first_there,
             target_duration,
         })
     }
@@ -84,11 +85,11 @@ impl Loader {
     fn judge(
         &mut self,
         stage: &mut Stage<'_>,
-        sent: Timestamp,
+        load: UnderWay,
         listed: &mut [Offered],
         was_ended: bool,
     ) -> Option<(usize, bool)> {
-        let now = stage.now.monotonic;
+        let (now, sent) = (stage.now.monotonic, load.sent);
         let before = self
             .history
             .known()
@@ -99,9 +100,13 @@ impl Loader {
         self.history.strip(&mut identities, silence);
         let named = listed.iter_mut().zip(&identities);
         named.for_each(|(it, identity)| it.identity.clone_from(identity));
-        let verdict = self
-            .history
-            .observe(&identities, self.target_duration(), silence);
+        let target_duration = self.target_duration();
+        let verdict = match load.first_there {
+            true => self
+                .history
+                .observe_elsewhere(&identities, target_duration, silence),
+            false => self.history.observe(&identities, target_duration, silence),
+        };
         let (number, broken, lost) = match verdict {
             Verdict::Older { .. } if stage.makes(Mistake::StaleEdgeTakenForNew) => (0, None, None),
             Verdict::Older { behind } => {

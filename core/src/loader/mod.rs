@@ -402,6 +402,11 @@ impl Loader {
         }
     }
 
+    /// What it lists next may come from another place than what is known.
+    pub(crate) fn is_elsewhere(&mut self) {
+        self.elsewhere = true;
+    }
+
     fn recovered(&mut self, stage: &mut Stage<'_>) {
         self.refused = false;
         if let Some(failing) = self.failing.take() {

@@ -44,6 +44,9 @@ pub(crate) struct Listing {
     pub(crate) first_new: usize,
     /// The run of the encoder has changed: what was listed before is gone for good.
     pub(crate) restarted: bool,
+    /// It is the first from another place.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) elsewhere: bool,
     /// As far as it is believed.
     pub(crate) target_duration: Span,
 }

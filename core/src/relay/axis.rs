@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 const MARKS: usize = 64;
 
 /// Date-times of two tracks that are further apart come from clocks that mean different things.
-const COMPARABLE_CLOCKS: Span = Span::from_secs(60);
+pub(super) const COMPARABLE_CLOCKS: Span = Span::from_secs(60);
 
 /// The places of one track.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,7 +23,7 @@ pub(super) struct Axis {
     /// Where the next segment begins, if nothing is lost before it.
     pub(super) next: Option<Place>,
     /// From date-times to places, in microseconds.
-    shift: Option<i64>,
+    pub(super) shift: Option<i64>,
     marks: VecDeque<Mark>,
 }
 
@@ -44,7 +44,7 @@ pub(super) struct Start {
     /// What ends before is not relayed; nothing until it is decided.
     pub(super) from: Option<Place>,
     /// From date-times to places, as the track that moved last has it.
-    shift: Option<i64>,
+    pub(super) shift: Option<i64>,
 }
 
 impl Axis {
@@ -61,14 +61,22 @@ impl Axis {
                 duration: it.duration,
             });
         }
+        let last = known.last().and_then(|last| {
+            let starts = end - last.duration;
+            Some(
+                starts
+                    .as_micros()
+                    .saturating_sub(last.date_time?.as_micros()),
+            )
+        });
         Self {
             next: Some(end),
-            shift: None,
+            shift: last,
             marks,
         }
     }
 
-    fn mark(&mut self, offered: &Offered, place: Place) {
+    pub(super) fn mark(&mut self, offered: &Offered, place: Place) {
         self.marks.push_back(Mark {
             run: offered.run,
             number: offered.identity.media_sequence,
@@ -92,9 +100,13 @@ impl Lane {
         first: impl Fn(&Listing) -> usize,
     ) {
         if self.feeds[index].axis.next.is_some() {
-            self.place_fresh(index, &mut listing);
+            let elsewhere = listing.elsewhere && listing.restarted;
+            if !(elsewhere && self.begin_elsewhere(index, &mut listing)) {
+                self.place_fresh(index, &mut listing);
+            }
+            let take = self.not_had(index, &mut listing);
             let downloader = &mut self.feeds[index].downloader;
-            downloader.listed(stage, &listing, usize::MAX);
+            downloader.listed(stage, &listing, take);
             return;
         }
         if self.start.from.is_some() {

@@ -1,6 +1,7 @@
 //! One media playlist being followed: its list, its segments, and its place among the tracks.
 
 use super::axis::Axis;
+use super::elsewhere::Overlap;
 use super::lane::Role;
 use crate::checkpoint::without_secrets;
 use crate::config;
@@ -32,6 +33,9 @@ pub(super) struct Feed {
     pub(super) urls: Vec<Arc<str>>,
     pub(super) moved_at: Timestamp,
     pub(super) axis: Axis,
+    /// It is followed in another place now, which lists what was had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) overlap: Option<Overlap>,
     /// The last segment that was appended: its run and its number at the source.
     pub(super) appended: Option<(u64, u64)>,
     /// Where it ends in what is published.
@@ -76,6 +80,7 @@ impl Feed {
             urls: Vec::new(),
             moved_at: now,
             axis: Axis::default(),
+            overlap: None,
             appended: None,
             appended_end: None,
             appended_at: None,

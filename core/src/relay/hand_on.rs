@@ -380,6 +380,10 @@ impl Relay {
         }
         feed.reached = feed.axis.next;
         feed.loader.restore(position, silence, ended);
+        if feed.urls.len() > 1 {
+            // Which of its places that was nobody knows.
+            feed.loader.is_elsewhere();
+        }
     }
 
     /// Where the source of each track goes on, for the next process too: after the last segment that was
@@ -411,6 +415,7 @@ impl Relay {
             return;
         }
         if listing.restarted
+            && !listing.elsewhere
             && let Some(master) = &mut lane.master
         {
             // Another run may have other tracks.

@@ -262,6 +262,7 @@ impl Lane {
             listed,
             first_new: 0,
             restarted: false,
+            elsewhere: false,
             target_duration: feed.loader.target_duration(),
         };
         if alone {

@@ -38,6 +38,10 @@ pub(super) fn draw(plan: &mut Plan) {
         &mut plan.origins[0],
         &mut Dice::new(plan.seed, "own numbers"),
     );
+    counted_otherwise(
+        &mut plan.origins[0],
+        &mut Dice::new(plan.seed, "counted otherwise"),
+    );
     let origin = &mut plan.origins[0];
     if origin
         .presentation
@@ -137,6 +141,24 @@ fn own_numbers(origin: &mut OriginSpec, dice: &mut Dice) {
     for track in 0..presentation.tracks.len() {
         let twin = presentation.twin_of(track);
         presentation.tracks[track].media_sequence = presentation.tracks[twin].media_sequence;
+    }
+}
+
+/// In one of two, another place of a variant counts its segments otherwise. Only date-times tell then what was had
+/// in the first.
+fn counted_otherwise(origin: &mut OriginSpec, dice: &mut Dice) {
+    let dated = origin.program_date_time;
+    let Some(presentation) = origin
+        .presentation
+        .as_mut()
+        .filter(|_| dated && dice.one_in(2))
+    else {
+        return;
+    };
+    for track in 0..presentation.tracks.len() {
+        if presentation.twin_of(track) != track {
+            presentation.tracks[track].counted_higher = dice.pick(&[2, 5, 40, 1_000_000]);
+        }
     }
 }
 

@@ -14,9 +14,10 @@ use hls_relay_core::time::Span;
 type Rare = fn(&mut Plan, &mut Dice);
 
 /// By the name of its stream, and in one of how many worlds that it can be in.
-const SINGLE: [(&str, u64, Rare); 3] = [
+const SINGLE: [(&str, u64, Rare); 4] = [
     ("one segment", 12, one_segment),
     ("date ranges", 15, date_ranges),
+    ("bit rates", 15, bit_rates),
     ("the end alone", 20, the_end_alone),
 ];
 
@@ -106,6 +107,18 @@ fn date_ranges(plan: &mut Plan, dice: &mut Dice) {
     }
 }
 
+/// The bit rate is stated, and later another one.
+fn bit_rates(plan: &mut Plan, dice: &mut Dice) {
+    let (from, until) = stretch(plan, dice);
+    let rates = [dice.between(100, 9_000), dice.between(100, 9_000)];
+    let origin = &mut plan.origins[0];
+    for (at, rate) in [from, until].into_iter().zip(rates) {
+        let number = number_at(origin, at);
+        let lines = origin.tags.entry(number).or_default();
+        lines.push(format!("#EXT-X-BITRATE:{rate}"));
+    }
+}
+
 /// A source ends for a minute and a half, and nothing else goes wrong: what must come of that can be told.
 fn the_end_alone(plan: &mut Plan, dice: &mut Dice) {
     plan.origins.iter_mut().for_each(|it| it.faults.clear());
@@ -174,8 +187,13 @@ fn formats(plan: &mut Plan, dice: &mut Dice) {
 /// The first variant can be had from another place too, and cannot be had from its own for a while.
 fn redundant(plan: &mut Plan, dice: &mut Dice) {
     let times = stretch(plan, dice);
+    let dated = plan.origins[0].program_date_time;
     if let Some(tracks) = &mut plan.origins[0].presentation {
-        tracks.tracks.push(tracks.tracks[0].clone());
+        let mut twin = tracks.tracks[0].clone();
+        if dated && dice.one_in(2) {
+            twin.counted_higher = dice.pick(&[3, 1_000]);
+        }
+        tracks.tracks.push(twin);
     }
     plan.origins[0].faults.clear();
     add_to(plan, Some(0), times, PlaylistFault::Status { code: 404 });

@@ -24,7 +24,7 @@ pub(super) fn write_name(
     place: Place,
 ) {
     let piece = encoder.piece(place);
-    let number = piece.first_number + place.index;
+    let number = piece.first_number + place.index + spec.counted_higher;
     let ending = form.ending();
     if let Some((file, _)) = form.file_of(place) {
         let _ = write!(out, "piece{}-file{file}{ending}", place.piece);
@@ -117,6 +117,7 @@ pub(super) fn find(
         .trim_end_matches(|letter: char| letter.is_ascii_digit())
         .len();
     let number: u64 = stem[digits..].parse().ok()?;
+    let number = number.checked_sub(spec.counted_higher)?;
     let mut rendered = String::with_capacity(name.len());
     (0..encoder.pieces().len()).rev().find_map(|piece| {
         let index = encoder.pieces()[piece].index_of(number)?;

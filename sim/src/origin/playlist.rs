@@ -129,7 +129,7 @@ fn write_head(
         return;
     };
     let head = encoder.piece(first);
-    let media_sequence = head.first_number + first.index;
+    let media_sequence = head.first_number + first.index + spec.counted_higher;
     let mut target_duration = encoder.piece(last).target_duration;
     let mut version = spec.version;
     let mut again = None;

@@ -15,6 +15,7 @@ use hls_relay_core::playlist::Resolution;
 use hls_relay_core::time::Span;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 use std::sync::Arc;
 
@@ -65,6 +66,9 @@ pub struct TrackSpec {
     pub behind: u64,
     /// Its first media sequence number, where that is another one than the others'.
     pub media_sequence: Option<u64>,
+    /// What it counts its segments higher by than the first place of the same media does.
+    #[serde(default)]
+    pub counted_higher: u64,
     /// How long its segments are, where they are cut otherwise than the first track's.
     pub durations: Option<SegmentDurations>,
     /// What its segments are padded to, in bits per second.
@@ -157,6 +161,7 @@ impl TrackSpec {
             kind,
             behind: 0,
             media_sequence: None,
+            counted_higher: 0,
             durations: None,
             bit_rate: None,
         }
@@ -186,7 +191,11 @@ impl fmt::Display for PresentationSpec {
             .iter()
             .enumerate()
             .try_for_each(|(number, track)| {
-                write!(out, "; {number}: {:?} {} behind", track.kind, track.behind)
+                write!(out, "; {number}: {:?} {} behind", track.kind, track.behind)?;
+                match track.counted_higher {
+                    0 => Ok(()),
+                    by => write!(out, ", counted {by} higher"),
+                }
             })
     }
 }
@@ -274,9 +283,11 @@ pub(super) fn track_specs(spec: &OriginSpec, presentation: &PresentationSpec) ->
             track_path(number, NAME)
         ),
         media_sequence: track.media_sequence.unwrap_or(spec.media_sequence),
+        counted_higher: track.counted_higher,
         durations: track.durations.clone().unwrap_or(spec.durations.clone()),
         bit_rate: track.bit_rate.or(spec.bit_rate),
         version: spec.version.max(6),
+        tags: counted_from(spec, track.media_sequence),
         naming: match presentation.segments_per_file {
             // Files are named by their place in the run.
             Some(_) => Naming::Numbered,
@@ -287,6 +298,14 @@ pub(super) fn track_specs(spec: &OriginSpec, presentation: &PresentationSpec) ->
         ..spec.clone()
     };
     presentation.tracks.iter().enumerate().map(track).collect()
+}
+
+/// The lines of the origin, where a track has other numbers: before what is made at the same time.
+fn counted_from(spec: &OriginSpec, media_sequence: Option<u64>) -> BTreeMap<u64, Vec<String>> {
+    let first = media_sequence.unwrap_or(spec.media_sequence);
+    let lines = spec.tags.iter();
+    let lines = lines.map(|(number, lines)| (first + number - spec.media_sequence, lines.clone()));
+    lines.collect()
 }
 
 /// What goes wrong with one track: its own, and what strikes all.

@@ -30,6 +30,9 @@ pub struct OriginSpec {
     pub backlog: u64,
     /// The media sequence number of the first segment ever made, the oldest of the backlog.
     pub media_sequence: u64,
+    /// So much higher are the numbers that its playlist states, and its names have: whoever has the same
+    /// media elsewhere may count it otherwise.
+    pub counted_higher: u64,
     /// The presentation time of that segment, in ticks of 90 kHz, not yet cut to 33 bits. Segments of
     /// real media begin with an IDR frame if it is a multiple of
     /// [`IDR_TICKS`](super::media::IDR_TICKS).
@@ -145,6 +148,7 @@ impl Default for OriginSpec {
             window: 6,
             backlog: 6,
             media_sequence: 0,
+            counted_higher: 0,
             first_tick: 0,
             publish_delay: Span::ZERO,
             publish_jitter: Span::ZERO,

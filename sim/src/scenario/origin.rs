@@ -91,6 +91,10 @@ pub(super) fn presentation(plan: &mut Plan, words: &mut Words<'_>) -> Result<(),
                 let last = spec.tracks.last_mut().ok_or("numbers of what?")?;
                 last.media_sequence = Some(words.number()?);
             }
+            "counted-higher" => {
+                let last = spec.tracks.last_mut().ok_or("what is?")?;
+                last.counted_higher = words.number()?;
+            }
             "fragments" => spec.container = Container::Fragments,
             "files" => spec.segments_per_file = Some(words.positive()?),
             "keys" => spec.segments_per_key = Some(words.positive()?),

@@ -64,6 +64,18 @@ impl Books<'_> {
     pub(super) fn origin(&self, key: MediaKey) -> &Origin {
         self.origins[key.origin].track(key.track)
     }
+
+    /// What a segment is counted as in the places where its media is.
+    pub(super) fn numbers(&self, key: MediaKey) -> Vec<u64> {
+        let Some(presentation) = &self.origins[key.origin].spec().presentation else {
+            return vec![key.number];
+        };
+        let places = presentation.tracks.iter().enumerate();
+        let twins = places.filter(|(at, _)| presentation.twin_of(*at) == usize::from(key.track));
+        twins
+            .map(|(_, place)| key.number + place.counted_higher)
+            .collect()
+    }
 }
 
 impl Line {

@@ -3,11 +3,13 @@
 
 use super::line::Books;
 use super::{Held, Stored, broken};
+use crate::origin::{Fault, FaultKind, MediaRef, Origin, TextFault};
 use crate::published::{Listed, quoted};
 use hls_relay_core::time::Timestamp;
 
 /// Whether a segment is listed with just what it needs.
 pub(super) fn right(books: &Books<'_>, stored: Stored, listed: &Listed) -> Held {
+    is_rated(books.origin(stored.key), &stored.media, listed)?;
     let (key, at) = (stored.key, books.now.since(Timestamp::default()));
     let wanted = books.origin(key).needs_of(&stored.media, at);
     let named = |value: &Option<std::sync::Arc<str>>| {
@@ -44,7 +46,7 @@ pub(super) fn right(books: &Books<'_>, stored: Stored, listed: &Listed) -> Held 
                 .split('?')
                 .next()
                 .is_some_and(|path| path.ends_with(name.as_str()));
-            (left || hash(uri) == Some(*own)) && has_vector(listed, key.number)
+            (left || hash(uri) == Some(*own)) && has_vector(listed, &books.numbers(key))
         }
         (Some(_), None) | (None, Some(_)) => false,
     };
@@ -58,15 +60,41 @@ pub(super) fn right(books: &Books<'_>, stored: Stored, listed: &Listed) -> Held 
     )
 }
 
-/// The vector is the segment's number at the source, said or by its own number here.
-fn has_vector(listed: &Listed, number: u64) -> bool {
+/// C-58: a bit rate is one that the source has stated, or the segment's own.
+fn is_rated(origin: &Origin, media: &MediaRef, listed: &Listed) -> Held {
+    let Some(rate) = &listed.needs.bit_rate else {
+        return Ok(());
+    };
+    let odd = |fault: &Fault| matches!(fault.kind, FaultKind::Text(TextFault::Odd(_)));
+    let mut lines = origin.spec().tags.values().flatten();
+    let mut stated = lines
+        .by_ref()
+        .filter_map(|it| it.strip_prefix("#EXT-X-BITRATE:"));
+    let own = (media.len * 8_000 / media.duration.as_micros().max(1)).max(1);
+    if stated.any(|it| it == &**rate)
+        || own.to_string() == **rate
+        || origin.spec().faults.iter().any(odd)
+    {
+        return Ok(());
+    }
+    broken(
+        "C-58 a bit rate is stated by the source, or true",
+        format!("one of the source's, or {own}"),
+        rate.to_string(),
+    )
+}
+
+/// The vector is one of the segment's numbers at its source, said or by its own number here.
+fn has_vector(listed: &Listed, numbers: &[u64]) -> bool {
     let value = listed.needs.key.as_deref().unwrap_or_default();
     let said = value.split(',').find_map(|it| it.strip_prefix("IV="));
     match said {
         Some(vector) => {
             let digits = vector.trim_start_matches("0x").trim_start_matches("0X");
-            u128::from_str_radix(digits, 16) == Ok(u128::from(number))
+            let vector = u128::from_str_radix(digits, 16);
+            let mut numbers = numbers.iter();
+            numbers.any(|number| vector == Ok(u128::from(*number)))
         }
-        None => listed.number == number,
+        None => numbers.contains(&listed.number),
     }
 }
