@@ -181,6 +181,12 @@ impl DateRanges {
         }
     }
 
+    /// The segment of ours with this number is none after all: those behind it count one less.
+    pub(crate) fn close_up(&mut self, number: u64) {
+        let behind = self.known.iter_mut().filter(|it| it.before > number);
+        behind.for_each(|it| it.before -= 1);
+    }
+
     /// Lets go of those that are over.
     pub(crate) fn trim(&mut self, covered: Covered) {
         let needed: Vec<bool> = self

@@ -411,6 +411,8 @@ impl Window {
         let unlisted = entry.seen == Seen::Never && entry.stored.is_none() && listable;
         let forgotten = stage.makes(Mistake::MediaSequenceSkipsGaps) && entry.segment.gap;
         if unlisted {
+            self.date_ranges
+                .close_up(self.media_sequence.unwrap_or_default());
             self.name_gaps();
         } else if !forgotten {
             self.media_sequence = self.media_sequence.map(|number| number + 1);
