@@ -4,12 +4,14 @@
 //! - `source`: media playlists of every form, and how they go on from load to load
 //! - `player`: what a media playlist means, read by quick-m3u8 and by nothing of ours
 //! - `presentation`: the same for multivariant playlists
+//! - `census`: every kind of line that a source may have is generated
 
 #![allow(
     clippy::disallowed_types,
     reason = "quick-m3u8 gives seconds as floats, and a source counts its loads"
 )]
 
+mod census;
 mod player;
 mod presentation;
 mod source;
@@ -212,6 +214,7 @@ fn check(source: &Source, keys: KeyPolicy, window: usize) -> Result<(), TestCase
     let (from, to) = source.bodies[source.bodies.len() - 1];
     let mut listed = watch(&unmarked(&source.body((from, to))), &base);
     listed.take_ranges(&mut Ranges::new());
+    prop_assert_eq!(last.i_frames, listed.i_frames);
     let head = listed.head;
     let promised = |line: &String| {
         line.starts_with("#EXT-X-SERVER-CONTROL") || line.starts_with("#EXT-X-PART-INF")
@@ -345,7 +348,8 @@ proptest! {
             }
             let path = url.split('?').next().unwrap_or(url);
             let name = path.rsplit('/').next().unwrap_or(path).trim_end_matches(".m3u8");
-            Ok(Run::new(2 * SEC).named(name, 100).dated().at(now))
+            let list = Run::new(2 * SEC).named(name, 100).dated().at(now);
+            Ok(presentation::importing(&list))
         }));
         bench.checker.several = true;
         bench.content = Box::new(|_, url| url.to_owned());

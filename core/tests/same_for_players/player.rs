@@ -44,6 +44,7 @@ pub(crate) struct Seen {
     pub(crate) first: u64,
     pub(crate) ended: bool,
     pub(crate) independent: bool,
+    pub(crate) i_frames: bool,
     /// Every other line about the playlist as a whole, in order.
     pub(crate) head: Vec<String>,
     pub(crate) segments: Vec<Played>,
@@ -222,6 +223,7 @@ impl Seen {
             "-X-MEDIA-SEQUENCE" => self.first = integer(tag),
             "-X-ENDLIST" => self.ended = true,
             "-X-INDEPENDENT-SEGMENTS" => self.independent = true,
+            "-X-I-FRAMES-ONLY" => self.i_frames = true,
             "-X-START" => self.head.push(raw(tag)),
             _ => return false,
         }

@@ -110,6 +110,8 @@ pub(crate) fn check_m3u8_rs(text: &str, offer: &Offer) {
 /// `a.m3u8` to `z.m3u8`, in folders of all kinds.
 pub(crate) fn presentation() -> impl Strategy<Value = String> {
     let groups = (0..3_usize, 0..3_usize, 0..3_usize, any::<bool>());
+    let none = Just((0, 0, 0, false));
+    let groups = prop_oneof![6 => groups, 1 => none];
     let variants = prop::collection::vec((any::<[bool; 6]>(), 0..4_usize), 1..5);
     let kept = prop::sample::subsequence(KEPT.to_vec(), 0..=KEPT.len());
     let i_frames = 0..3_usize;
@@ -150,7 +152,9 @@ pub(crate) fn presentation() -> impl Strategy<Value = String> {
             for (index, ([rated, framed, scored, average, shares, odd], place)) in
                 variants.into_iter().enumerate()
             {
-                let mut line = format!("#EXT-X-STREAM-INF:BANDWIDTH={}", 5_000_000 - index * 1_000);
+                // Those that are told apart by their pictures need as much as each other.
+                let less = if framed { 0 } else { index * 1_000 };
+                let mut line = format!("#EXT-X-STREAM-INF:BANDWIDTH={}", 5_000_000 - less);
                 let mut add = |wanted: bool, text: &str| {
                     if wanted {
                         line += text;
@@ -189,7 +193,8 @@ pub(crate) fn presentation() -> impl Strategy<Value = String> {
                 lines.insert(at, line.to_owned());
             }
             let text = format!(
-                "#EXTM3U\n#EXT-X-VERSION:10\n#EXT-X-DEFINE:NAME=\"text\",VALUE=\"t/u\"\n{}\n",
+                "#EXTM3U\n#EXT-X-VERSION:10\n#EXT-X-DEFINE:NAME=\"text\",VALUE=\"t/u\"\n\
+                 #EXT-X-DEFINE:NAME=\"here\",VALUE=\".\"\n{}\n",
                 lines.join("\n")
             );
             match crlf {
@@ -198,6 +203,23 @@ pub(crate) fn presentation() -> impl Strategy<Value = String> {
             }
         },
     )
+}
+
+/// A media playlist of one of these, whose segments are where a variable says that the multivariant playlist
+/// defines (C-38).
+pub(crate) fn importing(list: &str) -> String {
+    let import = "#EXTM3U\n#EXT-X-VERSION:8\n#EXT-X-DEFINE:IMPORT=\"here\"\n";
+    let lines = list
+        .lines()
+        .filter(|line| !line.starts_with("#EXTM3U") && !line.starts_with("#EXT-X-VERSION"));
+    let told = lines.map(|line| match line.starts_with('#') {
+        true => format!("{line}\n"),
+        false => format!("{{$here}}/{line}\n"),
+    });
+    import
+        .chars()
+        .chain(told.collect::<String>().chars())
+        .collect()
 }
 
 const KEPT: [&str; 8] = [

@@ -84,6 +84,8 @@ struct Form {
     low_latency: bool,
     offsets: bool,
     decimals: bool,
+    /// Of frames to look through, as long as none is a piece of what is encrypted as a whole (C-33).
+    i_frames: bool,
     /// Says so where nothing is trimmed, with EXT-X-PLAYLIST-TYPE.
     typed: bool,
     head: Vec<&'static str>,
@@ -165,15 +167,16 @@ fn form() -> impl Strategy<Value = Form> {
         ],
         0..=4,
     );
-    let flags = any::<(bool, bool, bool, bool, bool, bool)>();
+    let flags = any::<(bool, bool, bool, bool, bool, bool, bool)>();
     (prop::option::of(dates), flags, head).prop_map(
-        |(dates, (crlf, marked, low_latency, offsets, decimals, typed), head)| Form {
+        |(dates, (crlf, marked, low_latency, offsets, decimals, typed, i_frames), head)| Form {
             dates,
             crlf,
             marked,
             low_latency,
             offsets,
             decimals,
+            i_frames,
             typed,
             head,
         },
@@ -219,6 +222,10 @@ impl Source {
         self.body((0, self.drafts.len()))
     }
 
+    fn is_of_i_frames(&self) -> bool {
+        self.form.i_frames && self.drafts.iter().all(|it| it.range.is_none())
+    }
+
     /// One of its bodies. The one that lists the last segment is the last.
     pub(crate) fn body(&self, (from, to): (usize, usize)) -> String {
         let form = &self.form;
@@ -226,13 +233,18 @@ impl Source {
         let discontinuities = self.drafts[..from].iter().filter(|it| it.discontinuity);
         let mut text = format!(
             "#EXTM3U\n#EXT-X-VERSION:11\n#EXT-X-DEFINE:NAME=\"path\",VALUE=\"p a/th\"\n\
-             #EXT-X-DEFINE:QUERYPARAM=\"token\"\n#EXT-X-INDEPENDENT-SEGMENTS\n{}{}\
+             #EXT-X-DEFINE:QUERYPARAM=\"token\"\n#EXT-X-INDEPENDENT-SEGMENTS\n{}{}{}\
              #EXT-X-TARGETDURATION:{}\n#EXT-X-MEDIA-SEQUENCE:{}\n#EXT-X-DISCONTINUITY-SEQUENCE:{}\n",
             form.head
                 .iter()
                 .map(|line| format!("{line}\n"))
                 .collect::<String>(),
             if form.low_latency { PROMISES } else { "" },
+            if self.is_of_i_frames() {
+                "#EXT-X-I-FRAMES-ONLY\n"
+            } else {
+                ""
+            },
             target.max().expect("there are some").max(1),
             self.first + from as u64,
             discontinuities.count(),
