@@ -13,6 +13,8 @@ mod http2;
 mod journal;
 mod journal_share;
 mod origin_forms;
+mod renewal;
+mod selection;
 mod server;
 mod store;
 mod store_full;

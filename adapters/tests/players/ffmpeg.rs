@@ -91,6 +91,53 @@ pub(crate) fn decode(url: &str, length: Duration) -> Decoded {
     }
 }
 
+/// What there is to choose from: of sound the language, of pictures the height.
+pub(crate) fn streams(url: &str) -> Vec<(String, String)> {
+    let output = tool("ffprobe")
+        .args(["-loglevel", "error", "-of", "csv=print_section=0"])
+        .args([
+            "-show_entries",
+            "stream=codec_type,height:stream_tags=language",
+        ])
+        .arg(url)
+        .output()
+        .expect("ffprobe, which ./test setup installs with ffmpeg");
+    let mut streams = Vec::new();
+    for line in String::from_utf8_lossy(&output.stdout).lines() {
+        // Those of each variant are told once more, without what tells them apart.
+        if let Some((kind, told)) = line.split_once(',') {
+            let stream = (kind.to_owned(), told.trim_matches(',').to_owned());
+            if !stream.1.is_empty() && !streams.contains(&stream) {
+                streams.push(stream);
+            }
+        }
+    }
+    streams.sort_by_key(|(kind, _)| kind.clone());
+    streams
+}
+
+/// The subtitles of a segment.
+pub(crate) fn subtitles(url: &str) -> Vec<String> {
+    let output = tool("ffmpeg")
+        .args([
+            "-nostdin",
+            "-loglevel",
+            "error",
+            "-i",
+            url,
+            "-f",
+            "srt",
+            "-",
+        ])
+        .output()
+        .expect("ffmpeg, which ./test setup installs");
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let cues = text.split("\n\n");
+    cues.filter_map(|cue| cue.trim().lines().nth(2).map(str::to_owned))
+        .collect()
+}
+
 /// All packets of a file.
 pub(crate) fn probe(file: &Path) -> Probed {
     let output = tool("ffprobe")

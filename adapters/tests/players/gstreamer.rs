@@ -1,6 +1,6 @@
 //! GStreamer's own player, into sinks that keep the time and show nothing.
 
-use std::io::{BufReader, Read};
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,52 @@ pub(crate) struct Played {
     /// How far it came from the first place that it told, and in which time.
     pub(crate) advanced: Duration,
     pub(crate) watched: Duration,
+}
+
+/// What came of letting it choose among all that is offered.
+#[derive(Debug, Default)]
+pub(crate) struct Chosen {
+    /// What it plays of it, by its own names for that.
+    pub(crate) streams: Vec<String>,
+    /// Subtitles that were shown.
+    pub(crate) cues: usize,
+    /// Lines that tell of an error.
+    pub(crate) wrong: Vec<String>,
+}
+
+/// Plays pictures, sound and subtitles together for so long, with the demuxer that knows of subtitles.
+pub(crate) fn choose(url: &str, length: Duration) -> Chosen {
+    let mut child = Command::new("gst-launch-1.0")
+        .args(["-m", "-v", "playbin3", &format!("uri={url}")])
+        // Pictures, sound and text.
+        .args(["flags=0x7", "video-sink=fakesink sync=true"])
+        .args(["audio-sink=fakesink sync=true"])
+        .args(["text-sink=fakesink name=shown sync=true silent=false"])
+        .env_remove("http_proxy")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("gst-launch-1.0, which ./test setup installs");
+    let stdout = BufReader::new(child.stdout.take().unwrap());
+    let reading = std::thread::spawn(move || {
+        let mut chosen = Chosen::default();
+        for line in stdout.split(b'\n').map_while(Result::ok) {
+            let line = String::from_utf8_lossy(&line).into_owned();
+            if line.contains("GstMessageStreamsSelected") {
+                chosen.streams.push(line);
+            } else if line.contains(":shown: last-message = chain") {
+                chosen.cues += 1;
+            } else if line.starts_with("ERROR") {
+                chosen.wrong.push(line);
+            }
+        }
+        chosen
+    });
+    std::thread::sleep(length);
+    let _ = child.kill();
+    let _ = child.wait();
+    reading.join().unwrap()
 }
 
 /// Plays a channel for so long after it has begun.

@@ -39,18 +39,7 @@ async fn watch(origin: &LiveFolder) -> Shown {
 
 /// The same, with these arguments of the relay.
 async fn watch_with(origin: &LiveFolder, arguments: &[&str]) -> Shown {
-    let relay = Relay::start(&origin.url(), any_address(), arguments, Instant::now());
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let asked = Instant::now();
-    loop {
-        if let Ok(answer) = client.get(&relay.url).send().await
-            && answer.status() == 200
-        {
-            break;
-        }
-        assert!(asked.elapsed() < BEGIN, "not live: {:#?}", relay.log());
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let relay = live(origin, arguments).await;
     let url = relay.url.clone();
     let decoding = tokio::task::spawn_blocking(move || ffmpeg::decode(&url, WATCH));
     let url = relay.url.clone();
@@ -67,6 +56,23 @@ async fn watch_with(origin: &LiveFolder, arguments: &[&str]) -> Shown {
         played,
         log,
     }
+}
+
+/// Relays an origin, once it is live.
+async fn live(origin: &LiveFolder, arguments: &[&str]) -> Relay {
+    let relay = Relay::start(&origin.url(), any_address(), arguments, Instant::now());
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let asked = Instant::now();
+    loop {
+        if let Ok(answer) = client.get(&relay.url).send().await
+            && answer.status() == 200
+        {
+            break;
+        }
+        assert!(asked.elapsed() < BEGIN, "not live: {:#?}", relay.log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    relay
 }
 
 impl Shown {
@@ -95,18 +101,11 @@ impl Shown {
     }
 
     fn check_ffmpeg(&self) {
-        let decoded = &self.decoded;
-        assert!(decoded.status.success(), "{decoded:?}");
-        assert_eq!(decoded.said, "", "ffmpeg has something to say");
-        assert!(decoded.length >= Duration::from_secs(29), "{decoded:?}");
+        check_decoded(&self.decoded);
     }
 
     fn check_gstreamer(&self) {
-        let gstreamer = &self.played;
-        assert!(gstreamer.wrong.is_empty(), "GStreamer: {gstreamer:#?}");
-        let late = gstreamer.watched.saturating_sub(gstreamer.advanced);
-        assert!(gstreamer.watched >= WATCH - SHORT, "{gstreamer:?}");
-        assert!(late <= SHORT, "GStreamer stalled: {gstreamer:?}");
+        check_gstreamer(&self.played);
     }
 
     /// Those that show pictures have shown all of them.
@@ -244,6 +243,19 @@ async fn s_31_keys_that_are_hosted_here_and_media_in_the_clear_are_played() {
     }
 }
 
+fn check_gstreamer(gstreamer: &Played) {
+    assert!(gstreamer.wrong.is_empty(), "GStreamer: {gstreamer:#?}");
+    let late = gstreamer.watched.saturating_sub(gstreamer.advanced);
+    assert!(gstreamer.watched >= WATCH - SHORT, "{gstreamer:?}");
+    assert!(late <= SHORT, "GStreamer stalled: {gstreamer:?}");
+}
+
+fn check_decoded(decoded: &Decoded) {
+    assert!(decoded.status.success(), "{decoded:?}");
+    assert_eq!(decoded.said, "", "ffmpeg has something to say");
+    assert!(decoded.length >= Duration::from_secs(29), "{decoded:?}");
+}
+
 /// Neither the bytes of a key nor any way to write them stand in what the relay has written down.
 fn check_untold(journal: &Path, log: &str, key: &[u8]) {
     let hex: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -302,5 +314,71 @@ async fn a_presentation_keeps_its_variants_languages_and_subtitles() {
     assert!(report.cues.iter().all(|cue| cue.starts_with("en ")));
     let last = report.samples.last().unwrap();
     assert!(last.frames >= FRAME_RATE * 28, "hls.js: {last:?}");
-    assert!(shown.decoded.status.success(), "{:?}", shown.decoded);
+    // ffmpeg has decoded the pictures of both variants, and both languages.
+    shown.check_ffmpeg();
+    assert!(shown.decoded.frames >= FRAME_RATE * 29);
+    shown.check_gstreamer();
+}
+
+/// The other players find all that is offered for choice as well, and play each of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn ffmpeg_and_gstreamer_find_every_language_and_play_each() {
+    let ways = Ways {
+        date_times: true,
+        ..Ways::default()
+    };
+    let origin = LiveFolder::of("multi", ways).await;
+    let relay = live(&origin, &[]).await;
+    let list = |name: &str| relay.url.replace("index.m3u8", name);
+    let url = relay.url.clone();
+    let chosen = tokio::task::spawn_blocking(move || gstreamer::choose(&url, WATCH));
+    let decoding = ["v0.m3u8", "v1.m3u8", "a0.m3u8", "a1.m3u8"].map(|name| {
+        let url = list(name);
+        let decoding = tokio::task::spawn_blocking(move || ffmpeg::decode(&url, WATCH));
+        (name, decoding)
+    });
+    let german = list("a1.m3u8");
+    let german = tokio::task::spawn_blocking(move || gstreamer::play(&german, WATCH));
+    let url = relay.url.clone();
+    let streams = tokio::task::spawn_blocking(move || ffmpeg::streams(&url));
+    let text = |kind: &str, told: &str| (kind.to_owned(), told.to_owned());
+    assert_eq!(
+        streams.await.unwrap(),
+        [
+            text("audio", "en"),
+            text("audio", "de"),
+            text("video", "180"),
+            text("video", "108"),
+        ]
+    );
+    for (name, decoding) in decoding {
+        let decoded = decoding.await.unwrap();
+        check_decoded(&decoded);
+        let pictures = decoded.frames >= FRAME_RATE * 29;
+        assert_eq!(pictures, name.starts_with('v'), "{name}: {decoded:?}");
+    }
+    let chosen = chosen.await.unwrap();
+    assert!(chosen.wrong.is_empty(), "GStreamer: {chosen:#?}");
+    for stream in ["audio-English", "text-English", "main-video"] {
+        let found = chosen.streams.iter().any(|it| it.contains(stream));
+        assert!(found, "no {stream}: {chosen:#?}");
+    }
+    // One begins each second, once it plays.
+    assert!(chosen.cues >= 10, "{} cues", chosen.cues);
+    check_gstreamer(&german.await.unwrap());
+    // ffmpeg plays no subtitles of a live list; each segment of them it reads.
+    for (name, language) in [("s0.m3u8", "en"), ("s1.m3u8", "de")] {
+        let listed = reqwest::Client::builder().no_proxy().build().unwrap();
+        let listed = listed.get(list(name)).send().await.unwrap();
+        let listed = listed.text().await.unwrap();
+        let newest = listed.lines().rfind(|line| !line.starts_with('#')).unwrap();
+        let url = list(newest);
+        let said = tokio::task::spawn_blocking(move || ffmpeg::subtitles(&url));
+        let said = said.await.unwrap();
+        assert!(said.len() >= 2, "{name}: {said:?}");
+        assert!(said.iter().all(|it| it.starts_with(language)), "{said:?}");
+    }
+    tokio::task::spawn_blocking(move || drop(relay))
+        .await
+        .unwrap();
 }
