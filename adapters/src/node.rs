@@ -16,7 +16,7 @@ use futures_util::FutureExt;
 use hls_relay_core::event::{Configure, Desired};
 use hls_relay_core::node::{ChannelId, Grant, Node, NodeCommand, NodeEvent, Record, Standing};
 use std::collections::{BTreeMap, BTreeSet};
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{mpsc, oneshot};
@@ -161,7 +161,7 @@ impl NodeLoop {
         }
     }
 
-    /// Every step of the machine is made here and nowhere else, and recorded.
+    /// Every step of the machine is made here and nowhere else, and recorded: the one at which it breaks, too.
     fn step(
         &mut self,
         event: NodeEvent<ChannelSpec>,
@@ -170,9 +170,13 @@ impl NodeLoop {
         let now = clock::now();
         let (machine, recorder) = (&mut self.machine, self.recorder.as_mut());
         let recorded = recorder.and_then(|it| Some((it.begin(machine, now, &event)?, it)));
-        machine.step(now.monotonic, event, commands);
+        let step = AssertUnwindSafe(|| machine.step(now.monotonic, event, commands));
+        let stepped = catch_unwind(step);
         if let Some((step, recorder)) = recorded {
-            recorder.end(step, Some(commands));
+            recorder.end(step, stepped.is_ok().then_some(&**commands));
+        }
+        if let Err(broken) = stepped {
+            resume_unwind(broken);
         }
     }
 

@@ -141,8 +141,9 @@ pub(super) async fn run(args: &NodeArgs) -> Result<(), Failure> {
 
     let leave = async move { handle.tell(NodeEvent::ShutDown) };
     let leaving = tokio::spawn(signals.shut_down(leave, || ()));
-    running.await.map_err(io::Error::other)?;
+    let ran = running.await;
     last_lines(recorded).await;
+    ran.map_err(io::Error::other)?;
     if let Some(others) = others {
         others.until_taken(&shown).await;
     }
