@@ -325,10 +325,13 @@ impl Publisher {
             }
         }
         for object in self.last_named_by(&entry) {
+            // What others had named before was promised for their sake.
+            let named = entry.resources.iter().any(|it| it.object == object);
+            let promised = named && entry.longest_playlist > Span::ZERO;
             match entry.seen {
                 // No viewer can know it: nothing has to wait for a version without it.
-                Seen::Never => self.retention.retire(object, stage.now.monotonic),
-                Seen::Maybe | Seen::Surely => {
+                Seen::Never if !promised => self.retention.retire(object, stage.now.monotonic),
+                Seen::Never | Seen::Maybe | Seen::Surely => {
                     let mut keep_for = entry.segment.duration + entry.longest_playlist;
                     if stage.makes(Mistake::DeletedTooEarly) {
                         keep_for = entry.segment.duration;

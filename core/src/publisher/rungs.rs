@@ -118,6 +118,12 @@ impl RungTrack {
         if stage.makes(Mistake::MissedRungLeftOut) && self.height.is_some() {
             list.segments.retain(|it| !it.gap);
         }
+        if stage.makes(Mistake::RungBeginsLater) && self.height.is_some() {
+            let lacked = list.segments.iter().take_while(|it| it.gap).count();
+            list.media_sequence += lacked as u64;
+            let breaks = list.segments.drain(..lacked).filter(|it| it.discontinuity);
+            list.discontinuity_sequence += breaks.count() as u64;
+        }
         list
     }
 }

@@ -76,6 +76,12 @@ impl Axis {
         }
     }
 
+    /// What is known of the run that goes on.
+    fn present_run(&self) -> impl Iterator<Item = &Mark> {
+        let run = self.marks.back().map(|it| it.run);
+        self.marks.iter().filter(move |it| Some(it.run) == run)
+    }
+
     pub(super) fn mark(&mut self, offered: &Offered, place: Place) {
         self.marks.push_back(Mark {
             run: offered.run,
@@ -218,27 +224,33 @@ impl Lane {
     }
 
     /// Where a list ends, by equal numbers in another track, else where the others end.
-    fn end_beside(&self, listing: &Listing, edge: Place) -> Place {
-        let marks = || self.feeds.iter().flat_map(|feed| &feed.axis.marks);
-        let same = |offered: &&Offered| {
+    pub(super) fn end_beside(&self, listing: &Listing, edge: Place) -> Place {
+        self.end_by_numbers(None, listing).unwrap_or(edge)
+    }
+
+    /// Where a list ends, by equal numbers in what other tracks have of their present runs.
+    fn end_by_numbers(&self, own: Option<usize>, listing: &Listing) -> Option<Place> {
+        let others = || {
+            let feeds = self.feeds.iter().enumerate();
+            feeds.filter(move |(index, _)| Some(*index) != own)
+        };
+        let marks = || others().flat_map(|(_, feed)| feed.axis.present_run());
+        let alike = |offered: &&Offered| {
             let number = offered.identity.media_sequence;
-            let alike = |mark: &&Mark| {
-                let durations = mark.duration.abs_diff(offered.segment.duration);
-                mark.number == number && durations <= mark.duration.scaled(1, 8)
+            let duration = offered.segment.duration;
+            let is = |mark: &Mark| {
+                let apart = mark.duration.abs_diff(duration);
+                mark.number == number && apart <= mark.duration.scaled(1, 8)
             };
-            marks().any(|mark| alike(&mark))
+            marks().any(is)
         };
-        let Some(shared) = listing.listed.iter().rev().find(same) else {
-            return edge;
-        };
+        let shared = listing.listed.iter().rev().find(alike)?;
         let number = shared.identity.media_sequence;
-        let place = marks()
-            .find(|mark| mark.number == number)
-            .map(|it| it.place);
+        let place = marks().find(|mark| mark.number == number)?.place;
         let behind = listing.listed.iter();
         let behind = behind.filter(|it| it.identity.media_sequence >= number);
         let rest: Span = behind.map(|it| it.segment.duration).sum();
-        place.map_or(edge, |place| place + rest)
+        Some(place + rest)
     }
 
     /// Gives every segment of a list its place: by its date-time, or counted back from where it ends.
@@ -270,9 +282,11 @@ impl Lane {
         // One that was left behind may have been away for as long as it takes the encoder to start again.
         let away = restarted && self.feeds[index].left_behind;
         let edge = self.feeds.iter().filter_map(|feed| feed.axis.next).max();
-        let beside = edge
-            .filter(|_| away)
-            .map(|edge| self.end_beside(listing, edge));
+        let shared = match away {
+            true => self.end_by_numbers(Some(index), listing),
+            false => None,
+        };
+        let beside = shared.or(edge.filter(|_| away));
         let fresh = listing.listed[first_new..].iter();
         let fresh: Vec<_> = fresh
             .map(|it| (it.run, it.identity.media_sequence, it.segment.duration))
@@ -316,6 +330,10 @@ impl Lane {
                 Some(place).filter(near)
             };
             let place = by_date.or(by_number).or_else(by_edge).unwrap_or(next);
+            if at == 0 && by_date.is_none() && shared.is_some() {
+                // It has what the others have: so they tell whether there was a break.
+                offered.broken = None;
+            }
             let axis = &mut self.feeds[index].axis;
             if let Some(date) = dated {
                 axis.shift = Some(place.as_micros().saturating_sub(date.as_micros()));
