@@ -85,13 +85,15 @@ pub enum Mistake {
     RungOrphanLeft,
     /// A segment that a rung lacks is left out of its list.
     MissedRungLeftOut,
+    /// A rung does not begin where its source does, but with the first segment that it has.
+    RungBeginsLater,
     /// A rung that was suspended is never tried again.
     RungNeverComesBack,
 }
 
 impl Mistake {
     /// All of them.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::UpdateLosesItsSources,
         Self::RevisionOffByOne,
         Self::MediaSequenceSkipsGaps,
@@ -120,6 +122,7 @@ impl Mistake {
         Self::UnmadeRungListed,
         Self::RungOrphanLeft,
         Self::MissedRungLeftOut,
+        Self::RungBeginsLater,
         Self::RungNeverComesBack,
     ];
 

@@ -69,7 +69,7 @@ pub struct Player {
     furthest: BTreeMap<(usize, u32), Stamps>,
     /// The next segment is the first one of another variant.
     went_over: bool,
-    /// And of its list.
+    /// And of its list, or it is only taken for what comes next.
     at_head: bool,
     /// The next segment does not follow what was played last in the same list, or not at once.
     torn: bool,
@@ -137,7 +137,7 @@ pub struct Seam {
     pub now: Stamps,
     /// It is the first one of another variant, and no gap was stepped over before it.
     pub of_another: bool,
-    /// The list of that begins with it.
+    /// The list of that begins with it, or nothing but the length of the lists has told that it comes next.
     pub at_head: bool,
     /// It was listed behind that one, in the same list, and nothing that was listed between them was given up.
     pub follows: bool,
@@ -356,8 +356,8 @@ impl Player {
                 match self.goes_on.take() {
                     None => self.go_to(start_of(version)),
                     Some(position) => match position.find(version, stamps) {
-                        Some(there) => {
-                            self.at_head = there == version.media_sequence;
+                        Some((there, guessed)) => {
+                            self.at_head = guessed || there == version.media_sequence;
                             self.go_to(there);
                         }
                         None => self.goes_on = Some(position),
@@ -466,9 +466,14 @@ fn reload_after(version: &Version, changed: bool) -> Span {
 }
 
 impl Position {
-    /// The number of the segment that begins there; none where the list is not so far. Date-times tell, else timestamps, which a player sees once it has loaded a segment, else how much
-    /// is listed behind it.
-    fn find(&self, version: &Version, stamps: impl Fn(&Listed) -> Option<Stamps>) -> Option<u64> {
+    /// The number of the segment that begins there, and whether that is a guess; none where the list is not so far.
+    /// Date-times tell, else timestamps, which a player sees once it has loaded a segment, else how much is listed
+    /// behind it.
+    fn find(
+        &self,
+        version: &Version,
+        stamps: impl Fn(&Listed) -> Option<Stamps>,
+    ) -> Option<(u64, bool)> {
         let last = self.last.as_deref();
         let date_time = last.and_then(|it| Some(it.date_time? + it.duration));
         let stamped = last.and_then(&stamps);
@@ -484,7 +489,7 @@ impl Position {
             let middle = from_end.saturating_sub(listed.duration.half());
             let is_behind = by_date(listed).or_else(|| by_stamps(listed));
             if is_behind.unwrap_or(middle < self.from_end) {
-                return Some(listed.number);
+                return Some((listed.number, is_behind.is_none()));
             }
             from_end = from_end.saturating_sub(listed.duration);
         }

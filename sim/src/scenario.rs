@@ -8,8 +8,8 @@
 //! ----
 //! …the story as it must be, rewritten with UPDATE_SCENARIOS=1
 //! ```
-//! An `origin` has a `target` duration; a `segment` lasts as long where nothing is said, and with `jitter` each of
-//! its ends is off by up to so much. A segment may be listed late by up to a `publish-jitter`. Both are `drawn` by a
+//! An `origin` has a `target` duration; a `segment` lasts as long where nothing is said, several
+//! lengths with commas between them take turns, and with `jitter` each of its ends is off by up to so much. A segment may be listed late by up to a `publish-jitter`. Both are `drawn` by a
 //! number. It has listed a `window` of segments when the world begins, or a longer `backlog`, and `numbers` them from 0
 //! where nothing is said. A `presentation` puts the origin before it behind a multivariant playlist: of each track,
 //! `behind` says how many segments it is behind the encoder, and `numbers` where it counts from by itself.
@@ -289,6 +289,17 @@ impl<'a> Words<'a> {
             }
             _ => Err(format!("not seconds: {word}")),
         }
+    }
+
+    /// Several, with commas between them.
+    fn seconds_in_turn(&mut self) -> Result<Vec<Span>, String> {
+        let words: Vec<&str> = self.word()?.split(',').collect();
+        let mut words = Words(&words);
+        let mut all = Vec::new();
+        while !words.0.is_empty() {
+            all.push(words.seconds()?);
+        }
+        Ok(all)
     }
 
     pub(crate) fn end(&self) -> Result<(), String> {

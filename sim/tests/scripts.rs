@@ -20,6 +20,11 @@ fn each_line_that_makes_no_sense_is_named_with_why() {
             "origin target 4 segment 4 jitter 0.3",
             "not than the target duration",
         ),
+        (
+            "origin target 4 segment 4,3 jitter 0.1",
+            "segments of several lengths have no jitter",
+        ),
+        ("origin target 4 segment 3,x", "not seconds: x"),
         ("origin window", "a word is missing"),
         ("presentation numbers 7 variant 720", "numbers of what?"),
         ("presentation", "needs a variant"),
@@ -71,6 +76,12 @@ fn an_origin_can_be_irregular_and_a_track_count_for_itself() {
     let script = "origin target 4 segment 3.6 jitter 0.2 publish-jitter 0.5 drawn 7 window 6 backlog 9\n\
                   presentation variant 720 variant 360 behind 2 numbers 20000\nrun 60\n";
     let plan = parse(script).unwrap();
+    let in_turn = parse("origin target 4 segment 4,2.5\nrun 60\n").unwrap();
+    let pattern = vec![Span::from_secs(4), Span::from_millis(2_500)];
+    assert_eq!(
+        in_turn.origins[0].durations,
+        SegmentDurations::Pattern(pattern)
+    );
     let origin = &plan.origins[0];
     let (mean, by) = (Span::from_millis(3_600), Span::from_millis(200));
     assert_eq!(origin.durations, SegmentDurations::Jittered { mean, by });

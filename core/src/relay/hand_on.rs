@@ -54,11 +54,21 @@ impl Relay {
             self.publisher.end(stage);
         }
         self.active = Some(lane);
+        if stage.makes(Mistake::FormerSourceFollowed)
+            && let Some(mut former) = self.next.take_if(|it| it.role == Role::Relaying)
+        {
+            self.hand_on_feed(stage, &mut former, 0);
+            self.next = Some(former);
+        }
     }
 
     /// Whether anything has left.
     fn hand_on_feed(&mut self, stage: &mut Stage<'_>, lane: &mut Lane, index: usize) -> bool {
-        let (last, generation) = (lane.feeds[index].loader.ended, lane.generation());
+        let last = lane.feeds[index].loader.ended;
+        let generation = match stage.makes(Mistake::FormerSourceFollowed) {
+            true => self.generation,
+            false => lane.generation(),
+        };
         let mut moved = false;
         while lane.lets_pass(index)
             && let Some((done, left)) = {

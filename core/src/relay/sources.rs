@@ -285,10 +285,10 @@ impl Relay {
             to,
             why,
         });
-        let newer = before.generation() < next.generation();
-        if newer && stage.makes(Mistake::FormerSourceFollowed) {
-            next.feeds.extend(before.feeds.iter().cloned());
-        }
+        let newer = before.generation() < next.generation() && before.master.is_none();
+        let alone = newer && !self.processor.has_ladder();
+        let former = alone && stage.makes(Mistake::FormerSourceFollowed);
+        let former = former.then(|| before.clone());
         self.leave(stage, before, &positions);
         self.publisher.abandon_restoring(stage);
         self.last_switch = Some(now);
@@ -302,6 +302,7 @@ impl Relay {
             feed.breaks = marked.then_some(Break::SwitchedSource);
         }
         self.active = Some(next);
+        self.next = former;
     }
 
     /// Drops a lane that was relayed until `position`: where it is come back to, it goes on there.

@@ -3,7 +3,7 @@
 //!
 //! The generation is that of the request by which a segment came, and not the one under which the machine says that
 //! it publishes. Where a source stays, what was asked of it for an older generation belongs to the newer one as well:
-//! it goes on without a break.
+//! it goes on without a break. Rungs of a ladder are judged by what they are made of.
 
 use super::{Held, broken};
 use crate::by_name::ByName;
@@ -54,16 +54,8 @@ impl GenerationChecks {
                             .insert(&it.object.0, Asked { generation, source });
                     }
                 }
-                Command::Transcode(it) => {
-                    let of_input = self.asked.get(&it.input.0).cloned();
-                    for rung in &it.rungs {
-                        let asked = of_input.clone();
-                        asked
-                            .into_iter()
-                            .for_each(|asked| self.asked.insert(&rung.object.0, asked));
-                    }
-                }
                 Command::LoadPlaylist(_)
+                | Command::Transcode(_)
                 | Command::Preload(_)
                 | Command::CheckObjects { .. }
                 | Command::Publish(_)

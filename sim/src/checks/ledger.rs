@@ -399,6 +399,13 @@ impl Ledger {
         line.is_some_and(|line| line.missing.contains(&key))
     }
 
+    /// Whether what a playlist follows now begins before a segment.
+    pub fn has_come_to(&self, name: &PlaylistName, key: MediaKey) -> bool {
+        let line = self.lines.get(name);
+        let first = line.and_then(|line| line.sum.as_ref()).map(sum::Sum::first);
+        first.is_some_and(|first| first.is_of_run(key) && first.number < key.number)
+    }
+
     /// A version in one line, each segment by what it is.
     pub fn story(&self, version: &Version) -> String {
         let mut line = format!(

@@ -4,6 +4,7 @@
 
 use super::dice::Dice;
 use super::families::stretch;
+use crate::origin::{Fault, FaultKind, TextFault};
 use crate::plan::{Change, Control, Plan, When};
 use crate::workers::{
     Flood, MANY_HANDS, NeighbourPlan, QUEUE_FAULTS, WORKER_FAULTS, WorkerFault, WorkerFaultKind,
@@ -73,8 +74,12 @@ pub(super) fn draw(plan: &mut Plan) {
 fn under_keys(plan: &mut Plan, dice: &mut Dice) {
     plan.channel.keys = dice.pick(&[KeyPolicy::Origin, KeyPolicy::Rehost, KeyPolicy::Decrypt]);
     let each = dice.pick(&[5, 20]);
-    let origins = plan.origins.iter_mut();
-    origins.for_each(|it| it.segments_per_key = Some(each));
+    // What is odd may be a key as well, and then hides the real one.
+    let is_odd = |fault: &Fault| matches!(fault.kind, FaultKind::Text(TextFault::Odd(_)));
+    for origin in &mut plan.origins {
+        origin.segments_per_key = Some(each);
+        origin.faults.retain(|fault| !is_odd(fault));
+    }
 }
 
 /// In one of thirty, a ladder is wished for while viewers have a media playlist open.

@@ -223,6 +223,7 @@ fn alone(plan: &mut Plan, dice: &mut Dice) {
     let times = stretch(plan, dice);
     nothing_else(plan);
     plan.controls.clear();
+    plan.channel.ladder = None;
     add(plan, times, PresentationFault::Alone);
 }
 

@@ -17,11 +17,11 @@ pub(super) fn origin(plan: &mut Plan, words: &mut Words<'_>) -> Result<(), Strin
         publish_delay: Span::from_millis(100 + 50 * number as u64),
         ..OriginSpec::default()
     };
-    let (mut segment, mut jitter, mut backlog) = (None, Span::ZERO, None);
+    let (mut segments, mut jitter, mut backlog) = (Vec::new(), Span::ZERO, None);
     while let Some(word) = words.next() {
         match word {
             "target" => spec.target_duration = words.positive()?,
-            "segment" => segment = Some(words.seconds()?),
+            "segment" => segments = words.seconds_in_turn()?,
             "jitter" => jitter = words.seconds()?,
             "publish-jitter" => spec.publish_jitter = words.seconds()?,
             "drawn" => spec.seed = words.number()?,
@@ -37,16 +37,21 @@ pub(super) fn origin(plan: &mut Plan, words: &mut Words<'_>) -> Result<(), Strin
             other => return Err(format!("unknown word {other}")),
         }
     }
-    let mean = segment.unwrap_or(Span::from_secs(spec.target_duration));
+    if segments.is_empty() {
+        segments.push(Span::from_secs(spec.target_duration));
+    }
     // Both ends of a segment may be off.
-    if mean == Span::ZERO || (mean + jitter * 2).rounded_secs() > spec.target_duration {
+    let fits = |it: &Span| (*it + jitter * 2).rounded_secs() <= spec.target_duration;
+    if segments.contains(&Span::ZERO) || !segments.iter().all(fits) {
         return Err(
             "a segment is longer than nothing, and not than the target duration".to_owned(),
         );
     }
-    spec.durations = match jitter {
-        Span::ZERO => SegmentDurations::Constant(mean),
-        by => SegmentDurations::Jittered { mean, by },
+    spec.durations = match (segments.as_slice(), jitter) {
+        ([all], Span::ZERO) => SegmentDurations::Constant(*all),
+        ([mean], by) => SegmentDurations::Jittered { mean: *mean, by },
+        (_, Span::ZERO) => SegmentDurations::Pattern(segments),
+        (_, _) => return Err("segments of several lengths have no jitter".to_owned()),
     };
     spec.backlog = backlog.unwrap_or(spec.window);
     plan.origins.push(spec);

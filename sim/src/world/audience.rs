@@ -51,9 +51,9 @@ impl World {
                 if entry.is_some_and(|entry| self.viewers[viewer].fall_back(entry)) {
                     now
                 } else {
-                    let reel = &mut self.viewers[viewer].reels[reel];
-                    reel.unmade.extend(self.behind_rungs.get(&listed.number));
-                    reel.player.segment(now, &listed, None).next
+                    self.steps_over((viewer, reel), listed.number)?;
+                    let player = &mut self.viewers[viewer].reels[reel].player;
+                    player.segment(now, &listed, None).next
                 }
             }
             Wish::Segment(listed) => {
@@ -158,7 +158,8 @@ impl World {
             between.filter(|it| last.ends <= it.start_tick && it.end_tick() <= now.begins);
         between.any(|it| {
             let key = MediaKey::of(now.timeline.0, &it);
-            !self.ledger.is_missing(self.line_of(name), key)
+            let line = self.line_of(name);
+            self.ledger.has_come_to(line, key) && !self.ledger.is_missing(line, key)
         })
     }
 
@@ -168,6 +169,21 @@ impl World {
             true => &self.source_list,
             false => name,
         }
+    }
+
+    /// A gap is stepped over. Where it is of a rung, there may be media behind it, which nobody has made anything of:
+    /// of the same timeline as what was watched, or of another one, with which that is over.
+    fn steps_over(&mut self, (viewer, reel): (usize, usize), number: u64) -> Held {
+        let Some(&key) = self.behind_rungs.get(&number).filter(|_| self.has_rungs) else {
+            return Ok(());
+        };
+        let watched = self.viewers[viewer].reels[reel].watched;
+        if watched.is_some_and(|it| it.last.timeline != (key.origin, key.run)) {
+            self.has_seen_all((viewer, reel))?;
+            self.viewers[viewer].reels[reel].watched = None;
+        }
+        self.viewers[viewer].reels[reel].unmade.insert(key);
+        Ok(())
     }
 
     /// Adds a segment to what was watched, with what is missing before it.

@@ -306,8 +306,12 @@ impl World {
         let longest = segments.map(|it| it.duration).max().unwrap_or_default();
         let several = self.store.multivariant.is_some();
         let with = shown.lists.clone();
+        let judged = match &source {
+            Some(source) => vec![(self.source_list.clone(), Arc::new(source.clone()))],
+            None => with.clone(),
+        };
         if let Some(process) = &mut self.process {
-            process.generations.visible(&shown.lists)?;
+            process.generations.visible(&judged)?;
         }
         let mut head_lost = false;
         for (name, version) in shown.lists {

@@ -48,6 +48,11 @@ impl Sum {
         }
     }
 
+    /// Where it begins.
+    pub(super) fn first(&self) -> MediaKey {
+        self.first
+    }
+
     /// offered = published + missing.
     fn settle(&self, books: &Books<'_>) -> Held {
         let numbers = self.first.number..self.last.number + 1;
