@@ -6,6 +6,7 @@ use super::queue::{HOLD_EVERY, MOST_TRIES, Order, Queue, TOLD, Taken};
 use super::span;
 use crate::cluster::registry::Registry;
 use crate::cluster::secrets::Secrets;
+use crate::logging::numbers::{self, Numbers};
 use crate::one_line::one_line;
 use crate::redis::LinkError;
 use crate::store::Store;
@@ -185,6 +186,11 @@ impl Inner {
             }
         };
         let (channel, name) = (&**order.channel.name(), order.name.text());
+        let of_channel = Numbers {
+            epoch: Some(order.work.epoch.0),
+            revision: None,
+        };
+        numbers::know(order.channel.name(), of_channel);
         let stop = CancellationToken::new();
         let known = (name.to_owned(), stop.clone());
         self.state().orders.insert(taken.entry.clone(), known);

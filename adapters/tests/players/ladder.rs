@@ -2,8 +2,8 @@
 
 use crate::browser;
 use crate::stage::live_folder::{LiveFolder, Ways};
-use crate::stage::relay::{Relay, any_address};
-use std::time::{Duration, Instant};
+use crate::stage::relay::Relay;
+use std::time::Duration;
 
 const WATCH: Duration = Duration::from_secs(30);
 /// Shorter than two segments.
@@ -20,30 +20,8 @@ async fn levels_are_switched_without_a_stall() {
             ..Ways::default()
         };
         let origin = LiveFolder::of("byterange", ways).await;
-        let arguments = [
-            "--ladder",
-            "128p:150k,96p:80k",
-            "--ladder-preset",
-            "ultrafast",
-        ];
-        let relay = Relay::start(&origin.url(), any_address(), &arguments, Instant::now());
-        let asked = Instant::now();
-        loop {
-            let list = reqwest::get(&relay.url)
-                .await
-                .unwrap()
-                .text()
-                .await
-                .unwrap();
-            if ["source.m3u8", "128p.m3u8", "96p.m3u8"]
-                .iter()
-                .all(|it| list.contains(it))
-            {
-                break;
-            }
-            assert!(asked.elapsed() < BEGIN, "no ladder: {:#?}", relay.log());
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+        let ladder = "128p:150k,96p:80k";
+        let relay = Relay::start_with_ladder(&origin.url(), ladder, BEGIN).await;
         let report = browser::play_and_switch(&relay.url, WATCH, SWITCH).await;
         let log = relay.log();
         tokio::task::spawn_blocking(move || drop(relay))

@@ -77,6 +77,26 @@ impl Relay {
         Self::start_command(relay, zero)
     }
 
+    /// The same with a ladder of this text, once viewers are led to the source and to all rungs.
+    pub async fn start_with_ladder(source: &str, ladder: &str, patience: Duration) -> Self {
+        let arguments = ["--ladder", ladder, "--ladder-preset", "ultrafast"];
+        let relay = Self::start(source, any_address(), &arguments, Instant::now());
+        let names = ladder
+            .split(',')
+            .map(|rung| rung.split(':').next().unwrap_or(rung));
+        let names: Vec<_> = std::iter::once("source").chain(names).collect();
+        loop {
+            let list = reqwest::get(&relay.url).await.unwrap();
+            let list = list.text().await.unwrap();
+            let leads_to = |name: &&str| list.contains(&format!("{name}.m3u8"));
+            if names.iter().all(leads_to) {
+                return relay;
+            }
+            assert!(relay.age() < patience, "no ladder: {:#?}", relay.log());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
     /// The same for a command that is already put together. It is recorded in any case.
     pub fn start_command(mut command: Command, zero: Instant) -> Self {
         let mut arguments = command.get_args().skip_while(|it| *it != "--journal");

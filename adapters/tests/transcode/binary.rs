@@ -3,7 +3,7 @@
 use crate::media::{decoded_pictures, packets};
 use crate::processes::{processes_with, until};
 use crate::stage::live_folder::{LiveFolder, Ways};
-use crate::stage::relay::{Relay, any_address, command};
+use crate::stage::relay::{Relay, command};
 use std::time::{Duration, Instant};
 
 /// A busy machine may leave rungs out for half a minute.
@@ -38,30 +38,14 @@ async fn a_ladder_from_one_command_line() {
         ..Ways::default()
     };
     let origin = LiveFolder::of("byterange", ways).await;
-    let arguments = [
-        "--ladder",
-        "128p:200004,96p",
-        "--ladder-preset",
-        "ultrafast",
-    ];
-    let relay = Relay::start(&origin.url(), any_address(), &arguments, Instant::now());
+    let ladder = "128p:200004,96p";
+    let relay = Relay::start_with_ladder(&origin.url(), ladder, PATIENCE).await;
     let base = relay.url.rsplit_once('/').unwrap().0.to_owned();
     let begun = Instant::now();
     let (of_source, of_rung) = loop {
         assert!(begun.elapsed() < PATIENCE, "no rung: {:#?}", relay.log());
         tokio::time::sleep(Duration::from_millis(200)).await;
-        let list = reqwest::get(&relay.url)
-            .await
-            .unwrap()
-            .text()
-            .await
-            .unwrap();
-        if !["source.m3u8", "128p.m3u8", "96p.m3u8"]
-            .iter()
-            .all(|it| list.contains(it))
-        {
-            continue;
-        }
+        let list = text(&relay.url).await;
         assert!(
             list.contains("RESOLUTION=170x96,FRAME-RATE=25.000"),
             "{list}"
