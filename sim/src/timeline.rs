@@ -10,9 +10,9 @@ mod tests;
 
 use crate::replay::{Follows, Seen};
 use crate::words;
-use hls_relay_core::command::Command;
+use hls_relay_core::command::{Command, PublishedPlaylist};
 use hls_relay_core::event::{Configure, Desired, Event, FetchError, LoadedPlaylist, PlaylistBody};
-use hls_relay_core::ids::RequestId;
+use hls_relay_core::ids::{PlaylistName, RequestId};
 use hls_relay_core::journal::Record;
 use hls_relay_core::notice::{Notice, State};
 use hls_relay_core::playlist::{self, Playlist};
@@ -261,10 +261,8 @@ impl Timeline {
                 self.begin(it.request, Row::Downloads(source), now, what);
             }
             Command::Publish(it) => {
-                if let Some(text) = it.entry() {
-                    let what = format!("published: {}", words::playlist(text));
-                    self.begin(it.request, Row::Published, now, what);
-                }
+                let what = format!("published: {}", version(&it.playlists));
+                self.begin(it.request, Row::Published, now, what);
             }
             Command::Withdraw { request, .. } => {
                 let what = "withdrawn: the presentation is over".to_owned();
@@ -358,8 +356,10 @@ impl Timeline {
         source.body = Some(body.clone());
         match playlist::parse(&body.0) {
             Err(error) => (Look::Bad, format!("refused: {error}")),
-            Ok(Playlist::Multivariant(_)) => {
-                (Look::Bad, "refused: a multivariant playlist".to_owned())
+            Ok(Playlist::Multivariant(all)) => {
+                let (variants, renditions) = (all.variants.len(), all.renditions.len());
+                let words = format!("{variants} variants, {renditions} renditions");
+                (Look::Good, words)
             }
             Ok(Playlist::Media(list)) => {
                 let (before, end) = (source.end, list.end_media_sequence());
@@ -468,6 +468,19 @@ fn wished(wish: &Configure) -> String {
         wish.spec.reload,
         hosts.join(" and ")
     )
+}
+
+/// A version, by the first of its lists: the others cover the same time.
+fn version(playlists: &[PublishedPlaylist]) -> String {
+    let [first, others @ ..] = playlists else {
+        return "nothing that changes".to_owned();
+    };
+    let shown = words::playlist(&first.text);
+    match others.len() {
+        0 if &*first.name.0 == PlaylistName::ENTRY => shown,
+        0 => format!("{} {shown}", first.name.0),
+        more => format!("{} {shown}, and {more} more", first.name.0),
+    }
 }
 
 fn look_of(error: &FetchError) -> Look {

@@ -2,11 +2,17 @@
 
 use super::*;
 use crate::draw;
+use crate::plan::Plan;
 use crate::replay::Replayer;
 use crate::world::{Options, World};
 use std::ops::ControlFlow;
 
-fn picture(plan: crate::plan::Plan) -> String {
+fn picture(plan: Plan) -> String {
+    timeline(plan, &mut |_| ()).svg()
+}
+
+/// What is drawn, and each command on the way.
+fn timeline(plan: Plan, each: &mut dyn FnMut(&Command)) -> Timeline {
     let options = Options {
         journal: true,
         ..Options::default()
@@ -15,12 +21,15 @@ fn picture(plan: crate::plan::Plan) -> String {
     let mut timeline = Timeline::default();
     let mut see = |seen: Seen<'_>| {
         timeline.see(&seen);
+        if let Seen::Step(_, commands) = seen {
+            commands.iter().for_each(&mut *each);
+        }
         ControlFlow::Continue(())
     };
     let went_on = Replayer::<hls_relay_core::relay::Relay>::default()
         .piece(outcome.journal.as_bytes(), &mut see);
     assert!(went_on.unwrap().is_continue());
-    timeline.svg()
+    timeline
 }
 
 #[test]
@@ -36,9 +45,31 @@ fn a_life_without_faults_is_one_live_band_and_no_red() {
 
 #[test]
 fn hours_with_faults_are_a_picture_of_bounded_size() {
-    let hours = picture(draw::plan_of_length(3, Span::from_secs(2 * 3_600)));
+    let hours = picture(draw::plan_of_length(1, Span::from_secs(2 * 3_600)));
     assert!(hours.len() < 1 << 20, "{} bytes", hours.len());
     assert!(hours.matches("class=\"bad\"").count() > 1);
+}
+
+#[test]
+fn every_version_is_drawn_of_presentations_and_of_ladders_too() {
+    let plans = || (1..).map(|seed| draw::plan_of_length(seed, Span::from_secs(180)));
+    let presents = |it: &Plan| it.origins.iter().any(|it| it.presentation.is_some());
+    let presentation = plans().find(presents).unwrap();
+    let ladder = plans().find(|it| it.channel.ladder.is_some()).unwrap();
+    for plan in [presentation, ladder] {
+        let (mut versions, mut withdrawn) = (0, 0);
+        let timeline = timeline(plan, &mut |command| {
+            versions += usize::from(matches!(command, Command::Publish(_)));
+            withdrawn += usize::from(matches!(command, Command::Withdraw { .. }));
+        });
+        let drawn = timeline.marks.iter();
+        let drawn = drawn.filter(|it| it.row == Row::Published).count();
+        let open = timeline.under_way.values();
+        let open = open.filter(|it| it.row == Row::Published).count();
+        assert!(versions > 10, "{versions} versions");
+        assert_eq!(drawn + open, versions + withdrawn);
+        assert!(!timeline.svg().contains("refused: a multivariant playlist"));
+    }
 }
 
 #[test]
