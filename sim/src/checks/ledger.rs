@@ -141,6 +141,8 @@ pub(super) struct OfferState {
     /// The target duration of the list that was first to list it.
     pub(super) target_duration: Span,
     failures: u32,
+    /// When a download of it last came to an end.
+    ended: Option<Timestamp>,
 }
 
 impl AskedFor {
@@ -215,6 +217,7 @@ impl Ledger {
                     asked,
                     target_duration: offer.target_duration,
                     failures: 0,
+                    ended: None,
                 })
                 .last = now;
         }
@@ -224,11 +227,15 @@ impl Ledger {
     }
 
     /// A download came to an end.
-    pub fn downloaded(&mut self, key: Option<MediaKey>, failed: Option<&FetchError>) {
-        if failed.is_some()
-            && let Some(offer) = key.and_then(|key| self.known.offers.get_mut(&key))
-        {
-            offer.failures += 1;
+    pub fn downloaded(
+        &mut self,
+        now: Timestamp,
+        key: Option<MediaKey>,
+        failed: Option<&FetchError>,
+    ) {
+        if let Some(offer) = key.and_then(|key| self.known.offers.get_mut(&key)) {
+            offer.failures += u32::from(failed.is_some());
+            offer.ended = Some(now);
         }
     }
 

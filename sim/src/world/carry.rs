@@ -351,7 +351,7 @@ impl World {
         if let Some(Work::Download { fetch, content, .. }) = process.works.remove(&request) {
             if content == Wanted::Segment {
                 let key = fetch.key.or_else(|| self.key_of(&fetch));
-                self.ledger.downloaded(key, Some(&error));
+                self.ledger.downloaded(self.now, key, Some(&error));
             } else {
                 let track = self.origins[fetch.origin].track_of(split(&fetch.url).1);
                 self.ledger.need_failed(fetch.origin, track);

@@ -263,7 +263,10 @@ impl World {
         }
         let outcome = answer.map(|()| segment).map_err(FetchError::Store);
         match (kind, &outcome) {
-            (Content::Segment, _) => self.ledger.downloaded(Some(key), outcome.as_ref().err()),
+            (Content::Segment, _) => {
+                let failed = outcome.as_ref().err();
+                self.ledger.downloaded(self.now, Some(key), failed);
+            }
             (Content::InitSection | Content::Key, Err(_)) => {
                 self.ledger.need_failed(origin, media.track);
             }

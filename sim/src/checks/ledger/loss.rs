@@ -3,8 +3,9 @@
 use super::line::{Books, Line};
 use super::sum::Why;
 use super::{Held, Known, Listed, MediaKey, OfferState, Stored, broken};
-use crate::origin::{Fault, FaultKind, Offered, Origin, SegmentFault, Tokens, ViewFault};
+use crate::origin::{Fault, FaultKind, Offered, Origin, Tokens, ViewFault};
 use hls_relay_core::config::SEGMENT_WAIT_TARGETS;
+use hls_relay_core::limits;
 use hls_relay_core::time::{Span, Timestamp};
 use std::ops::Range;
 use std::sync::Arc;
@@ -59,7 +60,7 @@ impl Line {
             .filter(|key| !(restarted && known.is_beyond_the_window(*key)))
             .filter(|key| !self.is_forgotten(known, *key, origin))
             .filter(|key| !(listed.discontinuity && has_a_twin(now, *key, origin)))
-            .try_for_each(|key| self.has_reason(known, now, key, origin))
+            .try_for_each(|key| self.has_reason(known, now, key))
     }
 
     /// From one run of an encoder to the next: what this process was told of both, behind the last segment of the one
@@ -81,7 +82,7 @@ impl Line {
         let skipped = skipped.filter(|key| !known.is_beyond_the_window(*key));
         left.chain(skipped)
             .filter(|key| is_fetchable(now, *key, origin) && !has_a_twin(now, *key, origin))
-            .try_for_each(|key| self.has_reason(known, now, key, origin))
+            .try_for_each(|key| self.has_reason(known, now, key))
     }
 
     /// Told of before an edge went back and not since. Where that looks like a restart, what was told
@@ -93,7 +94,7 @@ impl Line {
     }
 
     /// Nothing is lost for no reason: it was never listed to us, or it failed for long enough.
-    fn has_reason(&self, known: &Known, now: Timestamp, key: MediaKey, origin: &Origin) -> Held {
+    fn has_reason(&self, known: &Known, now: Timestamp, key: MediaKey) -> Held {
         // What viewers had before a repeat is not lost.
         let Some(offer) = known
             .told_in_time(key)
@@ -106,14 +107,14 @@ impl Line {
             number: 0,
             ..key
         };
-        // Behind segments in trouble it may never have been its turn.
-        let trouble = known
-            .offers
-            .range(first..key)
-            .rev()
-            .take(256)
-            .any(|(_, it)| it.failures > 0);
-        if offer.failures == 0 && !trouble && !drips(origin, offer.first, now) {
+        // Behind segments in trouble it may never have been its turn, nor behind as many as are downloaded at once
+        // that took until the source no longer listed it.
+        let before = known.offers.range(first..key).rev().take(256);
+        let before = before.map(|(_, it)| it);
+        let trouble = before.clone().any(|it| it.failures > 0);
+        let slow = before.filter(|it| it.ended > Some(offer.last)).count();
+        let has_had_its_turn = slow < limits::MAX_DOWNLOADS;
+        if offer.failures == 0 && !trouble && has_had_its_turn {
             return broken(
                 "ledger: nothing is lost without a reason",
                 format!(
@@ -234,14 +235,6 @@ fn hole_is_said(
             said.as_millis()
         ),
     )
-}
-
-/// What drips comes in the end, and nothing behind it has its turn meanwhile.
-fn drips(origin: &Origin, from: Timestamp, until: Timestamp) -> bool {
-    let at = |span: Span| Timestamp::default() + span;
-    let drip = |fault: &Fault| matches!(fault.kind, FaultKind::Segment(SegmentFault::Drip { .. }));
-    let mut drips = origin.spec().faults.iter().filter(|fault| drip(fault));
-    drips.any(|fault| at(fault.from) <= until && from <= at(fault.until))
 }
 
 /// Without date-times an edge that stays behind for long looks just like an origin that started
