@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 const OVER: Duration = Duration::from_secs(5);
 /// How long the relay goes on.
 const WATCH: Duration = Duration::from_secs(13);
+/// New ones take a moment: what has run out meanwhile waits for the same.
+const MOMENT: Duration = Duration::from_millis(200);
 /// Segments in a list, each of one second.
 const WINDOW: u64 = 6;
 
@@ -29,7 +31,9 @@ impl Origin {
             let variants = [("high", 2_000_000), ("low", 500_000)].map(|(name, bandwidth)| {
                 format!("#EXT-X-STREAM-INF:BANDWIDTH={bandwidth}\n{name}/list.m3u8?token={token}\n")
             });
-            return ok(format!("#EXTM3U\n{}", variants.concat()).as_bytes());
+            let mut given = vec![Act::Pause(MOMENT)];
+            given.extend(ok(format!("#EXTM3U\n{}", variants.concat()).as_bytes()));
+            return given;
         }
         let token = asked.path.split_once("token=").map(|it| it.1);
         let token: Option<usize> = token.and_then(|it| it.parse().ok());
