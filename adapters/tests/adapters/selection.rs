@@ -18,22 +18,24 @@ const ENTRY: &str = "#EXTM3U\n#EXT-X-INDEPENDENT-SEGMENTS\n\
     low/list.m3u8\n\
     #EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=90000,CODECS=\"avc1.64001f\",RESOLUTION=1280x720,URI=\"frames/list.m3u8\"\n";
 
-const MEDIA: &str = "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXT-X-PLAYLIST-TYPE:VOD\n#EXTINF:1,\n0.ts\n#EXTINF:1,\n1.ts\n\
-    #EXTINF:1,\n2.ts\n#EXTINF:1,\n3.ts\n#EXT-X-ENDLIST\n";
+/// Segments in a list, each of one second.
+const WINDOW: u64 = 4;
 
 /// Relays it with these arguments until so many lists are there. Gives what viewers open, and the folders of which
 /// anything was asked.
 async fn relayed(arguments: &[&str], lists: usize) -> (String, BTreeSet<String>) {
-    let origin = RawServer::start(|asked| match &*asked.path {
+    let began = Instant::now();
+    let media = move |head: &str| {
+        let first = began.elapsed().as_secs();
+        let segments = (first..first + WINDOW).map(|it| format!("#EXTINF:1,\n{it}.ts\n"));
+        let segments: String = segments.collect();
+        let numbers = format!("#EXT-X-TARGETDURATION:1\n#EXT-X-MEDIA-SEQUENCE:{first}\n");
+        ok(format!("#EXTM3U\n{head}{numbers}{segments}").as_bytes())
+    };
+    let origin = RawServer::start(move |asked| match &*asked.path {
         "/live/entry.m3u8" => ok(ENTRY.as_bytes()),
-        path if path.ends_with("/list.m3u8") => {
-            let i_frames = path.contains("/frames/");
-            let head = "#EXTM3U\n#EXT-X-I-FRAMES-ONLY\n";
-            match i_frames {
-                true => ok(MEDIA.replace("#EXTM3U\n", head).as_bytes()),
-                false => ok(MEDIA.as_bytes()),
-            }
-        }
+        "/live/frames/list.m3u8" => media("#EXT-X-I-FRAMES-ONLY\n"),
+        path if path.ends_with("/list.m3u8") => media(""),
         path if path.ends_with(".ts") => ok(path.as_bytes()),
         _ => vec![answer("404 Not Found", "", b"")],
     })
@@ -41,7 +43,6 @@ async fn relayed(arguments: &[&str], lists: usize) -> (String, BTreeSet<String>)
     let url = origin.url("/live/entry.m3u8");
     let relay = Relay::start(&[&["relay", &url], arguments].concat());
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let began = Instant::now();
     let entry = loop {
         let answer = client.get(&relay.address).send().await.unwrap();
         let is_there = answer.status() == 200;
