@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn s_25_another_discontinuity_sequence_is_seen() {
-        let (with, without) = (list(2, &[0, 2, 4], Some(4)), list(2, &[0, 2, 4], None));
+        let (with, without) = (list(2, &[0, 2, 4], Some(0)), list(2, &[0, 2, 4], None));
         assert_eq!(fault(&with, &without), "S-25");
     }
 
