@@ -22,7 +22,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// The present [`Head::format`].
+/// The present format of a journal, in its first line.
 pub const JOURNAL_FORMAT: u32 = 1;
 
 /// A machine whose steps can be written down.
