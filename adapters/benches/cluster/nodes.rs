@@ -109,4 +109,12 @@ impl Records {
             written.expect("Redis takes it");
         }
     }
+
+    /// So many channels that run, each from a live source below `base`; their ids.
+    pub(crate) async fn run(&mut self, count: usize, base: &str) -> Vec<String> {
+        let ids: Vec<_> = (0..count).map(|it| format!("c{it}")).collect();
+        let source = |id: &String| (id.clone(), format!("{base}/live/{id}.m3u8"));
+        self.write(ids.iter().map(source).collect(), "run").await;
+        ids
+    }
 }

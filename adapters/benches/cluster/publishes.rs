@@ -24,12 +24,7 @@ const NODES: usize = 2;
 pub(crate) async fn measure() -> bool {
     let (redis, folder) = (RedisServer::start(), TempDir::new().expect("a folder"));
     let (_sources, base) = Sources::start().await;
-    let mut records = Records::of(&redis).await;
-    let ids: Vec<_> = (0..CHANNELS).map(|it| format!("c{it}")).collect();
-    let channels = ids
-        .iter()
-        .map(|id| (id.clone(), format!("{base}/live/{id}.m3u8")));
-    records.write(channels.collect(), "run").await;
+    let ids = Records::of(&redis).await.run(CHANNELS, &base).await;
     let one = Node::start(folder.path(), &redis, "one", CHANNELS).await;
     let _two = Node::start(folder.path(), &redis, "two", CHANNELS).await;
     let begun = later(&one, &ids, &[0; CHANNELS]).await;
