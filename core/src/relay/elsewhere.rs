@@ -88,9 +88,8 @@ impl Lane {
             .is_some_and(|it| ends_at(it, overlap.until));
         // Where it goes on is where it does in the new list.
         let appended = feed.appended_end.map(|end| moved(end, -self.shift));
-        let last = fresh[..had].iter().rev();
-        let last = last.zip(appended.iter().cycle());
-        if let Some((it, _)) = last.clone().find(|(it, at)| ends_at(it, **at)) {
+        let ends_there = |it: &&Offered| appended.is_some_and(|at| ends_at(it, at));
+        if let Some(it) = fresh[..had].iter().rev().find(ends_there) {
             feed.appended = Some((it.run, it.identity.media_sequence));
         }
         let Some(first) = fresh.get_mut(had) else {
