@@ -337,6 +337,22 @@ fn without_its_source_the_last_rung_is_never_left_out() {
 }
 
 #[test]
+fn without_its_source_the_last_rung_is_tried_again_however_often_it_fails() {
+    let mut bench = bench();
+    bench.transcode = Box::new(|_, it| {
+        let mut made = made(it);
+        made.rungs.fill(Err(RungError::Encode("no memory".into())));
+        (SEC, Ok(made))
+    });
+    bench.run(with(ladder(&[720, 480], false)));
+    bench.pass(60 * SEC);
+    let asked = bench.transcodes.iter().map(|it| it.0);
+    let asked: Vec<u64> = asked.chain([bench.now]).collect();
+    let pause = asked.windows(2).map(|it| it[1] - it[0]).max();
+    assert!(pause <= Some(6 * SEC), "{asked:?}");
+}
+
+#[test]
 fn a_process_that_takes_over_goes_on_with_all_rungs() {
     let mut bench = bench();
     bench.run(with(ladder(&[480], true)));
