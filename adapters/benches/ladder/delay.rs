@@ -86,7 +86,8 @@ async fn watch(folder: &Path, segments: usize) -> Vec<Listed> {
     let lists = [list("plain/index.m3u8"), list("ladder/source.m3u8")];
     let mut seen: [Vec<Instant>; 2] = Default::default();
     let mut firsts = [None; 2];
-    let mut made: Vec<f64> = Vec::new();
+    let mut made: Vec<Option<f64>> = Vec::new();
+    let mut missed_before = 0;
     let begun = Instant::now();
     let patience = lasts * (segments as u32 + 5);
     while seen.iter().any(|it| it.len() < segments) && begun.elapsed() < patience {
@@ -97,8 +98,16 @@ async fn watch(folder: &Path, segments: usize) -> Vec<Listed> {
                 seen.resize(count, Instant::now());
             }
         }
-        if let Some((count, took)) = newest(&client, &api).await {
-            made.resize(count, took);
+        if let Some(Newest {
+            made: whole,
+            missed,
+            took,
+        }) = newest(&client, &api).await
+        {
+            // Those that are there from the start may be too many at once: the last of them is a hole.
+            made.resize(made.len() + missed - missed_before, None);
+            made.resize(whole + missed, Some(took));
+            missed_before = missed;
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
@@ -110,7 +119,7 @@ async fn watch(folder: &Path, segments: usize) -> Vec<Listed> {
         Some(Listed {
             with: since(1, "ladder", it)?,
             without: since(0, "plain", it)?,
-            made: *made.get(it)?,
+            made: (*made.get(it)?)?,
         })
     });
     segments.collect()
@@ -124,13 +133,23 @@ async fn media(client: &reqwest::Client, url: &str) -> Option<MediaPlaylist> {
     }
 }
 
-/// How many segments have their rungs, and what those of the newest took.
-async fn newest(client: &reqwest::Client, api: &str) -> Option<(usize, f64)> {
+/// How many segments have their rungs and how many do without them, and what those of the newest took.
+struct Newest {
+    made: usize,
+    missed: usize,
+    took: f64,
+}
+
+async fn newest(client: &reqwest::Client, api: &str) -> Option<Newest> {
     let url = format!("{api}/api/v1/channels/ladder");
     let answer = client.get(url).send().await.ok()?.text().await.ok()?;
     let shown: Value = serde_json::from_str(&answer).ok()?;
     let making = &shown["observed"]["making"];
-    let millis = making["waited_ms"].as_u64()? + making["took_ms"].as_u64()?;
-    let count = usize::try_from(making["made"].as_u64()?).ok()?;
-    Some((count, millis as f64 / 1_000.0))
+    let number = |name: &str| making[name].as_u64();
+    let count = |name: &str| usize::try_from(number(name)?).ok();
+    Some(Newest {
+        made: count("made")?,
+        missed: count("missed")?,
+        took: (number("waited_ms")? + number("took_ms")?) as f64 / 1_000.0,
+    })
 }
