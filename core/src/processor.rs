@@ -6,6 +6,7 @@
 //! those of what it needs.
 
 mod shedding;
+mod tally;
 mod work;
 
 use crate::checkpoint::{Identity, SavedObject};
@@ -28,8 +29,10 @@ use serde::{Deserialize, Serialize};
 use shedding::Shedding;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use tally::Tally;
 use url::Url;
 
+pub use tally::RungTally;
 pub(crate) use work::{MadeRung, Work};
 
 /// What is made of the segments of a channel, and how that goes.
@@ -45,19 +48,6 @@ pub(crate) struct Processor {
     /// Edges that failed last time, by their place.
     failing: BTreeSet<usize>,
     pub(crate) tally: Tally,
-}
-
-/// How the work went since the start of the process.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Tally {
-    /// Segments that have all rungs that were asked for.
-    pub(crate) made: u64,
-    /// Segments that lack one that was asked for.
-    pub(crate) missed: u64,
-    /// Of the last one: how long it waited for a worker, how long it took, and how long it lasts.
-    pub(crate) last: Option<(Span, Span, Span)>,
-    /// Edges that were asked and had not all they should have in time.
-    pub(crate) cold: u64,
 }
 
 /// A stored segment, as far as the work on it needs to know it.
@@ -110,6 +100,7 @@ impl Processor {
         if self.ladder.as_deref() != ladder {
             self.ladder = ladder.cloned().map(Arc::new);
             self.shedding.keep(ladder);
+            self.tally.keep(ladder);
         }
     }
 
@@ -125,6 +116,13 @@ impl Processor {
     /// Why a rung is not made at present.
     pub(crate) fn suspended(&self, rung: &str) -> Option<&Miss> {
         self.shedding.suspended(rung)
+    }
+
+    /// How often a rung was made and missed; nothing of the source's own.
+    pub(crate) fn tally_of(&self, rung: &str) -> Option<RungTally> {
+        let mut rungs = self.ladder.iter().flat_map(|it| &it.rungs);
+        let is_made = rungs.any(|it| *it.name == *rung);
+        is_made.then(|| self.tally.of(rung))
     }
 
     /// The work on a segment that is stored since then. One of several tracks has no rungs.
@@ -181,6 +179,9 @@ impl Processor {
         for (name, outcome) in asked.iter().zip(outcomes) {
             let why = outcome.as_ref().err().cloned().map(Miss::Rung);
             self.shedding.of_one(stage, &ladder, name, why.as_ref());
+            if why.is_none() {
+                self.tally.has(name, transcoded.took, duration);
+            }
             failed.extend(why.map(|why| (Arc::clone(name), why)));
         }
         let Some((_, why)) = failed.first().cloned() else {
@@ -247,7 +248,7 @@ impl Processor {
         rungs: &[Arc<str>],
         why: Miss,
     ) {
-        self.tally.missed += 1;
+        self.tally.lacks(rungs);
         if !std::mem::replace(&mut self.missing, true) {
             stage.notify(Notice::RungsMissed {
                 media_sequence: material.media_sequence,

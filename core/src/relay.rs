@@ -41,6 +41,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use crate::processor::RungTally;
 pub use state::{ProcessingStatus, RungStatus, Status, Wake};
 
 /// The machine of one channel.

@@ -257,6 +257,8 @@ fn of_channels(registry: &mut Registry, views: &[ChannelView]) {
 fn of_rungs(registry: &mut Registry, machines: &[(&ChannelView, &MachineView)]) {
     let left_out = Family::<Labels, Count>::default();
     let bandwidth = Family::<Labels, Count>::default();
+    let [made, missed] = [(); 2].map(|()| Family::<Labels, Counter>::default());
+    let [took, lasts] = [(); 2].map(|()| Family::<Labels, Seconds>::default());
     for (view, machine) in machines {
         for rung in &machine.rungs {
             let labels = vec![("channel", view.id.clone()), ("rung", rung.name.clone())];
@@ -265,18 +267,33 @@ fn of_rungs(registry: &mut Registry, machines: &[(&ChannelView, &MachineView)]) 
             if let Some(bits) = rung.bandwidth {
                 bandwidth.get_or_create(&labels).set(bits);
             }
+            let Some(making) = &rung.making else { continue };
+            made.get_or_create(&labels).inc_by(making.made);
+            missed.get_or_create(&labels).inc_by(making.missed);
+            for (family, millis) in [(&took, making.took_ms), (&lasts, making.duration_ms)] {
+                if let Some(millis) = millis {
+                    family.get_or_create(&labels).set(millis as f64 / 1_000.0);
+                }
+            }
         }
     }
     let help = "1 where a rung is left out for a while";
     registry.register("channel_rung_left_out", help, left_out);
     let help = "BANDWIDTH in bits per second";
     registry.register("channel_rung_bandwidth", help, bandwidth);
+    registry.register("channel_rung_segments_made", "That have the rung", made);
+    let help = "That lack the rung, though it was asked for";
+    registry.register("channel_rung_segments_missed", help, missed);
+    let help = "The run that made the last segment with the rung";
+    registry.register("channel_rung_took_seconds", help, took);
+    let help = "What the last segment with the rung lasts";
+    registry.register("channel_rung_duration_seconds", help, lasts);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::view::{MakingView, ObservedView, RungView};
+    use crate::api::view::{MakingView, ObservedView, RungMakingView, RungView};
     use crate::spec::ChannelSpec;
     use crate::transcode::queue::Waiting;
     use hls_relay_core::node::Writer;
@@ -303,6 +320,12 @@ mod tests {
                         bandwidth: Some(2_900_000),
                         complete: false,
                         left_out: Some("hunter2".to_owned()),
+                        making: Some(RungMakingView {
+                            made: 8,
+                            missed: 2,
+                            took_ms: Some(5_250),
+                            duration_ms: Some(4_000),
+                        }),
                     }],
                     making: Some(MakingView {
                         missed: 3,
@@ -334,6 +357,10 @@ mod tests {
             "hls_relay_channel_delay_seconds{channel=\"news\"} 0.15",
             "hls_relay_channel_rung_left_out{channel=\"news\",rung=\"720p\"} 1",
             "hls_relay_channel_rung_bandwidth{channel=\"news\",rung=\"720p\"} 2900000",
+            "hls_relay_channel_rung_segments_made_total{channel=\"news\",rung=\"720p\"} 8",
+            "hls_relay_channel_rung_segments_missed_total{channel=\"news\",rung=\"720p\"} 2",
+            "hls_relay_channel_rung_took_seconds{channel=\"news\",rung=\"720p\"} 5.25",
+            "hls_relay_channel_rung_duration_seconds{channel=\"news\",rung=\"720p\"} 4.0",
             "hls_relay_channel_segments_missed_total{channel=\"news\"} 3",
             "hls_relay_channel_making_took_seconds{channel=\"news\"} 1.5",
             "hls_relay_transcode_slots 4",

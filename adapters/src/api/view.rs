@@ -117,6 +117,24 @@ pub struct RungView {
     /// Why it is left out at present.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub left_out: Option<String>,
+    /// How making it goes; nothing of the source's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub making: Option<RungMakingView>,
+}
+
+/// What is observed of the work on a rung, since it came into the ladder or the process was started.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RungMakingView {
+    /// Segments that have it.
+    pub made: u64,
+    /// Segments that lack it, though it was asked for.
+    pub missed: u64,
+    /// Of the last segment that has it: how long the run of the encoder took that made it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub took_ms: Option<u64>,
+    /// How long that segment lasts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
 }
 
 /// What is observed of the work on segments.
@@ -311,6 +329,12 @@ fn rung(it: &RungStatus) -> RungView {
         bandwidth: it.bandwidth,
         complete: it.complete,
         left_out: it.suspended.as_ref().map(|why| one_line(&why.to_string())),
+        making: it.made.map(|it| RungMakingView {
+            made: it.made,
+            missed: it.missed,
+            took_ms: it.last.map(|it| millis(it.0)),
+            duration_ms: it.last.map(|it| millis(it.1)),
+        }),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Channels in words, for people at a terminal; or as JSON, for programs.
 
-use crate::api::view::{ChannelView, MachineView, RungView};
+use crate::api::view::{ChannelView, MachineView, RungMakingView, RungView};
 use crate::clock;
 use crate::one_line::one_line;
 use crate::status_line::{bit_rate, counted};
@@ -162,17 +162,18 @@ fn of_ladder(it: &MachineView) -> Vec<(&'static str, String)> {
             None if rung.complete => String::new(),
             None => " (its newest segment is a gap)".to_owned(),
         };
-        format!("{}{}{state}", rung.name, measured.unwrap_or_default())
+        let made = rung.making.as_ref().map(of_rung).unwrap_or_default();
+        format!("{}{}{made}{state}", rung.name, measured.unwrap_or_default())
     };
     let rungs: Vec<_> = it.rungs.iter().map(rung).collect();
-    let share = making.took_ms.zip(making.duration_ms);
-    let share = share.and_then(|(took, lasts)| (took * 100).checked_div(lasts));
+    let share = percent(making.took_ms, making.duration_ms);
     let share = share.map_or(String::new(), |it| format!(", {it} % of real time"));
     let queued = making.queued.map_or(String::new(), |queued| {
-        let by = making.workers.map_or(String::new(), |it| {
-            format!(" and {}", counted(it, "worker", "workers"))
+        let by = making.workers.map_or("an encoder".to_owned(), |it| {
+            counted(it, "worker", "workers")
         });
-        format!("; {queued} of all channels wait{by}")
+        let waiting = counted(queued, "segment", "segments");
+        format!("; of all channels {waiting} in the queue for {by}")
     });
     vec![
         ("rungs", rungs.join(", ")),
@@ -188,6 +189,23 @@ fn of_ladder(it: &MachineView) -> Vec<(&'static str, String)> {
             ),
         ),
     ]
+}
+
+/// How long the last segment took that has it, and how many lack it.
+fn of_rung(making: &RungMakingView) -> String {
+    let took = percent(making.took_ms, making.duration_ms);
+    let took = took.map(|it| format!("{it} % of real time"));
+    let missed = (making.missed > 0).then(|| format!("{} without it", making.missed));
+    let both: Vec<_> = took.into_iter().chain(missed).collect();
+    match both.is_empty() {
+        true => String::new(),
+        false => format!(" [{}]", both.join(", ")),
+    }
+}
+
+fn percent(took_ms: Option<u64>, duration_ms: Option<u64>) -> Option<u64> {
+    let (took, lasts) = took_ms.zip(duration_ms)?;
+    took.saturating_mul(100).checked_div(lasts)
 }
 
 /// What is neither sources nor unsaid, as the API writes it.
@@ -296,7 +314,7 @@ fn time(millis: Option<u64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::view::ObservedView;
+    use crate::api::view::{MakingView, ObservedView};
     use crate::spec::ChannelSpec;
 
     fn view() -> ChannelView {
@@ -352,6 +370,54 @@ mod tests {
             "  newest segment  14 s ago",
             "  backup          http://b/",
             "  viewers         /news/index.m3u8",
+        ] {
+            assert!(text.lines().any(|it| it == line), "{line} in\n{text}");
+        }
+    }
+
+    #[test]
+    fn of_each_rung_it_is_told_how_it_is_made_and_why_it_is_not() {
+        let mut view = view();
+        let rung = |name: &str, left_out: Option<&str>, took_ms, missed| RungView {
+            name: name.to_owned(),
+            bandwidth: Some(2_500_000),
+            complete: left_out.is_none(),
+            left_out: left_out.map(str::to_owned),
+            making: Some(RungMakingView {
+                made: 9,
+                missed,
+                took_ms: Some(took_ms),
+                duration_ms: Some(4_000),
+            }),
+        };
+        view.observed.machine = Some(MachineView {
+            rungs: vec![
+                RungView {
+                    name: "source".to_owned(),
+                    complete: true,
+                    ..RungView::default()
+                },
+                rung("720p", Some("too slow"), 4_400, 3),
+                rung("240p", None, 1_000, 0),
+            ],
+            making: Some(MakingView {
+                made: 7,
+                missed: 3,
+                waited_ms: Some(10),
+                took_ms: Some(1_000),
+                duration_ms: Some(4_000),
+                queued: Some(2),
+                workers: Some(1),
+                ..MakingView::default()
+            }),
+            ..MachineView::default()
+        });
+        let text = told(|out| channel(out, false, &view));
+        for line in [
+            "  rungs           source, 720p 2.5 Mbit/s [110 % of real time, 3 without it] left out (too slow), \
+             240p 2.5 Mbit/s [25 % of real time]",
+            "  made            7 segments, 3 with a gap, 0 waiting; the newest took 1 s after 0 s of waiting, \
+             25 % of real time; of all channels 2 segments in the queue for 1 worker",
         ] {
             assert!(text.lines().any(|it| it == line), "{line} in\n{text}");
         }

@@ -92,12 +92,13 @@ impl Relay {
             bandwidth,
             complete,
             suspended: self.processor.suspended(name).cloned(),
+            made: self.processor.tally_of(name),
         };
         rungs.into_iter().map(status).collect()
     }
 
     pub(super) fn processing_status(&self) -> ProcessingStatus {
-        let tally = self.processor.tally;
+        let tally = &self.processor.tally;
         ProcessingStatus {
             segments: self.active.as_ref().map_or(0, Lane::processing),
             made: tally.made,

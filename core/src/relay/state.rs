@@ -5,6 +5,7 @@ use crate::config;
 use crate::event::Desired;
 use crate::ids::Generation;
 use crate::notice::{Miss, Notice, Reason, State, Trouble};
+use crate::processor::RungTally;
 use crate::relay::lane::{Lane, Role};
 use crate::stage::Stage;
 use crate::time::{Now, Span, Timestamp};
@@ -88,6 +89,8 @@ pub struct RungStatus {
     pub complete: bool,
     /// Why it is not made at present.
     pub suspended: Option<Miss>,
+    /// How making it goes; `None` for the source's own.
+    pub made: Option<RungTally>,
 }
 
 /// What is observed of the work on segments.

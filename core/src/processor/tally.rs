@@ -1,0 +1,68 @@
+//! How the work on segments went since the start of the process: of all rungs together, and of each.
+//!
+//! One run of an encoder makes all rungs of a segment, so each rung's time is that of the run it was made in. Of one
+//! that is left out it stays what it was when it was made last.
+
+use crate::ladder::Ladder;
+use crate::time::Span;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Tally {
+    /// Segments that have all rungs that were asked for.
+    pub(crate) made: u64,
+    /// Segments that lack one that was asked for.
+    pub(crate) missed: u64,
+    /// Of the last one that came in time: how long it waited for a worker, how long it took, and how long it lasts.
+    pub(crate) last: Option<(Span, Span, Span)>,
+    /// Edges that were asked and had not all they should have in time.
+    pub(crate) cold: u64,
+    rungs: BTreeMap<Arc<str>, RungTally>,
+}
+
+/// How the work on one rung went since it came into the ladder or the process was started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RungTally {
+    /// Segments that have it.
+    pub made: u64,
+    /// Segments that lack it, though it was asked for.
+    pub missed: u64,
+    /// Of the last segment that has it: how long the work took, and how long the segment lasts. The work keeps up
+    /// where it takes no longer.
+    pub last: Option<(Span, Span)>,
+}
+
+impl Tally {
+    /// Only what the ladder still has is counted.
+    pub(super) fn keep(&mut self, ladder: Option<&Ladder>) {
+        let rungs = ladder.into_iter().flat_map(|it| &it.rungs);
+        self.rungs = rungs
+            .map(|it| Arc::clone(&it.name))
+            .map(|name| (Arc::clone(&name), self.of(&name)))
+            .collect();
+    }
+
+    pub(super) fn of(&self, rung: &str) -> RungTally {
+        self.rungs.get(rung).copied().unwrap_or_default()
+    }
+
+    /// A segment has it, after work that took so long on what lasts so long.
+    pub(super) fn has(&mut self, rung: &str, took: Span, duration: Span) {
+        if let Some(tally) = self.rungs.get_mut(rung) {
+            tally.made += 1;
+            tally.last = Some((took, duration));
+        }
+    }
+
+    /// A segment lacks them.
+    pub(super) fn lacks(&mut self, rungs: &[Arc<str>]) {
+        self.missed += 1;
+        for rung in rungs {
+            if let Some(tally) = self.rungs.get_mut(rung) {
+                tally.missed += 1;
+            }
+        }
+    }
+}
