@@ -18,6 +18,7 @@ use crate::ids::{Generation, ObjectName, RequestId};
 use crate::limits;
 use crate::loader::{Listing, Offered};
 use crate::notice::{HoleCause, Notice};
+use crate::planted::Mistake;
 use crate::processor::{MadeRung, Work};
 use crate::stage::Stage;
 use crate::time::{Place, Span, Timestamp};
@@ -135,7 +136,11 @@ impl Downloader {
                 // What broke before the first new one is broken before the first one taken, too.
                 offered.broken = fresh[0].broken;
             }
-            let job = Job::new(offered, None, self.keys, listing.target_duration);
+            let waited_by = match stage.makes(Mistake::GivenUpLate) {
+                true => listing.target_duration * 4,
+                false => listing.target_duration,
+            };
+            let job = Job::new(offered, None, self.keys, waited_by);
             self.note_refused(stage, &job);
             self.newest_needs.clone_from(&job.needs);
             let identity = &job.offered.identity;

@@ -526,9 +526,14 @@ impl fmt::Display for Notice {
             }
             Self::Broken { why } => write!(out, "discontinuity: {why}"),
             Self::Preparing { source, why } => write!(out, "preparing source {source}: {why}"),
-            Self::Switched { from, to, why } => {
+            Self::Switched { from, to, why } if from != to => {
                 write!(out, "switched from source {from} to source {to}: {why}")
             }
+            Self::Switched { to, why, .. } if *why == SwitchReason::KindChanged => {
+                write!(out, "source {to} is relayed anew: {why}")
+            }
+            // Each configuration counts its own.
+            Self::Switched { to, why, .. } => write!(out, "switched to the new source {to}: {why}"),
             Self::PreparationFailed { source, trouble } => {
                 write!(out, "source {source} cannot take over: {trouble}")
             }

@@ -89,11 +89,23 @@ pub enum Mistake {
     RungBeginsLater,
     /// A rung that was suspended is never tried again.
     RungNeverComesBack,
+    /// A channel that waits for nothing is woken every two milliseconds all the same.
+    WokenForNothing,
+    /// A reload that fails for longer than a minute is tried again as fast as in the first.
+    NeverBacksOff,
+    /// A source that is come back to is asked at once, however short ago it was.
+    PaceForgotten,
+    /// A segment that failed is asked for again a millisecond later.
+    SegmentRetriedAtOnce,
+    /// The target duration is raised to the next whole second, not to the nearest.
+    TargetDurationRoundedUp,
+    /// A segment is waited for four times as long as is promised.
+    GivenUpLate,
 }
 
 impl Mistake {
     /// All of them.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 36] = [
         Self::UpdateLosesItsSources,
         Self::RevisionOffByOne,
         Self::MediaSequenceSkipsGaps,
@@ -124,6 +136,12 @@ impl Mistake {
         Self::MissedRungLeftOut,
         Self::RungBeginsLater,
         Self::RungNeverComesBack,
+        Self::WokenForNothing,
+        Self::NeverBacksOff,
+        Self::PaceForgotten,
+        Self::SegmentRetriedAtOnce,
+        Self::TargetDurationRoundedUp,
+        Self::GivenUpLate,
     ];
 
     /// Those of a node in a cluster.

@@ -66,7 +66,7 @@ pub struct Relay {
     active: Option<Lane>,
     next: Option<Lane>,
     last_switch: Option<Timestamp>,
-    /// Sources that were let go, by URL.
+    /// Sources that were let go, by URL, and their tracks, by theirs without tokens.
     left: BTreeMap<Arc<str>, Left>,
     publisher: Publisher,
     /// Where an earlier process has left the source of each of several tracks, and how long before this

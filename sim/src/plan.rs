@@ -3,7 +3,7 @@
 //! A plan can be printed, kept, cut smaller and run again. How plans are drawn from a seed is in
 //! [`crate::draw`]; a scenario writes one by hand.
 
-use crate::origin::{Naming, OriginSpec, PresentationSpec, Tokens};
+use crate::origin::{EncoderFault, Fault, FaultKind, Naming, OriginSpec, PresentationSpec, Tokens};
 use crate::store::StorePlan;
 use crate::workers::WorkerPlan;
 use hls_relay_core::config::{HolePolicy, KeyPolicy, ReloadPolicy};
@@ -299,6 +299,25 @@ impl Plan {
             .iter()
             .filter_map(|it| it.presentation.as_ref());
         presented.map(|it| it.tracks.len()).max().unwrap_or(1)
+    }
+
+    /// The least target duration that any source truly has, ever.
+    pub fn least_target_duration(&self) -> Span {
+        let changed = |fault: &Fault| {
+            let FaultKind::Encoder(EncoderFault::TargetDurationChange {
+                target_duration, ..
+            }) = fault.kind
+            else {
+                return None;
+            };
+            Some(target_duration)
+        };
+        let of = |origin: &OriginSpec| {
+            let changes = origin.faults.iter().filter_map(changed);
+            changes.fold(origin.target_duration, u64::min)
+        };
+        let least = self.origins.iter().map(of).min();
+        Span::from_secs(least.unwrap_or(1))
     }
 
     /// All tracks of each origin can cover the same time.

@@ -3,6 +3,7 @@
 use crate::checks::generations::GenerationChecks;
 use crate::checks::ledger::MediaKey;
 use crate::checks::pace::PaceChecks;
+use crate::checks::retries::RetryChecks;
 use crate::checks::rungs::MakingChecks;
 use crate::checks::work::WorkChecks;
 use crate::origin::{Listed as Offer, MediaRef};
@@ -38,10 +39,14 @@ pub struct Process {
     pub wake: u64,
     /// When that one is due, and why.
     pub wakes_at: Option<(Timestamp, Wake)>,
+    /// Why it is woken by the step that comes.
+    pub woken_for: Option<Wake>,
     /// What was asked for and has not been answered.
     pub works: BTreeMap<RequestId, Work>,
     /// How often sources were asked.
     pub pace: PaceChecks,
+    /// How often what could not be had is asked for again.
+    pub retries: RetryChecks,
     /// Requests, bounds.
     pub work: WorkChecks,
     /// For which configurations segments were asked for.
@@ -158,8 +163,10 @@ impl Process {
             steps: 0,
             wake: 0,
             wakes_at: None,
+            woken_for: None,
             works: BTreeMap::new(),
             pace: PaceChecks::default(),
+            retries: RetryChecks::default(),
             work: WorkChecks::new(tracks),
             generations: GenerationChecks::default(),
             making: MakingChecks::default(),

@@ -88,6 +88,15 @@ impl StorePlan {
         !faults.any(|it| it.kind == StoreFaultKind::ReplyLost)
     }
 
+    /// Whether any of its work is in trouble in this time, or was shortly before.
+    pub fn is_troubled(&self, from: Timestamp, until: Timestamp) -> bool {
+        let start = Timestamp::default();
+        let felt = Span::from_secs(10);
+        let overlaps =
+            |it: &StoreFault| start + it.from <= until && from <= start + it.until + felt;
+        self.faults.iter().any(overlaps)
+    }
+
     /// What hits a piece of work that begins at this time.
     pub fn fault(&self, at: Timestamp, work: StoreWork) -> Option<StoreFault> {
         let at = at.since(Timestamp::default());

@@ -22,6 +22,8 @@ use std::time::{Duration, Instant};
 
 /// One seed in so many is run twice and replayed from its journal.
 const TWICE: u64 = 20;
+/// So often it is told how far a sweep has come.
+const TOLD_EVERY: Duration = Duration::from_secs(2);
 /// From this many seeds on, what never happened is a failure.
 pub const CENSUS_FROM: u64 = 5_000;
 
@@ -67,6 +69,7 @@ impl Sweep {
         let next = AtomicU64::new(self.from);
         let swept = Mutex::new(Swept::default());
         let began = Instant::now();
+        let told = Mutex::new(began);
         let worker = || {
             loop {
                 let seed = next.fetch_add(1, Ordering::Relaxed);
@@ -80,7 +83,9 @@ impl Sweep {
                 let mut swept = swept.lock().unwrap_or_else(PoisonError::into_inner);
                 swept.add(seed, one);
                 swept.took = began.elapsed();
-                if swept.seeds.is_multiple_of(200) {
+                let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+                if told.elapsed() >= TOLD_EVERY {
+                    *told = Instant::now();
                     progress(&swept);
                 }
             }

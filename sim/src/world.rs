@@ -21,7 +21,7 @@ use crate::checks::bounds::BoundChecks;
 use crate::checks::keep::KeepChecks;
 use crate::checks::ledger::{Ledger, MediaKey};
 use crate::checks::list::{Excuses, ListChecks};
-use crate::checks::{Held, Violation, broken};
+use crate::checks::{Held, Violation, broken, is_followed_anew};
 use crate::origin::{Origin, RequestCounter, Unmet};
 use crate::plan::{Change, Plan};
 use crate::process::Process;
@@ -43,7 +43,7 @@ use hls_relay_core::planted::Planted;
 use hls_relay_core::preload::{Edge, PreloadMethod, PreloadPolicy};
 use hls_relay_core::tags::TagPolicy;
 use hls_relay_core::time::{Span, Timestamp, WallTime};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -138,6 +138,8 @@ pub struct World {
     /// By their numbers, what of the source they are made of; or would be.
     behind_rungs: BTreeMap<u64, MediaKey>,
     source_list: PlaylistName,
+    /// In seconds: what any list of a source has told.
+    told_target_durations: BTreeSet<u64>,
     over: bool,
 }
 
@@ -200,6 +202,7 @@ impl World {
             has_rungs: false,
             behind_rungs: BTreeMap::new(),
             source_list: PlaylistName(shelf::SOURCE_LIST.into()),
+            told_target_durations: BTreeSet::new(),
             over: false,
             plan,
             options,
@@ -349,6 +352,7 @@ impl World {
         let now = process.clocks(self.now, self.wall_at_start);
         self.census.event(&event, process.machine.state());
         let heard = process.work.event(self.now, &event);
+        process.retries.event(self.now, &event);
         process.making.event(&event);
         let record = (self.options.journal || self.options.trace).then(|| event.clone());
         if self.options.journal && process.steps.is_multiple_of(PIECE) {
@@ -382,13 +386,19 @@ impl World {
         // A step that breaks a promise is among the last steps that are shown.
         let wanted = process.work.commands(&commands);
         process.generations.commands(&commands, &self.wish.spec);
+        if commands.iter().any(is_followed_anew) {
+            process.pace.followed_anew();
+            process.retries.followed_anew();
+        }
         let late = self.plan.wakes.by + Span::from_millis(1);
         let making = process.making.commands(self.now, &commands, late);
+        let woken_for = process.woken_for.take();
+        let woken = woken_for.map_or(Ok(()), |why| process.work.woken(self.now, why, &commands));
         let wakes = process.work.wakeup_after(tick, now.monotonic, next);
         if let Some(event) = record {
             self.record(seq, now, event, Some(&commands));
         }
-        heard.and(wanted).and(wakes).and(making)?;
+        heard.and(wanted).and(woken).and(wakes).and(making)?;
         for command in &commands {
             self.census.command(command);
             if let Command::Notify(Notice::Configured { .. }) = command {

@@ -10,6 +10,7 @@ use crate::event::{FetchError, StoredSegment};
 use crate::ids::{ContentHash, ObjectName, RequestId};
 use crate::loader::Offered;
 use crate::notice::Notice;
+use crate::planted::Mistake;
 use crate::processor::Work;
 use crate::stage::Stage;
 use crate::time::{Span, Timestamp};
@@ -95,7 +96,11 @@ impl Attempts {
             wait.min(target_duration.half())
         };
         self.error = Some(error);
-        stage.now.monotonic + stage.rng.jittered(wait)
+        let wait = match stage.makes(Mistake::SegmentRetriedAtOnce) {
+            true => Span::from_millis(1),
+            false => stage.rng.jittered(wait),
+        };
+        stage.now.monotonic + wait
     }
 }
 

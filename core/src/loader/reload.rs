@@ -1,6 +1,7 @@
 //! When a source's playlist is loaded next: after a change, after none, after a failure, after its end.
 
 use super::{Failing, Loader, UnderWay};
+use crate::checkpoint::without_secrets;
 use crate::config::{self, ReloadPolicy};
 use crate::notice::Trouble;
 use crate::planted::Mistake;
@@ -8,6 +9,7 @@ use crate::playlist::Segment;
 use crate::stage::Stage;
 use crate::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// After a change the next load comes at the latest after so much of a target duration: to find a
 /// source's phase takes longer waits, and versions of ours more than one and a half target durations
@@ -64,6 +66,14 @@ impl Loader {
         Pace {
             may_load_at,
             target_duration: self.target_duration,
+        }
+    }
+
+    /// By what its pace is remembered: a track is the same one under another token.
+    pub(crate) fn asked_as(&self) -> Arc<str> {
+        match self.url == self.source_url {
+            true => Arc::clone(&self.url),
+            false => without_secrets(&self.url),
         }
     }
 
@@ -134,7 +144,8 @@ impl Loader {
             since: sent,
             tries: 0,
         });
-        let wait = if now.since(failing.since) < config::QUICK_RETRY_FOR {
+        let quick = now.since(failing.since) < config::QUICK_RETRY_FOR;
+        let wait = if quick || stage.makes(Mistake::NeverBacksOff) {
             self.target_duration
                 .unwrap_or(config::ASSUMED_TARGET_DURATION)
                 .half()

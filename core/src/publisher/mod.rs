@@ -206,7 +206,10 @@ impl Publisher {
         let from = self.target_duration.unwrap_or(Span::from_secs(1));
         let fits = playlist::fits_target_duration(duration, from);
         if !fits || stage.makes(Mistake::TargetDurationFalls) {
-            let to = playlist::least_target_duration([duration]);
+            let to = match stage.makes(Mistake::TargetDurationRoundedUp) {
+                true => Span::from_secs(duration.as_micros().div_ceil(1_000_000)),
+                false => playlist::least_target_duration([duration]),
+            };
             self.target_duration = Some(to);
             stage.notify(Notice::TargetDurationRaised { from, to });
         }

@@ -247,7 +247,7 @@ impl Relay {
         for loader in lane.loaders() {
             let (pace, of) = (loader.pace(), Arc::clone(lane.source_url()));
             let position = None;
-            let left = self.left.entry(Arc::clone(&loader.url));
+            let left = self.left.entry(loader.asked_as());
             left.or_insert(Left { pace, position, of }).pace = pace;
         }
         let (loads, left) = lane.close();

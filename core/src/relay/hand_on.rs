@@ -347,7 +347,7 @@ impl Relay {
             self.abandon(stage, left);
         }
         for feed in &mut lane.feeds {
-            if let Some(left) = self.left.get(&feed.loader.url) {
+            if let Some(left) = self.left.get(&feed.loader.asked_as()) {
                 feed.loader.keep_pace(left.pace);
             }
         }

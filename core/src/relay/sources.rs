@@ -30,7 +30,9 @@ impl Relay {
         lane.keys = keys;
         lane.feeds[0].downloader.keys = keys;
         if let Some(left) = self.left.get(&lane.feeds[0].loader.url) {
-            lane.feeds[0].loader.keep_pace(left.pace);
+            if !stage.makes(Mistake::PaceForgotten) {
+                lane.feeds[0].loader.keep_pace(left.pace);
+            }
             if let Some(left) = left.position.clone() {
                 let silence = now.since(left.grown_at);
                 lane.feeds[0]

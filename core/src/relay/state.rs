@@ -5,6 +5,7 @@ use crate::config;
 use crate::event::Desired;
 use crate::ids::Generation;
 use crate::notice::{Miss, Notice, Reason, State, Trouble};
+use crate::planted::Mistake;
 use crate::processor::RungTally;
 use crate::relay::lane::{Lane, Role};
 use crate::stage::Stage;
@@ -136,6 +137,9 @@ impl Relay {
                 next = Some((at, wake));
             }
         };
+        if self.planted.makes(Mistake::WokenForNothing) && self.desired == Desired::Run {
+            wants(Some(self.clock + Span::from_millis(2)), Wake::Silence);
+        }
         wants(publisher.due(), Wake::Publish);
         wants(publisher.retention.next_due(), Wake::Retire);
         wants(store_retry, Wake::StoreRetry);

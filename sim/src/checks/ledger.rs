@@ -22,6 +22,7 @@ mod line;
 mod loss;
 mod needs;
 mod sum;
+mod waits;
 
 use super::pace::Asked;
 use super::{Held, broken};
@@ -71,6 +72,9 @@ struct Known {
     objects: BTreeMap<ObjectName, Stored>,
     /// What this process was told of, and how it went.
     offers: BTreeMap<MediaKey, OfferState>,
+    longest_stored: Span,
+    /// When something that segments are read with could last not be had.
+    need_failed_at: Option<Timestamp>,
     /// When a playlist of each track of each origin last came.
     listed_at: BTreeMap<(usize, u16), Timestamp>,
     /// The window asked for.
@@ -129,6 +133,7 @@ struct Stored {
     key: MediaKey,
     media: MediaRef,
     asker: Asker,
+    at: Timestamp,
 }
 
 /// A segment that the source told this process of.
@@ -240,7 +245,8 @@ impl Ledger {
     }
 
     /// An init section or a key could not be had: everything that is listed may need it.
-    pub fn need_failed(&mut self, origin: usize, track: u16) {
+    pub fn need_failed(&mut self, now: Timestamp, origin: usize, track: u16) {
+        self.known.need_failed_at = Some(now);
         let newest = self.known.listed_at.get(&(origin, track)).copied();
         let offers = self.known.offers.iter_mut();
         offers
@@ -251,20 +257,38 @@ impl Ledger {
     }
 
     /// An object is stored.
-    pub fn stored(&mut self, object: &ObjectName, origin: usize, media: MediaRef, revision: u64) {
+    pub fn stored(
+        &mut self,
+        at: Timestamp,
+        object: &ObjectName,
+        (origin, media): (usize, MediaRef),
+        revision: u64,
+    ) {
         let key = MediaKey::of(origin, &media);
+        let longest = &mut self.known.longest_stored;
+        *longest = media.duration.max(*longest);
         let losses = self.known.losses;
         let asker = Asker {
             process: self.known.process,
             wish: AskedFor { losses, revision },
         };
-        let stored = Stored { key, media, asker };
+        let stored = Stored {
+            key,
+            media,
+            asker,
+            at,
+        };
         // What is fetched again under its old name stays what it was.
         let objects = &mut self.known.objects;
         let known = objects.entry(object.clone()).or_insert(stored);
         if known.key != key {
             *known = stored;
         }
+    }
+
+    /// The longest segment that ever was stored.
+    pub fn longest_stored(&self) -> Span {
+        self.known.longest_stored
     }
 
     /// A rung is made of a stored segment: the same media.

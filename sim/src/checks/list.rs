@@ -53,8 +53,6 @@ pub struct Excuses {
     pub several: bool,
     /// It becomes visible with another one, beside which the one before would not belong.
     pub beside: bool,
-    /// The longest segment that any of the playlists lists that are visible with this one.
-    pub longest: Span,
     /// The list that brought the first new segment.
     pub asked: Option<Asked>,
 }
@@ -84,7 +82,6 @@ impl ListChecks {
         if let Some(last) = self.last.clone() {
             self.numbering(&last, version, excuses)?;
             self.nothing_changes(&last, version, excuses)?;
-            target_duration(&last, version, excuses)?;
             removal(&last, version, excuses)?;
             after_the_end(&last, version, excuses)?;
             self.distance(&last, version, excuses)?;
@@ -310,34 +307,6 @@ fn each_segment(version: &Version) -> Held {
         return broken("S-08 something is listed", "a segment", "none");
     }
     Ok(())
-}
-
-/// S-03, as DESIGN 5.2 says it: never falls, and rises only where a segment needs it.
-fn target_duration(last: &Version, version: &Version, excuses: Excuses) -> Held {
-    let (before, now) = (last.target_duration, version.target_duration);
-    if now == before || excuses.lost_state {
-        return Ok(());
-    }
-    // It rises in all at once.
-    let needed = excuses.longest.rounded_secs() > before;
-    // The segment that needed it may have left the list before a version could be seen.
-    if now > before && (needed || excuses.unpublished) {
-        return Ok(());
-    }
-    let longest = version
-        .segments
-        .iter()
-        .map(|it| it.duration)
-        .max()
-        .unwrap_or(Span::ZERO);
-    broken(
-        "S-03 the target duration is constant",
-        format!("{before} s, or more for a longer segment"),
-        format!(
-            "{now} s, with {} ms as the longest segment",
-            longest.as_millis()
-        ),
-    )
 }
 
 /// S-07, S-08: nothing is removed that players still need.

@@ -1,11 +1,12 @@
 //! What must hold, whatever happens. Each check says what it expected and what it got.
 //!
 //! `list`: one version of the playlist after the other · `keep`: segments for their time ·
-//! `pace`: how often sources are asked · `work`: requests, bounds ·
+//! `pace`: how often sources are asked · `retries`: how soon for what could not be had ·
+//! `work`: requests, bounds ·
 //! `generations`: for which configuration a segment was asked for ·
 //! `bounds`: what is stored and under way · `holds`: what the machine holds ·
 //! `ledger`: every segment of the source accounted for · `tracks`: the playlists of a presentation ·
-//! `rungs`: those of a ladder · `date_ranges`: what is told of them, and for how long.
+//! `target_duration`: that of all playlists · `rungs`: those of a ladder · `date_ranges`: what is told of them, and for how long.
 
 pub mod bounds;
 pub mod date_ranges;
@@ -15,13 +16,35 @@ pub mod keep;
 pub mod ledger;
 pub mod list;
 pub mod pace;
+pub mod retries;
 pub mod rungs;
+pub mod target_duration;
 pub mod tracks;
 mod untold;
 pub mod work;
 
+use hls_relay_core::command::Command;
+use hls_relay_core::notice::Notice;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+
+/// Whether a source, or a track of it, may be followed by somebody from now on who does not know how it went until
+/// then.
+pub fn is_followed_anew(command: &Command) -> bool {
+    let Command::Notify(notice) = command else {
+        return false;
+    };
+    matches!(
+        notice,
+        Notice::StateChanged { .. }
+            | Notice::Preparing { .. }
+            | Notice::Switched { .. }
+            | Notice::PreparationFailed { .. }
+            | Notice::Presented { .. }
+            | Notice::Redundant { .. }
+            | Notice::Renewing { .. }
+    )
+}
 
 /// A broken promise.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,7 +4,9 @@ use super::{Held, broken};
 use crate::lines::lines;
 use crate::plan::Plan;
 use hls_relay_core::command::LoadPlaylist;
-use hls_relay_core::config::{ASSUMED_TARGET_DURATION, RETRY_JITTER_PERCENT, ReloadPolicy};
+use hls_relay_core::config::{
+    ASSUMED_TARGET_DURATION, QUICK_RETRY_FOR, RETRY_JITTER_PERCENT, ReloadPolicy, SLOWEST_RETRY,
+};
 use hls_relay_core::digest::Digest;
 use hls_relay_core::event::{FetchError, LoadedPlaylist};
 use hls_relay_core::time::{Span, Timestamp};
@@ -27,6 +29,15 @@ pub struct Asked {
     pub delayed: Span,
 }
 
+/// Loads that fail one after the other.
+#[derive(Clone, Copy, Debug)]
+struct Failing {
+    /// When the first of them was sent.
+    since: Timestamp,
+    /// So many have failed after the first minute.
+    tries: u32,
+}
+
 /// What is known of one source.
 #[derive(Debug)]
 struct Source {
@@ -41,6 +52,8 @@ struct Source {
     forgiven: Span,
     /// By how much requests have come later than they might since there was something new.
     delayed: Span,
+    /// It has failed since then, for all that is known by whoever follows it.
+    failing: Option<Failing>,
     target_duration: Option<Span>,
     /// What the last list that may be used has listed.
     listed: Vec<u64>,
@@ -63,6 +76,7 @@ impl PaceChecks {
                 from: Timestamp::default(),
                 forgiven: Span::ZERO,
                 delayed: Span::ZERO,
+                failing: None,
                 target_duration: None,
                 listed,
                 whole: true,
@@ -130,37 +144,39 @@ impl PaceChecks {
         })
     }
 
-    /// The answer. After a playlist that may not be used only the pace of failures is owed.
+    /// The answer. After a playlist that may not be used only the pace of failures is owed. Gives the target
+    /// duration that was told.
     pub fn answered(
         &mut self,
+        now: Timestamp,
         url: &str,
         (outcome, usable): (&Result<LoadedPlaylist, FetchError>, bool),
         policy: ReloadPolicy,
-    ) {
+    ) -> Option<Span> {
         let told = self.told_target_duration(url);
-        let Some(asked) = self.sources.get_mut(without_query(url)) else {
-            return;
-        };
+        let asked = self.sources.get_mut(without_query(url))?;
         // After a cancelled request another one may be under way.
         if matches!(outcome, Err(FetchError::Cancelled)) {
-            return;
+            return None;
         }
         asked.in_flight = false;
         (asked.from, asked.forgiven) = (asked.sent_at, Span::ZERO);
         let target = told.unwrap_or(ASSUMED_TARGET_DURATION);
-        // Who follows a source anew has not been told its target duration yet.
-        let failed = target
-            .min(ASSUMED_TARGET_DURATION)
-            .half()
-            .scaled(100 - RETRY_JITTER_PERCENT, 100);
-        asked.wait = match outcome {
-            Err(_) => failed,
-            Ok(LoadedPlaylist::NotModified) => target.half(),
-            Ok(LoadedPlaylist::Body { body, .. }) => match Text::read(&body.0).filter(|_| usable) {
-                None => failed,
-                Some(text) => asked.body(&text, policy),
-            },
+        let text = match outcome {
+            Ok(LoadedPlaylist::Body { body, .. }) => Text::read(&body.0).filter(|_| usable),
+            Ok(LoadedPlaylist::NotModified) | Err(_) => None,
         };
+        asked.wait = match (&text, outcome) {
+            (Some(text), _) => asked.body(text, policy),
+            (None, Ok(LoadedPlaylist::NotModified)) => target.half(),
+            (None, _) => {
+                // Who follows a source anew has not been told its target duration yet.
+                asked.failed(now, target.min(ASSUMED_TARGET_DURATION))
+            }
+        };
+        let failed = text.is_none() && !matches!(outcome, Ok(LoadedPlaylist::NotModified));
+        asked.failing = asked.failing.filter(|_| failed);
+        text.map(|text| text.target_duration)
     }
 
     /// Who is asked for the first time is taken to have what others of its place have told.
@@ -174,22 +190,41 @@ impl PaceChecks {
         })
     }
 
-    /// Nobody waits for the answer any more.
+    /// Nobody waits for the answer any more, which might have brought something new.
     pub fn cancelled(&mut self, url: &str) {
+        let told = self.told_target_duration(url);
         if let Some(asked) = self.sources.get_mut(without_query(url)) {
             asked.in_flight = false;
+            (asked.from, asked.forgiven) = (asked.sent_at, Span::ZERO);
+            asked.wait = told.unwrap_or(ASSUMED_TARGET_DURATION).half();
         }
     }
 
-    /// A wish may give the same addresses to other sources: what was learnt is forgotten.
-    pub fn configured(&mut self) {
+    /// Sources may be followed by somebody else from now on, who knows how they may be asked, and not for how long
+    /// they have failed.
+    pub fn followed_anew(&mut self) {
         self.sources
             .values_mut()
-            .for_each(|asked| asked.wait = Span::ZERO);
+            .for_each(|asked| asked.failing = None);
     }
 }
 
 impl Source {
+    /// Half a target duration for the first minute, then twice as much each time (DESIGN 5.8).
+    fn failed(&mut self, now: Timestamp, target_duration: Span) -> Span {
+        let failing = self.failing.get_or_insert(Failing {
+            since: self.sent_at,
+            tries: 0,
+        });
+        let half = target_duration.half();
+        let mut wait = half;
+        if now.since(failing.since) >= QUICK_RETRY_FOR {
+            failing.tries += 1;
+            wait = (half * (1 << failing.tries.min(16))).min(SLOWEST_RETRY.max(half));
+        }
+        wait.scaled(100 - RETRY_JITTER_PERCENT, 100)
+    }
+
     fn is_eager(&self, now: Timestamp) -> bool {
         let may_ask_at = self.from + self.forgiven + self.wait;
         self.delayed == Span::ZERO && now <= may_ask_at

@@ -7,12 +7,31 @@ use hls_relay_core::event::Event;
 use hls_relay_core::ids::{Generation, RequestId};
 use hls_relay_core::limits::{MAX_DOWNLOADS, MAX_WINDOW};
 use hls_relay_core::relay::Wake;
-use hls_relay_core::time::Timestamp;
+use hls_relay_core::time::{Span, Timestamp};
 use std::collections::BTreeSet;
 
 /// Steps that a machine may be asked for in one simulated second. A start that fetches a long window
 /// from a fast origin makes the most of them.
 const STEPS_PER_SECOND: u64 = 1_500;
+
+/// Wakeups are counted for so long.
+const IDLE_WITHIN: Span = Span::from_secs(10);
+/// So many of them may come to nothing, for each track: a state that does not change after all, a segment that is
+/// given up and said with the next one.
+const IDLE_WAKEUPS: u64 = 20;
+
+/// What is due by such a wakeup is always something to be done outside.
+fn must_do(why: Wake) -> bool {
+    match why {
+        Wake::Reload | Wake::Retry | Wake::Publish | Wake::StoreRetry | Wake::Retire => true,
+        Wake::GiveUp
+        | Wake::Process
+        | Wake::Align
+        | Wake::Silence
+        | Wake::Switch
+        | Wake::ShutDown => false,
+    }
+}
 
 /// The work of one process.
 #[derive(Debug)]
@@ -25,6 +44,15 @@ pub struct WorkChecks {
     generation: Generation,
     second: u64,
     steps: u64,
+    idle: Idle,
+}
+
+/// Wakeups of late that came to nothing.
+#[derive(Debug, Default)]
+struct Idle {
+    /// Counts stretches of [`IDLE_WITHIN`].
+    stretch: u64,
+    wakeups: u64,
 }
 
 impl WorkChecks {
@@ -38,6 +66,7 @@ impl WorkChecks {
             generation: Generation::default(),
             second: 0,
             steps: 0,
+            idle: Idle::default(),
         }
     }
 
@@ -143,6 +172,34 @@ impl WorkChecks {
         }
         self.newest = Some(request);
         Ok(())
+    }
+
+    /// A wakeup that the machine has asked for, for `why`, at which it wanted these: something was due.
+    pub fn woken(&mut self, now: Timestamp, why: Wake, commands: &[Command]) -> Held {
+        if !commands.is_empty() {
+            return Ok(());
+        }
+        if must_do(why) {
+            return broken(
+                "3 a wakeup is for something",
+                format!("what is due by {why:?}"),
+                "nothing is wanted",
+            );
+        }
+        let stretch = now.as_micros() / IDLE_WITHIN.as_micros();
+        if stretch != self.idle.stretch {
+            (self.idle.stretch, self.idle.wakeups) = (stretch, 0);
+        }
+        self.idle.wakeups += 1;
+        let most = IDLE_WAKEUPS * self.tracks as u64;
+        if self.idle.wakeups <= most {
+            return Ok(());
+        }
+        broken(
+            "3 a machine that has nothing to do sleeps",
+            format!("at most {most} wakeups in {IDLE_WITHIN} at which nothing is wanted"),
+            format!("one more, for {why:?}"),
+        )
     }
 
     /// Nothing is due right after a wakeup: that would be a busy loop.

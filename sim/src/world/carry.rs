@@ -2,14 +2,16 @@
 
 use super::{Due, World};
 use crate::census::Crash;
-use crate::checks::ledger::MediaKey;
+use crate::checks::ledger::{Ledger, MediaKey};
 use crate::checks::{Held, broken};
 use crate::network::{self, Arrival, Content};
-use crate::origin::{Origin, OriginRequest, RequestCounter, without_tokens};
+use crate::origin::{
+    EncoderFault, Fault, FaultKind, Names, Origin, OriginRequest, RequestCounter, without_tokens,
+};
 use crate::plan::{Moment, NetworkFaultKind};
 use crate::process::{Fetch, Work};
 use crate::store::{Saved, StoreWork};
-use hls_relay_core::command::{Command, Content as Wanted, FetchLimits, LoadPlaylist};
+use hls_relay_core::command::{Command, Content as Wanted, Download, FetchLimits, LoadPlaylist};
 use hls_relay_core::event::{Event, FetchError, LoadedPlaylist};
 use hls_relay_core::ids::RequestId;
 use hls_relay_core::notice::{Notice, State};
@@ -69,6 +71,7 @@ impl World {
         match command {
             Command::LoadPlaylist(load) => self.load(load),
             Command::Download(download) => {
+                self.is_asked_again_in_time(download)?;
                 let limits = download.limits;
                 let fetch = self.new_fetch(&download.url, None, limits);
                 let Some(mut fetch) = fetch else {
@@ -148,6 +151,24 @@ impl World {
                 Ok(())
             }
             Command::Notify(_) => Ok(()),
+        }
+    }
+
+    /// Where what is asked for can be told from what another run of the encoder calls so.
+    fn is_asked_again_in_time(&mut self, download: &Download) -> Held {
+        let Some(origin) = self.origin_of(&download.url) else {
+            return Ok(());
+        };
+        let track = self.origins[origin].track_of(split(&download.url).1);
+        let least_target = self.plan.least_target_duration();
+        match &mut self.process {
+            Some(process) if names_once(&self.origins[origin]) => {
+                let place = (origin, track);
+                process
+                    .retries
+                    .sent(self.now, download, place, least_target)
+            }
+            Some(_) | None => Ok(()),
         }
     }
 
@@ -303,9 +324,11 @@ impl World {
         let outcome = fetch.outcome.unwrap_or(Err(FetchError::Cancelled));
         let asked = process.pace.asked(&fetch.asked);
         let usable = fetch.offer.is_some();
-        process
+        let told = process
             .pace
-            .answered(&fetch.asked, (&outcome, usable), policy);
+            .answered(now, &fetch.asked, (&outcome, usable), policy);
+        self.told_target_durations
+            .extend(told.map(Span::rounded_secs));
         if let (Ok(_), Some(offer)) = (&outcome, fetch.offer) {
             let track = self.origins[fetch.origin].track_of(split(&fetch.url).1);
             self.ledger
@@ -354,7 +377,7 @@ impl World {
                 self.ledger.downloaded(self.now, key, Some(&error));
             } else {
                 let track = self.origins[fetch.origin].track_of(split(&fetch.url).1);
-                self.ledger.need_failed(fetch.origin, track);
+                self.ledger.need_failed(self.now, fetch.origin, track);
             }
         }
         self.step(Event::Downloaded {
@@ -407,6 +430,25 @@ impl World {
             },
         );
     }
+}
+
+/// An origin gives no name to two segments, and none of its lists looks as if it did.
+fn names_once(origin: &Origin) -> bool {
+    let names_again = |fault: &Fault| {
+        matches!(
+            fault.kind,
+            FaultKind::Encoder(
+                EncoderFault::Restart {
+                    names: Names::Same,
+                    ..
+                } | EncoderFault::EndList {
+                    names: Names::Same,
+                    ..
+                }
+            )
+        )
+    };
+    !Ledger::may_repeat(origin) && !origin.spec().faults.iter().any(names_again)
 }
 
 fn request_for(fetch: &Fetch, url: &str, counter: &mut RequestCounter) -> OriginRequest {

@@ -28,6 +28,8 @@ pub(super) struct Fate {
     /// Every stretch of trouble: those that the plan states, and those that came about otherwise.
     troubles: Vec<Trouble>,
     pub(super) stopping_for_good: bool,
+    /// Something was wished for last then.
+    pub(super) last_wish: Option<Timestamp>,
     /// The channel was stopped then, and its list has not gone on since for long: it may end.
     pub(super) may_end: Option<Timestamp>,
 }
@@ -44,6 +46,7 @@ impl Fate {
             channel: plan.channel.clone(),
             troubles: plan.troubles(),
             stopping_for_good: false,
+            last_wish: None,
             may_end: None,
         }
     }
@@ -151,6 +154,7 @@ impl World {
     /// The owner wishes for something.
     pub(super) fn wish(&mut self, change: &Change) -> Held {
         self.fate.trouble(self.now, self.now);
+        self.fate.last_wish = Some(self.now);
         self.fate.stopping_for_good |=
             *change == Change::Stop && self.now.since(Timestamp::default()) >= self.plan.stop_at;
         let mut desired = self.wish.desired;
@@ -183,6 +187,14 @@ impl World {
             }
         }
         let spec = Arc::new(spec_of(&self.plan, &self.fate.channel));
+        if let Some(process) = self
+            .process
+            .as_mut()
+            .filter(|_| spec.sources != self.wish.spec.sources)
+        {
+            process.pace.followed_anew();
+            process.retries.followed_anew();
+        }
         self.tell_line(&format!("-- wish: {change:?}"));
         self.wish = Configure {
             revision: self.wish.revision + 1,
@@ -195,9 +207,6 @@ impl World {
 
     fn tell_wish(&mut self) -> Held {
         self.bounds.wished(&self.wish.spec);
-        if let Some(process) = self.process.as_mut() {
-            process.pace.configured();
-        }
         self.step(Event::Configure(self.wish.clone()))
     }
 

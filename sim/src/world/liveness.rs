@@ -31,6 +31,7 @@ impl World {
             return self.freed();
         }
         self.ends_in_time()?;
+        self.gives_up_in_time()?;
         let steady = self.wish.desired == Desired::Run && self.calm_for(self.settling());
         if !steady {
             return Ok(());
@@ -171,6 +172,48 @@ impl World {
             format!("{} ends within {} ms", name.0, allowed.as_millis()),
             format!("it goes on behind {key:?}"),
         )
+    }
+
+    /// DESIGN 5.3: a segment that cannot be had is given up in its time, and what is stored behind it is listed.
+    fn gives_up_in_time(&self) -> Held {
+        let Some(process) = &self.process else {
+            return Ok(());
+        };
+        let relays = self.wish.desired == Desired::Run && process.closing.is_none();
+        // Several wait for each other besides.
+        if !relays || self.plan.tracks() > 1 {
+            return Ok(());
+        }
+        let source = self.fate.source(process.machine.source());
+        let started = [process.switched_at, self.fate.last_wish];
+        let started = started.into_iter().flatten().max().unwrap_or_default();
+        // What is made of segments has a time of its own, and so has a version after another one.
+        let allowed = self.target() + self.processing() + self.plan.wakes.by * 2 + SLACK;
+        // Others were taken down; that of the source is kept for its rungs, whether or not viewers can have it.
+        let is_kept = |name: &&PlaylistName| {
+            self.store.playlists.contains_key(*name)
+                || (self.has_rungs && **name == self.source_list)
+        };
+        let names = self.ledger.newest().map(|(name, ..)| name);
+        for name in names.filter(is_kept) {
+            let Some(awaited) = self.ledger.waits_too_long(self.now, name, &self.origins) else {
+                continue;
+            };
+            let stores = !self.plan.store.is_troubled(awaited.since, self.now);
+            let followed = Some(awaited.key.origin) == source && awaited.since > started;
+            if stores && followed && self.now > awaited.until + allowed {
+                return broken(
+                    "5.3 a segment is given up in its time",
+                    format!(
+                        "{:?} listed or a hole {} ms after it was first told of",
+                        awaited.key,
+                        (awaited.until + allowed).since(awaited.since).as_millis()
+                    ),
+                    format!("{} ms", self.now.since(awaited.since).as_millis()),
+                );
+            }
+        }
+        Ok(())
     }
 
     /// The newest of each list that viewers can load: others were taken down.

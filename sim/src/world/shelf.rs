@@ -3,6 +3,7 @@
 use super::{Due, World};
 use crate::checks::ledger::MediaKey;
 use crate::checks::list::ListChecks;
+use crate::checks::target_duration::{Grounds, needed_by};
 use crate::checks::{Held, Violation, broken, rungs, tracks};
 use crate::origin::{EncoderFault, Fault, FaultKind};
 use crate::plan::Moment;
@@ -255,7 +256,8 @@ impl World {
         let key = MediaKey::of(origin, &media);
         if applied {
             self.store.put(object.clone(), &segment);
-            self.ledger.stored(object, origin, media, revision);
+            let media = (origin, media);
+            self.ledger.stored(self.now, object, media, revision);
         }
         self.moment(Moment::SegmentStored)?;
         if self.process.is_none() {
@@ -268,7 +270,7 @@ impl World {
                 self.ledger.downloaded(self.now, Some(key), failed);
             }
             (Content::InitSection | Content::Key, Err(_)) => {
-                self.ledger.need_failed(origin, media.track);
+                self.ledger.need_failed(self.now, origin, media.track);
             }
             (Content::InitSection | Content::Key, Ok(_)) => {}
         }
@@ -298,15 +300,11 @@ impl World {
     fn make_visible(&mut self, publish: &Publish, shown: Shown) -> Held {
         self.has_rungs = publish.checkpoint.rungs.is_some();
         let source = source_of_rungs(publish, &shown.lists);
+        self.states_its_target_duration(&shown)?;
         if let Some(entry) = shown.entry {
             self.tell_line(&entry_story(&entry));
             self.store.multivariant = Some(entry);
         }
-        let segments = shown
-            .lists
-            .iter()
-            .flat_map(|(_, version)| &version.segments);
-        let longest = segments.map(|it| it.duration).max().unwrap_or_default();
         let several = self.store.multivariant.is_some();
         let with = shown.lists.clone();
         let judged = match &source {
@@ -328,7 +326,7 @@ impl World {
             };
             let beside = with.iter().any(parts);
             let excuses = &mut list.excuses;
-            (excuses.longest, excuses.several, excuses.beside) = (longest, several, beside);
+            (excuses.several, excuses.beside) = (several, beside);
             let version = Arc::new(Version {
                 at: self.now,
                 ..Version::clone(&version)
@@ -368,6 +366,26 @@ impl World {
                 tracks::together(entry, &visible, calm.then_some(reload))
             }
         }
+    }
+
+    /// S-03, for all playlists that become visible together.
+    fn states_its_target_duration(&self, shown: &Shown) -> Held {
+        let segments = shown.lists.iter().flat_map(|(_, it)| &it.segments);
+        let longest = segments.map(|it| it.duration).max().unwrap_or_default();
+        let excuses = || self.lists.values().map(|it| it.excuses);
+        let before = self.newest_version().map(|it| it.target_duration);
+        let unseen = match excuses().any(|it| it.unpublished) || before.is_none() {
+            true => needed_by(self.ledger.longest_stored()),
+            false => 0,
+        };
+        let grounds = Grounds {
+            before: before.filter(|_| !excuses().any(|it| it.lost_state)),
+            told: &self.told_target_durations,
+            needed: needed_by(longest),
+            unseen,
+        };
+        let mut stated = shown.lists.iter().map(|(_, it)| it.target_duration);
+        stated.try_for_each(|it| grounds.allow(it))
     }
 
     fn list_is_visible(&mut self, name: &PlaylistName, version: &Arc<Version>) -> Held {

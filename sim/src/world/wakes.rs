@@ -20,7 +20,10 @@ impl World {
         let waited = process.wakes_at.take();
         let late = waited.is_some_and(|(at, _)| at < self.now);
         let coming = if late { Coming::Late } else { Coming::OnTime };
-        self.census.wake(coming, waited.map(|(_, why)| why));
+        let why = waited.map(|(_, why)| why);
+        // Late, something else may have made of it what was due.
+        process.woken_for = why.filter(|_| !late);
+        self.census.wake(coming, why);
         self.step(Event::Tick)
     }
 
