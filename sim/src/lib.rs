@@ -8,6 +8,7 @@ pub mod cluster;
 pub mod contract;
 pub mod draw;
 pub mod figures;
+pub mod kept;
 mod lines;
 pub mod network;
 pub mod origin;

@@ -10,6 +10,7 @@ use std::fmt;
 
 /// Workers and edges of a world.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct WorkerPlan {
     /// All rungs of a segment take so many percent of what it lasts, and fewer of them their share.
     pub percent: u64,
