@@ -46,7 +46,8 @@ impl Recipe<'_> {
         );
         let mut words = vec!["-v", "error", "-f", "lavfi", "-i", &picture];
         let sound = format!(
-            "aevalsrc='0.4*sin(2*PI*(300*t+20*t*t))':sample_rate={}:duration={seconds}",
+            // A tone that rises for 32 s to a pitch that an encoder keeps, and begins anew where it is at zero.
+            "aevalsrc='0.4*sin(2*PI*(300*mod(t,32)+20*pow(mod(t,32),2)))':sample_rate={}:duration={seconds}",
             self.samples
         );
         if self.samples > 0 {
