@@ -19,6 +19,7 @@ pub(crate) struct Tally {
     pub(crate) last: Option<(Span, Span, Span)>,
     /// Edges that were asked and had not all they should have in time.
     pub(crate) cold: u64,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     rungs: BTreeMap<Arc<str>, RungTally>,
 }
 
