@@ -268,3 +268,108 @@ fn last_generation(window: &Window) -> Generation {
     let last = window.entries.back();
     last.map_or(Generation::default(), |entry| entry.generation)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::Identity;
+    use crate::ids::{Epoch, PlaylistName};
+    use crate::notice::Break;
+    use crate::planted::Planted;
+    use crate::playlist::{self, Playlist};
+    use crate::rng::Rng;
+    use crate::stage::Counters;
+    use crate::time::Now;
+
+    const LASTS: Span = Span::from_secs(6);
+
+    fn at(secs: i64) -> Place {
+        Place::from_micros(secs * 1_000_000)
+    }
+
+    /// The first segment of a track, behind a break.
+    fn first(place: Place) -> Finished {
+        let text = "#EXTM3U\n#EXT-X-TARGETDURATION:6\n#EXTINF:6,\na.ts\n";
+        let Ok(Playlist::Media(mut list)) = playlist::parse(text.as_bytes()) else {
+            panic!("a media playlist");
+        };
+        Finished {
+            segment: list.segments.remove(0),
+            stored: None,
+            resources: Vec::new(),
+            rungs: Vec::new(),
+            formats: None,
+            identity: Identity {
+                media_sequence: 0,
+                path: "a.ts".into(),
+                byte_range: None,
+                date_time: None,
+                discontinuity_sequence: 0,
+                duration: LASTS,
+            },
+            run: 0,
+            broken: Some(Break::RestartedLower),
+            lost: None,
+            appeared: Timestamp::default(),
+            place: Some(place),
+        }
+    }
+
+    fn listed(place: Place, discontinuity: bool) -> Entry {
+        let segment = first(place).segment;
+        Entry {
+            segment: Segment {
+                discontinuity,
+                ..segment
+            },
+            stored: None,
+            resources: Vec::new(),
+            rungs: Vec::new(),
+            hidden: false,
+            identity: None,
+            longest_playlist: Span::ZERO,
+            appeared: Timestamp::default(),
+            generation: Generation::default(),
+            seen: Seen::Surely,
+            listed_at: None,
+            place,
+        }
+    }
+
+    #[test]
+    fn s_27_gaps_of_a_track_that_begins_late_break_where_it_does_or_the_others_do() {
+        for (begins_run, others_break) in
+            [(true, false), (false, true), (true, true), (false, false)]
+        {
+            let name = |name: &str| Window::new(PlaylistName(name.into()));
+            let mut publisher = Publisher::new();
+            publisher.target_duration = Some(LASTS);
+            publisher.windows = vec![name("v0.m3u8"), name("v1.m3u8")];
+            let lead = [(0, others_break), (6, false), (12, false)];
+            let lead = lead.map(|(place, breaks)| listed(at(place), breaks));
+            publisher.windows[0].entries.extend(lead);
+            publisher.windows[1].media_sequence = Some(70);
+            publisher.windows[1].begins_run = begins_run;
+
+            let (mut commands, mut rng) = (Vec::new(), Rng::new(1));
+            let mut stage = Stage {
+                now: Now::default(),
+                epoch: Epoch::default(),
+                commands: &mut commands,
+                rng: &mut rng,
+                counters: &mut Counters::default(),
+                listed_target_duration: None,
+                planted: Planted::default(),
+            };
+            let mut done = first(at(18));
+            publisher.begin_beside(&mut stage, 1, at(18), &mut done);
+
+            let gaps = publisher.windows[1].entries.iter();
+            let breaks: Vec<bool> = gaps.map(|it| it.segment.discontinuity).collect();
+            let broken = begins_run || others_break;
+            assert_eq!(breaks, [broken, false, false]);
+            // It is said once.
+            assert_eq!(done.broken.is_none(), broken);
+        }
+    }
+}
