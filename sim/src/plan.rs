@@ -3,14 +3,15 @@
 //! A plan can be printed, kept, cut smaller and run again. How plans are drawn from a seed is in
 //! [`crate::draw`]; a scenario writes one by hand.
 
-use crate::origin::{EncoderFault, Fault, FaultKind, Naming, OriginSpec, PresentationSpec, Tokens};
+mod words;
+
+use crate::origin::{EncoderFault, Fault, FaultKind, OriginSpec, PresentationSpec};
 use crate::store::StorePlan;
 use crate::workers::WorkerPlan;
 use hls_relay_core::config::{HolePolicy, KeyPolicy, ReloadPolicy};
 use hls_relay_core::ladder::Ladder;
 use hls_relay_core::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
-use std::fmt;
 
 /// Everything about one world. The same plan gives the same run, byte for byte.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -365,157 +366,5 @@ impl Plan {
         let workers = self.workers.faults.len() + self.workers.neighbours.len();
         let wishes = self.controls.len() + self.ends.len() + self.players.len();
         self.troubles().len() + workers + wishes
-    }
-}
-
-/// How an origin writes its playlist, where another one might do otherwise.
-fn habits(origin: &OriginSpec) -> String {
-    let habits = [
-        (origin.program_date_time, ", with date-times"),
-        (origin.naming == Naming::RunFolder, ", folders for runs"),
-        (origin.tokens == Tokens::Query, ", tokens in queries"),
-        (origin.tokens == Tokens::Parameter, ", tokens in parameters"),
-        (origin.tokens == Tokens::Folder, ", tokens in folders"),
-        (origin.etag, ", with entity tags"),
-        (origin.segments_per_key.is_some(), ", under keys"),
-        (
-            !origin.discontinuity_sequence,
-            ", without discontinuity sequence",
-        ),
-    ];
-    habits.iter().filter(|it| it.0).map(|it| it.1).collect()
-}
-
-impl fmt::Display for Plan {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ChannelPlan {
-            sources,
-            window,
-            hole,
-            reload,
-            keys,
-            ladder,
-            edges,
-        } = &self.channel;
-        writeln!(
-            out,
-            "plan of seed {}: healed at {}, stopped at {}",
-            self.seed, self.healed_at, self.stop_at
-        )?;
-        writeln!(
-            out,
-            "  channel: sources {sources:?}, window {window}, hole {hole:?}, reload {reload:?}, keys {keys:?}"
-        )?;
-        if let Some(ladder) = ladder {
-            let names: Vec<&str> = ladder.rungs.iter().map(|it| &*it.name).collect();
-            let (passthrough, percent) = (ladder.passthrough, self.workers.percent);
-            writeln!(
-                out,
-                "  ladder: {}, passthrough {passthrough}, made in {percent}%, {edges} edges",
-                names.join(" ")
-            )?;
-        }
-        let WorkerPlan {
-            hands,
-            neighbours,
-            faults,
-            ..
-        } = &self.workers;
-        if !neighbours.is_empty() {
-            writeln!(out, "  workers: {hands}")?;
-        }
-        for neighbour in neighbours {
-            writeln!(out, "  {neighbour}")?;
-        }
-        for fault in faults {
-            writeln!(out, "  {fault}")?;
-        }
-        let StorePlan {
-            kind,
-            latency,
-            jitter,
-            faults,
-        } = &self.store;
-        writeln!(
-            out,
-            "  store: {kind:?}, latency {} + {} ms",
-            latency.as_millis(),
-            jitter.as_millis()
-        )?;
-        let WakePlan {
-            late,
-            early,
-            twice,
-            by,
-        } = self.wakes;
-        if late + early + twice > 0 {
-            let by = by.as_millis();
-            writeln!(
-                out,
-                "  wakes: {late}% late, {early}% early by up to {by} ms, {twice}% twice"
-            )?;
-        }
-        for (number, origin) in self.origins.iter().enumerate() {
-            writeln!(
-                out,
-                "  origin {number}: target duration {}, segments {:?}, window {}, from {}{}",
-                origin.target_duration,
-                origin.durations,
-                origin.window,
-                origin.media_sequence,
-                habits(origin),
-            )?;
-            if let Some(presentation) = &origin.presentation {
-                writeln!(out, "    {presentation}")?;
-            }
-            origin
-                .faults
-                .iter()
-                .try_for_each(|fault| writeln!(out, "    {fault}"))?;
-        }
-        for NetworkFault {
-            from,
-            until,
-            origin,
-            kind,
-        } in &self.network
-        {
-            writeln!(
-                out,
-                "  network: {from} to {until}: origin {origin}: {kind:?}"
-            )?;
-        }
-        for fault in faults {
-            let (from, until) = (fault.from, fault.until);
-            writeln!(
-                out,
-                "  store: {from} to {until}: {:?} {:?}",
-                fault.on, fault.kind
-            )?;
-        }
-        for Control { when, change } in &self.controls {
-            writeln!(out, "  control: {when}: {change:?}")?;
-        }
-        for end in &self.ends {
-            writeln!(
-                out,
-                "  process: {}: {:?} after {} commands, {} down",
-                end.when, end.how, end.commands, end.down
-            )?;
-        }
-        writeln!(out, "  players at {:?} s", seconds(&self.players))
-    }
-}
-
-fn seconds(spans: &[Span]) -> Vec<u64> {
-    spans.iter().map(|span| span.as_millis() / 1_000).collect()
-}
-
-impl fmt::Display for When {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.moment {
-            None => write!(out, "at {}", self.after),
-            Some(moment) => write!(out, "at the first {moment:?} after {}", self.after),
-        }
     }
 }
