@@ -8,11 +8,14 @@
 //! ----
 //! …the story as it must be, rewritten with UPDATE_SCENARIOS=1
 //! ```
-//! An `origin` has a `target` duration; a `segment` lasts as long where nothing is said, several
-//! lengths with commas between them take turns, and with `jitter` each of its ends is off by up to so much. A segment may be listed late by up to a `publish-jitter`. Both are `drawn` by a
-//! number. It has listed a `window` of segments when the world begins, or a longer `backlog`, and `numbers` them from 0
-//! where nothing is said. A `presentation` puts the origin before it behind a multivariant playlist: of each track,
-//! `behind` says how many segments it is behind the encoder, and `numbers` where it counts from by itself.
+//! An `origin` has a `target` duration; a `segment` lasts as long where nothing is said, several lengths with
+//! commas between them take turns, and with `jitter` each of its ends is off by up to so much. A segment is listed
+//! by a `publish-delay` after its end, and late by up to a `publish-jitter`; what jitters is `drawn` by a number. A
+//! reply takes its `latency`. It has listed a `window` of segments when the world begins, or a longer `backlog`, and
+//! `numbers` them from 0 where nothing is said. `tells` writes a line before the segment of a number of the origin
+//! before it. A `presentation` puts that origin behind a multivariant playlist: of each track, `behind` says how many
+//! segments it is behind the encoder, and `numbers` where it counts from by itself. `workers` make all rungs of a
+//! segment in a number of percent of what it lasts, and `hands` says of how many segments at once.
 //!
 //! One thing a line, before the line of dashes; after it the story: what the operator was told, and
 //! every version that viewers saw. In a version each segment is called by what it is: the letter of
@@ -153,6 +156,7 @@ fn surroundings(plan: &mut Plan, words: &mut Words<'_>) -> Result<(), String> {
     match words.word()? {
         "origin" => origin::origin(plan, words)?,
         "presentation" => origin::presentation(plan, words)?,
+        "tells" => origin::tells(plan, words)?,
         "store" => {
             plan.store.kind = match words.word()? {
                 "memory" => StoreKind::Memory,
@@ -160,13 +164,24 @@ fn surroundings(plan: &mut Plan, words: &mut Words<'_>) -> Result<(), String> {
                 other => return Err(format!("no such store: {other}")),
             };
         }
-        "workers" => plan.workers.percent = words.positive()?,
+        "workers" => workers(plan, words)?,
         "run" => {
             plan.healed_at = words.seconds()?;
             plan.stop_at = plan.healed_at + AFTERWARDS;
         }
         "channel" | "at" => words.skip(),
         other => return Err(format!("unknown word {other}")),
+    }
+    Ok(())
+}
+
+fn workers(plan: &mut Plan, words: &mut Words<'_>) -> Result<(), String> {
+    plan.workers.percent = words.positive()?;
+    while let Some(word) = words.next() {
+        match word {
+            "hands" => plan.workers.hands = words.positive()? as usize,
+            other => return Err(format!("unknown word {other}")),
+        }
     }
     Ok(())
 }

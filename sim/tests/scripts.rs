@@ -29,6 +29,9 @@ fn each_line_that_makes_no_sense_is_named_with_why() {
         ("presentation numbers 7 variant 720", "numbers of what?"),
         ("presentation", "needs a variant"),
         ("presentation audio en variant 720", "a variant comes first"),
+        ("tells seven #EXT-X-CUE-IN", "not a number"),
+        ("tells 7 EXTINF:4", "not a line of a playlist"),
+        ("workers 10 hands 0", "0 is too small"),
         ("store drawer", "no such store: drawer"),
         ("channel source 5", "there is no origin 5"),
         ("channel window 3", "window: 3 is not in"),
@@ -55,6 +58,7 @@ fn each_line_that_makes_no_sense_is_named_with_why() {
             "only what goes wrong at an origin",
         ),
         ("at 20 track 0 kill", "only what goes wrong at an origin"),
+        ("at 20 commands 2 stop", "only a process that dies"),
         ("at 70 kill", "the run is over after 60 s"),
         ("at 20 when never kill", "no such moment: never"),
         ("at 20 for 5 stop", "leave out `for`"),
@@ -90,6 +94,19 @@ fn an_origin_can_be_irregular_and_a_track_count_for_itself() {
     let tracks = &origin.presentation.as_ref().unwrap().tracks;
     let said = tracks.iter().map(|it| (it.behind, it.media_sequence));
     assert!(said.eq([(0, None), (2, Some(20_000))]));
+}
+
+#[test]
+fn lines_of_an_origin_hands_of_workers_and_the_place_of_a_crash_can_be_said() {
+    let script = "origin target 4 latency 0.03 publish-delay 0.2\ntells 7 #EXT-X-CUE-IN\n\
+                  tells 7 #EXT-X-CUE-OUT\nworkers 5 hands 2\nrun 60\nat 20 for 3 commands 4 kill\n";
+    let plan = parse(script).unwrap();
+    let origin = &plan.origins[0];
+    assert_eq!(origin.tags[&7], ["#EXT-X-CUE-IN", "#EXT-X-CUE-OUT"]);
+    let (latency, delay) = (Span::from_millis(30), Span::from_millis(200));
+    assert_eq!((origin.latency, origin.publish_delay), (latency, delay));
+    assert_eq!((plan.workers.percent, plan.workers.hands), (5, 2));
+    assert_eq!(plan.ends[0].commands, 4);
 }
 
 #[test]

@@ -154,11 +154,17 @@ impl Window {
             self.push_gaps(stage, (terms, marks), holes, next, generation);
             return None;
         }
-        let lines = holes.pieces.into_iter().flat_map(|piece| match piece {
-            Piece::Offered(segment) => segment.tags,
-            Piece::Unseen { .. } => Vec::new(),
-        });
-        ever_listed.then(|| lines.collect())
+        let mut lines = Vec::new();
+        for piece in holes.pieces {
+            if let Piece::Offered(lost) = piece {
+                let dated = (lost.date_time.is_some(), next.segment.date_time.is_some());
+                lines.extend(match dated {
+                    (true, false) => self.take_lost_date_ranges(stage, lost.tags),
+                    (true, true) | (false, _) => lost.tags,
+                });
+            }
+        }
+        ever_listed.then_some(lines)
     }
 
     fn push_gaps(

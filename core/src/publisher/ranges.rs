@@ -72,6 +72,26 @@ impl Window {
         self.tell(stage, faults);
     }
 
+    /// Takes the date ranges out of lines that stood with lost media which had date-times. What follows it has none,
+    /// and so they cannot stand before that (S-24). Gives the other lines.
+    pub(super) fn take_lost_date_ranges(
+        &mut self,
+        stage: &mut Stage<'_>,
+        mut lines: Vec<Arc<str>>,
+    ) -> Vec<Arc<str>> {
+        let (before, covered, mut faults) = (self.next_number(), self.covered(), Vec::new());
+        let ranges = &mut self.date_ranges;
+        lines.retain(|it| {
+            let told = DateRange::is_told_by(it);
+            if told {
+                ranges.take(it, before, covered, &mut faults);
+            }
+            !told
+        });
+        self.tell(stage, faults);
+        lines
+    }
+
     fn tell(&self, stage: &mut Stage<'_>, faults: Vec<DateRangeFault>) {
         for fault in faults {
             let track = self.name.clone();

@@ -234,22 +234,19 @@ impl Lane {
             let feeds = self.feeds.iter().enumerate();
             feeds.filter(move |(index, _)| Some(*index) != own)
         };
-        let marks = || others().flat_map(|(_, feed)| feed.axis.present_run());
-        let alike = |offered: &&Offered| {
-            let number = offered.identity.media_sequence;
-            let duration = offered.segment.duration;
-            let is = |mark: &Mark| {
-                let apart = mark.duration.abs_diff(duration);
-                mark.number == number && apart <= mark.duration.scaled(1, 8)
-            };
-            marks().any(is)
+        let place_of = |offered: &Offered| {
+            let mut marks = others().flat_map(|(_, feed)| feed.axis.present_run());
+            let same = marks.find(|mark| {
+                let apart = mark.duration.abs_diff(offered.segment.duration);
+                mark.number == offered.identity.media_sequence
+                    && apart <= mark.duration.scaled(1, 8)
+            });
+            same.map(|mark| mark.place)
         };
-        let shared = listing.listed.iter().rev().find(alike)?;
-        let number = shared.identity.media_sequence;
-        let place = marks().find(|mark| mark.number == number)?.place;
-        let behind = listing.listed.iter();
-        let behind = behind.filter(|it| it.identity.media_sequence >= number);
-        let rest: Span = behind.map(|it| it.segment.duration).sum();
+        let mut newest_first = listing.listed.iter().enumerate().rev();
+        let (at, place) = newest_first.find_map(|(at, it)| Some((at, place_of(it)?)))?;
+        let from_there = listing.listed[at..].iter();
+        let rest: Span = from_there.map(|it| it.segment.duration).sum();
         Some(place + rest)
     }
 

@@ -1,5 +1,5 @@
 //! What happens at a time, as a script says it:
-//! `at TIME [for TIME] [when MOMENT] [track NUMBER] …`
+//! `at TIME [for TIME] [when MOMENT] [commands NUMBER] [track NUMBER] …`
 
 use super::{Words, fault, hole};
 use crate::origin::{EncoderFault, Fault, FaultKind, PresentationFault};
@@ -20,6 +20,8 @@ struct Head {
     at: Span,
     length: Option<Span>,
     moment: Option<Moment>,
+    /// A process dies after so many commands of its next step.
+    commands: Option<usize>,
     track: Option<u16>,
 }
 
@@ -58,6 +60,14 @@ impl Head {
             None => Ok(()),
         }
     }
+
+    /// Whether the process dies of it, which alone can happen within a step.
+    fn outside_steps(&self) -> Result<(), String> {
+        match self.commands {
+            Some(_) => Err("only a process that dies counts commands".to_owned()),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Reads such a line. All origins are known by then, and how long the run is.
@@ -74,9 +84,13 @@ pub(super) fn at(plan: &mut Plan, words: &mut Words<'_>) -> Result<(), String> {
             "for" => head.length = Some(length(words)?),
             "track" => head.track = Some(words.small()?),
             "when" => head.moment = Some(moment(words.word()?)?),
+            "commands" => head.commands = Some(words.positive()? as usize),
             what => break what,
         }
     };
+    if !matches!(what, "kill" | "lose") {
+        head.outside_steps()?;
+    }
     match what {
         "origin" => return origin_fault(plan, &head, words),
         "refused" => network_fault(plan, &head, NetworkFaultKind::Refused, words)?,
@@ -188,7 +202,7 @@ fn network_fault(
 fn end(plan: &mut Plan, head: &Head, how: EndKind) {
     plan.ends.push(ProcessEnd {
         when: head.when(),
-        commands: 0,
+        commands: head.commands.unwrap_or(0),
         down: head.length.unwrap_or(AT_ONCE),
         how,
     });

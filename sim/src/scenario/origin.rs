@@ -23,6 +23,8 @@ pub(super) fn origin(plan: &mut Plan, words: &mut Words<'_>) -> Result<(), Strin
             "target" => spec.target_duration = words.positive()?,
             "segment" => segments = words.seconds_in_turn()?,
             "jitter" => jitter = words.seconds()?,
+            "latency" => spec.latency = words.seconds()?,
+            "publish-delay" => spec.publish_delay = words.seconds()?,
             "publish-jitter" => spec.publish_jitter = words.seconds()?,
             "drawn" => spec.seed = words.number()?,
             "window" => spec.window = words.positive()?,
@@ -55,6 +57,18 @@ pub(super) fn origin(plan: &mut Plan, words: &mut Words<'_>) -> Result<(), Strin
     };
     spec.backlog = backlog.unwrap_or(spec.window);
     plan.origins.push(spec);
+    Ok(())
+}
+
+/// A line of its own, before the segment of a number.
+pub(super) fn tells(plan: &mut Plan, words: &mut Words<'_>) -> Result<(), String> {
+    let origin = plan.origins.last_mut().ok_or("no origin before it")?;
+    let (number, line) = (words.number()?, words.word()?);
+    if !line.starts_with("#EXT") {
+        return Err(format!("not a line of a playlist: {line}"));
+    }
+    let lines = origin.tags.entry(number).or_default();
+    lines.push(line.to_owned());
     Ok(())
 }
 
