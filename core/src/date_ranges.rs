@@ -291,4 +291,22 @@ mod tests {
         assert_eq!((ranges.known.len(), ranges.used.len()), (0, 1));
         assert_eq!(ranges.used[0].id(), Some("ad"));
     }
+
+    #[test]
+    fn those_behind_a_number_that_no_segment_gets_count_one_less() {
+        let mut ranges = DateRanges::default();
+        let covered = Covered {
+            media_sequence: 5,
+            dates: Some((at(5), at(15))),
+        };
+        for before in [8, 9, 10, 12] {
+            let line = format!(
+                "#EXT-X-DATERANGE:ID=\"r{before}\",START-DATE=\"1970-01-01T00:00:10Z\",DURATION=5"
+            );
+            assert!(ranges.take(&line, before, covered, &mut Vec::new()));
+        }
+        ranges.close_up(9);
+        let places: Vec<u64> = ranges.lines(0).map(|it| it.0).collect();
+        assert_eq!(places, [8, 9, 9, 11]);
+    }
 }

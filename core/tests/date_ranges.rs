@@ -348,3 +348,39 @@ fn the_assets_of_an_interstitial_are_where_the_source_has_them() {
     let list = value(&found["ad"], "X-ASSET-LIST");
     assert_eq!(list, Some("http://origin.example/live/ads.json?a=1"));
 }
+
+#[test]
+fn behind_gaps_that_leave_before_any_version_has_them_it_stands_with_its_segment() {
+    const MAIN: &str = "http://origin.example/live/main.m3u8";
+    let main = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=10,RESOLUTION=2x1\nlow.m3u8\n\
+        #EXT-X-STREAM-INF:BANDWIDTH=20,RESOLUTION=4x2\nhigh.m3u8\n";
+    // One variant begins later: it has gaps for what the other has had, and is shown with its third segment. The
+    // other has gone on by then.
+    let ad = range("ad", 60, ",DURATION=40");
+    let late = dated().named("high", 500).between(60 * SEC, u64::MAX);
+    let late = late.marked(500, &ad);
+    let mut bench = Bench::new(Box::new(move |now, url| match url.rsplit('/').next() {
+        Some("main.m3u8") => Ok(main.to_owned()),
+        Some("high.m3u8") if now < 62 * SEC => Err(FetchError::Status(404)),
+        Some("high.m3u8") => Ok(late.at(now)),
+        _ => Ok(dated().at(now)),
+    }));
+    bench.checker.several = true;
+    bench.now = 40 * SEC;
+    bench.run(spec(&[MAIN]));
+    bench.pass(74 * SEC);
+    let versions = bench.published.iter().flat_map(|it| &it.1.playlists);
+    let versions: Vec<_> = versions.filter(|it| &*it.name.0 == "v1.m3u8").collect();
+    let first = support::media(&versions.first().expect("it is shown").text);
+    assert!(
+        first.segments[0].gap && first.segments.len() < 9,
+        "{first:?}"
+    );
+    let told = first.segments.iter().find(|it| !it.gap).expect("a segment");
+    assert_eq!(
+        lines(&first),
+        [(told.media_sequence, &*ad)],
+        "{:?}",
+        versions[0].text
+    );
+}

@@ -238,6 +238,57 @@ fn tokens_that_have_run_out_are_renewed_once_for_all_tracks() {
     assert_eq!(bench.holes(), 0);
 }
 
+/// As [`whole`], where the multivariant playlist gives out the token of the moment, and each list hands it on.
+fn with_tokens(token: fn(u64) -> u64, accepts: fn(u64, u64) -> bool) -> support::SourceAt {
+    Box::new(move |now, url| {
+        let Some((path, has)) = url.split_once("?t=") else {
+            let with =
+                |list: String, name: &str| list.replace(name, &format!("{name}?t={}", token(now)));
+            let names = ["low.m3u8", "high.m3u8", "en.m3u8"];
+            return Ok(names.into_iter().fold(MULTIVARIANT.to_owned(), with));
+        };
+        if !accepts(now, has.parse().expect("a number")) {
+            return Err(FetchError::Status(403));
+        }
+        Ok(whole(true)(now, path)?.replace(".ts", &format!(".ts?t={has}")))
+    })
+}
+
+#[test]
+fn a_request_with_an_old_url_that_fails_after_new_ones_came_asks_for_no_others() {
+    let token = |now: u64| u64::from(now >= 70 * SEC);
+    let mut bench = run_of(with_tokens(token, |now, has| now < 70 * SEC || has == 1));
+    // The sound takes long to be refused.
+    bench.load_takes = Box::new(|now, url| match now {
+        now if now >= 70 * SEC && url.ends_with("en.m3u8?t=0") => 3 * SEC,
+        _ => 10_000,
+    });
+    bench.pass(110 * SEC);
+    assert_eq!(bench.status().state, State::Live);
+    let refused = bench.loads_of("http://origin.example/live/en.m3u8?t=0");
+    assert!(
+        refused.last().is_some_and(|at| *at >= 70 * SEC),
+        "{refused:?}"
+    );
+    assert_eq!(bench.loads_of(MAIN).len(), 2, "{:?}", bench.loads_of(MAIN));
+    assert_eq!(bench.holes(), 0);
+}
+
+#[test]
+fn segments_that_were_refused_wait_for_the_list_with_their_new_urls() {
+    // Playlists are given to anybody, and segments to who has the token of the moment.
+    let token = |now: u64| u64::from(now >= 70 * SEC);
+    let mut bench = run_of(with_tokens(token, |_, _| true));
+    bench.segment = Box::new(|now, url| match now >= 70 * SEC && url.ends_with("?t=0") {
+        true => Err(FetchError::Status(403)),
+        false => Ok(50_000),
+    });
+    bench.pass(110 * SEC);
+    assert_eq!(bench.status().state, State::Live);
+    assert_eq!(bench.loads_of(MAIN).len(), 2, "{:?}", bench.loads_of(MAIN));
+    assert_eq!(bench.holes(), 0);
+}
+
 #[test]
 fn what_is_not_selected_is_neither_loaded_nor_listed() {
     let mut bench = Bench::new(whole(false));

@@ -120,6 +120,9 @@ struct UnderWay {
     /// Nothing has been had from there yet.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     first_there: bool,
+    /// It was sent to where the playlist is no more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    outdated: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -201,6 +204,7 @@ impl Loader {
             sent,
             due,
             first_there,
+            outdated: false,
         });
         self.next_load = None;
         stage.commands.push(Command::LoadPlaylist(LoadPlaylist {
@@ -298,7 +302,11 @@ impl Loader {
                         error: error.clone(),
                     });
                 }
-                self.failed(stage, sent, Trouble::Playlist(error));
+                let trouble = match load.outdated {
+                    true => Trouble::Unchanged,
+                    false => Trouble::Playlist(error),
+                };
+                self.failed(stage, sent, trouble);
                 None
             }
             Ok(LoadedPlaylist::NotModified) => {
@@ -393,8 +401,11 @@ impl Loader {
             }
             self.url = Arc::clone(url);
             self.etag = None;
-            // Why the old one failed says nothing of the new one.
+            // Why the old one failed, or will fail, says nothing of the new one.
             self.trouble = self.trouble.take().map(|_| Trouble::Unchanged);
+            if let Some(load) = &mut self.in_flight {
+                load.outdated = true;
+            }
             let waits = self.failing.is_some() && self.in_flight.is_none();
             self.next_load = self
                 .next_load

@@ -24,7 +24,8 @@ impl Publisher {
         place: Place,
         done: &mut Finished,
     ) {
-        let begun = self.ended || !self.windows[track].entries.is_empty();
+        let window = &self.windows[track];
+        let begun = (self.ended && !window.comes_late) || !window.entries.is_empty();
         let target_duration = self.target_duration.unwrap_or_default();
         let late = |head: &Place| !begun && *head + target_duration < place;
         let head = self.head_of_lead(track).filter(late);

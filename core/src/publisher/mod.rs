@@ -160,6 +160,7 @@ impl Publisher {
         let marks = Some(&mut self.discontinuities).filter(|_| several);
         if window.append(stage, terms, marks, done, generation) {
             self.ended = false;
+            self.windows.iter_mut().for_each(|it| it.comes_late = false);
         }
         if self.discontinuities.newest() != opened {
             self.mark_in_others(track);
@@ -233,7 +234,7 @@ impl Publisher {
         for window in &mut self.windows {
             window.holes.forget(stage, self.hole_policy);
             window.dirty |= closes && !window.entries.is_empty();
-            window.begins_run = true;
+            (window.begins_run, window.comes_late) = (true, false);
         }
     }
 

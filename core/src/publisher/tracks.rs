@@ -10,6 +10,7 @@ use crate::limits;
 use crate::loader::history::Lost;
 use crate::presentation::{Presentation, Relayed};
 use crate::processor::Finished;
+use crate::stage::Stage;
 use crate::time::{Place, Span, Timestamp};
 use crate::track::{Kind, matched};
 use serde::{Deserialize, Serialize};
@@ -129,6 +130,29 @@ impl Publisher {
         place + done.segment.duration.half() <= end
     }
 
+    /// The lists are closed, and more comes of a track that has nothing so far: no viewer has seen a list of it
+    /// that may not change any more.
+    pub(crate) fn comes_late(&mut self, track: usize) {
+        let window = &mut self.windows[track];
+        if self.ended && window.entries.is_empty() && window.media_sequence.is_none() {
+            (window.begins_run, window.comes_late) = (false, true);
+        }
+    }
+
+    /// All of such a track is there that ever will be: it is closed as the others are, and shown.
+    pub(crate) fn is_whole(&mut self, stage: &mut Stage<'_>, track: usize) {
+        let window = &mut self.windows[track];
+        if std::mem::take(&mut window.comes_late) {
+            window.holes.forget(stage, self.hole_policy);
+            window.begins_run = true;
+        }
+    }
+
+    /// It is not shown yet, and a process that follows begins it again.
+    pub(crate) fn is_begun_again(&self, track: usize) -> bool {
+        self.windows[track].comes_late
+    }
+
     /// Whether a discontinuity stands among the gaps at the end of a track, or stood there.
     pub(crate) fn says_break_in_gaps(&self, track: usize) -> bool {
         self.has_several() && self.windows[track].broken_in_gaps
@@ -199,7 +223,7 @@ impl Publisher {
         let front = self.front.as_ref()?;
         let known = |window: &Window| {
             let closed = self.ended && !window.entries.is_empty();
-            window.is_listed() || window.can_begin() || closed
+            !window.comes_late && (window.is_listed() || window.can_begin() || closed)
         };
         let mut windows = front.tracks.iter().flatten().map(|it| &self.windows[*it]);
         if !windows.any(|it| it.kind() == Some(Kind::Variant) && known(it)) {

@@ -65,7 +65,7 @@ impl Publisher {
     /// When a track's list may change.
     fn due_of(&self, window: &Window) -> Option<Timestamp> {
         let begins = window.is_listed() || self.ended || window.can_begin();
-        if !window.dirty || !begins {
+        if !window.dirty || !begins || window.comes_late {
             return None;
         }
         // A new version is not published before half a target duration has passed (S-12).

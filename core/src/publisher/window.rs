@@ -65,6 +65,9 @@ pub(super) struct Window {
     taken: Option<u64>,
     /// Its source has new segments: a version waits for it.
     pub(super) goes_on: bool,
+    /// The lists were closed before it had anything: it is shown once it is whole (S-15).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) comes_late: bool,
     /// How a multivariant playlist describes it.
     pub(super) medium: Option<Medium>,
     /// What the media itself says.
@@ -153,6 +156,7 @@ impl Window {
             broken_in_gaps: false,
             taken: None,
             goes_on: false,
+            comes_late: false,
             medium: None,
             formats: None,
             bandwidth: None,
@@ -201,10 +205,13 @@ impl Window {
 
     /// For the next process; `position` is where its source goes on.
     pub(super) fn saved(&self, position: Option<SavedPosition>, ended: bool) -> SavedTrack {
+        // What nobody was to see yet is begun again.
         let entries = self.entries.iter().zip(self.numbered());
+        let entries = entries.filter(|_| !self.comes_late);
+        let number = self.media_sequence.filter(|_| !self.comes_late);
         SavedTrack {
             name: self.name.clone(),
-            media_sequence: self.media_sequence.unwrap_or_default(),
+            media_sequence: number.unwrap_or_default(),
             discontinuity_sequence: self.discontinuity_sequence,
             independent_segments: self.independent_segments,
             i_frames_only: self.i_frames_only,
@@ -457,7 +464,7 @@ impl Window {
         self.media_sequence = self.media_sequence.map(|number| number + left);
         self.entries.clear();
         self.cut_until = None;
-        self.shown = false;
+        (self.shown, self.comes_late) = (false, false);
         self.began_at = None;
     }
 

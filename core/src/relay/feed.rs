@@ -32,6 +32,9 @@ pub(super) struct Feed {
     /// Where it is found; the first is in use.
     pub(super) urls: Vec<Arc<str>>,
     pub(super) moved_at: Timestamp,
+    /// It was given new URLs then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    renamed_at: Option<Timestamp>,
     pub(super) axis: Axis,
     /// It is followed in another place now, which lists what was had.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -79,6 +82,7 @@ impl Feed {
             medium: None,
             urls: Vec::new(),
             moved_at: now,
+            renamed_at: None,
             axis: Axis::default(),
             overlap: None,
             appended: None,
@@ -138,6 +142,11 @@ impl Feed {
         self.loader.ended && self.listed && self.downloader.is_empty()
     }
 
+    /// It has come with the others so far, or may: it was not left behind, and does not lack a list that cannot be had.
+    pub(super) fn has_part(&self) -> bool {
+        !self.left_behind && (self.listed || self.loader.trouble.is_none())
+    }
+
     /// The others wait for it.
     pub(super) fn is_waited_for(&self) -> bool {
         self.kind().is_waited_for() && !self.left_behind && !self.is_over()
@@ -164,9 +173,10 @@ impl Feed {
             Some(Trouble::Playlist(error)) => Some(error),
             _ => None,
         };
-        let errors = [playlist, self.downloader.trouble.as_ref()];
+        let segments = self.downloader.trouble.as_ref();
+        let errors = [playlist, segments.filter(|_| !self.may_be_renamed(now))];
         let mut errors = errors.into_iter().flatten();
-        let expired = |it: &&FetchError| matches!(it, FetchError::Status(401 | 403 | 410));
+        let expired = |it: &&FetchError| is_refusal(it);
         let stays = config::stale_after(self.loader.target_duration());
         let failing_for = self.loader.failing_since().map(|since| now.since(since));
         let gone = playlist.filter(|_| self.is_gone() && (all_gone || failing_for >= Some(stays)));
@@ -179,19 +189,30 @@ impl Feed {
     }
 
     /// It has moved to another URL because of that, and nothing has come from there yet.
-    pub(super) fn is_moved_in_vain(&self) -> bool {
-        self.loader.failing_since().is_some() && self.loader.trouble == Some(Trouble::Unchanged)
+    pub(super) fn is_moved_in_vain(&self, now: Timestamp) -> bool {
+        let playlist = self.loader.failing_since().is_some()
+            && self.loader.trouble == Some(Trouble::Unchanged);
+        let segments = self.downloader.trouble.as_ref().is_some_and(is_refusal);
+        playlist || (segments && self.may_be_renamed(now))
+    }
+
+    /// Its playlist has had another URL for so short a time that what was refused of its segments may be what it
+    /// named before: the list from there comes within two target durations, and with it theirs.
+    fn may_be_renamed(&self, now: Timestamp) -> bool {
+        let until = |at| at + self.loader.target_duration() * 2;
+        self.renamed_at.is_some_and(|at| now < until(at))
     }
 
     /// A multivariant playlist says where it is found. Where it was found last, but for tokens, comes first.
-    pub(super) fn named(&mut self, urls: &[Arc<str>]) {
+    pub(super) fn named(&mut self, now: Timestamp, urls: &[Arc<str>]) {
         let in_use = without_secrets(&self.loader.url);
         let is_in_use = |url: &Arc<str>| without_secrets(url) == in_use;
         let first = urls.iter().position(is_in_use).unwrap_or(0);
         self.urls = urls.to_vec();
         self.urls.rotate_left(first);
-        if let Some(url) = self.urls.first() {
+        if let Some(url) = self.urls.first().filter(|url| **url != self.loader.url) {
             self.loader.move_to(url);
+            self.renamed_at = Some(now);
         }
     }
 
@@ -216,4 +237,9 @@ impl Feed {
             self.loader.move_to(url);
         }
     }
+}
+
+/// What an origin answers whose URLs have run out.
+fn is_refusal(error: &FetchError) -> bool {
+    matches!(error, FetchError::Status(401 | 403 | 410))
 }

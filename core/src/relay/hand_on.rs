@@ -26,6 +26,7 @@ impl Relay {
             return;
         };
         self.publisher.finish_restoring(stage);
+        self.let_come_late(&lane);
         lane.take_back(stage.now.monotonic);
         loop {
             // What one track appends may be what another has waited for.
@@ -39,18 +40,11 @@ impl Relay {
             }
         }
         let told = !stage.makes(Mistake::EndNotTold);
-        if lane.is_over() && !self.publisher.is_ended() && told {
-            for feed in &mut lane.feeds {
-                if let Some(track) = feed.track {
-                    let closing = &feed.loader.about.closing;
-                    self.publisher.close_with(track, closing);
-                }
-                let listed = feed.loader.date_ranges.rest();
-                if let Some((track, listed)) = feed.track.zip(listed) {
-                    self.publisher
-                        .list_date_ranges(stage, track, listed, u64::MAX);
-                }
-            }
+        if self.publisher.is_ended() {
+            self.show_what_came_late(stage, &mut lane);
+        } else if lane.is_over() && told {
+            let feeds = lane.feeds.iter_mut();
+            feeds.for_each(|feed| self.close_track(stage, feed));
             self.publisher.end(stage);
         }
         self.active = Some(lane);
@@ -59,6 +53,38 @@ impl Relay {
         {
             self.hand_on_feed(stage, &mut former, 0);
             self.next = Some(former);
+        }
+    }
+
+    /// What its source closes a track with.
+    fn close_track(&mut self, stage: &mut Stage<'_>, feed: &mut Feed) {
+        let Some(track) = feed.track else { return };
+        let closing = &feed.loader.about.closing;
+        self.publisher.close_with(track, closing);
+        if let Some(listed) = feed.loader.date_ranges.rest() {
+            self.publisher
+                .list_date_ranges(stage, track, listed, u64::MAX);
+        }
+    }
+
+    /// Of a source that has ended, a track may have its list, or its media, only after the others were closed.
+    fn let_come_late(&mut self, lane: &Lane) {
+        let late = |feed: &&Feed| feed.loader.ended && !feed.is_over();
+        if !self.publisher.is_ended() || !lane.ended() {
+            return;
+        }
+        for track in lane.feeds.iter().filter(late).filter_map(|it| it.track) {
+            self.publisher.comes_late(track);
+        }
+    }
+
+    fn show_what_came_late(&mut self, stage: &mut Stage<'_>, lane: &mut Lane) {
+        for feed in lane.feeds.iter_mut().filter(|feed| feed.is_over()) {
+            let Some(track) = feed.track else { continue };
+            if self.publisher.is_begun_again(track) {
+                self.close_track(stage, feed);
+                self.publisher.is_whole(stage, track);
+            }
         }
     }
 
@@ -277,7 +303,7 @@ impl Relay {
         let all_gone = lane.variants().all(Feed::is_gone);
         let mut feeds = lane.feeds.iter();
         let expired = feeds.find_map(|feed| feed.expired(now, all_gone));
-        let moved_in_vain = lane.feeds.iter().any(Feed::is_moved_in_vain);
+        let moved_in_vain = lane.feeds.iter().any(|feed| feed.is_moved_in_vain(now));
         let told = lane.told_target_duration();
         let Some(master) = &mut lane.master else {
             return;
@@ -401,7 +427,9 @@ impl Relay {
     pub(super) fn positions(&self, now: Timestamp) -> Vec<Option<SavedPosition>> {
         let feeds = || self.active.iter().flat_map(|lane| &lane.feeds);
         let position = |track| {
-            let feed = feeds().find(|feed| feed.track == Some(track))?;
+            let known = !self.publisher.is_begun_again(track);
+            let mut feeds = feeds().filter(|_| known);
+            let feed = feeds.find(|feed| feed.track == Some(track))?;
             let (run, number) = feed.appended?;
             let position = feed.loader.position(run, number, now)?;
             Some(SavedPosition {

@@ -220,7 +220,7 @@ impl Lane {
             let mut feed = match old.and_then(|old| known[old].take()) {
                 Some(mut feed) => {
                     feed.medium = Some(wanted.medium.clone());
-                    feed.named(&wanted.urls);
+                    feed.named(now, &wanted.urls);
                     feed
                 }
                 None => {
@@ -280,17 +280,27 @@ impl Lane {
         self.root().generation
     }
 
-    /// All variants have ended; one that was left behind is not waited for.
+    /// All variants have ended; one that was left behind, or cannot be had, is not waited for.
     pub(super) fn ended(&self) -> bool {
-        let mut variants = self.variants().filter(|feed| !feed.left_behind).peekable();
+        let mut variants = self.variants().filter(|feed| feed.has_part()).peekable();
         variants.peek().is_some() && variants.all(|feed| feed.loader.ended)
     }
 
-    /// Nothing will follow, and everything has left.
+    /// Nothing will follow, and everything has left; of one variant at least there was something.
     pub(super) fn is_over(&self) -> bool {
-        let waited = |feed: &&Feed| feed.kind().is_waited_for() && !feed.left_behind;
+        let waited = |feed: &&Feed| feed.kind().is_waited_for() && feed.has_part();
         let mut waited = self.feeds.iter().filter(waited).peekable();
-        waited.peek().is_some() && waited.all(Feed::is_over)
+        let begun = self.variants().any(|feed| feed.listed) && waited.peek().is_some();
+        let comes = (0..self.feeds.len()).any(|index| self.is_last_of_others(index));
+        begun && waited.all(Feed::is_over) && !comes
+    }
+
+    /// The last that there is of a track that nobody waits for is on its way, and belongs to what was shown.
+    fn is_last_of_others(&self, index: usize) -> bool {
+        let feed = &self.feeds[index];
+        let others = !feed.kind().is_waited_for() && feed.has_part();
+        let last = feed.loader.ended && feed.listed && !feed.is_over();
+        others && last && self.lets_pass(index)
     }
 
     pub(super) fn target_duration(&self) -> Span {

@@ -56,6 +56,8 @@ pub(crate) type PreloadAt = Box<dyn Fn(u64, &Preload) -> (u64, Vec<Result<(), Pr
 pub(crate) type RawAt = Box<dyn Fn(u64, &str) -> Option<Vec<u8>>>;
 /// How long the store looks what is left, and whether it can tell.
 pub(crate) type CheckAt = Box<dyn Fn(u64) -> (u64, Result<(), StoreError>)>;
+/// How long a request takes that is sent at a moment.
+pub(crate) type TakesAt = Box<dyn Fn(u64, &str) -> u64>;
 /// What a URL holds, or leads to, at a moment.
 pub(crate) type ContentAt = Box<dyn Fn(u64, &str) -> String>;
 
@@ -78,8 +80,8 @@ pub(crate) struct Bench {
     /// Where redirects lead: from the URL asked to the URL that answers.
     pub(crate) redirect: ContentAt,
     pub(crate) raw: RawAt,
-    /// How long loads, and the store's answers after a restart, take.
-    pub(crate) load_takes: u64,
+    /// How long a load takes that is sent at a moment.
+    pub(crate) load_takes: TakesAt,
     /// The source knows entity tags, and answers 304.
     pub(crate) etags: bool,
     pub(crate) check: CheckAt,
@@ -184,7 +186,7 @@ impl Bench {
             publish: Box::new(|_| Ok(())),
             redirect: Box::new(|_, url| url.to_owned()),
             raw: Box::new(|_, _| None),
-            load_takes: 10_000,
+            load_takes: Box::new(|_, _| 10_000),
             etags: false,
             check: Box::new(|_| (1_000, Ok(()))),
             checker: Checker::default(),
@@ -335,10 +337,9 @@ impl Bench {
                     }
                 });
                 let request = load.request;
-                self.due.push_back((
-                    now + self.load_takes,
-                    Event::PlaylistLoaded { request, outcome },
-                ));
+                let at = now + (self.load_takes)(now, &load.url);
+                self.due
+                    .push_back((at, Event::PlaylistLoaded { request, outcome }));
             }
             Command::Download(get) => {
                 self.downloads

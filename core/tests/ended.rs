@@ -1,0 +1,163 @@
+//! A presentation that has ended: what of it comes later than the rest is shown all the same, once it is whole.
+
+mod support;
+
+use hls_relay_core::event::{Desired, Event, FetchError};
+use hls_relay_core::notice::State;
+use hls_relay_core::playlist::MediaPlaylist;
+use std::collections::BTreeMap;
+use support::origin::Run;
+use support::{Bench, SEC, SourceAt, media, spec};
+
+const MAIN: &str = "http://origin.example/vod/main.m3u8";
+
+const MULTIVARIANT: &str = "#EXTM3U
+#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"English\",LANGUAGE=\"en\",URI=\"sound.m3u8\"
+#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID=\"s\",NAME=\"English\",LANGUAGE=\"en\",URI=\"text.m3u8\"
+#EXT-X-STREAM-INF:BANDWIDTH=10,RESOLUTION=640x360,AUDIO=\"a\",SUBTITLES=\"s\"
+low.m3u8
+#EXT-X-STREAM-INF:BANDWIDTH=20,RESOLUTION=1280x720,AUDIO=\"a\",SUBTITLES=\"s\"
+high.m3u8
+";
+
+/// Our name of each, beside that of its source.
+const TRACKS: [(&str, &str); 4] = [
+    ("low", "v0.m3u8"),
+    ("high", "v1.m3u8"),
+    ("sound", "a0.m3u8"),
+    ("text", "s0.m3u8"),
+];
+
+/// Sixteen seconds that ended long ago; of one the list cannot be had before.
+fn vod(dated: bool, late: &'static str, until: u64) -> SourceAt {
+    Box::new(move |now, url| {
+        let name = url.rsplit('/').next().unwrap_or_default();
+        let Some(name) = name.strip_suffix(".m3u8").filter(|it| *it != "main") else {
+            return Ok(MULTIVARIANT.to_owned());
+        };
+        if name == late && now < until {
+            return Err(FetchError::Status(503));
+        }
+        let mut run = Run::new(2 * SEC).named(name, 100).between(0, 16 * SEC);
+        run.head = "#EXT-X-PLAYLIST-TYPE:VOD\n".to_owned();
+        (run.ends, run.window, run.dated) = (true, 8, dated);
+        Ok(run.at(now))
+    })
+}
+
+fn run_of(source: SourceAt) -> Bench {
+    let mut bench = Bench::new(source);
+    bench.checker.several = true;
+    bench.now = 40 * SEC;
+    bench.run(spec(&[MAIN]));
+    bench
+}
+
+/// Every version of each list.
+fn lists(bench: &Bench) -> BTreeMap<&str, Vec<MediaPlaylist>> {
+    let mut lists: BTreeMap<&str, Vec<MediaPlaylist>> = BTreeMap::new();
+    let playlists = bench.published.iter().flat_map(|it| &it.1.playlists);
+    for it in playlists.filter(|it| &*it.name.0 != "index.m3u8") {
+        lists.entry(&it.name.0).or_default().push(media(&it.text));
+    }
+    lists
+}
+
+fn names(bench: &Bench, track: &str) -> bool {
+    let entry = bench.published.iter().rev().find_map(|it| it.1.entry());
+    entry.is_some_and(|entry| entry.contains(track))
+}
+
+/// It stands beside the others as if it had been there in time, and no list has changed after its end (S-15).
+fn is_whole(bench: &Bench, track: &str) {
+    let lists = lists(bench);
+    let first = |list: &MediaPlaylist| list.segments[0].uri.to_string();
+    let contents = |name: &str| -> Vec<String> {
+        let list = lists[name].last().expect("it is listed");
+        assert!(list.end_list && list.segments.iter().all(|it| !it.gap));
+        let content = |uri: &str| bench.checker.content[uri].clone();
+        let paths = list.segments.iter().map(|it| content(&it.uri));
+        let number = |it: String| it.trim_end_matches(".ts")[it.len() - 6..].to_owned();
+        paths.map(number).collect()
+    };
+    let other = if track == "v0.m3u8" {
+        "v1.m3u8"
+    } else {
+        "v0.m3u8"
+    };
+    assert_eq!(contents(track), contents(other), "{track}");
+    for (name, versions) in &lists {
+        let closed = versions.iter().skip_while(|it| !it.end_list);
+        let closed: Vec<_> = closed.map(|it| (first(it), it.segments.len())).collect();
+        assert!(
+            closed.windows(2).all(|it| it[0] == it[1]),
+            "{name}: {closed:?}"
+        );
+    }
+}
+
+#[test]
+fn a_track_whose_list_comes_after_the_end_is_shown_once_it_is_whole() {
+    for (late, track) in TRACKS {
+        for dated in [true, false] {
+            let mut bench = run_of(vod(dated, late, 70 * SEC));
+            bench.pass(69 * SEC);
+            assert_eq!(bench.status().state, State::Ended, "{late}");
+            assert!(!names(&bench, track), "{late}");
+            bench.pass(90 * SEC);
+            assert_eq!(bench.status().state, State::Ended, "{late}");
+            assert!(names(&bench, track), "{late}");
+            is_whole(&bench, track);
+            let versions = &lists(&bench)[track];
+            assert_eq!(versions.len(), 1, "S-15: {late} is shown when it is whole");
+        }
+    }
+}
+
+#[test]
+fn subtitles_that_take_longer_than_the_rest_are_in_the_lists_that_are_closed() {
+    let mut bench = run_of(vod(true, "", 0));
+    bench.segment = Box::new(|_, url| Ok(if url.contains("text") { SEC } else { 50_000 }));
+    bench.pass(70 * SEC);
+    assert_eq!(bench.status().state, State::Ended);
+    is_whole(&bench, "s0.m3u8");
+}
+
+#[test]
+fn what_comes_after_the_end_is_begun_again_by_another_process() {
+    let mut bench = run_of(vod(true, "text", 70 * SEC));
+    bench.segment = Box::new(|_, url| Ok(if url.contains("text") { SEC } else { 50_000 }));
+    bench.pass(72 * SEC);
+    assert!(!names(&bench, "s0.m3u8"));
+    bench.step(Event::ShutDown);
+    bench.pass(85 * SEC);
+    assert!(bench.relay.is_finished());
+    bench.kill(9, true);
+    bench.run(spec(&[MAIN]));
+    bench.pass(120 * SEC);
+    assert!(names(&bench, "s0.m3u8"));
+    is_whole(&bench, "s0.m3u8");
+}
+
+#[test]
+fn a_stop_does_not_wait_for_what_comes_after_the_end() {
+    let mut bench = run_of(vod(true, "text", 70 * SEC));
+    bench.segment = Box::new(|_, url| Ok(if url.contains("text") { SEC } else { 50_000 }));
+    bench.pass(72 * SEC);
+    bench.configure(spec(&[MAIN]), Desired::Stop);
+    bench.pass(200 * SEC);
+    assert_eq!(bench.withdrawn, 1);
+    assert!(bench.objects.is_empty(), "{:?}", bench.objects);
+}
+
+#[test]
+fn a_variant_that_can_never_be_had_does_not_keep_the_lists_open() {
+    let mut bench = run_of(vod(true, "high", u64::MAX));
+    bench.pass(100 * SEC);
+    assert_eq!(bench.status().state, State::Ended);
+    assert!(
+        lists(&bench)["v0.m3u8"]
+            .last()
+            .is_some_and(|it| it.end_list)
+    );
+}
