@@ -90,7 +90,10 @@ enum Hand {
     Idle,
     Busy {
         given: Given<Order>,
+        /// It answers then; never, before it is told to stop.
         until: Option<Timestamp>,
+        /// It gives up then: nobody waits for it any longer, whoever that was.
+        late: Timestamp,
         fault: Option<WorkerFaultKind>,
     },
     Gone {
@@ -233,7 +236,7 @@ impl Pool {
     pub fn due(&self) -> Option<Timestamp> {
         let hands = self.hands.iter().filter_map(|it| match it {
             Hand::Idle => None,
-            Hand::Busy { until, .. } => *until,
+            Hand::Busy { until, late, .. } => Some(until.map_or(*late, |it| it.min(*late))),
             Hand::Gone { until } => Some(*until),
         });
         let is_lost = |worker: u64| {
@@ -327,10 +330,12 @@ impl Pool {
         }
         let name = given.order.name;
         let mut fate = fate(&given.order);
-        match self.waits.get_mut(&name) {
+        let late = match self.waits.get_mut(&name) {
             Some(wait) => {
                 wait.begun = true;
                 news.push(News::Began(wait.order.asker, fate.fault));
+                // One that is taken at the last moment is found to be late.
+                wait.until.max(now + FOUND_WITHIN)
             }
             // Its node has died: nothing is to be had from it.
             None => {
@@ -338,8 +343,9 @@ impl Pool {
                     after: Some(FOUND_WITHIN),
                     fault: None,
                 };
+                now + FOUND_WITHIN
             }
-        }
+        };
         self.hands[hand] = match fate.fault {
             Some(WorkerFaultKind::Vanish) => Hand::Gone {
                 until: now + GONE_FOR,
@@ -347,6 +353,7 @@ impl Pool {
             fault => Hand::Busy {
                 given,
                 until: fate.after.map(|it| now + it),
+                late,
                 fault,
             },
         };
@@ -360,8 +367,9 @@ impl Pool {
             Hand::Busy {
                 given,
                 until: Some(until),
+                late,
                 fault,
-            } if over(*until) => {
+            } if over(*until) && until <= late => {
                 let (name, entry, fault) = (given.order.name, given.entry, *fault);
                 self.hands[hand] = Hand::Idle;
                 match self.waits.remove(&name) {
@@ -372,6 +380,11 @@ impl Pool {
                     }
                     None => news.push(News::Refused),
                 }
+                self.queue.finish(entry);
+            }
+            Hand::Busy { given, late, .. } if over(*late) => {
+                let entry = given.entry;
+                self.hands[hand] = Hand::Idle;
                 self.queue.finish(entry);
             }
             Hand::Idle | Hand::Busy { .. } | Hand::Gone { .. } => {}
@@ -408,14 +421,12 @@ impl Pool {
         given: &Given<Order>,
         calm: &impl Fn(Timestamp) -> bool,
     ) -> Held {
-        let (name, channel) = (given.order.name, given.order.channel());
-        if let Some(wait) = self.waits.get(&name)
-            && given.attempt == 1
-        {
-            self.has_not_waited_long(wait, now, calm)?;
-        }
         if given.attempt > 1 {
             return Ok(());
+        }
+        let (name, channel) = (given.order.name, given.order.channel());
+        if let Some(wait) = self.waits.get(&name) {
+            self.has_not_waited_long(wait, now, calm)?;
         }
         for wait in self.waits.values_mut() {
             let waits = wait.turn == Turn::First && !wait.begun && wait.until >= now;
@@ -525,6 +536,40 @@ mod tests {
             assert!(pool.due().is_none_or(|it| it > at), "nothing due twice");
         }
         Ok(news)
+    }
+
+    /// The first order of a worker that then hangs is of a process that dies.
+    #[test]
+    fn a_worker_that_hangs_gives_up_when_nobody_can_wait_any_longer() {
+        let mut pool = Pool::new(1, &[]);
+        let at = |seconds: u64| Timestamp::from_micros(seconds * 1_000_000);
+        let order = |pool: &mut Pool, incarnation, now| {
+            let request = RequestId(1);
+            let asker = Asker::Relay {
+                incarnation,
+                request,
+            };
+            let takes = Span::from_secs(1);
+            pool.order(now, asker, takes, Span::from_secs(6)).unwrap();
+            asker
+        };
+        order(&mut pool, 1, at(0));
+        let (hangs, answers) = ([None], [Some(Span::from_secs(1))]);
+        let mut news = Vec::new();
+        for (now, [after]) in [(at(0), hangs), (at(6), answers), (at(7), answers)] {
+            let fate = |_: &Order| Fate { after, fault: None };
+            if now == at(6) {
+                order(&mut pool, 2, now);
+            }
+            pool.advance(now, fate, |_| false, &mut news).unwrap();
+        }
+        let of_dead =
+            |it: &News| matches!(it, News::Answered(Asker::Relay { incarnation: 1, .. }, _));
+        assert!(!news.iter().any(of_dead), "{news:?}");
+        assert!(matches!(
+            news.last(),
+            Some(News::Answered(Asker::Relay { incarnation: 2, .. }, None))
+        ));
     }
 
     fn answered(news: &[News], place: usize) -> usize {
