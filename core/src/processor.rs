@@ -118,13 +118,6 @@ impl Processor {
         self.shedding.suspended(rung)
     }
 
-    /// How often a rung was made and missed; nothing of the source's own.
-    pub(crate) fn tally_of(&self, rung: &str) -> Option<RungTally> {
-        let mut rungs = self.ladder.iter().flat_map(|it| &it.rungs);
-        let is_made = rungs.any(|it| *it.name == *rung);
-        is_made.then(|| self.tally.of(rung))
-    }
-
     /// The work on a segment that is stored since then. One of several tracks has no rungs.
     pub(crate) fn begin(
         &self,

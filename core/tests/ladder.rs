@@ -238,6 +238,20 @@ fn a_rung_that_fails_alone_is_left_out_alone() {
     assert_eq!(last.rungs.len(), 1);
     let (lists, entry) = visible(&bench);
     assert!(!entry.contains("720p") && gaps(&lists["480p.m3u8"]).is_empty());
+
+    let rungs = bench.status().rungs;
+    let tally = |name: &str| rungs.iter().find(|it| &*it.name == name).unwrap().made;
+    assert_eq!(tally("source"), None);
+    let answered = |name: &str| {
+        let all = bench.transcodes.iter().filter(|it| it.0 + SEC <= bench.now);
+        let asked = all.filter(|it| it.1.rungs.iter().any(|rung| &*rung.name == name));
+        asked.count() as u64
+    };
+    let (alone, other) = (tally("720p").unwrap(), tally("480p").unwrap());
+    assert_eq!((alone.made, alone.missed), (0, answered("720p")));
+    assert_eq!((other.made, other.missed), (answered("480p"), 0));
+    assert_eq!(alone.last, None);
+    assert_eq!(other.last.map(|it| it.1), Some(Span::from_secs(4)));
 }
 
 #[test]

@@ -40,13 +40,13 @@ impl Tally {
     pub(super) fn keep(&mut self, ladder: Option<&Ladder>) {
         let rungs = ladder.into_iter().flat_map(|it| &it.rungs);
         self.rungs = rungs
-            .map(|it| Arc::clone(&it.name))
-            .map(|name| (Arc::clone(&name), self.of(&name)))
+            .map(|it| (Arc::clone(&it.name), self.of(&it.name).unwrap_or_default()))
             .collect();
     }
 
-    pub(super) fn of(&self, rung: &str) -> RungTally {
-        self.rungs.get(rung).copied().unwrap_or_default()
+    /// Nothing of what the ladder does not have, as the source's own.
+    pub(crate) fn of(&self, rung: &str) -> Option<RungTally> {
+        self.rungs.get(rung).copied()
     }
 
     /// A segment has it, after work that took so long on what lasts so long.

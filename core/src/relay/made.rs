@@ -92,7 +92,7 @@ impl Relay {
             bandwidth,
             complete,
             suspended: self.processor.suspended(name).cloned(),
-            made: self.processor.tally_of(name),
+            made: self.processor.tally.of(name),
         };
         rungs.into_iter().map(status).collect()
     }
