@@ -53,6 +53,13 @@ fn run_of(source: SourceAt) -> Bench {
     bench
 }
 
+/// The same, of subtitles that take longer than the rest.
+fn run_with_slow_subtitles(source: SourceAt) -> Bench {
+    let mut bench = run_of(source);
+    bench.segment = Box::new(|_, url| Ok(if url.contains("text") { SEC } else { 50_000 }));
+    bench
+}
+
 /// Every version of each list.
 fn lists(bench: &Bench) -> BTreeMap<&str, Vec<MediaPlaylist>> {
     let mut lists: BTreeMap<&str, Vec<MediaPlaylist>> = BTreeMap::new();
@@ -68,10 +75,9 @@ fn names(bench: &Bench, track: &str) -> bool {
     entry.is_some_and(|entry| entry.contains(track))
 }
 
-/// It stands beside the others as if it had been there in time, and no list has changed after its end (S-15).
+/// It stands beside the others as if it had been there in time, and what is closed stays so.
 fn is_whole(bench: &Bench, track: &str) {
     let lists = lists(bench);
-    let first = |list: &MediaPlaylist| list.segments[0].uri.to_string();
     let contents = |name: &str| -> Vec<String> {
         let list = lists[name].last().expect("it is listed");
         assert!(list.end_list && list.segments.iter().all(|it| !it.gap));
@@ -86,7 +92,13 @@ fn is_whole(bench: &Bench, track: &str) {
         "v0.m3u8"
     };
     assert_eq!(contents(track), contents(other), "{track}");
-    for (name, versions) in &lists {
+    stay_closed(&lists);
+}
+
+/// No list has changed after its end (S-15).
+fn stay_closed(lists: &BTreeMap<&str, Vec<MediaPlaylist>>) {
+    let first = |list: &MediaPlaylist| list.segments[0].uri.to_string();
+    for (name, versions) in lists {
         let closed = versions.iter().skip_while(|it| !it.end_list);
         let closed: Vec<_> = closed.map(|it| (first(it), it.segments.len())).collect();
         assert!(
@@ -116,8 +128,7 @@ fn a_track_whose_list_comes_after_the_end_is_shown_once_it_is_whole() {
 
 #[test]
 fn subtitles_that_take_longer_than_the_rest_are_in_the_lists_that_are_closed() {
-    let mut bench = run_of(vod(true, "", 0));
-    bench.segment = Box::new(|_, url| Ok(if url.contains("text") { SEC } else { 50_000 }));
+    let mut bench = run_with_slow_subtitles(vod(true, "", 0));
     bench.pass(70 * SEC);
     assert_eq!(bench.status().state, State::Ended);
     is_whole(&bench, "s0.m3u8");
@@ -125,8 +136,7 @@ fn subtitles_that_take_longer_than_the_rest_are_in_the_lists_that_are_closed() {
 
 #[test]
 fn what_comes_after_the_end_is_begun_again_by_another_process() {
-    let mut bench = run_of(vod(true, "text", 70 * SEC));
-    bench.segment = Box::new(|_, url| Ok(if url.contains("text") { SEC } else { 50_000 }));
+    let mut bench = run_with_slow_subtitles(vod(true, "text", 70 * SEC));
     bench.pass(72 * SEC);
     assert!(!names(&bench, "s0.m3u8"));
     bench.step(Event::ShutDown);
@@ -141,8 +151,7 @@ fn what_comes_after_the_end_is_begun_again_by_another_process() {
 
 #[test]
 fn a_stop_does_not_wait_for_what_comes_after_the_end() {
-    let mut bench = run_of(vod(true, "text", 70 * SEC));
-    bench.segment = Box::new(|_, url| Ok(if url.contains("text") { SEC } else { 50_000 }));
+    let mut bench = run_with_slow_subtitles(vod(true, "text", 70 * SEC));
     bench.pass(72 * SEC);
     bench.configure(spec(&[MAIN]), Desired::Stop);
     bench.pass(200 * SEC);
@@ -160,4 +169,60 @@ fn a_variant_that_can_never_be_had_does_not_keep_the_lists_open() {
             .last()
             .is_some_and(|it| it.end_list)
     );
+}
+
+/// What becomes of a media playlist whose end is not shown until second 70.
+#[derive(Clone, Copy, Debug)]
+enum Dies {
+    /// It answers 503 from then on.
+    Fails(u64),
+    /// It stays as it was then.
+    Stays(u64),
+}
+
+/// Live until second 40, and then all have ended but one.
+fn live(dead: &'static str, dies: Dies) -> SourceAt {
+    Box::new(move |now, url| {
+        let name = url.rsplit('/').next().unwrap_or_default();
+        let Some(name) = name.strip_suffix(".m3u8").filter(|it| *it != "main") else {
+            return Ok(MULTIVARIANT.to_owned());
+        };
+        let mut run = Run::new(2 * SEC).named(name, 100).between(0, 40 * SEC);
+        let is_dead = name == dead && now < 70 * SEC;
+        (run.ends, run.dated) = (!is_dead, true);
+        match dies {
+            Dies::Fails(at) if is_dead && now >= at => Err(FetchError::Status(503)),
+            Dies::Stays(at) if is_dead => Ok(run.at(now.min(at))),
+            Dies::Fails(_) | Dies::Stays(_) => Ok(run.at(now)),
+        }
+    })
+}
+
+#[test]
+fn a_playlist_that_dies_right_at_the_end_does_not_keep_the_lists_open() {
+    // It lacks the end alone, or the last segment as well.
+    let deaths = [Dies::Fails, Dies::Stays].map(|it| [42, 39].map(|at| it(at * SEC)));
+    for dies in deaths.into_iter().flatten() {
+        for dead in ["low", "high", "sound"] {
+            let mut bench = Bench::new(live(dead, dies));
+            bench.checker.several = true;
+            bench.run(spec(&[MAIN]));
+            for until in [60, 120] {
+                bench.pass(until * SEC);
+                let what = format!("{dead} {dies:?} at {until}");
+                assert_eq!(bench.status().state, State::Ended, "{what}");
+                let lists = lists(&bench);
+                let mut closed = lists.values().filter_map(|it| it.last());
+                assert!(closed.all(|it| it.end_list), "{what}");
+                stay_closed(&lists);
+                // The others have all, and have waited no longer than for what is late.
+                let other = if dead == "low" { "v1.m3u8" } else { "v0.m3u8" };
+                let last = &lists[other].last().expect("it is listed").segments;
+                let last = &bench.checker.content[&*last[last.len() - 1].uri];
+                assert!(last.ends_with("119.ts"), "{what}");
+                let (at, _) = bench.published.last().expect("the lists were closed");
+                assert!(*at <= 56 * SEC, "{what}: {at}");
+            }
+        }
+    }
 }

@@ -416,7 +416,15 @@ impl Lane {
             .is_some_and(|it| it > reached + self.target_duration());
         let held_up = (0..self.feeds.len()).any(|other| other != index && self.is_held_up(other));
         let holds_up = feed.is_waited_for() && held_up && self.slowest() == Some(reached);
-        (ahead || holds_up) && self.goes_on_without(index, now)
+        ((ahead || holds_up) && self.goes_on_without(index, now)) || self.keeps_open(index)
+    }
+
+    /// Whether a variant has ended, and it is not known of this track, of which nothing is on its way: its list may
+    /// have died before it showed an end.
+    fn keeps_open(&self, index: usize) -> bool {
+        let feed = &self.feeds[index];
+        let ended = self.variants().any(Feed::is_over);
+        ended && feed.is_waited_for() && feed.downloader.is_empty()
     }
 
     /// Whether a track that others wait for has something to append, and waits for others itself.
@@ -473,9 +481,10 @@ impl Lane {
     pub(super) fn wait_again(&mut self, index: usize) -> Option<usize> {
         let out_of_step = self.target_duration() * config::OUT_OF_STEP_TARGETS;
         let fastest = self.fastest()?;
+        let over = self.is_over();
         let feed = &mut self.feeds[index];
         let is_near = feed.reached? + out_of_step >= fastest;
-        let waits = feed.left_behind && feed.downloader.is_empty() && is_near;
+        let waits = feed.left_behind && feed.downloader.is_empty() && is_near && !over;
         feed.left_behind &= !waits;
         feed.track.filter(|_| waits)
     }
