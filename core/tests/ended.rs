@@ -160,6 +160,31 @@ fn a_stop_does_not_wait_for_what_comes_after_the_end() {
 }
 
 #[test]
+fn a_list_that_was_closed_by_a_stop_does_not_go_on_where_its_source_has_ended_meanwhile() {
+    // Nothing is left of what viewers have seen, but that it was closed (S-15).
+    let source: SourceAt = Box::new(|now, _| {
+        let mut run = Run::new(2 * SEC).between(0, 30 * SEC);
+        run.ends = true;
+        Ok(run.at(now))
+    });
+    let mut bench = Bench::new(source);
+    bench.run(spec(&[MAIN]));
+    bench.pass(20 * SEC);
+    bench.configure(spec(&[MAIN]), Desired::Stop);
+    bench.pass(22 * SEC);
+    assert!(bench.last().end_list);
+    bench.kill(9, false);
+    bench.configure(spec(&[MAIN]), Desired::Stop);
+    bench.pass(31 * SEC);
+    assert_eq!(bench.withdrawn, 0, "viewers may still have it");
+    bench.run(spec(&[MAIN]));
+    bench.pass(40 * SEC);
+    let after = bench.last();
+    assert!(after.end_list && after.segments.len() == 6);
+    assert!(after.segments[0].discontinuity, "{after:?}");
+}
+
+#[test]
 fn a_variant_that_can_never_be_had_does_not_keep_the_lists_open() {
     let mut bench = run_of(vod(true, "high", u64::MAX));
     bench.pass(100 * SEC);
@@ -171,7 +196,7 @@ fn a_variant_that_can_never_be_had_does_not_keep_the_lists_open() {
     );
 }
 
-/// What becomes of a media playlist whose end is not shown until second 70.
+/// What becomes of a media playlist until second 60; its end is not shown until second 70.
 #[derive(Clone, Copy, Debug)]
 enum Dies {
     /// It answers 503 from then on.
@@ -188,8 +213,8 @@ fn live(dead: &'static str, dies: Dies) -> SourceAt {
             return Ok(MULTIVARIANT.to_owned());
         };
         let mut run = Run::new(2 * SEC).named(name, 100).between(0, 40 * SEC);
-        let is_dead = name == dead && now < 70 * SEC;
-        (run.ends, run.dated) = (!is_dead, true);
+        let is_dead = name == dead && now < 60 * SEC;
+        (run.ends, run.dated) = (name != dead || now >= 70 * SEC, true);
         match dies {
             Dies::Fails(at) if is_dead && now >= at => Err(FetchError::Status(503)),
             Dies::Stays(at) if is_dead => Ok(run.at(now.min(at))),
@@ -207,7 +232,7 @@ fn a_playlist_that_dies_right_at_the_end_does_not_keep_the_lists_open() {
             let mut bench = Bench::new(live(dead, dies));
             bench.checker.several = true;
             bench.run(spec(&[MAIN]));
-            for until in [60, 120] {
+            for until in [60, 62, 64, 66, 68, 120] {
                 bench.pass(until * SEC);
                 let what = format!("{dead} {dies:?} at {until}");
                 assert_eq!(bench.status().state, State::Ended, "{what}");
