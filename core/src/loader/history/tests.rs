@@ -411,3 +411,88 @@ fn a_run_whose_dates_are_older_than_the_present_ones_is_not_gone_back_to() {
     let verdict = history.observe(&dated(10..35, 0), TARGET, Span::ZERO);
     assert_eq!(verdict, restarted(20, Break::JumpedAhead));
 }
+
+/// As another place of the same track has them: `more` higher, under names of its own.
+fn elsewhere(numbers: std::ops::Range<u64>, more: i64) -> Vec<Identity> {
+    let mut list = dated(numbers, 0);
+    for segment in &mut list {
+        segment.media_sequence = segment.media_sequence.strict_add_signed(more);
+        segment.path = format!("/other{}.ts", segment.media_sequence).into();
+    }
+    list
+}
+
+#[test]
+fn c_17_numbers_of_another_place_are_its_own() {
+    // Above what is known and below it, near and far, and right in the middle.
+    for more in [1_000_000, 40, 3, -3, -5, -90] {
+        let mut history = History::default();
+        history.observe(&dated(100..106, 0), TARGET, Span::ZERO);
+        let first = 101_u64.strict_add_signed(more);
+        let verdict = history.observe_elsewhere(&elsewhere(101..107, more), TARGET, Span::ZERO);
+        assert_eq!(verdict, restarted(first, Break::Hole), "{more}");
+        // It is the run that goes on from now on, and what was there before is of an earlier one.
+        let verdict = history.observe(&elsewhere(102..108, more), TARGET, Span::ZERO);
+        assert_eq!(verdict, goes_on(first + 6), "{more}");
+        let verdict = history.observe(&dated(101..107, 0), TARGET, Span::ZERO);
+        assert_eq!(verdict, Verdict::Older { behind: 1 }, "{more}");
+    }
+}
+
+#[test]
+fn c_17_a_shorter_list_of_another_place_is_of_an_encoder_that_begins() {
+    for (length, why) in [(5, Break::RestartedRenamed), (6, Break::Hole)] {
+        let mut history = History::default();
+        history.observe(&dated(100..106, 0), TARGET, Span::ZERO);
+        let list = elsewhere(101..101 + length, 40);
+        let verdict = history.observe_elsewhere(&list, TARGET, Span::ZERO);
+        assert_eq!(verdict, restarted(141, why), "{length}");
+    }
+}
+
+#[test]
+fn another_place_that_lists_what_is_known_or_what_follows_it_goes_on() {
+    let known = || {
+        let mut history = History::default();
+        history.observe(&dated(100..106, 0), TARGET, Span::ZERO);
+        history
+    };
+    let verdict = known().observe_elsewhere(&dated(102..108, 0), TARGET, Span::ZERO);
+    assert_eq!(verdict, goes_on(106));
+    let verdict = known().observe_elsewhere(&dated(106..112, 0), TARGET, Span::ZERO);
+    assert_eq!(verdict, goes_on(106));
+    let verdict = known().observe_elsewhere(&dated(99..105, 0), TARGET, Span::ZERO);
+    assert_eq!(verdict, Verdict::Older { behind: 1 }, "it is behind");
+    // Its dates say that it cannot follow.
+    let verdict = known().observe_elsewhere(&dated(106..112, 500), TARGET, Span::ZERO);
+    assert_eq!(verdict, restarted(106, Break::Hole));
+}
+
+#[test]
+fn another_place_without_date_times_is_judged_as_the_same_place_is() {
+    for numbers in [3..9, 101..107, 106..112, 500..506] {
+        for run in ["seg", "other"] {
+            let mut here = History::default();
+            here.observe(&list(100..106, "seg"), TARGET, Span::ZERO);
+            let mut there = here.clone();
+            let list = list(numbers.clone(), run);
+            let verdict = there.observe_elsewhere(&list, TARGET, Span::ZERO);
+            assert_eq!(verdict, here.observe(&list, TARGET, Span::ZERO));
+            assert_eq!(there, here, "{run} {numbers:?}");
+        }
+    }
+    // Nor are those of some told by those of others.
+    let mut here = History::default();
+    here.observe(&dated(100..106, 0), TARGET, Span::ZERO);
+    let mut there = here.clone();
+    let mut list = elsewhere(101..107, 3);
+    list[2].date_time = None;
+    let verdict = there.observe_elsewhere(&list, TARGET, Span::ZERO);
+    assert_eq!(verdict, here.observe(&list, TARGET, Span::ZERO));
+    // Nor is anything to be compared where nothing is known, or nothing listed.
+    let mut history = History::default();
+    let verdict = history.observe_elsewhere(&dated(5..9, 0), TARGET, Span::ZERO);
+    assert_eq!(verdict, goes_on(5));
+    let verdict = history.observe_elsewhere(&[], TARGET, Span::ZERO);
+    assert_eq!(verdict, Verdict::Older { behind: 0 });
+}
