@@ -25,7 +25,7 @@ impl Origin {
             && let Some(track) = self.tracks.get(number)
         {
             if let Some(code) = presentation::refused(&self.spec, at, &request.path_and_query) {
-                return status(code);
+                return track.refusal(at, request, code);
             }
             let asked = presentation::for_track(&self.spec, at, number, request);
             return asked.map_or_else(|| status(404), |asked| track.respond(at, &asked));
@@ -56,6 +56,18 @@ impl Origin {
             };
         }
         reply
+    }
+
+    /// A request whose token has run out is refused, and takes as long as any other.
+    fn refusal(&self, at: Span, request: &OriginRequest, code: u16) -> OriginReply {
+        let path = request.path();
+        let connection = self.connection(at, path.ends_with(".m3u8"));
+        let reply = status(code);
+        OriginReply {
+            delay: connection.delay + self.latency(path, request.sequence),
+            delivery: connection.ended.unwrap_or(reply.delivery),
+            ..reply
+        }
     }
 
     /// The authority that was asked, and the folder in front of its paths.
