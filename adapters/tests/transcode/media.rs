@@ -46,8 +46,9 @@ impl Recipe<'_> {
         );
         let mut words = vec!["-v", "error", "-f", "lavfi", "-i", &picture];
         let sound = format!(
-            // A tone that rises for 32 s to a pitch that an encoder keeps, and begins anew where it is at zero.
-            "aevalsrc='0.4*sin(2*PI*(300*mod(t,32)+20*pow(mod(t,32),2)))':sample_rate={}:duration={seconds}",
+            // A tone that rises for 32 s to a pitch that an encoder keeps, and falls as long, without a break.
+            "aevalsrc='st(0,mod(t,64));st(1,32-abs(32-ld(0)));\
+             0.4*sin(2*PI*(300*ld(1)+20*pow(ld(1),2)))*if(lt(ld(0),32),1,-1)':sample_rate={}:duration={seconds}",
             self.samples
         );
         if self.samples > 0 {
