@@ -145,6 +145,29 @@ impl VideoKind {
         }
         entry
     }
+
+    /// Whether its sequence parameter set says that it is half of an interlaced picture, or may be: what a decoder
+    /// of HEVC makes are the fields, each with half of the lines (ITU-T H.265 7.3.3, `general_interlaced_source_flag`).
+    pub(super) fn is_interlaced_hevc(self, picture: &[u8]) -> bool {
+        const SEQUENCE_PARAMETER_SET: u8 = 33;
+        let mut sets = start_codes(picture).filter_map(|at| picture.get(at..));
+        self == Self::H265
+            && sets.any(|unit| {
+                let is_set = unit.first().map(|it| it >> 1 & 0x3f) == Some(SEQUENCE_PARAMETER_SET);
+                // Behind two bytes of header, one of layers, and the profile with its compatibilities.
+                let flags = without_emulation_prevention(unit).nth(2 + 1 + 5);
+                is_set && flags.is_some_and(|it| it >> 6 == 0b01)
+            })
+    }
+}
+
+/// Without the bytes that keep start codes out of a unit (ITU-T H.265 7.3.1.1).
+fn without_emulation_prevention(unit: &[u8]) -> impl Iterator<Item = u8> {
+    let is_prevention =
+        |at: usize| unit[at] == 3 && at.checked_sub(2).is_some_and(|it| unit[it..at] == [0, 0]);
+    (0..unit.len())
+        .filter(move |at| !is_prevention(*at))
+        .map(|at| unit[at])
 }
 
 /// Where the bytes behind the start codes `00 00 01` are.
@@ -194,5 +217,20 @@ mod tests {
         );
         assert_eq!(entry(Mpeg2, &[&[0, 1]]), Entry::None);
         assert_eq!(H264.entry(&[0, 0, 1]), Entry::None);
+    }
+
+    #[test]
+    fn fields_of_hevc_are_told_by_their_parameter_set() {
+        let set = |flags: u8| {
+            let compatibilities = [0x60, 0, 0, 3, 0];
+            [&[0, 0, 1, 0x42, 1, 1, 1], &compatibilities[..], &[flags]].concat()
+        };
+        let is_interlaced = |unit: &[u8]| VideoKind::H265.is_interlaced_hevc(unit);
+        assert!(is_interlaced(&set(0x40)));
+        for (flags, what) in [(0x80, "progressive"), (0xc0, "either"), (0, "not said")] {
+            assert!(!is_interlaced(&set(flags)), "{what}");
+        }
+        assert!(!is_interlaced(&set(0x40)[..11]));
+        assert!(!VideoKind::H264.is_interlaced_hevc(&set(0x40)));
     }
 }

@@ -52,6 +52,9 @@ impl Plan {
         let (kind, pictures) = media
             .video()
             .ok_or_else(|| unsupported(&"there is no picture in it"))?;
+        if kind.is_interlaced_hevc(&pictures.units[0].data) {
+            return Err(unsupported(&"its pictures are interlaced HEVC"));
+        }
         // What cannot be read before is as if there were nothing before.
         let near = pictures.units.first().map(|unit| unit.pts);
         let before = before.and_then(|bytes| demux::read(bytes, near).ok());

@@ -421,6 +421,24 @@ async fn hevc_in_a_transport_stream() {
         .await;
 }
 
+/// Of which a decoder makes twice as many pictures of half the height.
+#[tokio::test]
+async fn interlaced_hevc_is_refused_by_its_name() {
+    let recipe = Recipe {
+        rate: "50",
+        samples: 0,
+        encode: "-vf separatefields -c:v libx265 -preset ultrafast -x265-params interlace=tff:keyint=50:min-keyint=50:scenecut=0:log-level=none",
+        begins: "0",
+        hls: "",
+    };
+    let source = recipe.make(1);
+    let store = Store::memory();
+    put(&store, "0", &source.segments[0]).await;
+    let work = work("0", None, RungAudio::Copy);
+    let error = transcode(&transcoder(1), &store, &work).await.unwrap_err();
+    assert!(error.to_string().contains("interlaced HEVC"), "{error}");
+}
+
 #[tokio::test]
 async fn hevc_in_fragmented_mp4() {
     Kind::of("25", 48_000, concat!(x265!(), " -tag:v hvc1 -c:a aac"))

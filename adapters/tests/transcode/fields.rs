@@ -154,8 +154,50 @@ fn source(folder: &Path, segments: usize) -> Vec<Vec<u8>> {
     (0..segments).map(read).collect()
 }
 
+/// The same with both fields in one unit of the container: the header of each second one becomes stuffing in front
+/// of what it headed (ISO/IEC 13818-1 2.4.3.4).
+fn paired(segment: &[u8]) -> Vec<u8> {
+    let (mut segment, mut begun) = (segment.to_vec(), 0);
+    for packet in segment.as_chunks_mut::<188>().0 {
+        let begins = packet[1] & 0x40 != 0;
+        let has_field = packet[3] & 0x20 != 0;
+        let payload = 4 + if has_field {
+            1 + usize::from(packet[4])
+        } else {
+            0
+        };
+        if !begins || packet[payload..].get(..4) != Some(&[0, 0, 1, 0xe0]) {
+            continue;
+        }
+        begun += 1;
+        if begun % 2 == 1 {
+            continue;
+        }
+        let header = 9 + usize::from(packet[payload + 8]);
+        assert_eq!(packet[payload + 4..payload + 6], [0, 0], "of no length");
+        packet[1] &= !0x40;
+        packet[payload..payload + header].fill(0xff);
+        if !has_field {
+            packet[3] |= 0x20;
+            packet[5] = 0;
+        }
+        packet[4] = u8::try_from(payload + header - 5).unwrap();
+    }
+    segment
+}
+
 #[tokio::test]
 async fn fields_that_are_pictures_of_their_own_become_whole_pictures() {
+    become_whole_pictures(<[u8]>::to_vec).await;
+}
+
+#[tokio::test]
+async fn fields_in_one_unit_become_whole_pictures() {
+    become_whole_pictures(paired).await;
+}
+
+/// `packed` as the container has the fields, each of which is a unit of its own.
+async fn become_whole_pictures(packed: fn(&[u8]) -> Vec<u8>) {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let segments = source(folder, 5);
@@ -168,7 +210,7 @@ async fn fields_that_are_pictures_of_their_own_become_whole_pictures() {
             2 * FRAMES,
             "each field is a packet of its own"
         );
-        put(&store, &at.to_string(), bytes).await;
+        put(&store, &at.to_string(), &packed(bytes)).await;
         let before = at.checked_sub(1).map(|it| it.to_string());
         let work = work(&at.to_string(), before.as_deref(), RungAudio::Copy);
         let made = transcode(&transcoder, &store, &work).await.unwrap();
