@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 const SECONDS: usize = 600;
 const SEGMENT: usize = 10;
 /// So many times as fast as a real source segments come: several at once, as after an outage, all the while.
-const SPEED: u32 = 3;
+const SPEED: u32 = 6;
 /// Pictures in a second.
 const RATE: usize = 10;
 const LISTS: [&str; 4] = ["source", "108p", "80p", "64p"];
