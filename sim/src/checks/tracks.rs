@@ -95,8 +95,12 @@ fn edges(both: &str, one: &Version, other: &Version, late: Span) -> Held {
         ("end", tail(one, ends).zip(tail(other, ends))),
     ];
     for (what, edges) in edges {
-        let apart =
-            edges.map(|((more, one), (other_more, other))| more + other_more + one.abs_diff(other));
+        let apart = edges.map(|(one, other)| {
+            let lies_in_hole = one.has_hole_at(&other) || other.has_hole_at(&one);
+            let distance = one.at.abs_diff(other.at);
+            let distance = if lies_in_hole { Span::ZERO } else { distance };
+            one.more + other.more + distance
+        });
         if let Some(apart) = apart.filter(|it| *it > target + FRAME) {
             return broken(
                 "S-26 all playlists cover the same time",
@@ -108,23 +112,47 @@ fn edges(both: &str, one: &Version, other: &Version, late: Span) -> Held {
     Ok(())
 }
 
-/// How much a list has before a discontinuity sequence number, where date-times may jump, and where it begins
-/// without that.
-fn head(version: &Version, number: Option<u64>) -> Option<(Span, WallTime)> {
+/// Where a list begins, or ends, but for what it has in other discontinuities than both.
+struct Edge {
+    at: WallTime,
+    /// How much that is.
+    more: Span,
+    /// Where it begins, behind the list's last discontinuity that both have.
+    next: Option<WallTime>,
+}
+
+impl Edge {
+    /// Whether the other ends in what this one has lost before its next discontinuity: what that has of it, this
+    /// one lacks in its middle.
+    fn has_hole_at(&self, other: &Self) -> bool {
+        self.next
+            .is_some_and(|next| self.at <= other.at && other.at <= next + FRAME)
+    }
+}
+
+/// Before a discontinuity sequence number there date-times may jump.
+fn head(version: &Version, number: Option<u64>) -> Option<Edge> {
     let segments = version.segments.iter();
     let is_before = |it: &&Arc<Listed>| Some(it.discontinuity_sequence) < number;
     let (before, rest): (Vec<_>, Vec<_>) = segments.partition(is_before);
-    let more = before.iter().map(|it| it.duration).sum();
-    Some((more, rest.first()?.date_time?))
+    Some(Edge {
+        at: rest.first()?.date_time?,
+        more: before.iter().map(|it| it.duration).sum(),
+        next: None,
+    })
 }
 
-/// The same behind the number, and where it ends without that.
-fn tail(version: &Version, number: Option<u64>) -> Option<(Span, WallTime)> {
+/// The same behind the number.
+fn tail(version: &Version, number: Option<u64>) -> Option<Edge> {
     let segments = version.segments.iter();
     let is_behind = |it: &&Arc<Listed>| Some(it.discontinuity_sequence) > number;
     let (behind, rest): (Vec<_>, Vec<_>) = segments.partition(is_behind);
-    let (more, last) = (behind.iter().map(|it| it.duration).sum(), rest.last()?);
-    Some((more, last.date_time? + last.duration))
+    let last = rest.last()?;
+    Some(Edge {
+        at: last.date_time? + last.duration,
+        more: behind.iter().map(|it| it.duration).sum(),
+        next: behind.first().and_then(|it| it.date_time),
+    })
 }
 
 /// S-25 and S-27: each discontinuity that both list is at one moment, under one number; a moment that both
@@ -252,6 +280,20 @@ mod tests {
         // By date-times alone these two begin a second apart.
         let (whole, later) = (jumped(&[10, 12, 9, 11], 9), jumped(&[9, 11], 9));
         assert_eq!(fault(&whole, &later), "S-26");
+    }
+
+    #[test]
+    fn s_26_what_others_have_of_a_hole_is_not_at_their_end() {
+        let hole = list(2, &[0, 2, 10], Some(10));
+        assert_eq!(fault(&hole, &list(2, &[0, 2, 4, 6, 8], None)), "");
+        assert_eq!(fault(&hole, &list(2, &[0, 2, 4], None)), "");
+        // What it has behind the hole counts, and so does what the others have behind that.
+        let more = list(2, &[0, 2, 10, 12], Some(10));
+        assert_eq!(fault(&more, &list(2, &[0, 2, 4, 6, 8], None)), "S-26");
+        assert_eq!(
+            fault(&hole, &list(2, &[0, 2, 4, 6, 8, 10, 12], None)),
+            "S-26"
+        );
     }
 
     #[test]

@@ -22,7 +22,9 @@ const SINGLE: [(&str, u64, Rare); 4] = [
 ];
 
 /// The same of presentations.
-const PRESENTED: [(&str, u64, Rare); 8] = [
+const PRESENTED: [(&str, u64, Rare); 10] = [
+    ("date ranges", 5, date_ranges),
+    ("bit rates", 8, bit_rates),
     ("another kind", 12, another_kind),
     ("odd entry", 6, odd_entry),
     ("entry gone", 12, entry_gone),
