@@ -6,7 +6,7 @@
 
 mod names;
 
-use crate::origin::{ConnectionFault, Fault, FaultKind};
+use crate::origin::{ConnectionFault, Fault, FaultKind, TextFault};
 use crate::plan::{Change, EndKind, Moment, NetworkFaultKind};
 use crate::store::{StoreFault, StoreWork};
 use crate::workers::WorkerFaultKind;
@@ -254,6 +254,7 @@ impl Census {
                 | ConnectionFault::Hang { on }
                 | ConnectionFault::Slow { on, .. },
             ) => self.count(names::requests_name(*on)),
+            FaultKind::Text(TextFault::Odd(odd)) => self.count(names::oddity_name(*odd)),
             FaultKind::Encoder(_)
             | FaultKind::View(_)
             | FaultKind::Text(_)
@@ -307,6 +308,14 @@ impl Census {
     pub fn policies(&mut self, spec: &Spec) {
         self.count(names::reload_policy_name(spec.reload));
         self.count(names::key_policy_name(spec.keys));
+        if let Some(ladder) = &spec.ladder {
+            self.count(names::passthrough_name(ladder.passthrough));
+        }
+        if let Some(preload) = &spec.preload {
+            self.count(names::preload_patience_name(preload.patience.is_some()));
+            let edges = preload.edges.iter();
+            edges.for_each(|it| self.count(names::preload_method_name(it.method)));
+        }
     }
 }
 

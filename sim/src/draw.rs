@@ -17,6 +17,7 @@ use crate::workers::WorkerPlan;
 pub(crate) use dice::Dice;
 use families::FAMILIES;
 use hls_relay_core::config::{HolePolicy, KeyPolicy, ReloadPolicy};
+use hls_relay_core::preload::PreloadMethod;
 use hls_relay_core::time::Span;
 pub use ladder::ladder;
 
@@ -55,6 +56,8 @@ fn single(seed: u64, length: Span) -> Plan {
         keys: KeyPolicy::default(),
         ladder: None,
         edges: 0,
+        edge_method: PreloadMethod::default(),
+        edge_patience: None,
     };
     let store = StorePlan {
         kind: dice.pick(&[StoreKind::Memory, StoreKind::Directory]),

@@ -10,6 +10,7 @@ use crate::store::StorePlan;
 use crate::workers::WorkerPlan;
 use hls_relay_core::config::{HolePolicy, KeyPolicy, ReloadPolicy};
 use hls_relay_core::ladder::Ladder;
+use hls_relay_core::preload::PreloadMethod;
 use hls_relay_core::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -75,6 +76,12 @@ pub struct ChannelPlan {
     /// So many edges are warmed.
     #[serde(default)]
     pub edges: usize,
+    /// How these are asked.
+    #[serde(default)]
+    pub edge_method: PreloadMethod,
+    /// How long they are waited for, where that is said.
+    #[serde(default)]
+    pub edge_patience: Option<Span>,
 }
 
 /// A wish.

@@ -34,6 +34,7 @@ use crate::workers::WorkerPlan;
 use crate::world::{Options, World, spec_of};
 use hls_relay_core::config::{HolePolicy, KeyPolicy, ReloadPolicy};
 use hls_relay_core::ladder::Ladder;
+use hls_relay_core::preload::PreloadMethod;
 use hls_relay_core::time::Span;
 
 /// What parts a script from its story.
@@ -136,6 +137,8 @@ fn empty() -> Plan {
             keys: KeyPolicy::default(),
             ladder: None,
             edges: 0,
+            edge_method: PreloadMethod::default(),
+            edge_patience: None,
         },
         controls: Vec::new(),
         store: StorePlan {

@@ -23,7 +23,7 @@ use crate::checks::ledger::{Ledger, MediaKey};
 use crate::checks::list::{Excuses, ListChecks};
 use crate::checks::{Held, Violation, broken, is_followed_anew};
 use crate::origin::{Origin, RequestCounter, Unmet};
-use crate::plan::{Change, Plan};
+use crate::plan::{Change, ChannelPlan, Plan};
 use crate::process::Process;
 use crate::published::Version;
 use crate::queue::Queue;
@@ -40,7 +40,7 @@ use hls_relay_core::ids::PlaylistName;
 use hls_relay_core::journal;
 use hls_relay_core::notice::Notice;
 use hls_relay_core::planted::Planted;
-use hls_relay_core::preload::{Edge, PreloadMethod, PreloadPolicy};
+use hls_relay_core::preload::{Edge, PreloadPolicy};
 use hls_relay_core::tags::TagPolicy;
 use hls_relay_core::time::{Span, Timestamp, WallTime};
 use std::collections::{BTreeMap, BTreeSet};
@@ -427,7 +427,7 @@ impl World {
 }
 
 /// A channel as its machine wants to hear of it.
-pub(crate) fn spec_of(plan: &Plan, channel: &crate::plan::ChannelPlan) -> Spec {
+pub(crate) fn spec_of(plan: &Plan, channel: &ChannelPlan) -> Spec {
     let url = |&origin: &usize| Source {
         url: crate::checks::pace::playlist_url(plan, origin),
     };
@@ -440,17 +440,17 @@ pub(crate) fn spec_of(plan: &Plan, channel: &crate::plan::ChannelPlan) -> Spec {
         selection: Selection::default(),
         tags: TagPolicy::default(),
         ladder: channel.ladder.clone(),
-        preload: preload_of(channel.edges),
+        preload: preload_of(channel),
     }
 }
 
-fn preload_of(edges: usize) -> Option<PreloadPolicy> {
+fn preload_of(channel: &ChannelPlan) -> Option<PreloadPolicy> {
     let edge = |number| Edge {
         url: format!("http://cdn{number}.test/live/").into(),
-        method: PreloadMethod::Get,
+        method: channel.edge_method,
     };
-    (edges > 0).then(|| PreloadPolicy {
-        edges: (0..edges).map(edge).collect(),
-        patience: None,
+    (channel.edges > 0).then(|| PreloadPolicy {
+        edges: (0..channel.edges).map(edge).collect(),
+        patience: channel.edge_patience,
     })
 }

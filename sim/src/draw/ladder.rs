@@ -11,6 +11,7 @@ use crate::workers::{
 };
 use hls_relay_core::config::KeyPolicy;
 use hls_relay_core::ladder::{Ladder, Preset, Rung, RungAudio, VideoCodec, bitrate_of};
+use hls_relay_core::preload::PreloadMethod;
 use hls_relay_core::time::Span;
 
 /// A ladder of these heights.
@@ -53,6 +54,9 @@ pub(super) fn draw(plan: &mut Plan) {
     };
     plan.channel.ladder = Some(ladder(dice.pick(ladders)));
     plan.channel.edges = dice.pick(&[0, 0, 1, 2]);
+    if plan.channel.edges > 0 {
+        ask_edges(plan, &mut Dice::new(plan.seed, "edges"));
+    }
     plan.workers.percent = dice.pick(&[10, 25, 40]);
     for _ in 0..dice.pick(&[0, 1, 1, 2, 3]) {
         add_fault(plan, &mut dice);
@@ -66,6 +70,16 @@ pub(super) fn draw(plan: &mut Plan) {
         let (after, _) = stretch(plan, &mut dice);
         let other = dice.pick(ladders);
         wish(plan, after, Some(ladder(other)));
+    }
+}
+
+/// In half of these worlds edges are asked for the head alone, in a third they are waited for as long as is said.
+fn ask_edges(plan: &mut Plan, dice: &mut Dice) {
+    if dice.one_in(2) {
+        plan.channel.edge_method = PreloadMethod::Head;
+    }
+    if dice.one_in(3) {
+        plan.channel.edge_patience = Some(dice.millis(100, 2_000));
     }
 }
 

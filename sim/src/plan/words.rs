@@ -35,6 +35,8 @@ impl fmt::Display for Plan {
             keys,
             ladder,
             edges,
+            edge_method,
+            edge_patience,
         } = &self.channel;
         writeln!(
             out,
@@ -58,7 +60,10 @@ impl fmt::Display for Plan {
             }
         }
         if *edges > 0 {
-            writeln!(out, "  edges: {edges}")?;
+            writeln!(
+                out,
+                "  edges: {edges}, {edge_method:?}, waited for {edge_patience:?}"
+            )?;
         }
         let WorkerPlan {
             hands,

@@ -12,6 +12,7 @@ use hls_relay_core::notice::{
     SwitchReason, Trouble,
 };
 use hls_relay_core::playlist::{FlawKind, PlaylistError};
+use hls_relay_core::preload::PreloadMethod;
 use hls_relay_core::relay::Wake;
 
 names! {
@@ -301,6 +302,18 @@ names! {
         Wake::Silence => "wake silence",
         Wake::Switch => "wake switch",
         Wake::ShutDown => "wake shut down",
+    }
+    passthrough_name(bool) {
+        true => "policy ladder beside its source",
+        false => "policy ladder in place of its source",
+    }
+    preload_method_name(PreloadMethod) {
+        PreloadMethod::Get => "policy edges asked for all",
+        PreloadMethod::Head => "policy edges asked for the head",
+    }
+    preload_patience_name(bool) {
+        true => "policy edges with a patience",
+        false => "policy edges without a patience",
     }
     key_policy_name(KeyPolicy) {
         KeyPolicy::Origin => "policy keys origin",

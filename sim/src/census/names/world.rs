@@ -3,8 +3,8 @@
 use super::Name;
 use crate::census::{Coming, Crash};
 use crate::origin::{
-    ConnectionFault, EncoderFault, EntryFault, FaultKind, Names, PlaylistFault, PresentationFault,
-    Requests, SegmentFault, TextFault, ViewFault, Which,
+    ConnectionFault, EncoderFault, EntryFault, FaultKind, Names, Oddity, PlaylistFault,
+    PresentationFault, Requests, SegmentFault, TextFault, ViewFault, Which,
 };
 use crate::plan::{Change, EndKind, Moment, NetworkFaultKind};
 use crate::store::{StoreFaultKind, StoreWork};
@@ -86,6 +86,51 @@ names! {
         FaultKind::Presentation(PresentationFault::Entry(EntryFault::NoVariant)) => "fault no variant",
         FaultKind::Presentation(PresentationFault::Entry(EntryFault::StrayUri)) => "fault stray uri",
         FaultKind::Presentation(PresentationFault::Entry(EntryFault::VariantWithoutUri)) => "fault variant without uri",
+    }
+    oddity_name(Oddity) {
+        Oddity::Lines => "odd lines",
+        Oddity::LongLine => "odd long line",
+        Oddity::CarriageReturn => "odd carriage return",
+        Oddity::BlankBeforeTag => "odd blank before tag",
+        Oddity::MixedKinds => "odd mixed kinds",
+        Oddity::NoKind => "odd no kind",
+        Oddity::NoInteger => "odd no integer",
+        Oddity::NoTargetDuration => "odd no target duration",
+        Oddity::ZeroTargetDuration => "odd zero target duration",
+        Oddity::Misplaced => "odd misplaced",
+        Oddity::HighestNumber => "odd highest number",
+        Oddity::NoDuration => "odd no duration",
+        Oddity::BadDuration => "odd bad duration",
+        Oddity::LongDuration => "odd long duration",
+        Oddity::BadRange => "odd bad range",
+        Oddity::RangeWithoutStart => "odd range without start",
+        Oddity::OpenQuote => "odd open quote",
+        Oddity::NoVariable => "odd no variable",
+        Oddity::ManyKeys => "odd many keys",
+        Oddity::Delta => "odd delta",
+        Oddity::Cut => "odd cut",
+        Oddity::NoLastLineEnd => "odd no last line end",
+        Oddity::TextAfterHeader => "odd text after header",
+        Oddity::HeaderAgain => "odd header again",
+        Oddity::Tab => "odd tab",
+        Oddity::BlankAfterUri => "odd blank after uri",
+        Oddity::BlankBeforeValue => "odd blank before value",
+        Oddity::ValueOnFlag => "odd value on flag",
+        Oddity::FractionalTargetDuration => "odd fractional target duration",
+        Oddity::FractionalVersion => "odd fractional version",
+        Oddity::UnknownType => "odd unknown type",
+        Oddity::NoComma => "odd no comma",
+        Oddity::DurationWithoutUri => "odd duration without uri",
+        Oddity::LooseAttributes => "odd loose attributes",
+        Oddity::AttributeTwice => "odd attribute twice",
+        Oddity::SmallAttribute => "odd small attribute",
+        Oddity::QuotedWord => "odd quoted word",
+        Oddity::NoValue => "odd no value",
+        Oddity::AttributesOnNone => "odd attributes on none",
+        Oddity::UnusedBitRate => "odd unused bit rate",
+        Oddity::BadBitRate => "odd bad bit rate",
+        Oddity::BadDateTime => "odd bad date time",
+        Oddity::MapWithoutOffset => "odd map without offset",
     }
     network_name(NetworkFaultKind) {
         NetworkFaultKind::Refused => "network refused",
