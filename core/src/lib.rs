@@ -38,3 +38,4 @@ mod stage;
 pub mod tags;
 pub mod time;
 pub mod track;
+pub mod turn;

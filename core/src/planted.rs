@@ -101,11 +101,13 @@ pub enum Mistake {
     TargetDurationRoundedUp,
     /// A segment is waited for four times as long as is promised.
     GivenUpLate,
+    /// Further orders of a channel wait in one line with the first ones of others.
+    OrdersInOneLine,
 }
 
 impl Mistake {
     /// All of them.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 37] = [
         Self::UpdateLosesItsSources,
         Self::RevisionOffByOne,
         Self::MediaSequenceSkipsGaps,
@@ -142,6 +144,7 @@ impl Mistake {
         Self::SegmentRetriedAtOnce,
         Self::TargetDurationRoundedUp,
         Self::GivenUpLate,
+        Self::OrdersInOneLine,
     ];
 
     /// Those of a node in a cluster.

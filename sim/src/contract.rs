@@ -7,11 +7,12 @@
 
 use crate::origin::{FaultKind, OriginSpec, SegmentDurations, Tokens};
 use crate::scenario::{Words, fault};
-use crate::workers::queue::{Turn, Waiting};
+use crate::workers::queue::Waiting;
 use hls_relay_core::command::FetchLimits;
 use hls_relay_core::event::{FetchError, LoadedPlaylist, StoreError};
 use hls_relay_core::ids::PlaylistName;
 use hls_relay_core::time::Span;
+use hls_relay_core::turn::Turn;
 
 /// Segments so long that none is added while a case runs, even where time is real.
 const SEGMENT: u64 = 60;

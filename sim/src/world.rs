@@ -174,7 +174,7 @@ impl World {
             viewers: (0..plan.players.len() as u64)
                 .map(|number| Viewer::new(Stream::new(plan.seed, "variants").child(number)))
                 .collect(),
-            pool: making::SharedPool::new(&plan.workers),
+            pool: making::SharedPool::new(&plan.workers, options.planted),
             lists: BTreeMap::new(),
             keep: KeepChecks::default(),
             bounds: BoundChecks::new(

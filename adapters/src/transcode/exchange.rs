@@ -4,7 +4,7 @@
 //! A worker shows that it has read the cluster's secret in Redis. It gets the objects of orders that wait for an
 //! answer, and no others; the first answer to an order is taken, and later ones are told that it is over.
 
-use super::queue::{Order, OrderName, Turn};
+use super::queue::{Order, OrderName};
 use crate::cluster::PEER_SECRET;
 use crate::store::{Content, Store};
 use axum::Router;
@@ -18,6 +18,8 @@ use futures_util::StreamExt;
 use hls_relay_core::event::{TranscodeError, Transcoded};
 use hls_relay_core::ids::ObjectName;
 use hls_relay_core::node::ChannelId;
+use hls_relay_core::planted::Planted;
+use hls_relay_core::turn::Turn;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -141,10 +143,8 @@ impl Exchange {
             answered,
         };
         let mut all = self.open();
-        let turn = match all.values().any(|it| it.channel == order.channel) {
-            true => Turn::Further,
-            false => Turn::First,
-        };
+        let has_one = all.values().any(|it| it.channel == order.channel);
+        let turn = Turn::of(has_one, Planted::default());
         all.insert(order.name.clone(), open);
         Waits {
             exchange: self,

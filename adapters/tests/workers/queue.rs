@@ -10,14 +10,14 @@ use hls_relay::redis::Link;
 use hls_relay::redis::address::Address;
 use hls_relay::store::Store;
 use hls_relay::transcode::makers::OwnSlots;
-use hls_relay::transcode::queue::{Input, Order, OrderName, Queue, Turn};
+use hls_relay::transcode::queue::{Input, Order, OrderName, Queue};
 use hls_relay_core::command::Transcode;
 use hls_relay_core::ids::ContentHash;
 use hls_relay_core::ladder::Preset;
 use hls_relay_core::node::ChannelId;
 use hls_relay_core::time::Span;
 use hls_relay_sim::contract::{QueueAct, given_words, order_words, queue_cases, waiting_words};
-use hls_relay_sim::workers::queue::{self as simulated, Waiting};
+use hls_relay_sim::workers::queue::Waiting;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -62,12 +62,8 @@ impl Workers {
                 turn,
                 within,
             } => {
-                let turn = match turn {
-                    simulated::Turn::First => Turn::First,
-                    simulated::Turn::Further => Turn::Further,
-                };
                 let order = order(channel, *number, *within);
-                match self.queue.add(&order, turn).await.unwrap() {
+                match self.queue.add(&order, *turn).await.unwrap() {
                     Some(entry) => {
                         self.entries.insert(*number, entry);
                         "put down".to_owned()

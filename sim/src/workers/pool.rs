@@ -1,11 +1,13 @@
 //! Workers that several channels share: each takes one order at a time from the queue, says that it is at work,
 //! and answers; some die over it, and some are not heard of for a while and answer all the same.
 
-use super::queue::{Entry, Given, LAPSE, MOST_TRIES, Queue, Turn};
+use super::queue::{Entry, Given, LAPSE, MOST_TRIES, Queue};
 use super::{NeighbourPlan, WorkerFaultKind};
 use crate::checks::{Held, broken};
 use hls_relay_core::ids::RequestId;
+use hls_relay_core::planted::Planted;
 use hls_relay_core::time::{Span, Timestamp};
+use hls_relay_core::turn::Turn;
 use std::collections::BTreeMap;
 
 /// An idle worker asks for what others have lost so often.
@@ -80,8 +82,8 @@ pub struct Pool {
     names: u64,
     /// The longest that an order of each channel takes.
     longest: BTreeMap<usize, Span>,
-    /// All orders stand in one line: what the checks have to find.
-    is_unfair: bool,
+    /// The mistake that is made in it.
+    planted: Planted,
 }
 
 /// A worker with one slot.
@@ -105,7 +107,8 @@ enum Hand {
 struct Wait {
     order: Order,
     entry: Entry,
-    turn: Turn,
+    /// Its channel had no other when it was put down.
+    is_first: bool,
     since: Timestamp,
     until: Timestamp,
     /// A worker has had it.
@@ -143,7 +146,7 @@ impl Hand {
 
 impl Pool {
     /// So many workers, and the channels beside the one under test.
-    pub fn new(workers: usize, neighbours: &[NeighbourPlan]) -> Self {
+    pub fn new(workers: usize, neighbours: &[NeighbourPlan], planted: Planted) -> Self {
         let begin = Timestamp::default();
         let neighbour = |plan: &NeighbourPlan| Neighbour {
             next: begin + plan.begins,
@@ -161,7 +164,7 @@ impl Pool {
             neighbours: neighbours.iter().map(neighbour).collect(),
             names: 0,
             longest: BTreeMap::new(),
-            is_unfair: false,
+            planted,
         }
     }
 
@@ -183,10 +186,8 @@ impl Pool {
         };
         let channel = order.channel();
         let mut waits = self.waits.values();
-        let turn = match waits.any(|it| it.order.channel() == channel) && !self.is_unfair {
-            true => Turn::Further,
-            false => Turn::First,
-        };
+        let is_first = !waits.any(|it| it.order.channel() == channel);
+        let turn = Turn::of(!is_first, self.planted);
         let entry = self.queue.add(now, order, within, turn)?;
         self.names += 1;
         let longest = self.longest.entry(channel.0).or_default();
@@ -196,7 +197,7 @@ impl Pool {
             Wait {
                 order,
                 entry,
-                turn,
+                is_first,
                 since: now,
                 until: now + within,
                 begun: false,
@@ -429,7 +430,7 @@ impl Pool {
             self.has_not_waited_long(wait, now, calm)?;
         }
         for wait in self.waits.values_mut() {
-            let waits = wait.turn == Turn::First && !wait.begun && wait.until >= now;
+            let waits = wait.is_first && !wait.begun && wait.until >= now;
             if !waits || wait.order.channel() == channel {
                 continue;
             }
@@ -453,7 +454,7 @@ impl Pool {
         calm: &impl Fn(Timestamp) -> bool,
     ) -> Held {
         let most = self.longest_wait(wait.order.channel().0);
-        if wait.turn == Turn::Further || now.since(wait.since) <= most || !calm(wait.since) {
+        if !wait.is_first || now.since(wait.since) <= most || !calm(wait.since) {
             return Ok(());
         }
         broken(
@@ -541,7 +542,7 @@ mod tests {
     /// The first order of a worker that then hangs is of a process that dies.
     #[test]
     fn a_worker_that_hangs_gives_up_when_nobody_can_wait_any_longer() {
-        let mut pool = Pool::new(1, &[]);
+        let mut pool = Pool::new(1, &[], Planted::default());
         let at = |seconds: u64| Timestamp::from_micros(seconds * 1_000_000);
         let order = |pool: &mut Pool, incarnation, now| {
             let request = RequestId(1);
@@ -580,30 +581,35 @@ mod tests {
     }
 
     /// Ten segments of ten seconds at once, each of which a worker has for two and a half.
-    fn a_flood_beside_a_calm_one() -> Pool {
+    fn a_flood_beside_a_calm_one(planted: Planted) -> Pool {
         let flood = neighbour(10, 25, &[(20, 10), (60, 30), (120, 100)]);
-        Pool::new(1, &[flood, neighbour(4, 10, &[])])
+        Pool::new(1, &[flood, neighbour(4, 10, &[])], planted)
     }
 
     #[test]
     fn a_channel_that_floods_keeps_no_other_from_its_turn() {
-        let news = run(a_flood_beside_a_calm_one(), None).unwrap();
+        let pool = a_flood_beside_a_calm_one(Planted::default());
+        let news = run(pool, None).unwrap();
         // All of them: a segment every four seconds.
         assert_eq!(answered(&news, 1), 300 / 4);
         assert!(answered(&news, 0) > 30);
     }
 
+    #[cfg(feature = "planted")]
     #[test]
     fn in_one_line_it_would_starve_and_that_is_seen() {
-        let mut pool = a_flood_beside_a_calm_one();
-        pool.is_unfair = true;
+        use hls_relay_core::planted::Mistake;
+
+        let planted = Planted::new(Some(Mistake::OrdersInOneLine));
+        let pool = a_flood_beside_a_calm_one(planted);
         let error = run(pool, None).unwrap_err();
         assert!(error.contains("no channel"), "{error}");
     }
 
     #[test]
     fn what_a_worker_has_lost_is_made_by_another_one() {
-        let pool = || Pool::new(3, &[neighbour(6, 20, &[]), neighbour(6, 20, &[])]);
+        let neighbours = [neighbour(6, 20, &[]), neighbour(6, 20, &[])];
+        let pool = || Pool::new(3, &neighbours, Planted::default());
         let count = |news: &[News], of: News| news.iter().filter(|it| **it == of).count();
         let news = run(pool(), Some(WorkerFaultKind::Vanish)).unwrap();
         assert!(count(&news, News::Again) > 10);

@@ -2,6 +2,7 @@
 //! two streams that are read by one group, at least once.
 
 use hls_relay_core::time::{Span, Timestamp};
+use hls_relay_core::turn::Turn;
 use std::collections::BTreeMap;
 
 /// A worker is there for so long after it was heard of.
@@ -10,15 +11,6 @@ pub const LEASE: Span = Span::from_millis(2_000);
 pub const LAPSE: Span = Span::from_millis(1_500);
 /// So often is an order given to a worker.
 pub const MOST_TRIES: u64 = 3;
-
-/// Where an order stands in line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Turn {
-    /// Its channel has no other.
-    First,
-    /// Its channel has one already.
-    Further,
-}
 
 /// Names an order that stands in the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -13,6 +13,7 @@ use hls_relay_core::event::{
 };
 use hls_relay_core::formats::Formats;
 use hls_relay_core::ids::{ObjectName, RequestId};
+use hls_relay_core::planted::Planted;
 use hls_relay_core::playlist::Resolution;
 use hls_relay_core::time::{Span, Timestamp};
 
@@ -34,9 +35,9 @@ pub(super) struct SharedPool {
 }
 
 impl SharedPool {
-    pub(super) fn new(plan: &WorkerPlan) -> Self {
+    pub(super) fn new(plan: &WorkerPlan, planted: Planted) -> Self {
         Self {
-            pool: Pool::new(plan.hands, &plan.neighbours),
+            pool: Pool::new(plan.hands, &plan.neighbours, planted),
             armed: 0,
             news: Vec::new(),
         }

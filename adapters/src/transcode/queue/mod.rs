@@ -4,9 +4,7 @@
 //! several workers is put aside among the dead. An order is over when its node says so, whoever has it: so
 //! nothing depends on how often one is made, or its result told.
 //!
-//! The second stream is for the orders of channels that have one already, and is read where nothing waits in the
-//! first. So the first has one order of each channel at most, and an order there waits for one of each other
-//! channel and for what workers have in their hands, however many a channel puts down at once.
+//! The two streams are the two lines of [`Turn`]: the second one is read where nothing waits in the first.
 
 use super::MOST_BYTES;
 use crate::redis::{Link, LinkError, Script};
@@ -15,6 +13,7 @@ use hls_relay_core::command::Transcode;
 use hls_relay_core::ids::{ContentHash, ObjectName};
 use hls_relay_core::ladder::{Ladder, LadderFault, Rung};
 use hls_relay_core::node::ChannelId;
+use hls_relay_core::turn::Turn;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -82,15 +81,6 @@ pub struct Input {
     pub length: u64,
     /// Of its bytes.
     pub hash: ContentHash,
-}
-
-/// Where an order stands in line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Turn {
-    /// Its channel has no other.
-    First,
-    /// Its channel has one already.
-    Further,
 }
 
 /// Hexadecimal digits and dashes.
