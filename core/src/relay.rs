@@ -291,9 +291,11 @@ impl Relay {
         );
         if self.publisher.is_due(stage.now.monotonic) && !is_last {
             let positions = self.positions(stage.now.monotonic);
+            // Where something is made of each segment, the next one comes meanwhile: that is the usual pace.
+            let usual = usize::from(!self.processor.is_idle());
             let behind = |track| {
                 let lane = self.active.as_ref();
-                lane.is_some_and(|lane| lane.has_more_for(track))
+                lane.is_some_and(|lane| lane.has_more_for(track) > usual)
             };
             self.publisher.publish_next(stage, positions, behind);
         }

@@ -158,9 +158,9 @@ impl Downloader {
         self.in_flight() > 0 || self.processing() > 0
     }
 
-    /// More is on its way than what is being made of what is there.
-    pub(crate) fn is_behind(&self) -> bool {
-        self.jobs.iter().any(|job| !job.is_processed())
+    /// How many are on their way, but for those that are there and of which something is being made.
+    pub(crate) fn awaited(&self) -> usize {
+        self.jobs.iter().filter(|job| !job.is_processed()).count()
     }
 }
 

@@ -379,11 +379,12 @@ impl Lane {
         ends.max().map(|end| moved(end, -self.shift))
     }
 
-    /// Whether more is on its way to what is published as this track, that waits for no other.
-    pub(super) fn has_more_for(&self, track: usize) -> bool {
+    /// How many more segments are on their way to what is published as this track, that wait for no other.
+    pub(super) fn has_more_for(&self, track: usize) -> usize {
         let of = |feed: &Feed| feed.track == Some(track);
         let index = self.feeds.iter().position(of);
-        index.is_some_and(|it| self.feeds[it].downloader.is_behind() && self.lets_pass(it))
+        let index = index.filter(|it| self.lets_pass(*it));
+        index.map_or(0, |it| self.feeds[it].downloader.awaited())
     }
 
     /// How far the slowest track is that is waited for.
