@@ -280,6 +280,8 @@ impl Pool {
         for hand in 0..self.hands.len() {
             self.end(now, hand, news);
         }
+        // Who comes now does not stand behind those that nobody waits for any longer.
+        self.late(now, &calm)?;
         self.neighbours_want(now);
         for hand in 0..self.hands.len() {
             while matches!(self.hands[hand], Hand::Idle) {
@@ -295,7 +297,7 @@ impl Pool {
                 self.begin(now, hand, given, &fate, news);
             }
         }
-        self.late(now, &calm)
+        Ok(())
     }
 
     /// Workers that are heard of keep what they have, and stop where it is not theirs any more.
