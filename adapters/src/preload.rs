@@ -1,7 +1,7 @@
 //! Asks edges of a CDN for what will soon be listed, so that they have it before anybody comes.
 
 use crate::fetch::{Fetcher, SourceAccess};
-use futures_util::stream::{self, StreamExt, TryStreamExt};
+use futures_util::stream::{self, StreamExt};
 use hls_relay_core::command::{FetchLimits, Preload, PreloadEdge};
 use hls_relay_core::event::{FetchError, PreloadError};
 use hls_relay_core::ids::ObjectName;
@@ -48,8 +48,10 @@ async fn warm(
         let (url, limits) = (object_url(&edge.url, &object.0), limits);
         async move { fetcher.warm(access, &url, edge.method, &limits).await }
     };
+    // One that fails keeps no other from being warm.
     let asked = stream::iter(&work.objects).map(ask);
-    asked.buffer_unordered(AT_ONCE).try_collect::<()>().await
+    let answers: Vec<_> = asked.buffer_unordered(AT_ONCE).collect().await;
+    answers.into_iter().collect()
 }
 
 /// An edge may take all of the time, as it fetches what it has not.

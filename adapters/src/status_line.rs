@@ -62,6 +62,7 @@ mod tests {
             tracks: 1,
             left_behind: 0,
             rungs: Vec::new(),
+            edges: Vec::new(),
             processing: ProcessingStatus::default(),
             newest_segment_age: Some(Span::from_millis(1_240)),
             delay: Some(Span::from_millis(150)),

@@ -5,6 +5,7 @@
 //! without them has one rendition, the source's own, which only changes its address: its object's name, and
 //! those of what it needs.
 
+mod row;
 mod shedding;
 mod tally;
 mod work;
@@ -22,12 +23,13 @@ use crate::loader::resolve;
 use crate::notice::{Break, HoleCause, Miss, Notice};
 use crate::planted::Mistake;
 use crate::playlist::{Key, Map, Segment};
-use crate::preload::PreloadPolicy;
+use crate::preload::{self, PreloadPolicy};
+use crate::relay::EdgeStatus;
 use crate::stage::Stage;
 use crate::time::{Place, Span, Timestamp};
+use row::Row;
 use serde::{Deserialize, Serialize};
 use shedding::Shedding;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use tally::Tally;
 use url::Url;
@@ -43,11 +45,21 @@ pub(crate) struct Processor {
     preload: Option<Arc<PreloadPolicy>>,
     generation: Generation,
     shedding: Shedding,
-    /// A segment that missed its rungs was the last one.
-    missing: bool,
-    /// Edges that failed last time, by their place.
-    failing: BTreeSet<usize>,
+    /// Segments that lack rungs.
+    #[serde(default)]
+    missing: Row<Miss>,
+    /// How the edges are, in the order of the policy.
+    #[serde(default)]
+    edges: Vec<Edge>,
     pub(crate) tally: Tally,
+}
+
+/// How an edge is.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Edge {
+    /// So often it had not all it should have in time.
+    cold: u64,
+    failing: Row<PreloadError>,
 }
 
 /// A stored segment, as far as the work on it needs to know it.
@@ -89,9 +101,10 @@ impl Processor {
     /// What is to be made from now on; what is under way goes on as it was begun.
     pub(crate) fn reconfigure(&mut self, spec: &Spec, generation: Generation) {
         self.generation = generation;
-        self.preload = spec.preload.clone().map(Arc::new);
-        if self.preload.is_none() {
-            self.failing.clear();
+        if self.preload.as_deref() != spec.preload.as_ref() {
+            self.preload = spec.preload.clone().map(Arc::new);
+            let edges = self.preload.iter().flat_map(|it| &it.edges);
+            self.edges = edges.map(|_| Edge::default()).collect();
         }
     }
 
@@ -179,7 +192,7 @@ impl Processor {
         }
         let Some((_, why)) = failed.first().cloned() else {
             self.tally.made += 1;
-            self.missing = false;
+            self.missing.ends();
             return;
         };
         let names: Vec<_> = failed.into_iter().map(|it| it.0).collect();
@@ -233,7 +246,7 @@ impl Processor {
         self.say_missed(stage, material, &names, why);
     }
 
-    /// Said for the first of a row.
+    /// Said for the first of each cause.
     fn say_missed(
         &mut self,
         stage: &mut Stage<'_>,
@@ -241,8 +254,8 @@ impl Processor {
         rungs: &[Arc<str>],
         why: Miss,
     ) {
-        self.tally.lacks(rungs);
-        if !std::mem::replace(&mut self.missing, true) {
+        self.tally.lacks(rungs, &why);
+        if self.missing.fails(&why) {
             stage.notify(Notice::RungsMissed {
                 media_sequence: material.media_sequence,
                 rungs: rungs.to_vec(),
@@ -251,25 +264,37 @@ impl Processor {
         }
     }
 
-    /// What edges have answered: said for the first of a row, and where it is over.
+    /// What edges have answered: said for the first of each cause, and where it is over.
     fn preloaded(&mut self, stage: &mut Stage<'_>, outcomes: &[Result<(), PreloadError>]) {
         let Some(policy) = self.preload.clone() else {
             return;
         };
-        for (at, (edge, outcome)) in policy.edges.iter().zip(outcomes).enumerate() {
+        let edges = policy.edges.iter().zip(&mut self.edges);
+        for ((edge, known), outcome) in edges.zip(outcomes) {
             let edge = Arc::clone(&edge.url);
             match outcome {
-                Ok(()) if self.failing.remove(&at) => stage.notify(Notice::EdgeRecovered { edge }),
+                Ok(()) if known.failing.ends() => stage.notify(Notice::EdgeRecovered { edge }),
                 Ok(()) | Err(PreloadError::Cancelled) => {}
                 Err(error) => {
-                    self.tally.cold += 1;
-                    if self.failing.insert(at) {
+                    known.cold += 1;
+                    if known.failing.fails(error) {
                         let error = error.clone();
                         stage.notify(Notice::EdgeFailed { edge, error });
                     }
                 }
             }
         }
+    }
+
+    /// Of each edge its URL, how often it was cold, and why it was the last time.
+    pub(crate) fn edge_statuses(&self) -> Vec<EdgeStatus> {
+        let policy = self.preload.iter().flat_map(|it| &it.edges);
+        let status = |(edge, known): (&preload::Edge, &Edge)| EdgeStatus {
+            url: Arc::clone(&edge.url),
+            cold: known.cold,
+            failing: known.failing.last().cloned(),
+        };
+        policy.zip(&self.edges).map(status).collect()
     }
 }
 

@@ -42,7 +42,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use crate::processor::RungTally;
-pub use state::{ProcessingStatus, RungStatus, Status, Wake};
+pub use state::{EdgeStatus, ProcessingStatus, RungStatus, Status, Wake};
 
 /// The machine of one channel.
 ///

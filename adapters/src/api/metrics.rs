@@ -174,7 +174,7 @@ fn of_channels(registry: &mut Registry, views: &[ChannelView]) {
         .filter_map(|view| Some((view, view.observed.machine.as_ref()?)))
         .collect();
     of_rungs(registry, &machines);
-    let counters: [Figure<u64>; 5] = [
+    let counters: [Figure<u64>; 6] = [
         ("segments", "Segments listed", |it| it.segments),
         ("holes", "Segments said to be lost", |it| it.holes),
         ("retries", "Requests to sources that failed", |it| {
@@ -185,6 +185,9 @@ fn of_channels(registry: &mut Registry, views: &[ChannelView]) {
         }),
         ("segments_missed", "Segments that lack a rung", |it| {
             it.making.as_ref().map_or(0, |it| it.missed)
+        }),
+        ("edges_cold", "Edges without a segment in time", |it| {
+            it.edges.iter().map(|it| it.cold).sum()
         }),
     ];
     for (name, help, of) in counters {
@@ -293,7 +296,7 @@ fn of_rungs(registry: &mut Registry, machines: &[(&ChannelView, &MachineView)]) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::view::{MakingView, ObservedView, RungMakingView, RungView};
+    use crate::api::view::{EdgeView, MakingView, ObservedView, RungMakingView, RungView};
     use crate::spec::ChannelSpec;
     use crate::transcode::queue::Waiting;
     use hls_relay_core::node::Writer;
@@ -315,11 +318,16 @@ mod tests {
                     change: Some("hunter2".to_owned()),
                     delay_ms: Some(150),
                     segments: 12,
+                    edges: vec![EdgeView {
+                        cold: 4,
+                        ..EdgeView::default()
+                    }],
                     rungs: vec![RungView {
                         name: "720p".to_owned(),
                         bandwidth: Some(2_900_000),
                         complete: false,
                         left_out: Some("hunter2".to_owned()),
+                        lacks: None,
                         making: Some(RungMakingView {
                             made: 8,
                             missed: 2,
@@ -362,6 +370,7 @@ mod tests {
             "hls_relay_channel_rung_took_seconds{channel=\"news\",rung=\"720p\"} 5.25",
             "hls_relay_channel_rung_duration_seconds{channel=\"news\",rung=\"720p\"} 4.0",
             "hls_relay_channel_segments_missed_total{channel=\"news\"} 3",
+            "hls_relay_channel_edges_cold_total{channel=\"news\"} 4",
             "hls_relay_channel_making_took_seconds{channel=\"news\"} 1.5",
             "hls_relay_transcode_slots 4",
             "hls_relay_transcode_slots_waiting 2",

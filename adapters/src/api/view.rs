@@ -10,7 +10,7 @@ use hls_relay_core::event::Desired;
 use hls_relay_core::ids::PlaylistName;
 use hls_relay_core::node::{ChannelId, Record, Standing, Writer};
 use hls_relay_core::notice::State;
-use hls_relay_core::relay::{ProcessingStatus, RungStatus};
+use hls_relay_core::relay::{EdgeStatus, ProcessingStatus, RungStatus};
 use hls_relay_core::time::Span;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -96,6 +96,9 @@ pub struct MachineView {
     /// How making them goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub making: Option<MakingView>,
+    /// The edges that are warmed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub edges: Vec<EdgeView>,
     /// Listed since the start of the process.
     pub segments: u64,
     /// Lost since then.
@@ -117,6 +120,9 @@ pub struct RungView {
     /// Why it is left out at present.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub left_out: Option<String>,
+    /// Why the last segment lacks it, though it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lacks: Option<String>,
     /// How making it goes; nothing of the source's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub making: Option<RungMakingView>,
@@ -135,6 +141,18 @@ pub struct RungMakingView {
     /// How long that segment lasts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,
+}
+
+/// What is observed of an edge.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EdgeView {
+    /// Its URL without secrets.
+    pub url: String,
+    /// So often it had not all of a segment in time, since it is asked.
+    pub cold: u64,
+    /// Why, where that was so the last time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failing: Option<String>,
 }
 
 /// What is observed of the work on segments.
@@ -317,6 +335,7 @@ fn machine(observed: &Observed) -> MachineView {
         left_behind: status.left_behind,
         rungs: status.rungs.iter().map(rung).collect(),
         making: (!status.rungs.is_empty()).then(|| making(status.processing)),
+        edges: status.edges.iter().map(edge).collect(),
         segments: status.segments,
         holes: status.holes,
         retries: status.retries,
@@ -329,12 +348,21 @@ fn rung(it: &RungStatus) -> RungView {
         bandwidth: it.bandwidth,
         complete: it.complete,
         left_out: it.suspended.as_ref().map(|why| one_line(&why.to_string())),
+        lacks: it.lacks.as_ref().map(|why| one_line(&why.to_string())),
         making: it.made.map(|it| RungMakingView {
             made: it.made,
             missed: it.missed,
             took_ms: it.last.map(|it| millis(it.0)),
             duration_ms: it.last.map(|it| millis(it.1)),
         }),
+    }
+}
+
+fn edge(it: &EdgeStatus) -> EdgeView {
+    EdgeView {
+        url: it.url.to_string(),
+        cold: it.cold,
+        failing: it.failing.as_ref().map(|why| one_line(&why.to_string())),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Channels in words, for people at a terminal; or as JSON, for programs.
 
-use crate::api::view::{ChannelView, MachineView, RungMakingView, RungView};
+use crate::api::view::{ChannelView, EdgeView, MachineView, RungMakingView, RungView};
 use crate::clock;
 use crate::one_line::one_line;
 use crate::status_line::{bit_rate, counted};
@@ -145,6 +145,7 @@ fn of_machine(it: &MachineView) -> Vec<(&'static str, String)> {
         ),
     ];
     rows.extend(of_ladder(it));
+    rows.extend(it.edges.iter().map(|it| ("edge", of_edge(it))));
     if let Some(change) = &it.change {
         rows.insert(0, ("change", change.clone()));
     }
@@ -160,7 +161,11 @@ fn of_ladder(it: &MachineView) -> Vec<(&'static str, String)> {
         let state = match &rung.left_out {
             Some(why) => format!(" left out ({why})"),
             None if rung.complete => String::new(),
-            None => " (its newest segment is a gap)".to_owned(),
+            None => match &rung.lacks {
+                Some(why) => format!(" (its newest segment is a gap: {why})"),
+                None if it.segments == 0 => " (nothing is listed yet)".to_owned(),
+                None => " (its newest segment is a gap)".to_owned(),
+            },
         };
         let made = rung.making.as_ref().map(of_rung).unwrap_or_default();
         format!("{}{}{made}{state}", rung.name, measured.unwrap_or_default())
@@ -189,6 +194,15 @@ fn of_ladder(it: &MachineView) -> Vec<(&'static str, String)> {
             ),
         ),
     ]
+}
+
+/// Whether it is warm.
+fn of_edge(it: &EdgeView) -> String {
+    match &it.failing {
+        Some(why) => format!("{} is not warm, {} times: {why}", it.url, it.cold),
+        None if it.cold > 0 => format!("{} is warm, and was not {} times", it.url, it.cold),
+        None => format!("{} is warm", it.url),
+    }
 }
 
 /// How long the last segment took that has it, and how many lack it.
@@ -383,6 +397,7 @@ mod tests {
             bandwidth: Some(2_500_000),
             complete: left_out.is_none(),
             left_out: left_out.map(str::to_owned),
+            lacks: None,
             making: Some(RungMakingView {
                 made: 9,
                 missed,
@@ -399,6 +414,22 @@ mod tests {
                 },
                 rung("720p", Some("too slow"), 4_400, 3),
                 rung("240p", None, 1_000, 0),
+                RungView {
+                    name: "144p".to_owned(),
+                    lacks: Some("no such picture".to_owned()),
+                    ..RungView::default()
+                },
+            ],
+            edges: vec![
+                EdgeView {
+                    url: "http://a/".to_owned(),
+                    cold: 2,
+                    failing: Some("no answer".to_owned()),
+                },
+                EdgeView {
+                    url: "http://b/".to_owned(),
+                    ..EdgeView::default()
+                },
             ],
             making: Some(MakingView {
                 made: 7,
@@ -415,7 +446,9 @@ mod tests {
         let text = told(|out| channel(out, false, &view));
         for line in [
             "  rungs           source, 720p 2.5 Mbit/s [110 % of real time, 3 without it] left out (too slow), \
-             240p 2.5 Mbit/s [25 % of real time]",
+             240p 2.5 Mbit/s [25 % of real time], 144p (its newest segment is a gap: no such picture)",
+            "  edge            http://a/ is not warm, 2 times: no answer",
+            "  edge            http://b/ is warm",
             "  made            7 segments, 3 with a gap, 0 waiting; the newest took 1 s after 0 s of waiting, \
              25 % of real time; of all channels 2 segments in the queue for 1 worker",
         ] {

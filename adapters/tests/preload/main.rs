@@ -12,16 +12,29 @@ mod support;
 #[path = "../node/viewers.rs"]
 mod viewers;
 
+use hls_relay::fetch::{Fetcher, SourceAccess};
+use hls_relay::preload::preload;
+use hls_relay_core::command::{Preload, PreloadEdge};
+use hls_relay_core::event::{FetchError, PreloadError};
+use hls_relay_core::ids::{Epoch, Generation, ObjectName, RequestId};
+use hls_relay_core::preload::PreloadMethod;
+use hls_relay_core::time::Span;
 use operator::Node;
+use reqwest::Url;
+use reqwest::header::HeaderMap;
 use serde_json::json;
 use stage::live_folder::{LiveFolder, Ways};
 use stage::relay::{Relay, any_address};
 use std::collections::BTreeMap;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -237,4 +250,48 @@ async fn rungs_are_there_too_however_an_edge_is_asked() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     println!("{hits:?} of {} segments", asked.len());
+}
+
+/// The edge says of one object at once that it has not got it, and takes its time to send the other one.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_an_edge_has_not_keeps_no_other_from_being_warm() {
+    let listener = TcpListener::bind(any_address()).unwrap();
+    let url: Arc<str> = format!("http://{}/", listener.local_addr().unwrap()).into();
+    let is_sent = Arc::new(AtomicBool::new(false));
+    let sent = Arc::clone(&is_sent);
+    std::thread::spawn(move || {
+        let asked = [(); 2].map(|()| {
+            let (mut stream, mut head) = (listener.accept().unwrap().0, [0; 1_024]);
+            let read = stream.read(&mut head).unwrap();
+            (stream, head[..read].starts_with(b"GET /lacking"))
+        });
+        for (mut stream, is_lacking) in asked.iter().map(|(stream, it)| (stream, it)) {
+            let answer: &[u8] = match is_lacking {
+                true => b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
+                false => b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n12345",
+            };
+            stream.write_all(answer).unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(300));
+        sent.store(true, Ordering::SeqCst);
+        let slow = asked.iter().find(|it| !it.1);
+        slow.unwrap().0.try_clone().unwrap().write_all(b"67890").unwrap();
+    });
+    let work = Preload {
+        request: RequestId(1),
+        generation: Generation(1),
+        epoch: Epoch(1),
+        objects: ["lacking", "slow"].map(|it| ObjectName(it.into())).into(),
+        edges: vec![PreloadEdge {
+            edge: 0,
+            url: Arc::clone(&url),
+            method: PreloadMethod::Get,
+        }],
+        within: Span::from_secs(10),
+    };
+    let access = Arc::new(SourceAccess::new(&Url::parse(&url).unwrap(), &HeaderMap::new()));
+    let outcome = preload(&Fetcher::new(), &[access], &work, &CancellationToken::new()).await;
+    let lacks = PreloadError::Failed(FetchError::Status(404));
+    assert_eq!(outcome, [Err(lacks)]);
+    assert!(is_sent.load(Ordering::SeqCst), "it was broken off");
 }

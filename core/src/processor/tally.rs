@@ -4,6 +4,7 @@
 //! that is left out it stays what it was when it was made last.
 
 use crate::ladder::Ladder;
+use crate::notice::Miss;
 use crate::time::Span;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -17,10 +18,11 @@ pub(crate) struct Tally {
     pub(crate) missed: u64,
     /// Of the last one that came in time: how long it waited for a worker, how long it took, and how long it lasts.
     pub(crate) last: Option<(Span, Span, Span)>,
-    /// Edges that were asked and had not all they should have in time.
-    pub(crate) cold: u64,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     rungs: BTreeMap<Arc<str>, RungTally>,
+    /// Why the last segment lacks a rung that was asked for.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    lacking: BTreeMap<Arc<str>, Miss>,
 }
 
 /// How the work on one rung went since it came into the ladder or the process was started.
@@ -42,6 +44,7 @@ impl Tally {
         self.rungs = rungs
             .map(|it| (Arc::clone(&it.name), self.of(&it.name).unwrap_or_default()))
             .collect();
+        self.lacking.retain(|rung, _| self.rungs.contains_key(rung));
     }
 
     /// Nothing of what the ladder does not have, as the source's own.
@@ -49,8 +52,14 @@ impl Tally {
         self.rungs.get(rung).copied()
     }
 
+    /// Why the last segment lacks it.
+    pub(crate) fn why_lacking(&self, rung: &str) -> Option<&Miss> {
+        self.lacking.get(rung)
+    }
+
     /// A segment has it, after work that took so long on what lasts so long.
     pub(super) fn has(&mut self, rung: &str, took: Span, duration: Span) {
+        self.lacking.remove(rung);
         if let Some(tally) = self.rungs.get_mut(rung) {
             tally.made += 1;
             tally.last = Some((took, duration));
@@ -58,11 +67,12 @@ impl Tally {
     }
 
     /// A segment lacks them.
-    pub(super) fn lacks(&mut self, rungs: &[Arc<str>]) {
+    pub(super) fn lacks(&mut self, rungs: &[Arc<str>], why: &Miss) {
         self.missed += 1;
         for rung in rungs {
             if let Some(tally) = self.rungs.get_mut(rung) {
                 tally.missed += 1;
+                self.lacking.insert(Arc::clone(rung), why.clone());
             }
         }
     }

@@ -92,6 +92,7 @@ impl Relay {
             bandwidth,
             complete,
             suspended: self.processor.suspended(name).cloned(),
+            lacks: self.processor.tally.why_lacking(name).cloned(),
             made: self.processor.tally.of(name),
         };
         rungs.into_iter().map(status).collect()
@@ -106,7 +107,6 @@ impl Relay {
             waited: tally.last.map(|it| it.0),
             took: tally.last.map(|it| it.1),
             duration: tally.last.map(|it| it.2),
-            cold_edges: tally.cold,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Relay, ShutDown};
 use crate::config;
-use crate::event::Desired;
+use crate::event::{Desired, PreloadError};
 use crate::ids::Generation;
 use crate::notice::{Miss, Notice, Reason, State, Trouble};
 use crate::planted::Mistake;
@@ -61,6 +61,8 @@ pub struct Status {
     pub rungs: Vec<RungStatus>,
     /// How making them and warming edges goes.
     pub processing: ProcessingStatus,
+    /// The edges that are warmed.
+    pub edges: Vec<EdgeStatus>,
     /// How long ago a segment was last listed.
     pub newest_segment_age: Option<Span>,
     /// From a segment's appearance at the source, as far as it is known, to our listing it.
@@ -90,8 +92,21 @@ pub struct RungStatus {
     pub complete: bool,
     /// Why it is not made at present.
     pub suspended: Option<Miss>,
+    /// Why the last segment lacks it, though it was asked for.
+    pub lacks: Option<Miss>,
     /// How making it goes; `None` for the source's own.
     pub made: Option<RungTally>,
+}
+
+/// What is observed of an edge.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct EdgeStatus {
+    /// Its URL without secrets.
+    pub url: Arc<str>,
+    /// So often it had not all of a segment in time, since it is asked.
+    pub cold: u64,
+    /// Why, where that was so the last time.
+    pub failing: Option<PreloadError>,
 }
 
 /// What is observed of the work on segments.
@@ -109,8 +124,6 @@ pub struct ProcessingStatus {
     pub took: Option<Span>,
     /// How long it lasts: the work keeps up where it takes no longer.
     pub duration: Option<Span>,
-    /// So often an edge was asked and was not warm in time.
-    pub cold_edges: u64,
 }
 
 impl Relay {
@@ -319,6 +332,7 @@ impl Relay {
             tracks: self.publisher.tracks(),
             rungs: self.rung_statuses(),
             processing: self.processing_status(),
+            edges: self.processor.edge_statuses(),
             left_behind: self.active.as_ref().map_or(0, Lane::left_behind),
             newest_segment_age: self.publisher.listed_at.map(|listed| at.since(listed)),
             delay: self.publisher.delay,
