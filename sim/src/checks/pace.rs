@@ -2,6 +2,7 @@
 
 use super::{Held, broken};
 use crate::lines::lines;
+use crate::origin::believed;
 use crate::plan::Plan;
 use hls_relay_core::command::LoadPlaylist;
 use hls_relay_core::config::{
@@ -324,11 +325,6 @@ impl Text {
 
 fn rounded_up(span: Span) -> Span {
     Span::from_secs(span.as_micros().div_ceil(1_000_000))
-}
-
-/// What is far longer than any segment is no reason to wait.
-fn believed(target_duration: Span, longest: Span) -> Span {
-    target_duration.min((longest * 4).max(Span::from_secs(10)))
 }
 
 /// Decimal seconds; what is less than a microsecond is left out.

@@ -44,7 +44,9 @@ pub use media::{MediaKind, MediaLoop, MediaRef};
 pub(crate) use names::{date_time, without_tokens};
 pub use oddity::{ODDITIES, Oddity};
 pub use presentation::{FormatsTold, PresentationSpec, TrackKind, TrackSpec};
-pub use reply::{Body, Delivery, Headers, Listed, OriginReply, OriginRequest, RequestCounter};
+pub use reply::{
+    Body, Delivery, Headers, Listed, OriginReply, OriginRequest, RequestCounter, believed,
+};
 pub use spec::{Naming, OriginSpec, SegmentDurations, Tokens, UriForm};
 pub use struck::Unmet;
 pub use truth::{Needs, Offered};

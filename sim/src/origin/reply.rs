@@ -120,8 +120,14 @@ pub struct Listed {
     pub first: u64,
     /// The number of the last.
     pub last: u64,
-    /// EXT-X-TARGETDURATION.
+    /// EXT-X-TARGETDURATION, as far as it is [`believed`].
     pub target_duration: Span,
+}
+
+/// A target duration that is claimed, beside the longest segment of the list: what is far longer than any segment is
+/// no reason to wait.
+pub fn believed(claim: Span, longest: Span) -> Span {
+    claim.min((longest * 4).max(Span::from_secs(10)))
 }
 
 /// Counts the requests for each path, so that an origin can be asked with a

@@ -5,7 +5,7 @@ use super::{Due, World};
 use crate::checks::ledger::MediaKey;
 use crate::checks::list::ListChecks;
 use crate::checks::{Held, broken};
-use crate::origin::{EncoderFault, Fault, FaultKind, MediaRef, TextFault};
+use crate::origin::{EncoderFault, Fault, FaultKind, MediaRef};
 use crate::plan::Change;
 use hls_relay_core::config::{
     LONGEST_REST, ReloadPolicy, SWITCH_AT_MOST_EVERY, TRIED_SEGMENTS, stalled_after,
@@ -201,8 +201,7 @@ impl World {
             };
             let stores = !self.plan.store.is_troubled(awaited.since, self.now);
             let followed = Some(awaited.key.origin) == source && awaited.since > started;
-            let honest = !self.overstates(awaited.key.origin, awaited.since);
-            if stores && followed && honest && self.now > awaited.until + allowed {
+            if stores && followed && self.now > awaited.until + allowed {
                 return broken(
                     "5.3 a segment is given up in its time",
                     format!(
@@ -215,16 +214,6 @@ impl World {
             }
         }
         Ok(())
-    }
-
-    /// Whether lists of an origin have claimed another target duration since then, or shortly before: it is believed
-    /// as far as segments are long, and segments are waited for as much longer.
-    fn overstates(&self, origin: usize, since: Timestamp) -> bool {
-        let (start, felt) = (Timestamp::default(), Span::from_secs(10));
-        let faults = self.plan.origins[origin].faults.iter();
-        let mut claims = faults
-            .filter(|it| matches!(it.kind, FaultKind::Text(TextFault::TargetDuration { .. })));
-        claims.any(|it| start + it.from <= self.now && since <= start + it.until + felt)
     }
 
     /// The newest of each list that viewers can load: others were taken down.

@@ -4,7 +4,7 @@ use super::{HTML_TYPE, OTHER_PREFIX, page, plain, status, typed};
 use crate::origin::encoder::{Place, Window};
 use crate::origin::fault::{FaultKind, PlaylistFault, TextFault, ViewFault};
 use crate::origin::playlist::{self, Reader, Source};
-use crate::origin::reply::{Body, Headers, Listed, OriginReply, OriginRequest};
+use crate::origin::reply::{Body, Headers, Listed, OriginReply, OriginRequest, believed};
 use crate::origin::{Origin, names, presentation};
 use crate::rng::hash_bytes;
 use hls_relay_core::time::Span;
@@ -64,8 +64,9 @@ impl Origin {
         let body = self.playlist_body(at, &window, reader);
         let mut reply = typed(content_type, body);
         reply.headers.gzip = gzip;
-        let spoilt = self.text_faults(at).iter().any(TextFault::spoils);
-        reply.listed = self.listed(&window).filter(|_| !spoilt);
+        let faults = self.text_faults(at);
+        let spoilt = faults.iter().any(TextFault::spoils);
+        reply.listed = self.listed(&window, &faults).filter(|_| !spoilt);
         if self.spec.etag {
             add_etag(&mut reply, request);
         }
@@ -151,15 +152,21 @@ impl Origin {
         faults
     }
 
-    fn listed(&self, window: &Window) -> Option<Listed> {
+    fn listed(&self, window: &Window, faults: &[TextFault]) -> Option<Listed> {
         let (&first, &last) = (window.places.first()?, window.places.last()?);
         let number = |place: Place| self.encoder.piece(place).first_number + place.index;
         let piece = self.encoder.piece(last);
+        let claimed = faults.iter().rev().find_map(|it| match it {
+            TextFault::TargetDuration { target_duration } => Some(*target_duration),
+            _ => None,
+        });
+        let longest = window.places.iter().map(|it| self.media(*it).duration);
+        let claim = Span::from_secs(claimed.unwrap_or(piece.target_duration));
         Some(Listed {
             run: piece.run,
             first: number(first),
             last: number(last),
-            target_duration: Span::from_secs(piece.target_duration),
+            target_duration: believed(claim, longest.max()?),
         })
     }
 
