@@ -16,6 +16,7 @@ use hls_relay_core::config::Spec;
 use hls_relay_core::event::{Event, FetchError, StoreError};
 use hls_relay_core::notice::{Notice, Reason, Refusal, State, Trouble};
 use hls_relay_core::relay::Wake;
+use hls_relay_core::tags::TagPolicy;
 use names::Name;
 use std::collections::BTreeMap;
 
@@ -308,6 +309,7 @@ impl Census {
     pub fn policies(&mut self, spec: &Spec) {
         self.count(names::reload_policy_name(spec.reload));
         self.count(names::key_policy_name(spec.keys));
+        self.count(names::tag_policy_name(spec.tags == TagPolicy::default()));
         if let Some(ladder) = &spec.ladder {
             self.count(names::passthrough_name(ladder.passthrough));
         }

@@ -18,6 +18,7 @@ pub(crate) use dice::Dice;
 use families::FAMILIES;
 use hls_relay_core::config::{HolePolicy, KeyPolicy, ReloadPolicy};
 use hls_relay_core::preload::PreloadMethod;
+use hls_relay_core::tags::TagPolicy;
 use hls_relay_core::time::Span;
 pub use ladder::ladder;
 
@@ -35,7 +36,18 @@ pub fn plan_of_length(seed: u64, length: Span) -> Plan {
     presentation::draw(&mut plan);
     ladder::draw(&mut plan);
     rare::draw(&mut plan);
+    drop_tags(&mut plan);
     plan
+}
+
+/// In one of eight worlds all tags are dropped that need not stay, but for date ranges, of which much is checked.
+fn drop_tags(plan: &mut Plan) {
+    if Dice::new(plan.seed, "tags").one_in(8) {
+        plan.channel.tags = TagPolicy {
+            drop: vec!["*".into()],
+            keep: vec!["EXT-X-DATERANGE".into()],
+        };
+    }
 }
 
 /// A plan whose sources are media playlists.
@@ -58,6 +70,7 @@ fn single(seed: u64, length: Span) -> Plan {
         edges: 0,
         edge_method: PreloadMethod::default(),
         edge_patience: None,
+        tags: TagPolicy::default(),
     };
     let store = StorePlan {
         kind: dice.pick(&[StoreKind::Memory, StoreKind::Directory]),

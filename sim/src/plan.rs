@@ -11,6 +11,7 @@ use crate::workers::WorkerPlan;
 use hls_relay_core::config::{HolePolicy, KeyPolicy, ReloadPolicy};
 use hls_relay_core::ladder::Ladder;
 use hls_relay_core::preload::PreloadMethod;
+use hls_relay_core::tags::TagPolicy;
 use hls_relay_core::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -82,6 +83,9 @@ pub struct ChannelPlan {
     /// How long they are waited for, where that is said.
     #[serde(default)]
     pub edge_patience: Option<Span>,
+    /// Which tags are dropped.
+    #[serde(default)]
+    pub tags: TagPolicy,
 }
 
 /// A wish.

@@ -35,6 +35,7 @@ use crate::world::{Options, World, spec_of};
 use hls_relay_core::config::{HolePolicy, KeyPolicy, ReloadPolicy};
 use hls_relay_core::ladder::Ladder;
 use hls_relay_core::preload::PreloadMethod;
+use hls_relay_core::tags::TagPolicy;
 use hls_relay_core::time::Span;
 
 /// What parts a script from its story.
@@ -139,6 +140,7 @@ fn empty() -> Plan {
             edges: 0,
             edge_method: PreloadMethod::default(),
             edge_patience: None,
+            tags: TagPolicy::default(),
         },
         controls: Vec::new(),
         store: StorePlan {

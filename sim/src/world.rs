@@ -41,7 +41,6 @@ use hls_relay_core::journal;
 use hls_relay_core::notice::Notice;
 use hls_relay_core::planted::Planted;
 use hls_relay_core::preload::{Edge, PreloadPolicy};
-use hls_relay_core::tags::TagPolicy;
 use hls_relay_core::time::{Span, Timestamp, WallTime};
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -438,7 +437,7 @@ pub(crate) fn spec_of(plan: &Plan, channel: &ChannelPlan) -> Spec {
         reload: channel.reload,
         keys: channel.keys,
         selection: Selection::default(),
-        tags: TagPolicy::default(),
+        tags: channel.tags.clone(),
         ladder: channel.ladder.clone(),
         preload: preload_of(channel),
     }

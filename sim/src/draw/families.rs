@@ -110,7 +110,7 @@ pub(super) const FAMILIES: [(&str, Family); 34] = [
         origin_fault(plan, dice, odd);
     }),
     ("playlist status", |plan, dice| {
-        let code = dice.pick(&[403, 404, 410, 429, 500, 502, 503]);
+        let code = dice.pick(&[401, 403, 404, 408, 410, 429, 500, 502, 503, 504]);
         origin_fault(plan, dice, PlaylistFault::Status { code });
     }),
     ("no playlist", |plan, dice| {
@@ -138,7 +138,7 @@ pub(super) const FAMILIES: [(&str, Family); 34] = [
             true => SegmentFault::Missing { which },
             false => SegmentFault::Status {
                 which,
-                code: dice.pick(&[403, 500, 503]),
+                code: dice.pick(&[401, 403, 408, 410, 429, 500, 502, 503, 504]),
             },
         };
         origin_fault(plan, dice, fault);
@@ -377,7 +377,7 @@ fn process_end(plan: &mut Plan, dice: &mut Dice, how: EndKind) {
     let long = dice.millis(1_000, 40_000);
     let down = dice.pick(&[Span::from_millis(10), Span::from_secs(1), long]);
     // Most steps want few things; some want as many as this.
-    let commands = dice.pick(&[0, 0, 1, 1, 2, 2, 3, 4, 5, 6, 7]);
+    let commands = dice.pick(&[0, 0, 1, 1, 2, 2, 3, 4, 5, 6, 7, 9, 12, 20]);
     plan.ends.push(ProcessEnd {
         when,
         commands,

@@ -4,6 +4,7 @@ use super::{ChannelPlan, Control, NetworkFault, Plan, When};
 use crate::origin::{Naming, OriginSpec, Tokens};
 use crate::store::StorePlan;
 use crate::workers::WorkerPlan;
+use hls_relay_core::tags::TagPolicy;
 use hls_relay_core::time::Span;
 use std::fmt;
 
@@ -37,6 +38,7 @@ impl fmt::Display for Plan {
             edges,
             edge_method,
             edge_patience,
+            tags,
         } = &self.channel;
         writeln!(
             out,
@@ -58,6 +60,9 @@ impl fmt::Display for Plan {
             if let Some(patience) = ladder.patience {
                 writeln!(out, "  rungs are waited for {patience}")?;
             }
+        }
+        if *tags != TagPolicy::default() {
+            writeln!(out, "  {tags:?}")?;
         }
         if *edges > 0 {
             writeln!(

@@ -307,6 +307,10 @@ names! {
         true => "policy ladder beside its source",
         false => "policy ladder in place of its source",
     }
+    tag_policy_name(bool) {
+        true => "policy all tags",
+        false => "policy tags dropped",
+    }
     preload_method_name(PreloadMethod) {
         PreloadMethod::Get => "policy edges asked for all",
         PreloadMethod::Head => "policy edges asked for the head",
