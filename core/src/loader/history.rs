@@ -294,10 +294,13 @@ impl History {
             // So many segments cannot have filled the time between the two, or none can.
             Some(None) => return restarted(Break::RestartedHigher),
         };
+        // What a list states is too little where segments around are longer.
+        let around = list.iter().chain([newest]).map(|id| id.duration);
+        let longest = around.max().unwrap_or_default().max(target_duration);
         let lost = Lost {
             first: newest.media_sequence + 1,
             segments,
-            duration: duration.min(target_duration * segments),
+            duration: duration.min(longest * segments),
         };
         Verdict::GoesOn {
             first_new,
