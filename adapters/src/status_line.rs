@@ -63,6 +63,7 @@ mod tests {
             left_behind: 0,
             rungs: Vec::new(),
             edges: Vec::new(),
+            ladder_waits: None,
             processing: ProcessingStatus::default(),
             newest_segment_age: Some(Span::from_millis(1_240)),
             delay: Some(Span::from_millis(150)),

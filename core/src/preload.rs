@@ -53,7 +53,7 @@ pub enum PreloadFault {
     TooMany(usize),
     /// The URL at that place, counted from 0.
     #[error(
-        "edges[{0}].url: give an http or https address that ends with / or holds {OBJECT}, of at most {MAX_URL_BYTES} bytes"
+        "edges[{0}].url: give an http or https address that ends with / or holds {OBJECT}, and nothing else in braces, of at most {MAX_URL_BYTES} bytes"
     )]
     BadUrl(usize),
     /// Nobody waits for no time at all.
@@ -78,7 +78,10 @@ impl PreloadPolicy {
             let (one, other) = (web_url(&edge.url, "a.ts"), web_url(&edge.url, "b.ts"));
             // An object is never a host.
             let same_host = one.zip(other).is_some_and(|(a, b)| a.host() == b.host());
-            if !same_host || !whole || edge.url.len() > MAX_URL_BYTES {
+            // What else stands in braces is meant for somebody who would put something else there.
+            let (rest, braces) = (edge.url.replace(OBJECT, ""), ["{", "}", "%7B", "%7D"]);
+            let is_other = braces.iter().any(|it| rest.contains(it));
+            if !same_host || !whole || is_other || edge.url.len() > MAX_URL_BYTES {
                 return Err(PreloadFault::BadUrl(at));
             }
         }
@@ -129,6 +132,8 @@ mod tests {
             "ftp://e.example/",
             "https://e.example/live",
             "e.example/",
+            "https://e.example/{object}?n={name}",
+            "https://e.example/%7Bname%7D/{object}",
             "http://",
         ] {
             assert_eq!(fault(&[good, bad]), Some(PreloadFault::BadUrl(1)), "{bad}");

@@ -4,13 +4,14 @@ mod support;
 
 use hls_relay_core::command::Transcode;
 use hls_relay_core::config::{HolePolicy, Spec};
-use hls_relay_core::event::{Event, FetchError, RungError, TranscodeError};
+use hls_relay_core::event::{Event, FetchError, PreloadError, RungError, TranscodeError};
 use hls_relay_core::ladder::{Ladder, Preset, Rung, RungAudio, VideoCodec};
 use hls_relay_core::notice::{LadderWaits, Miss, Notice};
 use hls_relay_core::playlist::MediaPlaylist;
 use hls_relay_core::preload::{Edge, PreloadMethod, PreloadPolicy};
 use hls_relay_core::time::Span;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use support::{Bench, SEC, URL, live, made, seconds, spec};
 
 fn ladder(heights: &[u32], passthrough: bool) -> Option<Ladder> {
@@ -249,6 +250,11 @@ fn a_rung_that_fails_alone_is_left_out_alone() {
     };
     let (alone, other) = (tally("720p").unwrap(), tally("480p").unwrap());
     assert_eq!((alone.made, alone.missed), (0, answered("720p")));
+    let why_lacking = |name: &str| {
+        let rung = rungs.iter().find(|it| &*it.name == name).unwrap();
+        rung.lacks.is_some()
+    };
+    assert!(why_lacking("720p") && !why_lacking("480p"));
     assert_eq!((other.made, other.missed), (answered("480p"), 0));
     assert_eq!(alone.last, None);
     assert_eq!(other.last.map(|it| it.1), Some(Span::from_secs(4)));
@@ -310,6 +316,10 @@ fn a_media_playlist_that_viewers_have_open_stays_one() {
     let why = LadderWaits::Opened;
     let told = notices(&bench).filter(|it| **it == Notice::LadderWaits { why });
     assert_eq!(told.count(), 1);
+    assert_eq!(bench.status().ladder_waits, Some(why));
+    bench.run(with(None));
+    bench.pass(SEC);
+    assert_eq!(bench.status().ladder_waits, None);
 }
 
 #[test]
@@ -420,6 +430,57 @@ fn an_edge_is_asked_for_what_is_about_to_be_listed_and_not_waited_for_too_long()
         assert!(*listed >= asked + SEC / 2 && *listed <= asked + 6 * SEC);
     }
     assert!(seen > 10, "{seen}");
+}
+
+#[test]
+fn each_reason_of_an_edge_is_told_once_until_it_is_warm() {
+    let mut bench = bench();
+    bench.checker.several = false;
+    let failed = |status| Err(PreloadError::Failed(FetchError::Status(status)));
+    bench.preload = Box::new(move |now, _| match now / SEC {
+        10..25 => (SEC / 2, vec![failed(404)]),
+        25..40 => (SEC / 2, vec![failed(503)]),
+        40..60 => (SEC / 2, vec![Ok(())]),
+        _ => (SEC / 2, vec![failed(404)]),
+    });
+    let url: Arc<str> = "http://edge.example/live/".into();
+    bench.run(Spec {
+        preload: Some(PreloadPolicy {
+            edges: vec![Edge {
+                url: Arc::clone(&url),
+                method: PreloadMethod::Get,
+            }],
+            patience: None,
+        }),
+        ..spec(&[URL])
+    });
+    bench.pass(80 * SEC);
+    let told: Vec<_> = notices(&bench)
+        .filter_map(|it| match it {
+            Notice::EdgeFailed { error, .. } => Some(error.to_string()),
+            Notice::EdgeRecovered { .. } => Some("warm".to_owned()),
+            _ => None,
+        })
+        .collect();
+    let answers = |status| format!("the origin answers {status}");
+    assert_eq!(
+        told,
+        [answers(404), answers(503), "warm".to_owned(), answers(404)]
+    );
+    let edges = bench.status().edges;
+    let failing = edges[0].failing.as_ref().map(ToString::to_string);
+    assert_eq!((&edges[0].url, failing), (&url, Some(answers(404))));
+    let asked = bench
+        .preloads
+        .iter()
+        .filter(|it| it.0 + SEC / 2 <= bench.now);
+    let cold = asked.filter(|it| !(40..60).contains(&(it.0 / SEC))).count() as u64;
+    // Of those that were asked before anything failed there may be some.
+    assert!(
+        edges[0].cold > 8 && edges[0].cold <= cold,
+        "{}",
+        edges[0].cold
+    );
 }
 
 const MAIN: &str = "http://origin.example/live/main.m3u8";

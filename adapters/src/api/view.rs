@@ -96,6 +96,9 @@ pub struct MachineView {
     /// How making them goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub making: Option<MakingView>,
+    /// Why the ladder that is wanted is not made, and what to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ladder_waits: Option<String>,
     /// The edges that are warmed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub edges: Vec<EdgeView>,
@@ -335,6 +338,7 @@ fn machine(observed: &Observed) -> MachineView {
         left_behind: status.left_behind,
         rungs: status.rungs.iter().map(rung).collect(),
         making: (!status.rungs.is_empty()).then(|| making(status.processing)),
+        ladder_waits: status.ladder_waits.map(|it| it.to_string()),
         edges: status.edges.iter().map(edge).collect(),
         segments: status.segments,
         holes: status.holes,

@@ -125,11 +125,13 @@ pub struct SelectionArgs {
 pub struct LadderArgs {
     /// Make these rungs of each segment, as in 720p,480p:900k,240p
     ///
-    /// Each is a height, and a bit rate where the usual one is not wanted. Viewers get a multivariant
+    /// Each is an even height from 64 to 2160, and a bit rate where the usual one is not wanted. Viewers get a multivariant
     /// playlist of the rungs and the source, aligned segment by segment. A segment is listed once its rungs
     /// are made, at most one segment's length later; a rung that cannot be made in time gets a gap, and is
     /// left out for a while where that goes on. Needs ffmpeg 5.1 or newer with libx264. The source is one
-    /// media playlist, or one variant of a multivariant playlist: choose it by --max-height and the like.
+    /// media playlist, or one variant of a multivariant playlist: choose it by --max-height and the like. A channel
+    /// that has begun without a ladder gets one when it is stopped, and run again once its list is gone: a media
+    /// playlist that viewers have open cannot become a multivariant playlist.
     #[arg(long = "ladder", value_name = "RUNGS", value_parser = rungs)]
     pub rungs: Option<Rungs>,
     /// With a ladder, offer the source's own media, too [default: true]

@@ -145,6 +145,8 @@ fn of_machine(it: &MachineView) -> Vec<(&'static str, String)> {
         ),
     ];
     rows.extend(of_ladder(it));
+    let waits = it.ladder_waits.as_ref();
+    rows.extend(waits.map(|why| ("ladder", format!("is not made: {why}"))));
     rows.extend(it.edges.iter().map(|it| ("edge", of_edge(it))));
     if let Some(change) = &it.change {
         rows.insert(0, ("change", change.clone()));
@@ -420,6 +422,7 @@ mod tests {
                     ..RungView::default()
                 },
             ],
+            ladder_waits: Some("why not".to_owned()),
             edges: vec![
                 EdgeView {
                     url: "http://a/".to_owned(),
@@ -447,6 +450,7 @@ mod tests {
         for line in [
             "  rungs           source, 720p 2.5 Mbit/s [110 % of real time, 3 without it] left out (too slow), \
              240p 2.5 Mbit/s [25 % of real time], 144p (its newest segment is a gap: no such picture)",
+            "  ladder          is not made: why not",
             "  edge            http://a/ is not warm, 2 times: no answer",
             "  edge            http://b/ is warm",
             "  made            7 segments, 3 with a gap, 0 waiting; the newest took 1 s after 0 s of waiting, \

@@ -37,11 +37,12 @@ pub enum ToolError {
     #[error("ffmpeg does not say what it is: {0}")]
     Silent(String),
     #[error(
-        "a ladder needs ffmpeg {}.{}, and {found} is here: {install}", LEAST.0, LEAST.1, install = install()
+        "a ladder needs ffmpeg {}.{}, and {found} is the first one on the PATH: {install}, where that is newer, or put a newer one of \
+         https://ffmpeg.org/download.html before it", LEAST.0, LEAST.1, install = install()
     )]
     Old { found: String },
     #[error(
-        "a ladder needs an ffmpeg with {encoder}, and the one here was built without it: {install}",
+        "a ladder needs an ffmpeg with {encoder}, and the first one on the PATH was built without it: {install}, or put one that has it before it",
         install = install()
     )]
     NoEncoder { encoder: &'static str },

@@ -275,7 +275,12 @@ async fn an_object_that_an_edge_has_not_keeps_no_other_from_being_warm() {
         std::thread::sleep(Duration::from_millis(300));
         sent.store(true, Ordering::SeqCst);
         let slow = asked.iter().find(|it| !it.1);
-        slow.unwrap().0.try_clone().unwrap().write_all(b"67890").unwrap();
+        slow.unwrap()
+            .0
+            .try_clone()
+            .unwrap()
+            .write_all(b"67890")
+            .unwrap();
     });
     let work = Preload {
         request: RequestId(1),
@@ -289,7 +294,10 @@ async fn an_object_that_an_edge_has_not_keeps_no_other_from_being_warm() {
         }],
         within: Span::from_secs(10),
     };
-    let access = Arc::new(SourceAccess::new(&Url::parse(&url).unwrap(), &HeaderMap::new()));
+    let access = Arc::new(SourceAccess::new(
+        &Url::parse(&url).unwrap(),
+        &HeaderMap::new(),
+    ));
     let outcome = preload(&Fetcher::new(), &[access], &work, &CancellationToken::new()).await;
     let lacks = PreloadError::Failed(FetchError::Status(404));
     assert_eq!(outcome, [Err(lacks)]);

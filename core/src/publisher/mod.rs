@@ -24,7 +24,7 @@ use crate::formats::Formats;
 use crate::ids::{Generation, ObjectName, PlaylistName};
 use crate::limits;
 use crate::loader::About;
-use crate::notice::{HoleCause, Notice};
+use crate::notice::{HoleCause, LadderWaits, Notice};
 use crate::planted::Mistake;
 use crate::playlist::{self, Segment};
 use crate::processor::Finished;
@@ -57,9 +57,9 @@ pub(crate) struct Publisher {
     /// Where the channel has a ladder; then there is one window.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     board: Option<Board>,
-    /// That a ladder has to wait is said.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    waits_said: bool,
+    /// Why the ladder that is wanted is not in force, once that is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ladder_waits: Option<LadderWaits>,
     /// The multivariant playlist as of the last version.
     entry: Option<Arc<str>>,
     /// It has changed since, or viewers may not have it.
@@ -93,7 +93,7 @@ impl Publisher {
             discontinuities: Discontinuities::default(),
             front: None,
             board: None,
-            waits_said: false,
+            ladder_waits: None,
             entry: None,
             entry_dirty: false,
             ended: false,
@@ -117,7 +117,7 @@ impl Publisher {
         self.window_limit = spec.window;
         self.hole_policy = spec.hole;
         self.tags.clone_from(&spec.tags);
-        self.waits_said = false;
+        self.ladder_waits = None;
     }
 
     fn terms(&self) -> Terms {

@@ -320,6 +320,9 @@ impl Publisher {
         if ladder.is_none() && !open {
             self.board = None;
         }
+        if ladder.is_none() {
+            self.ladder_waits = None;
+        }
         if ladder.is_some() && self.board.is_none() {
             if open || self.has_several() {
                 let why = if self.has_several() {
@@ -327,11 +330,12 @@ impl Publisher {
                 } else {
                     LadderWaits::Opened
                 };
-                if runs && !std::mem::replace(&mut self.waits_said, true) {
+                if runs && self.ladder_waits.replace(why).is_none() {
                     stage.notify(Notice::LadderWaits { why });
                 }
                 return false;
             }
+            self.ladder_waits = None;
             self.board = Some(Board { rungs: Vec::new() });
         }
         let Some(board) = &mut self.board else {
@@ -342,6 +346,11 @@ impl Publisher {
             self.windows[super::ONLY].dirty |= listed;
         }
         ladder.is_some()
+    }
+
+    /// Why the ladder that is wanted is not in force.
+    pub(crate) fn ladder_waits(&self) -> Option<LadderWaits> {
+        self.ladder_waits
     }
 
     /// When viewers may see the rungs; `None` while there is nothing to be played.

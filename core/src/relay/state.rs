@@ -4,7 +4,7 @@ use super::{Relay, ShutDown};
 use crate::config;
 use crate::event::{Desired, PreloadError};
 use crate::ids::Generation;
-use crate::notice::{Miss, Notice, Reason, State, Trouble};
+use crate::notice::{LadderWaits, Miss, Notice, Reason, State, Trouble};
 use crate::planted::Mistake;
 use crate::processor::RungTally;
 use crate::relay::lane::{Lane, Role};
@@ -59,6 +59,8 @@ pub struct Status {
     pub left_behind: usize,
     /// The ladder in force, as it is offered.
     pub rungs: Vec<RungStatus>,
+    /// Why the ladder that is wanted is not in force.
+    pub ladder_waits: Option<LadderWaits>,
     /// How making them and warming edges goes.
     pub processing: ProcessingStatus,
     /// The edges that are warmed.
@@ -331,6 +333,7 @@ impl Relay {
             source: self.source(),
             tracks: self.publisher.tracks(),
             rungs: self.rung_statuses(),
+            ladder_waits: self.publisher.ladder_waits(),
             processing: self.processing_status(),
             edges: self.processor.edge_statuses(),
             left_behind: self.active.as_ref().map_or(0, Lane::left_behind),
