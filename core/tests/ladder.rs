@@ -456,10 +456,11 @@ fn each_reason_of_an_edge_is_told_once_until_it_is_warm() {
     });
     bench.pass(80 * SEC);
     let told: Vec<_> = notices(&bench)
-        .filter_map(|it| match it {
-            Notice::EdgeFailed { error, .. } => Some(error.to_string()),
-            Notice::EdgeRecovered { .. } => Some("warm".to_owned()),
-            _ => None,
+        .filter_map(|it| {
+            if let Notice::EdgeFailed { error, .. } = it {
+                return Some(error.to_string());
+            }
+            matches!(it, Notice::EdgeRecovered { .. }).then(|| "warm".to_owned())
         })
         .collect();
     let answers = |status| format!("the origin answers {status}");

@@ -158,7 +158,15 @@ impl Origin {
         let piece = self.encoder.piece(last);
         let claimed = faults.iter().rev().find_map(|it| match it {
             TextFault::TargetDuration { target_duration } => Some(*target_duration),
-            _ => None,
+            TextFault::RotatingTokens
+            | TextFault::Version { .. }
+            | TextFault::DuplicateTags { .. }
+            | TextFault::ByteOrderMark
+            | TextFault::NotUtf8
+            | TextFault::NulByte
+            | TextFault::ForeignScheme
+            | TextFault::Odd(_)
+            | TextFault::HugeTags { .. } => None,
         });
         let longest = window.places.iter().map(|it| self.media(*it).duration);
         let claim = Span::from_secs(claimed.unwrap_or(piece.target_duration));
