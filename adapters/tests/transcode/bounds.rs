@@ -147,11 +147,11 @@ async fn what_is_missing_is_told_by_name_with_what_installs_it() {
     for (says, reason) in [
         (
             "echo ffmpeg version 4.4.2-0ubuntu0.22.04.1 Copyright",
-            "ffmpeg 5.1, and 4.4.2-0ubuntu0.22.04.1 is here",
+            "ffmpeg 5.1, and 4.4.2-0ubuntu0.22.04.1 is the first one on the PATH",
         ),
         (
             "echo ffmpeg version 7.1 Copyright; echo ' A..... aac AAC'",
-            "without it",
+            "libx264, and the first one on the PATH was built without it",
         ),
         (
             "echo something else",
