@@ -47,7 +47,7 @@ pub(crate) struct Processor {
     shedding: Shedding,
     /// Segments that lack rungs.
     #[serde(default)]
-    missing: Row<Miss>,
+    misses: Row<Miss>,
     /// How the edges are, in the order of the policy.
     #[serde(default)]
     edges: Vec<Edge>,
@@ -192,7 +192,7 @@ impl Processor {
         }
         let Some((_, why)) = failed.first().cloned() else {
             self.tally.made += 1;
-            self.missing.ends();
+            self.misses.ends();
             return;
         };
         let names: Vec<_> = failed.into_iter().map(|it| it.0).collect();
@@ -255,7 +255,7 @@ impl Processor {
         why: Miss,
     ) {
         self.tally.lacks(rungs, &why);
-        if self.missing.fails(&why) {
+        if self.misses.fails(&why) {
             stage.notify(Notice::RungsMissed {
                 media_sequence: material.media_sequence,
                 rungs: rungs.to_vec(),
