@@ -237,7 +237,11 @@ async fn an_owner_that_does_not_answer_is_looked_up_again_at_once_and_not_by_eac
     // At the next look, of which there are ten a second.
     let began = Instant::now();
     while ask().await != "two" {
-        assert!(began.elapsed() < Duration::from_millis(450), "{}", all.logs());
+        assert!(
+            began.elapsed() < Duration::from_millis(450),
+            "{}",
+            all.logs()
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 
