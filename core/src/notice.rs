@@ -262,7 +262,7 @@ pub enum Notice {
         track: PlaylistName,
         fault: DateRangeFault,
     },
-    /// A segment lacks rungs that should have been made; said for the first of a row.
+    /// A segment lacks rungs that should have been made; said once for each cause until one has them all.
     RungsMissed {
         media_sequence: u64,
         rungs: Vec<Arc<str>>,
@@ -284,7 +284,7 @@ pub enum Notice {
     RungLeft { rung: Arc<str> },
     /// A ladder is wanted and not in force; said once for each configuration.
     LadderWaits { why: LadderWaits },
-    /// An edge is not warm in time; said for the first of a row.
+    /// An edge is not warm in time; said once for each cause until it is warm again.
     EdgeFailed { edge: Arc<str>, error: PreloadError },
     /// An edge is warm in time again.
     EdgeRecovered { edge: Arc<str> },

@@ -320,9 +320,7 @@ impl Publisher {
         if ladder.is_none() && !open {
             self.board = None;
         }
-        if ladder.is_none() {
-            self.ladder_waits = None;
-        }
+        let said = self.ladder_waits.take();
         if ladder.is_some() && self.board.is_none() {
             if open || self.has_several() {
                 let why = if self.has_several() {
@@ -330,12 +328,12 @@ impl Publisher {
                 } else {
                     LadderWaits::Opened
                 };
-                if runs && self.ladder_waits.replace(why).is_none() {
+                if runs && said.is_none() {
                     stage.notify(Notice::LadderWaits { why });
                 }
+                self.ladder_waits = runs.then_some(why).or(said);
                 return false;
             }
-            self.ladder_waits = None;
             self.board = Some(Board { rungs: Vec::new() });
         }
         let Some(board) = &mut self.board else {
