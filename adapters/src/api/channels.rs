@@ -38,13 +38,13 @@ pub(super) async fn list(State(api): State<Api>) -> Answered {
 /// All channels as they are wanted and observed.
 pub(super) async fn all(api: &Inner) -> Result<Vec<ChannelView>, Refusal> {
     let (wanted, seen) = (api.store.list_told().await?, api.handle.look().await);
-    let makers = api.makers.view().await;
+    let makers = &api.makers.view().await;
     let views = wanted.into_iter().map(|((id, record), told)| {
         let seen = seen.get(&id).cloned();
         let told = told.map(|it| api.whether_dead(it));
         async move {
             let view = view::of_channel(&api.node, &id, &record, seen, told).await;
-            view.made_by(&api.node, &makers)
+            view.made_by(&api.node, makers)
         }
     });
     Ok(futures_util::future::join_all(views).await)

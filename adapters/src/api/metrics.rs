@@ -310,6 +310,7 @@ mod tests {
             desired: Desired::Run,
             revision: 7,
             writer: Writer::Api,
+            unmade: None,
             observed: ObservedView {
                 state: "live".to_owned(),
                 reason: "hunter2\nhls_relay_capacity_channels 0".to_owned(),
@@ -348,6 +349,7 @@ mod tests {
         let makers = MakersView {
             slots: 4,
             waiting: 2,
+            missing: None,
             orders: Some(Waiting {
                 workers: 5,
                 waiting: 6,

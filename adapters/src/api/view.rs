@@ -37,6 +37,9 @@ pub struct ChannelView {
     pub revision: u64,
     /// Who says what it is.
     pub writer: Writer,
+    /// Why nobody makes the rungs of its ladder, and what to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unmade: Option<String>,
     /// What it is.
     pub observed: ObservedView,
 }
@@ -207,6 +210,7 @@ pub(super) async fn of_channel(
         desired: record.desired,
         revision: record.revision,
         writer: record.writer,
+        unmade: None,
         observed,
     }
 }
@@ -214,9 +218,14 @@ pub(super) async fn of_channel(
 impl ChannelView {
     /// With how it is with those who make rungs, where this node has them made.
     pub(super) fn made_by(mut self, node: &str, makers: &MakersView) -> Self {
+        if self.observed.owner != node {
+            return self;
+        }
+        if !self.spec.ladder.is_empty() {
+            self.unmade = makers.nobody();
+        }
         let machine = self.observed.machine.as_mut();
-        let making = machine.and_then(|it| it.making.as_mut());
-        if let (Some(making), true) = (making, self.observed.owner == node) {
+        if let Some(making) = machine.and_then(|it| it.making.as_mut()) {
             let by_workers = makers.orders.map_or(0, |it| it.waiting);
             making.queued = Some(makers.waiting as u64 + by_workers);
             making.workers = makers.orders.map(|it| it.workers);

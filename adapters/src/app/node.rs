@@ -220,9 +220,12 @@ async fn begin_with(
     let wanted = wanted.await.map_err(io::Error::other)?;
     let known = store.ids().await.map_err(io::Error::other)?;
     clear_away(places, &known).await?;
-    // Where no channel has one it is nobody's concern. What is missing is logged.
+    // What is missing is logged, also where the first ladder is still to come.
     if wanted.iter().any(|(_, it)| !it.spec.ladder.is_empty()) {
-        let _ = places.makers.look().await;
+        let _ = places.makers.look(true).await;
+    } else {
+        let makers = places.makers.clone();
+        tokio::spawn(async move { makers.look(false).await });
     }
     Ok(wanted)
 }

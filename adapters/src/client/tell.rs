@@ -20,7 +20,11 @@ pub(super) fn changed(out: &mut impl Write, json: bool, it: &ChannelView) -> io:
         return writeln!(out, "{:#}", json!(it));
     }
     let (id, wish, revision) = (one_line(&it.id), wish(it), it.revision);
-    writeln!(out, "{id}: should {wish} (revision {revision})")
+    writeln!(out, "{id}: should {wish} (revision {revision})")?;
+    match &it.unmade {
+        Some(why) => writeln!(out, "{id}: its rungs cannot be made: {}", one_line(why)),
+        None => Ok(()),
+    }
 }
 
 /// A line for each.
@@ -87,6 +91,8 @@ pub(super) fn channel(out: &mut impl Write, json: bool, it: &ChannelView) -> io:
     if let Some(machine) = &observed.machine {
         rows.extend(of_machine(machine));
     }
+    let unmade = it.unmade.iter();
+    rows.extend(unmade.map(|why| ("ladder", format!("its rungs cannot be made: {why}"))));
     for (index, source) in it.spec.sources.iter().enumerate() {
         let name = if index == 0 {
             "wanted source"
@@ -341,6 +347,7 @@ mod tests {
             desired: Desired::Run,
             revision: 5,
             writer: Writer::Api,
+            unmade: Some("no ffmpeg".to_owned()),
             observed: ObservedView {
                 state: "stalled".to_owned(),
                 reason: "source playlist unchanged for 14 s\u{1b}[2J".to_owned(),
@@ -451,6 +458,7 @@ mod tests {
             "  rungs           source, 720p 2.5 Mbit/s [110 % of real time, 3 without it] left out (too slow), \
              240p 2.5 Mbit/s [25 % of real time], 144p (its newest segment is a gap: no such picture)",
             "  ladder          is not made: why not",
+            "  ladder          its rungs cannot be made: no ffmpeg",
             "  edge            http://a/ is not warm, 2 times: no answer",
             "  edge            http://b/ is warm",
             "  made            7 segments, 3 with a gap, 0 waiting; the newest took 1 s after 0 s of waiting, \
@@ -458,6 +466,14 @@ mod tests {
         ] {
             assert!(text.lines().any(|it| it == line), "{line} in\n{text}");
         }
+    }
+
+    #[test]
+    fn after_a_change_it_is_told_what_nobody_makes() {
+        let text = told(|out| changed(out, false, &view()));
+        let lines: Vec<_> = text.lines().collect();
+        let unmade = "news: its rungs cannot be made: no ffmpeg";
+        assert_eq!(lines, ["news: should run (revision 5)", unmade]);
     }
 
     #[test]

@@ -14,13 +14,11 @@ use std::process::Command;
 /// What the program is called with to be a guard.
 pub(super) const GUARD: &str = "guard-an-encoder";
 
-/// The most memory: eight rungs of 1080p take a quarter of it. It is counted by addresses, of which threads
-/// reserve more than they use.
-const MOST_MEMORY: u64 = 8 << 30;
 /// The most processor time in seconds. Whoever started it kills it much earlier; this is for when nobody does.
 const MOST_SECONDS: u64 = 600;
 
-/// Becomes ffmpeg where the command line says so: `guard-an-encoder PARENT PROGRAM ARGUMENT...`.
+/// Becomes ffmpeg where the command line says so: `guard-an-encoder PARENT MEMORY PROGRAM ARGUMENT...`, with the
+/// most memory in bytes.
 /// Otherwise it returns, and nothing has happened. To be called before any thread is started.
 pub fn become_encoder_if_asked() {
     let mut words = std::env::args_os().skip(1);
@@ -33,10 +31,11 @@ pub fn become_encoder_if_asked() {
 
 fn become_encoder(mut words: impl Iterator<Item = OsString>) -> String {
     let parent = words.next().and_then(|it| it.to_str()?.parse().ok());
-    let Some(program) = words.next() else {
+    let memory = words.next().and_then(|it| it.to_str()?.parse().ok());
+    let (Some(memory), Some(program)) = (memory, words.next()) else {
         return format!("{GUARD} is what hls-relay calls itself with, and nothing for people");
     };
-    if let Err(error) = give_up() {
+    if let Err(error) = give_up(memory) {
         return format!("cannot limit an encoder: {error}");
     }
     // The relay may have died before it could be told of.
@@ -47,7 +46,7 @@ fn become_encoder(mut words: impl Iterator<Item = OsString>) -> String {
     format!("cannot start {}: {error}", program.display())
 }
 
-fn give_up() -> rustix::io::Result<()> {
+fn give_up(memory: u64) -> rustix::io::Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
     let limit = |resource, most: u64| {
         let limit = Rlimit {
@@ -56,7 +55,8 @@ fn give_up() -> rustix::io::Result<()> {
         };
         setrlimit(resource, limit)
     };
-    limit(Resource::As, MOST_MEMORY)?;
+    // It is counted by addresses, of which threads reserve more than they use.
+    limit(Resource::As, memory)?;
     limit(Resource::Cpu, MOST_SECONDS)?;
     // It reads and writes pipes, and no file.
     limit(Resource::Fsize, 0)?;

@@ -1,7 +1,7 @@
 //! Who makes the rungs of a process: workers, where any are there, or else the process itself.
 
 use super::Transcoder;
-use super::orders::Orders;
+use super::orders::{Orders, Untaken};
 use super::queue::Waiting;
 use super::tool::ToolError;
 use crate::store::Store;
@@ -46,19 +46,38 @@ struct Inner {
 enum Found {
     NotLookedFor,
     There(Transcoder),
-    Missing { why: Arc<str>, since: Instant },
+    Missing {
+        why: Arc<str>,
+        since: Instant,
+        /// Somebody has wanted it.
+        needed: bool,
+    },
     Never(Arc<str>),
 }
 
 /// What there is to tell of them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MakersView {
     /// How many segments this process transcodes at once.
     pub slots: usize,
     /// How many wait for one.
     pub waiting: usize,
+    /// Why it transcodes none.
+    pub missing: Option<Arc<str>>,
     /// What waits for workers.
     pub orders: Option<Waiting>,
+}
+
+impl MakersView {
+    /// Why nobody makes any rungs, and what to do.
+    pub fn nobody(&self) -> Option<String> {
+        let why = self.missing.as_ref()?;
+        match self.orders {
+            None => Some(why.to_string()),
+            Some(waiting) if waiting.workers == 0 => Some(format!("{}; {why}", Untaken::Nobody)),
+            Some(_) => None,
+        }
+    }
 }
 
 impl Makers {
@@ -66,13 +85,12 @@ impl Makers {
     pub fn new(slots: OwnSlots, orders: Option<Orders>) -> Self {
         let found = match (slots, &orders) {
             (OwnSlots::OfCores | OwnSlots::Count(_), _) => Found::NotLookedFor,
-            (OwnSlots::None, Some(_)) => Found::Never(
-                "no worker is there, and this node makes no rungs itself (--slots 0): start 'hls-relay worker'"
-                    .into(),
-            ),
-            (OwnSlots::None, None) => {
-                Found::Never("this node makes no rungs (--slots 0), and has no workers without --redis".into())
+            (OwnSlots::None, Some(_)) => {
+                Found::Never("this node makes no rungs itself (--slots 0)".into())
             }
+            (OwnSlots::None, None) => Found::Never(
+                "this node makes no rungs (--slots 0), and has no workers without --redis".into(),
+            ),
         };
         Self::with(slots, orders, found)
     }
@@ -98,17 +116,20 @@ impl Makers {
         Self { inner }
     }
 
-    /// Looks for this machine's ffmpeg.
+    /// Looks for this machine's ffmpeg. Where it is missing, that is logged once: as an error where it is `needed`.
     ///
     /// # Errors
     /// Why it makes no rungs, in words, and what to do.
-    pub async fn look(&self) -> Result<Transcoder, Arc<str>> {
+    pub async fn look(&self, needed: bool) -> Result<Transcoder, Arc<str>> {
         // One looks, and the others wait for what it finds.
         let _one = self.inner.own.lock().await;
         let slots = match self.found() {
             Found::There(transcoder) => return Ok(transcoder),
             Found::Never(why) => return Err(why),
-            Found::Missing { why, since } if since.elapsed() < LOOK_AGAIN => return Err(why),
+            Found::Missing { why, since, .. } if since.elapsed() < LOOK_AGAIN => {
+                self.misses(why.clone(), since, needed);
+                return Err(why);
+            }
             Found::Missing { .. } | Found::NotLookedFor => match self.inner.slots {
                 OwnSlots::Count(count) => Some(count),
                 OwnSlots::OfCores | OwnSlots::None => None,
@@ -116,18 +137,34 @@ impl Makers {
         };
         let found = Transcoder::of_this_machine(slots).await;
         let found = found.map_err(|error: ToolError| Arc::<str>::from(error.to_string()));
-        let mut known = self.known();
-        *known = match &found {
-            Ok(transcoder) => Found::There(transcoder.clone()),
-            Err(why) => {
-                if !matches!(&*known, Found::Missing { why: before, .. } if before == why) {
-                    tracing::error!("{why}; until it is there rungs are gaps");
-                }
-                let (why, since) = (why.clone(), Instant::now());
-                Found::Missing { why, since }
-            }
-        };
+        match &found {
+            Ok(transcoder) => *self.known() = Found::There(transcoder.clone()),
+            Err(why) => self.misses(why.clone(), Instant::now(), needed),
+        }
         found
+    }
+
+    /// It is not there; said where that is new, or where it is needed for the first time.
+    fn misses(&self, why: Arc<str>, since: Instant, needed: bool) {
+        let mut known = self.known();
+        let was_needed = match &*known {
+            Found::Missing {
+                why: before,
+                needed,
+                ..
+            } if *before == why => Some(*needed),
+            Found::Missing { .. } | Found::NotLookedFor | Found::There(_) | Found::Never(_) => None,
+        };
+        match (needed, was_needed, &self.inner.orders) {
+            (true, Some(true), _) | (false, Some(_), _) => {}
+            (false, None, _) => tracing::info!("{why}; channels without a ladder do not need it"),
+            (true, _, None) => tracing::error!("{why}; until it is there rungs are gaps"),
+            (true, _, Some(_)) => {
+                tracing::error!("{why}; until it is there only workers make rungs");
+            }
+        }
+        let needed = needed || was_needed == Some(true);
+        *known = Found::Missing { why, since, needed };
     }
 
     /// Has the rungs of a segment made; see [`Transcoder::transcode`].
@@ -142,17 +179,23 @@ impl Makers {
         cancelled: &CancellationToken,
     ) -> Result<Transcoded, TranscodeError> {
         let asked = Instant::now();
-        if let Some(orders) = &self.inner.orders
-            && let Some(outcome) = orders.make(channel, store, work, cancelled).await
-        {
-            return outcome;
-        }
+        let untaken = match &self.inner.orders {
+            Some(orders) => match orders.make(channel, store, work, cancelled).await {
+                Ok(outcome) => return outcome,
+                Err(untaken) => Some(untaken),
+            },
+            None => None,
+        };
         let within = Duration::from_micros(work.within.as_micros());
-        let looking = tokio::time::timeout(within, self.look());
+        let looking = tokio::time::timeout(within, self.look(true));
         let looked = cancelled.run_until_cancelled(looking).await;
         let looked = looked.ok_or(TranscodeError::Cancelled)?;
         let found = looked.map_err(|_| TranscodeError::TooSlow(work.within))?;
-        let own = found.map_err(TranscodeError::NoWorker)?;
+        let nobody = |why: Arc<str>| match &untaken {
+            Some(untaken) => TranscodeError::NoWorker(format!("{untaken}; {why}").into()),
+            None => TranscodeError::NoWorker(why),
+        };
+        let own = found.map_err(nobody)?;
         let passed = u64::try_from(asked.elapsed().as_micros()).unwrap_or(u64::MAX);
         let left = Span::from_micros(work.within.as_micros().saturating_sub(passed));
         let work = Transcode {
@@ -164,9 +207,10 @@ impl Makers {
 
     /// What there is to tell of them. Redis that does not answer tells nothing of workers.
     pub async fn view(&self) -> MakersView {
-        let (slots, waiting) = match self.found() {
-            Found::There(own) => (own.slots().count().get(), own.slots().waiting()),
-            Found::NotLookedFor | Found::Missing { .. } | Found::Never(_) => (0, 0),
+        let (slots, waiting, missing) = match self.found() {
+            Found::There(own) => (own.slots().count().get(), own.slots().waiting(), None),
+            Found::NotLookedFor => (0, 0, None),
+            Found::Missing { why, .. } | Found::Never(why) => (0, 0, Some(why)),
         };
         let orders = match &self.inner.orders {
             Some(orders) => orders.queue().look().await.ok(),
@@ -175,6 +219,7 @@ impl Makers {
         MakersView {
             slots,
             waiting,
+            missing,
             orders,
         }
     }

@@ -48,7 +48,7 @@ use hls_relay_core::ids::ObjectName;
 use hls_relay_core::ladder::RungAudio;
 use hls_relay_core::time::Span;
 use plan::{Plan, Rungs};
-use process::RunError;
+use process::{Job, RunError};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -184,9 +184,13 @@ impl Transcoder {
             },
             threads: self.tool.threads,
         };
-        let (arguments, most) = (arguments::ladder(&making), plan.most_bytes(&making));
-        let made = process::run(&self.tool, arguments, given, most).await;
-        let made = made.map_err(failure)?;
+        let job = Job {
+            arguments: arguments::ladder(&making),
+            input: given,
+            most: plan.most_bytes(&making),
+            memory: arguments::memory(&making.rungs),
+        };
+        let made = process::run(&self.tool, job).await.map_err(failure)?;
         let frame_rate = plan.frame_rate();
         let rungs = work.rungs.clone();
         let rungs = on_a_thread(move || plan.rungs(&made, &rungs)).await?;
@@ -225,10 +229,14 @@ impl Transcoder {
         let init = read(store, init).await?;
         can_be_repacked(&init)?;
         let whole = [init, bytes].concat();
-        // Its headers are of the same size at most.
-        let most = 2 * whole.len() + (1 << 20);
-        let repacked = process::run(&self.tool, arguments::repack(), whole, most);
-        repacked.await.map_err(failure)
+        let job = Job {
+            arguments: arguments::repack(),
+            // Its headers are of the same size at most.
+            most: 2 * whole.len() + (1 << 20),
+            input: whole,
+            memory: arguments::memory(&[]),
+        };
+        process::run(&self.tool, job).await.map_err(failure)
     }
 
     fn all_busy(&self) -> TranscodeError {

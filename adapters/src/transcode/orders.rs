@@ -30,6 +30,15 @@ pub struct Orders {
     address: Arc<str>,
 }
 
+/// Why workers have nothing to do with a segment.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Untaken {
+    #[error("no worker is there: start 'hls-relay worker'")]
+    Nobody,
+    #[error("workers cannot be asked: {0}")]
+    Unreachable(Arc<str>),
+}
+
 /// Takes an order back unless it was answered, however its waiting ends.
 struct Placed<'a> {
     orders: &'a Orders,
@@ -71,30 +80,30 @@ impl Orders {
         &self.queue
     }
 
-    /// Has the rungs of a segment made, and stores them. `None` where no worker is there, or nobody can say.
-    /// Once `cancelled` is, the worker is told to stop and nothing more is stored.
+    /// Has the rungs of a segment made, and stores them; what came of that. Once `cancelled` is, the worker is
+    /// told to stop and nothing more is stored.
+    ///
+    /// # Errors
+    /// Why no worker has anything to do with it.
     pub(super) async fn make(
         &self,
         channel: &Arc<str>,
         store: &Store,
         work: &Transcode,
         cancelled: &CancellationToken,
-    ) -> Option<Result<Transcoded, TranscodeError>> {
+    ) -> Result<Result<Transcoded, TranscodeError>, Untaken> {
         let asked = Instant::now();
-        let order = match self.order(channel, store, work)? {
+        let order = match self.order(channel, store, work).ok_or(Untaken::Nobody)? {
             Ok(order) => order,
-            Err(error) => return Some(Err(error)),
+            Err(error) => return Ok(Err(error)),
         };
         // Before it can be answered it has to be known.
         let mut waits = self.exchange.wait(&order, store);
         let added = cancelled.run_until_cancelled(self.queue.add(&order, waits.turn));
         let entry = match added.await {
-            None => return Some(Err(TranscodeError::Cancelled)),
-            Some(Ok(entry)) => entry?,
-            Some(Err(error)) => {
-                tracing::debug!(channel = &**channel, "workers are not asked: {error}");
-                return None;
-            }
+            None => return Ok(Err(TranscodeError::Cancelled)),
+            Some(Ok(entry)) => entry.ok_or(Untaken::Nobody)?,
+            Some(Err(error)) => return Err(Untaken::Unreachable(error.to_string().into())),
         };
         let mut placed = Placed {
             orders: self,
@@ -106,9 +115,9 @@ impl Orders {
         let left = within.saturating_sub(asked.elapsed());
         let answered = timeout(left, &mut waits.answered);
         let answer = match cancelled.run_until_cancelled(answered).await {
-            None => return Some(Err(TranscodeError::Cancelled)),
+            None => return Ok(Err(TranscodeError::Cancelled)),
             Some(Ok(Ok(answer))) => answer,
-            Some(Ok(Err(_)) | Err(_)) => return Some(Err(TranscodeError::TooSlow(work.within))),
+            Some(Ok(Err(_)) | Err(_)) => return Ok(Err(TranscodeError::TooSlow(work.within))),
         };
         // Its worker ends it; what others have left of it lies about still.
         if answer.head.attempt <= 1 {
@@ -127,7 +136,7 @@ impl Orders {
             made = outcome.is_ok(),
             "a worker has answered"
         );
-        Some(outcome)
+        Ok(outcome)
     }
 
     /// `None` for a channel that no worker could be told of.

@@ -34,14 +34,27 @@ pub(super) enum RunError {
     Pipe(io::Error),
 }
 
-/// Runs it on `input`. Dropped before that is done, it kills ffmpeg at once.
-pub(super) async fn run(
-    tool: &Tool,
-    arguments: Vec<String>,
-    input: Vec<u8>,
-    most: usize,
-) -> Result<Vec<u8>, RunError> {
-    let mut child = start(tool, arguments).await.map_err(RunError::Start)?;
+/// What it is to do, and how much of each thing it may take for that.
+pub(super) struct Job {
+    pub(super) arguments: Vec<String>,
+    pub(super) input: Vec<u8>,
+    /// What comes out, in bytes.
+    pub(super) most: usize,
+    /// In bytes.
+    pub(super) memory: u64,
+}
+
+/// Runs it. Dropped before that is done, it kills ffmpeg at once.
+pub(super) async fn run(tool: &Tool, job: Job) -> Result<Vec<u8>, RunError> {
+    let Job {
+        arguments,
+        input,
+        most,
+        memory,
+    } = job;
+    let mut child = start(tool, memory, arguments)
+        .await
+        .map_err(RunError::Start)?;
     let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let (Some(mut stdin), Some(stdout), Some(stderr)) = pipes else {
         return Err(RunError::Pipe(io::ErrorKind::BrokenPipe.into()));
@@ -110,7 +123,7 @@ struct Start {
 
 /// Starts it from a thread that lives as long as the process: an encoder is killed when the thread that has
 /// started it ends ([`super::guard`]), and the runtime's own threads come and go.
-async fn start(tool: &Tool, arguments: Vec<String>) -> io::Result<Child> {
+async fn start(tool: &Tool, memory: u64, arguments: Vec<String>) -> io::Result<Child> {
     static STARTER: OnceLock<mpsc::Sender<Start>> = OnceLock::new();
     let starter = STARTER.get_or_init(|| {
         let (starter, asked) = mpsc::channel::<Start>();
@@ -127,6 +140,7 @@ async fn start(tool: &Tool, arguments: Vec<String>) -> io::Result<Child> {
     command
         .arg(GUARD)
         .arg(std::process::id().to_string())
+        .arg(memory.to_string())
         .arg(&tool.program)
         .args(arguments)
         // It would write a report, and may write no file.

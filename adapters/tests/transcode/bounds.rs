@@ -106,7 +106,7 @@ async fn an_ffmpeg_that_somebody_ends_is_a_worker_that_was_lost() {
 async fn an_ffmpeg_does_not_outlive_a_relay_that_is_killed() {
     let guard = tool().guard;
     let script = format!(
-        "{} guard-an-encoder $$ ffmpeg -v error -nostdin -re -f lavfi -i testsrc2=size=64x66 -f null - & wait",
+        "{} guard-an-encoder $$ 4294967296 ffmpeg -v error -nostdin -re -f lavfi -i testsrc2=size=64x66 -f null - & wait",
         guard.display()
     );
     let mut relay = Command::new("bash")

@@ -183,6 +183,15 @@ async fn without_workers_a_node_makes_them_itself_or_says_that_it_does_not() {
         "{error}"
     );
     assert!(begun.elapsed() < Duration::from_secs(2));
+    // Where Redis is away nobody can say whether any is there.
+    let away = RedisServer::start();
+    let alone = OrderingNode::start(&away, node.store.clone()).await;
+    drop(away);
+    let error = alone.transcode(&work).await.unwrap_err().to_string();
+    assert!(
+        error.contains("workers cannot be asked: ") && !error.contains("is there"),
+        "{error}"
+    );
     // Nor is an order waited for that comes too late.
     let _worker = WorkerProcess::start(&redis, "one", &[]);
     node.until_workers(1).await;

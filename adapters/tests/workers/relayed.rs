@@ -33,7 +33,7 @@ async fn until_left_out(node: &Node, why: &str) {
     }
 }
 
-/// Nobody has looked for it before the channel was there, and it is found once it is installed.
+/// It is said at the start, when the channel is added, and when it is needed; and it is found once it is installed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_channel_that_is_added_to_a_node_without_ffmpeg_is_told_so() {
     let origin = LiveFolder::of("byterange", Ways::default()).await;
@@ -42,10 +42,20 @@ async fn a_channel_that_is_added_to_a_node_without_ffmpeg_is_told_so() {
     let mut node = command(&["node", "--data", &folder, "--api-listen", "127.0.0.1:0"]);
     node.env("PATH", programs.path());
     let node = Node::of(Relay::spawn(node));
-    assert!(!node.log().contains("ffmpeg"), "{}", node.log());
+    let begun = Instant::now();
+    while !node
+        .log()
+        .contains("channels without a ladder do not need it")
+    {
+        assert!(begun.elapsed() < PATIENCE, "{}", node.log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     let spec = json!({ "sources": [origin.url()], "window": 6, "ladder_preset": "ultrafast",
         "ladder": [{ "height": 96 }, { "height": 64 }] });
-    assert_eq!(node.put("news", spec).await.status, 201);
+    let added = node.put("news", spec).await;
+    assert_eq!(added.status, 201);
+    let unmade = added.body["unmade"].as_str().unwrap_or_default();
+    assert!(unmade.starts_with("a ladder needs ffmpeg"), "{added:?}");
     until_left_out(&node, "a ladder needs ffmpeg, and there is none: ").await;
     let log = node.log();
     assert_eq!(
