@@ -8,7 +8,8 @@ use std::sync::Arc;
 /// The rungs of a channel and how they are made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ladder {
-    /// At least one; viewers are offered them in this order.
+    /// Viewers are offered them in this order. Where there are none the source's own media is the only one, so
+    /// that others may come while viewers watch.
     pub rungs: Vec<Rung>,
     /// The source's own media is offered as well, before them.
     pub passthrough: bool,
@@ -90,8 +91,8 @@ pub const SOURCE_NAME: &str = "source";
 /// Why a ladder cannot be made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum LadderFault {
-    /// A ladder has rungs.
-    #[error("a ladder needs at least one rung, as in 720p")]
+    /// Nothing is offered at all.
+    #[error("without the source's own media a ladder needs at least one rung, as in 720p")]
     Empty,
     /// More than [`MOST_RUNGS`].
     #[error("{0} rungs: at most {MOST_RUNGS}")]
@@ -124,7 +125,7 @@ impl Ladder {
     /// # Errors
     /// The first thing that is wrong.
     pub fn validate(&self) -> Result<(), LadderFault> {
-        if self.rungs.is_empty() {
+        if self.rungs.is_empty() && !self.passthrough {
             return Err(LadderFault::Empty);
         }
         if self.rungs.len() > MOST_RUNGS {
@@ -226,7 +227,16 @@ mod tests {
         let good = rung("720p", 720, 2_500_000);
         let of = |rungs| fault(rungs, RungAudio::Copy);
         assert_eq!(of(vec![good.clone()]), None);
-        assert_eq!(of(vec![]), Some(LadderFault::Empty));
+        assert_eq!(of(vec![]), None);
+        let without = Ladder {
+            rungs: Vec::new(),
+            passthrough: false,
+            codec: VideoCodec::H264,
+            preset: Preset::Veryfast,
+            audio: RungAudio::Copy,
+            patience: None,
+        };
+        assert_eq!(without.validate().err(), Some(LadderFault::Empty));
         let many = (0..9).map(|it| rung(&format!("r{it}"), 240, 400_000));
         assert_eq!(of(many.collect()), Some(LadderFault::TooMany(9)));
         for name in [

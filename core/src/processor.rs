@@ -108,8 +108,9 @@ impl Processor {
         }
     }
 
-    /// The ladder in force.
+    /// The ladder in force. One without rungs is nothing to be made.
     pub(crate) fn use_ladder(&mut self, ladder: Option<&Ladder>) {
+        let ladder = ladder.filter(|it| !it.rungs.is_empty());
         if self.ladder.as_deref() != ladder {
             self.ladder = ladder.cloned().map(Arc::new);
             self.shedding.keep(ladder);

@@ -33,7 +33,7 @@ use crate::store::{StoreKind, StorePlan};
 use crate::workers::WorkerPlan;
 use crate::world::{Options, World, spec_of};
 use hls_relay_core::config::{HolePolicy, KeyPolicy, ReloadPolicy};
-use hls_relay_core::ladder::Ladder;
+use hls_relay_core::ladder::{Ladder, SOURCE_NAME};
 use hls_relay_core::preload::PreloadMethod;
 use hls_relay_core::tags::TagPolicy;
 use hls_relay_core::time::Span;
@@ -237,7 +237,8 @@ fn ladder(word: &str) -> Result<Option<Ladder>, String> {
     if heights == "none" {
         return Ok(None);
     }
-    let heights: Result<Vec<u32>, _> = heights.split(',').map(str::parse).collect();
+    let heights = heights.split(',').filter(|it| *it != SOURCE_NAME);
+    let heights: Result<Vec<u32>, _> = heights.map(str::parse).collect();
     let heights = heights.map_err(|_| format!("not heights: {word}"))?;
     let ladder = crate::draw::ladder(&heights, passthrough);
     ladder.validate().map_err(|why| why.to_string())?;

@@ -322,6 +322,10 @@ impl Publisher {
         }
         let said = self.ladder_waits.take();
         if ladder.is_some() && self.board.is_none() {
+            // A multivariant playlist of the source's media alone is there already.
+            if self.has_several() && ladder.is_some_and(|it| it.rungs.is_empty()) {
+                return false;
+            }
             if open || self.has_several() {
                 let why = if self.has_several() {
                     LadderWaits::Several

@@ -96,11 +96,22 @@ fn under_keys(plan: &mut Plan, dice: &mut Dice) {
     }
 }
 
-/// In one of thirty, a ladder is wished for while viewers have a media playlist open.
+/// In one of thirty, a ladder is wished for while viewers have a media playlist open; in every other of these
+/// they have a multivariant playlist of the source's media alone open, and the ladder comes, and goes again.
 fn of_an_open_list(plan: &mut Plan, dice: &mut Dice) {
-    if dice.one_in(30) {
+    if !dice.one_in(30) {
+        return;
+    }
+    let (after, _) = stretch(plan, dice);
+    let wanted = ladder(&[480, 240], true);
+    if dice.one_in(2) {
+        let alone = Some(ladder(&[], true));
+        plan.channel.ladder.clone_from(&alone);
+        wish(plan, after, Some(wanted));
         let (after, _) = stretch(plan, dice);
-        wish(plan, after, Some(ladder(&[480, 240], true)));
+        wish(plan, after, alone);
+    } else {
+        wish(plan, after, Some(wanted));
     }
 }
 

@@ -218,7 +218,7 @@ impl World {
             0 => spec.sources.clear(),
             1 => spec.window = 0,
             2 => spec.tags.drop.push("EXTINF".into()),
-            3 => spec.ladder = Some(crate::draw::ladder(&[], true)),
+            3 => spec.ladder = Some(crate::draw::ladder(&[], false)),
             4 => {
                 spec.preload = Some(PreloadPolicy {
                     edges: Vec::new(),
