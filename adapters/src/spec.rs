@@ -13,7 +13,7 @@ pub(crate) use headers::{header, user_agent};
 use hls_relay_core::config::{
     DEFAULT_WINDOW, HolePolicy, KeyPolicy, MIN_WINDOW, ReloadPolicy, Selection, Source, Spec,
 };
-use hls_relay_core::ladder::Preset;
+use hls_relay_core::ladder::{Preset, VideoCodec};
 use hls_relay_core::limits::{MAX_URL_BYTES, MAX_WINDOW};
 use hls_relay_core::tags::TagPolicy;
 use ladder::{LadderAudio, RungSpec};
@@ -77,12 +77,22 @@ pub struct ChannelSpec {
     /// See [`Selection`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub languages: Vec<Arc<str>>,
+    /// Viewers open a multivariant playlist also without a ladder, so that one can be added while they watch.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub multivariant: bool,
     /// What is made of it beside what its source sends; nothing where it is empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ladder: Vec<RungSpec>,
     /// With a ladder: whether the source's own media is offered, too.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub ladder_source: bool,
+    /// What the pictures of rungs are encoded as.
+    #[serde(
+        default,
+        skip_serializing_if = "is_default",
+        deserialize_with = "ladder::read_codec"
+    )]
+    pub ladder_codec: VideoCodec,
     /// How much work the pictures of rungs are worth.
     #[serde(default, skip_serializing_if = "is_default")]
     pub ladder_preset: Preset,
@@ -157,8 +167,10 @@ impl ChannelSpec {
             max_bandwidth: None,
             codecs: Vec::new(),
             languages: Vec::new(),
+            multivariant: false,
             ladder: Vec::new(),
             ladder_source: true,
+            ladder_codec: VideoCodec::default(),
             ladder_preset: Preset::default(),
             ladder_audio: LadderAudio::default(),
             ladder_patience: None,
@@ -202,13 +214,7 @@ impl ChannelSpec {
             },
             keys: self.keys,
             tags,
-            ladder: ladder::ladder(
-                &self.ladder,
-                self.ladder_source,
-                self.ladder_preset,
-                self.ladder_audio,
-                self.ladder_patience,
-            )?,
+            ladder: ladder::ladder(self)?,
             preload: edges,
         };
         spec.validate()

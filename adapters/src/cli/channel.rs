@@ -120,8 +120,10 @@ pub enum Unset {
     MaxBandwidth,
     Codec,
     Language,
+    Multivariant,
     Ladder,
     LadderSource,
+    LadderCodec,
     LadderPreset,
     LadderAudio,
     LadderPatience,
@@ -156,8 +158,10 @@ impl Unset {
             Self::MaxBandwidth => spec.max_bandwidth = default.max_bandwidth,
             Self::Codec => spec.codecs = default.codecs,
             Self::Language => spec.languages = default.languages,
+            Self::Multivariant => spec.multivariant = default.multivariant,
             Self::Ladder => spec.ladder = default.ladder,
             Self::LadderSource => spec.ladder_source = default.ladder_source,
+            Self::LadderCodec => spec.ladder_codec = default.ladder_codec,
             Self::LadderPreset => spec.ladder_preset = default.ladder_preset,
             Self::LadderAudio => spec.ladder_audio = default.ladder_audio,
             Self::LadderPatience => spec.ladder_patience = default.ladder_patience,
@@ -192,7 +196,7 @@ mod tests {
         let full = r#"{"sources": ["http://a/", "http://b/"], "headers": ["X: 1"], "headers_for": {"a": ["Y: 1"]},
             "user_agent": "x", "window": 7, "hole": "discontinuity", "keys": "rehost", "strict_reload": true,
             "drop_tags": ["EXT-X-A"], "keep_tags": ["EXT-X-B"], "min_height": 1, "max_height": 2, "max_bandwidth": 3,
-            "codecs": ["avc1"], "languages": ["en"], "ladder": [{"height": 240}], "ladder_source": false,
+            "codecs": ["avc1"], "languages": ["en"], "multivariant": true, "ladder": [{"height": 240}], "ladder_source": false,
             "ladder_preset": "fast", "ladder_audio": "96k", "ladder_patience": 3, "preload": [{"url": "http://e/"}], "preload_patience": 2}"#;
         let full: ChannelSpec = serde_json::from_str(full).unwrap();
         let default = ChannelSpec::of(vec!["http://a/".to_owned()]);

@@ -5,7 +5,7 @@ use crate::spec::preload::EdgeSpec;
 use crate::spec::{self, ChannelSpec, SpecFault};
 use clap::Args;
 use hls_relay_core::config::{DEFAULT_WINDOW, HolePolicy, KeyPolicy};
-use hls_relay_core::ladder::Preset;
+use hls_relay_core::ladder::{Preset, VideoCodec};
 use std::sync::Arc;
 use url::Url;
 
@@ -130,13 +130,19 @@ pub struct LadderArgs {
     /// are made, at most one segment's length later; a rung that cannot be made in time gets a gap, and is
     /// left out for a while where that goes on. Needs ffmpeg 5.1 or newer with libx264. The source is one
     /// media playlist, or one variant of a multivariant playlist: choose it by --max-height and the like. A channel
-    /// that has begun without a ladder gets one when it is stopped, and run again once its list is gone: a media
-    /// playlist that viewers have open cannot become a multivariant playlist.
+    /// that has begun without a ladder and without --multivariant gets one when it is stopped, and run again once
+    /// its list is gone: a media playlist that viewers have open cannot become a multivariant playlist.
     #[arg(long = "ladder", value_name = "RUNGS", value_parser = rungs)]
     pub rungs: Option<Rungs>,
     /// With a ladder, offer the source's own media, too [default: true]
     #[arg(long = "ladder-source", value_name = "true|false")]
     pub offers_source: Option<bool>,
+    /// Have viewers open a multivariant playlist also without a ladder, so that one can be added while they watch
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "true|false")]
+    pub multivariant: Option<bool>,
+    /// What the pictures of rungs are encoded as: h264, which everything plays [default: h264]
+    #[arg(long = "ladder-codec", value_name = "CODEC", value_parser = ladder::codec)]
+    pub pictures: Option<VideoCodec>,
     /// How much work a picture of a rung is worth: ultrafast to slow, as x264 names them [default: veryfast]
     #[arg(long = "ladder-preset", value_name = "PRESET", value_parser = ladder::preset)]
     pub preset: Option<Preset>,
@@ -208,12 +214,16 @@ impl ChannelArgs {
         let LadderArgs {
             rungs,
             offers_source,
+            multivariant,
+            pictures,
             preset,
             audio,
             patience,
         } = &self.ladder;
         set(&mut spec.ladder, rungs.clone().map(|it| it.0));
         set(&mut spec.ladder_source, *offers_source);
+        set(&mut spec.multivariant, *multivariant);
+        set(&mut spec.ladder_codec, *pictures);
         set(&mut spec.ladder_preset, *preset);
         set(&mut spec.ladder_audio, *audio);
         set_some(&mut spec.ladder_patience, patience);

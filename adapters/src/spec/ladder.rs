@@ -1,11 +1,11 @@
 //! A ladder as people write it: `720p,480p:900k` on a command line, tables in a file or to the API.
 
-use super::SpecFault;
+use super::{ChannelSpec, SpecFault};
 use hls_relay_core::ladder::{
     Ladder, LadderFault, Preset, Rung, RungAudio, VideoCodec, bitrate_of,
 };
 use hls_relay_core::time::Span;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// Bits per second: a number, or one with `k` or `M`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,26 +64,22 @@ impl RungSpec {
 }
 
 /// What is to be made, if anything.
-pub(super) fn ladder(
-    rungs: &[RungSpec],
-    passthrough: bool,
-    preset: Preset,
-    audio: LadderAudio,
-    patience: Option<u64>,
-) -> Result<Option<Ladder>, SpecFault> {
-    if rungs.is_empty() {
+pub(super) fn ladder(spec: &ChannelSpec) -> Result<Option<Ladder>, SpecFault> {
+    if spec.ladder.is_empty() && !spec.multivariant {
         return Ok(None);
     }
     let ladder = Ladder {
-        rungs: rungs.iter().map(RungSpec::rung).collect(),
-        passthrough,
-        codec: VideoCodec::H264,
-        preset,
-        audio: match audio {
+        rungs: spec.ladder.iter().map(RungSpec::rung).collect(),
+        passthrough: spec.ladder_source,
+        codec: spec.ladder_codec,
+        preset: spec.ladder_preset,
+        audio: match spec.ladder_audio {
             LadderAudio::Copy => RungAudio::Copy,
             LadderAudio::Aac(BitRate(bitrate)) => RungAudio::Aac { bitrate },
         },
-        patience: patience.map(|it| Span::from_secs(it.min(86_400))),
+        patience: spec
+            .ladder_patience
+            .map(|it| Span::from_secs(it.min(86_400))),
     };
     // Its faults begin with a place in the list, or stand for themselves.
     let fault = |fault: LadderFault| match fault.to_string().split_once(": ") {
@@ -119,8 +115,27 @@ pub(crate) fn rungs(text: &str) -> Result<Vec<RungSpec>, String> {
         "ladder" => fault.why,
         field => format!("{}: {}", &field["ladder".len()..], fault.why),
     };
-    ladder(&rungs, true, Preset::default(), LadderAudio::Copy, None).map_err(fault)?;
-    Ok(rungs)
+    let mut spec = ChannelSpec::of(Vec::new());
+    spec.ladder = rungs;
+    ladder(&spec).map_err(fault)?;
+    Ok(spec.ladder)
+}
+
+/// What pictures are encoded as.
+pub(crate) fn codec(text: &str) -> Result<VideoCodec, String> {
+    match text {
+        "h264" => Ok(VideoCodec::H264),
+        _ => Err(
+            "rungs are h264: they are MPEG-TS, in which players of HLS have to take no other (HEVC is for fragmented MP4)"
+                .to_owned(),
+        ),
+    }
+}
+
+/// The same in a file.
+pub(super) fn read_codec<'de, D: Deserializer<'de>>(from: D) -> Result<VideoCodec, D::Error> {
+    let text = String::deserialize(from)?;
+    codec(&text).map_err(serde::de::Error::custom)
 }
 
 /// `copy`, or a bit rate.
@@ -197,14 +212,13 @@ impl From<LadderAudio> for Sound {
 
 #[cfg(test)]
 mod tests {
-    use super::super::ChannelSpec;
     use super::*;
 
     #[test]
     fn a_ladder_is_written_in_one_word() {
-        let made = rungs("720p,480:900k,240p:1M").unwrap();
-        let made = ladder(&made, true, Preset::default(), LadderAudio::Copy, None);
-        let made: Vec<_> = made.unwrap().unwrap().rungs;
+        let mut spec = ChannelSpec::of(Vec::new());
+        spec.ladder = rungs("720p,480:900k,240p:1M").unwrap();
+        let made: Vec<_> = ladder(&spec).unwrap().unwrap().rungs;
         let made = made.iter().map(|it| (&*it.name, it.height, it.bitrate));
         assert_eq!(
             made.collect::<Vec<_>>(),
@@ -228,6 +242,22 @@ mod tests {
         }
         assert_eq!(preset("slow"), Ok(Preset::Slow));
         assert!(preset("; rm -rf /").is_err());
+        assert_eq!(codec("h264"), Ok(VideoCodec::H264));
+        assert!(codec("hevc").unwrap_err().contains("fragmented MP4"));
+    }
+
+    #[test]
+    fn a_multivariant_playlist_may_be_without_rungs_but_not_without_anything() {
+        let read =
+            |text: &str| serde_json::from_str::<ChannelSpec>(text).map_err(|it| it.to_string());
+        let with = |more: &str| read(&format!(r#"{{"sources": ["http://a/"], {more}}}"#));
+        let alone = ladder(&with(r#""multivariant": true"#).unwrap()).unwrap();
+        assert!(alone.is_some_and(|it| it.rungs.is_empty() && it.passthrough));
+        assert_eq!(ladder(&with(r#""multivariant": false"#).unwrap()), Ok(None));
+        let nothing = with(r#""multivariant": true, "ladder_source": false"#).unwrap();
+        assert_eq!(ladder(&nothing).unwrap_err().field, "ladder");
+        let other = with(r#""ladder": [{"height": 240}], "ladder_codec": "hevc""#);
+        assert!(other.unwrap_err().contains("rungs are h264"));
     }
 
     #[test]

@@ -85,10 +85,22 @@ async fn a_channel_whose_rungs_are_made_elsewhere() {
     let data = tempfile::tempdir().unwrap();
     let arguments = ["--redis", &redis.url(), "--name", "one", "--slots", "0"];
     let node = Node::start(data.path(), &arguments);
-    let spec = json!({ "sources": [origin.url()], "window": 6, "ladder_preset": "ultrafast",
-        "ladder": [{ "height": 128 }, { "height": 96 }, { "height": 64 }] });
-    let added = node.put("news", spec).await;
+    let mut spec = json!({ "sources": [origin.url()], "window": 6, "multivariant": true });
+    let added = node.put("news", spec.clone()).await;
     assert_eq!(added.status, 201, "{added:?}");
+    let begun = Instant::now();
+    while !text(&format!("{}/news/index.m3u8", node.address()))
+        .await
+        .contains("source.m3u8")
+    {
+        assert!(begun.elapsed() < PATIENCE, "{}", node.log());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    // Its first ladder comes while viewers watch.
+    spec["ladder"] = json!([{ "height": 128 }, { "height": 96 }, { "height": 64 }]);
+    spec["ladder_preset"] = json!("ultrafast");
+    let changed = node.put("news", spec).await;
+    assert_eq!(changed.status, 200, "{changed:?}");
     // While nobody makes them that is said.
     until_left_out(&node, "hls-relay worker").await;
     let first = WorkerProcess::start(&redis, "first", &["--slots", "1"]);
