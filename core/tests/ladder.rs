@@ -323,6 +323,27 @@ fn a_media_playlist_that_viewers_have_open_stays_one() {
 }
 
 #[test]
+fn a_multivariant_playlist_of_the_source_alone_gets_its_first_rung_while_it_is_open() {
+    let mut bench = bench();
+    bench.run(with(ladder(&[], true)));
+    bench.pass(20 * SEC);
+    let (lists, entry) = visible(&bench);
+    assert_eq!(lists.keys().collect::<Vec<_>>(), ["source.m3u8"]);
+    assert!(entry.contains("source.m3u8"), "{entry}");
+    // Nobody else tells what the source is made of.
+    assert!(bench.transcodes.is_empty() && !bench.looks.is_empty());
+    bench.run(with(ladder(&[480], true)));
+    bench.pass(60 * SEC);
+    let (_, entry) = visible(&bench);
+    assert!(
+        entry.contains("source.m3u8") && entry.contains("480p.m3u8"),
+        "{entry}"
+    );
+    let waits = |it: &&Notice| matches!(it, Notice::LadderWaits { .. });
+    assert_eq!(notices(&bench).filter(waits).count(), 0);
+}
+
+#[test]
 fn a_hole_of_the_source_is_a_gap_in_all() {
     let mut bench = bench();
     bench.segment = Box::new(|_, url| match url.contains("seg115") {

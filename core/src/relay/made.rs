@@ -33,7 +33,7 @@ impl Relay {
                 let asker = lane.asker(&lane.feeds[index]);
                 let downloader = &mut lane.feeds[index].downloader;
                 if lane.master.is_none() {
-                    downloader.looks.wanted = self.processor.has_ladder();
+                    downloader.looks.wanted = self.publisher.has_rungs();
                 }
                 left.append(downloader.process(stage, asker, &mut self.processor, alone));
             }
