@@ -306,6 +306,10 @@ pub fn playlist_limits(target_duration: Span) -> FetchLimits {
 /// fifteen at most, and what changes unannounced is wrong for no longer.
 pub const INIT_SECTION_AGAIN: Span = Span::from_secs(30);
 
+/// Caches may keep objects so long while no list tells better. A name is never used for other bytes, so it harms
+/// nobody, and what edges are warmed with stays there until it is listed.
+pub const OBJECTS_KEPT_AT_FIRST: Span = Span::from_secs(60);
+
 /// What a download of an init section or a key may take: it is small, and segments wait for it.
 pub fn resource_limits(target_duration: Span) -> FetchLimits {
     FetchLimits {

@@ -63,6 +63,10 @@ pub const MAX_RESOURCE_BYTES: u64 = 1 << 20;
 /// a key is 16 bytes.
 pub const REMEMBERED_NEEDS: usize = 32;
 
+/// So many init sections and keys are remembered that edges have: two of each track, and those before them. What is
+/// forgotten is asked for once more.
+pub const REMEMBERED_WARM: usize = 4 * MAX_TRACKS;
+
 /// So many bytes from the beginning of a segment are looked into where nobody says what it is made of: all
 /// tables and parameter sets come before its first picture, and the first pictures within half a second.
 pub const LOOKED_INTO_BYTES: usize = 512 << 10;

@@ -1,11 +1,13 @@
 //! Stage three: from a segment as it was downloaded to one as it is published.
 //!
 //! Every segment passes here. Once it is stored its [`work`] begins: the rungs of the ladder, and the preload
-//! of edges, joined with a deadline; [`shedding`] tells which rungs are worth a try at present. A channel
+//! of edges, joined with a deadline; [`shedding`] tells which rungs are worth a try at present, [`shared`] which
+//! init sections and keys edges have. A channel
 //! without them has one rendition, the source's own, which only changes its address: its object's name, and
 //! those of what it needs.
 
 mod row;
+mod shared;
 mod shedding;
 mod tally;
 mod work;
@@ -16,7 +18,7 @@ use crate::config::{KeyPolicy, Spec};
 use crate::downloader::{Asker, Done, is_plain_aes};
 use crate::event::{PreloadError, TranscodeError, Transcoded};
 use crate::formats::Formats;
-use crate::ids::{Generation, ObjectName};
+use crate::ids::{Generation, ObjectName, RequestId};
 use crate::ladder::{Ladder, Rung};
 use crate::loader::history::Lost;
 use crate::loader::resolve;
@@ -29,6 +31,7 @@ use crate::stage::Stage;
 use crate::time::{Place, Span, Timestamp};
 use row::Row;
 use serde::{Deserialize, Serialize};
+use shared::Shared;
 use shedding::Shedding;
 use std::sync::Arc;
 use tally::Tally;
@@ -51,6 +54,9 @@ pub(crate) struct Processor {
     /// How the edges are, in the order of the policy.
     #[serde(default)]
     edges: Vec<Edge>,
+    /// What of all that several segments need they have.
+    #[serde(default, skip_serializing_if = "Shared::is_new")]
+    pub(crate) shared: Shared,
     pub(crate) tally: Tally,
 }
 
@@ -66,6 +72,8 @@ struct Edge {
 pub(crate) struct Material<'a> {
     pub(crate) object: &'a ObjectName,
     pub(crate) init: Option<ObjectName>,
+    /// All that it needs.
+    pub(crate) resources: &'a [SavedObject],
     pub(crate) before: Before,
     pub(crate) media_sequence: u64,
     /// Nobody here can read it.
@@ -105,6 +113,7 @@ impl Processor {
             self.preload = spec.preload.clone().map(Arc::new);
             let edges = self.preload.iter().flat_map(|it| &it.edges);
             self.edges = edges.map(|_| Edge::default()).collect();
+            self.shared.forget();
         }
     }
 
@@ -266,7 +275,14 @@ impl Processor {
     }
 
     /// What edges have answered: said for the first of each cause, and where it is over.
-    fn preloaded(&mut self, stage: &mut Stage<'_>, outcomes: &[Result<(), PreloadError>]) {
+    fn preloaded(
+        &mut self,
+        stage: &mut Stage<'_>,
+        request: RequestId,
+        outcomes: &[Result<(), PreloadError>],
+    ) {
+        let all = outcomes.iter().all(Result::is_ok);
+        self.shared.answered(request, all, stage.now.monotonic);
         let Some(policy) = self.preload.clone() else {
             return;
         };

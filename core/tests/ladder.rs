@@ -4,31 +4,13 @@ mod support;
 
 use hls_relay_core::command::Transcode;
 use hls_relay_core::config::{HolePolicy, Spec};
-use hls_relay_core::event::{Event, FetchError, PreloadError, RungError, TranscodeError};
-use hls_relay_core::ladder::{Ladder, Preset, Rung, RungAudio, VideoCodec};
+use hls_relay_core::event::{Event, FetchError, RungError, TranscodeError};
+use hls_relay_core::ladder::Ladder;
 use hls_relay_core::notice::{LadderWaits, Miss, Notice};
 use hls_relay_core::playlist::MediaPlaylist;
-use hls_relay_core::preload::{Edge, PreloadMethod, PreloadPolicy};
 use hls_relay_core::time::Span;
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use support::{Bench, SEC, URL, live, made, seconds, spec};
-
-fn ladder(heights: &[u32], passthrough: bool) -> Option<Ladder> {
-    let rung = |height: &u32| Rung {
-        name: format!("{height}p").into(),
-        height: *height,
-        bitrate: u64::from(*height) * 1_000,
-    };
-    Some(Ladder {
-        rungs: heights.iter().map(rung).collect(),
-        passthrough,
-        codec: VideoCodec::H264,
-        preset: Preset::Veryfast,
-        audio: RungAudio::Copy,
-        patience: None,
-    })
-}
+use support::{Bench, SEC, URL, ladder, live, made, spec};
 
 fn with(ladder: Option<Ladder>) -> Spec {
     Spec {
@@ -417,92 +399,6 @@ fn a_process_that_takes_over_goes_on_with_all_rungs() {
         *made.entry(it.input.clone()).or_insert(0) += 1;
     }
     assert!(made.values().all(|times| *times == 1));
-}
-
-#[test]
-fn an_edge_is_asked_for_what_is_about_to_be_listed_and_not_waited_for_too_long() {
-    let mut bench = bench();
-    bench.checker.several = false;
-    let url = "http://edge.example/live/".into();
-    bench.preload = Box::new(|now, it| match now / SEC {
-        20..40 => (1_000 * SEC, vec![Ok(()); it.edges.len()]),
-        _ => (SEC / 2, vec![Ok(()); it.edges.len()]),
-    });
-    bench.run(Spec {
-        preload: Some(PreloadPolicy {
-            edges: vec![Edge {
-                url,
-                method: PreloadMethod::Get,
-            }],
-            patience: Some(seconds(2)),
-        }),
-        ..spec(&[URL])
-    });
-    bench.pass(60 * SEC);
-    let mut seen = 0;
-    for (asked, it) in &bench.preloads {
-        let name = &it.objects[0].0;
-        let listed = bench
-            .published
-            .iter()
-            .find(|(_, version)| version.entry().is_some_and(|text| text.contains(&**name)));
-        let Some((listed, _)) = listed else { continue };
-        seen += 1;
-        assert!(*listed >= asked + SEC / 2 && *listed <= asked + 6 * SEC);
-    }
-    assert!(seen > 10, "{seen}");
-}
-
-#[test]
-fn each_reason_of_an_edge_is_told_once_until_it_is_warm() {
-    let mut bench = bench();
-    bench.checker.several = false;
-    let failed = |status| Err(PreloadError::Failed(FetchError::Status(status)));
-    bench.preload = Box::new(move |now, _| match now / SEC {
-        10..25 => (SEC / 2, vec![failed(404)]),
-        25..40 => (SEC / 2, vec![failed(503)]),
-        40..60 => (SEC / 2, vec![Ok(())]),
-        _ => (SEC / 2, vec![failed(404)]),
-    });
-    let url: Arc<str> = "http://edge.example/live/".into();
-    bench.run(Spec {
-        preload: Some(PreloadPolicy {
-            edges: vec![Edge {
-                url: Arc::clone(&url),
-                method: PreloadMethod::Get,
-            }],
-            patience: None,
-        }),
-        ..spec(&[URL])
-    });
-    bench.pass(80 * SEC);
-    let told: Vec<_> = notices(&bench)
-        .filter_map(|it| {
-            if let Notice::EdgeFailed { error, .. } = it {
-                return Some(error.to_string());
-            }
-            matches!(it, Notice::EdgeRecovered { .. }).then(|| "warm".to_owned())
-        })
-        .collect();
-    let answers = |status| format!("the origin answers {status}");
-    assert_eq!(
-        told,
-        [answers(404), answers(503), "warm".to_owned(), answers(404)]
-    );
-    let edges = bench.status().edges;
-    let failing = edges[0].failing.as_ref().map(ToString::to_string);
-    assert_eq!((&edges[0].url, failing), (&url, Some(answers(404))));
-    let asked = bench
-        .preloads
-        .iter()
-        .filter(|it| it.0 + SEC / 2 <= bench.now);
-    let cold = asked.filter(|it| !(40..60).contains(&(it.0 / SEC))).count() as u64;
-    // Of those that were asked before anything failed there may be some.
-    assert!(
-        edges[0].cold > 8 && edges[0].cold <= cold,
-        "{}",
-        edges[0].cold
-    );
 }
 
 const MAIN: &str = "http://origin.example/live/main.m3u8";

@@ -18,6 +18,7 @@ mod wakes;
 
 use crate::census::Census;
 use crate::checks::bounds::BoundChecks;
+use crate::checks::edges::EdgeChecks;
 use crate::checks::keep::KeepChecks;
 use crate::checks::ledger::{Ledger, MediaKey};
 use crate::checks::list::{Excuses, ListChecks};
@@ -118,6 +119,7 @@ pub struct World {
     lists: BTreeMap<PlaylistName, ListChecks>,
     keep: KeepChecks,
     bounds: BoundChecks,
+    edges: EdgeChecks,
     ledger: Ledger,
     versions: u64,
     chance: Chance,
@@ -181,6 +183,7 @@ impl World {
                 plan.listed(),
                 plan.told(),
             ),
+            edges: EdgeChecks::new(plan.channel.edges),
             ledger: Ledger::default(),
             versions: 0,
             chance: Chance::new(plan.seed),

@@ -65,8 +65,8 @@ pub struct ChannelArgs {
     /// Ask this edge of a CDN for each segment before it is listed, so that it has it; may be repeated
     ///
     /// URL is where viewers find the channel there, with a '/' at its end, as https://EDGE/live/news/,
-    /// or holds {object} where the name of a segment belongs. A segment is listed once all edges have it, and
-    /// at most its own length later. An edge that is asked otherwise (HEAD, with headers of its own) is
+    /// or holds {object} where the name of a segment belongs. A segment is listed once all edges have it and what
+    /// it needs (its init section, a key that is served here), and at most its own length later. An edge that is asked otherwise (HEAD, with headers of its own) is
     /// written into the configuration of a node.
     #[arg(long, value_name = "URL")]
     pub preload: Vec<String>,

@@ -17,6 +17,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use hls_relay_core::config::OBJECTS_KEPT_AT_FIRST;
 use hls_relay_core::ids::PlaylistName;
 use hls_relay_core::node::NodeName;
 use hls_relay_core::time::Span;
@@ -232,17 +233,13 @@ fn playlist(output: &Output, file: &str, head: &HeaderMap) -> Response {
     answer
 }
 
-/// A name is never used for other bytes, so what is kept before there is a list harms nobody.
-const BEFORE_THE_FIRST: Span = Span::from_secs(60);
-
 async fn object(output: &Output, file: &str, method: &Method, head: &HeaderMap) -> Response {
     let object = output.store().get(file);
     match (object, output.shown()) {
         (Some(object), shown) => {
             let max_age = match shown {
                 Shown::Version(version) => version.segment_max_age,
-                // What an edge is warmed with has to stay there until it is listed.
-                Shown::Nothing => BEFORE_THE_FIRST,
+                Shown::Nothing => OBJECTS_KEPT_AT_FIRST,
                 // It may be gone soon.
                 Shown::Withdrawn => Span::ZERO,
             };

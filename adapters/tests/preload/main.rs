@@ -185,6 +185,60 @@ async fn the_first_viewer_finds_each_segment_at_both_edges() {
     );
 }
 
+/// What stands in a list beside segments: init sections and keys.
+async fn needed(url: &str) -> Vec<String> {
+    let list = reqwest::get(url).await.unwrap().text().await.unwrap();
+    let of = |line: &str| {
+        line.split_once("URI=\"")?
+            .1
+            .split('"')
+            .next()
+            .map(str::to_owned)
+    };
+    list.lines().filter_map(of).collect()
+}
+
+/// The first who asks an edge for each init section, key and segment of the kind is told that it has it.
+async fn is_found_with_all_it_needs(kind: &str, arguments: &[&str]) {
+    let origin = LiveFolder::of(kind, Ways::default()).await;
+    let address = free();
+    let edge = Edge::start(address);
+    let url = edge.url();
+    let arguments = [&["--preload", &url], arguments].concat();
+    let relay = Relay::start(&origin.url(), address, &arguments, Instant::now());
+    let begun = Instant::now();
+    let (mut asked, mut segments) = (Vec::new(), 0);
+    while segments < 8 {
+        assert!(begun.elapsed() < PATIENCE, "{asked:?}: {:#?}", relay.log());
+        let media = listed(&relay.url).await;
+        let beside = match media.is_empty() {
+            true => Vec::new(),
+            false => needed(&relay.url).await,
+        };
+        segments = media.len();
+        for name in beside.into_iter().chain(media) {
+            if asked.contains(&name) {
+                continue;
+            }
+            let answer = reqwest::get(format!("{url}{name}")).await.unwrap();
+            let cached = answer.headers()["x-cache"].to_str().unwrap().to_owned();
+            let found = (answer.status().as_u16(), cached.as_str());
+            assert_eq!(found, (200, "HIT"), "{kind}, {name}: {:#?}", relay.log());
+            asked.push(name);
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(asked.len() > segments, "{kind}: {asked:?}");
+}
+
+#[tokio::test]
+async fn what_segments_need_is_found_there_too() {
+    tokio::join!(
+        is_found_with_all_it_needs("fmp4", &[]),
+        is_found_with_all_it_needs("aes128", &["--keys", "rehost"])
+    );
+}
+
 /// The segments of a list that are no gaps.
 async fn media(url: &str) -> Vec<String> {
     let Ok(answer) = reqwest::get(url).await else {

@@ -180,6 +180,7 @@ fn material<'a>(job: &'a Job, before: Before, asker: Asker) -> Material<'a> {
     Material {
         object,
         init: resources.and_then(|it| init_of(job, it)),
+        resources: resources.unwrap_or_default(),
         before,
         media_sequence: job.offered.identity.media_sequence,
         encrypted: !job.offered.segment.keys.is_empty() && job.decrypt.is_none(),

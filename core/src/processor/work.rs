@@ -25,6 +25,9 @@ pub(crate) struct Work {
     preloads: Vec<RequestId>,
     /// The segment itself is on its way to the edges.
     warmed: bool,
+    /// What it needs beside itself, as far as edges were asked for that here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    asked: Vec<ObjectName>,
     input: Option<Formats>,
     joined_at: Option<Timestamp>,
 }
@@ -82,6 +85,7 @@ impl Work {
             rungs,
             preloads: Vec::new(),
             warmed: false,
+            asked: Vec::new(),
             input: None,
             joined_at: None,
         }
@@ -110,11 +114,11 @@ impl Work {
         processor: &mut Processor,
         material: &Material<'_>,
     ) -> Leftovers {
+        if processor.lists_source() {
+            self.warm(stage, processor, material);
+        }
         if self.joined_at.is_some() {
             return Leftovers::default();
-        }
-        if !std::mem::replace(&mut self.warmed, true) && processor.lists_source() {
-            self.preload(stage, processor, vec![material.object.clone()]);
         }
         if let Rungs::Waiting { until } = self.rungs
             && (material.before.is_known() || until <= stage.now.monotonic)
@@ -125,13 +129,34 @@ impl Work {
         if self.deadline <= stage.now.monotonic {
             left = self.give_up(stage, processor, material);
         }
-        self.join(stage.now.monotonic);
+        // What another segment has asked for is waited for as well.
+        let awaited = processor.shared.is_awaited(material.resources);
+        let is_warm = self.preloads.is_empty() && !(processor.lists_source() && awaited);
+        if matches!(self.rungs, Rungs::Over(_)) && is_warm {
+            self.joined_at.get_or_insert(stage.now.monotonic);
+        }
         left
     }
 
-    fn join(&mut self, now: Timestamp) {
-        if matches!(self.rungs, Rungs::Over(_)) && self.preloads.is_empty() {
-            self.joined_at.get_or_insert(now);
+    /// Asks edges for the segment, and for what it needs and they may lack: that may become another one as long as
+    /// the segment has not left.
+    fn warm(&mut self, stage: &mut Stage<'_>, processor: &mut Processor, material: &Material<'_>) {
+        let now = stage.now.monotonic;
+        if processor.edges().is_none() || self.remaining(now) == Span::ZERO {
+            return;
+        }
+        let needed = material.resources.iter().map(|it| &it.object);
+        let needed = needed.filter(|it| !self.asked.contains(it));
+        let cold = needed.filter(|it| processor.shared.is_cold(it, now));
+        let cold: Vec<ObjectName> = cold.cloned().collect();
+        let mut objects = cold.clone();
+        if !std::mem::replace(&mut self.warmed, true) {
+            objects.push(material.object.clone());
+        }
+        if let Some(request) = self.preload(stage, processor, objects) {
+            processor.shared.ask(request, &cold);
+            self.asked.extend(cold);
+            self.joined_at = None;
         }
     }
 
@@ -200,16 +225,19 @@ impl Work {
         }));
     }
 
-    fn preload(&mut self, stage: &mut Stage<'_>, processor: &Processor, objects: Vec<ObjectName>) {
+    fn preload(
+        &mut self,
+        stage: &mut Stage<'_>,
+        processor: &Processor,
+        objects: Vec<ObjectName>,
+    ) -> Option<RequestId> {
         let now = stage.now.monotonic;
-        let Some(policy) = processor.edges() else {
-            return;
-        };
+        let policy = processor.edges()?;
         // So that each edge tells of itself before it is not waited for any longer.
         let left = self.remaining(now).scaled(7, 8);
         let within = policy.patience.map_or(left, |it| it.min(left));
         if within == Span::ZERO || objects.is_empty() {
-            return;
+            return None;
         }
         let request = stage.request();
         let edges = policy.edges.iter().enumerate();
@@ -227,6 +255,7 @@ impl Work {
             edges: edges.collect(),
             within,
         }));
+        Some(request)
     }
 
     /// Nobody waits any longer.
@@ -259,7 +288,8 @@ impl Work {
         left
     }
 
-    /// Takes a completion; gives what it leaves behind, `None` where the request is another's.
+    /// Takes a completion, before the work advances; gives what it leaves behind, `None` where the request is
+    /// another's.
     pub(crate) fn transcoded(
         &mut self,
         stage: &mut Stage<'_>,
@@ -308,7 +338,6 @@ impl Work {
                 processor.failed(stage, material, &names, error);
             }
         }
-        self.join(now);
         Some(left)
     }
 
@@ -336,7 +365,7 @@ impl Work {
         made
     }
 
-    /// Takes a completion; `false` where the request is another's.
+    /// Takes a completion, before the work advances; `false` where the request is another's.
     pub(crate) fn preloaded(
         &mut self,
         stage: &mut Stage<'_>,
@@ -349,8 +378,7 @@ impl Work {
         if self.preloads.len() == before {
             return false;
         }
-        processor.preloaded(stage, outcomes);
-        self.join(stage.now.monotonic);
+        processor.preloaded(stage, request, outcomes);
         true
     }
 

@@ -108,6 +108,12 @@ impl Publisher {
         }
     }
 
+    /// How long caches are told at most that they may keep what the lists name; nothing before there is one.
+    pub(crate) fn objects_kept(&self) -> Option<Span> {
+        let listed = self.windows.iter().filter(|window| window.is_listed());
+        listed.map(Window::duration).min()
+    }
+
     /// What is shown with these, or it would cover other times (S-26), or state another target duration
     /// (S-25): a list that would begin or end too early beside them.
     fn beside(&self, due: &[usize]) -> Vec<usize> {

@@ -271,6 +271,9 @@ impl Relay {
             stage.commands.push(Command::Cancel { request });
         }
         for (request, objects) in left.work {
+            self.processor
+                .shared
+                .answered(request, false, stage.now.monotonic);
             self.abandoned_work.insert(request, objects);
             stage.commands.push(Command::Cancel { request });
         }

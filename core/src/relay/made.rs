@@ -23,6 +23,9 @@ impl Relay {
             let ladder = wanted.filter(|_| in_force);
             self.processor.use_ladder(ladder);
         }
+        self.processor
+            .shared
+            .kept_for(self.publisher.objects_kept());
         let mut left = Leftovers::default();
         for lane in [&mut self.active, &mut self.next].into_iter().flatten() {
             if lane.role == Role::Watching {

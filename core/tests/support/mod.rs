@@ -26,6 +26,7 @@ use hls_relay_core::event::{
 };
 use hls_relay_core::formats::{Formats, Unreadable};
 use hls_relay_core::ids::{ContentHash, Epoch, Generation, PlaylistName, RequestId};
+use hls_relay_core::ladder::{Ladder, Preset, Rung, RungAudio, VideoCodec};
 use hls_relay_core::notice::Notice;
 use hls_relay_core::playlist::{self, MediaPlaylist, Playlist, Resolution};
 use hls_relay_core::relay::{Relay, Status};
@@ -145,6 +146,23 @@ pub(crate) fn spec(urls: &[&str]) -> Spec {
         ladder: None,
         preload: None,
     }
+}
+
+/// Rungs that are called by their heights.
+pub(crate) fn ladder(heights: &[u32], passthrough: bool) -> Option<Ladder> {
+    let rung = |height: &u32| Rung {
+        name: format!("{height}p").into(),
+        height: *height,
+        bitrate: u64::from(*height) * 1_000,
+    };
+    Some(Ladder {
+        rungs: heights.iter().map(rung).collect(),
+        passthrough,
+        codec: VideoCodec::H264,
+        preset: Preset::Veryfast,
+        audio: RungAudio::Copy,
+        patience: None,
+    })
 }
 
 /// All rungs of a segment, as a worker tells them.

@@ -6,10 +6,12 @@
 //! `generations`: for which configuration a segment was asked for ·
 //! `bounds`: what is stored and under way · `holds`: what the machine holds ·
 //! `ledger`: every segment of the source accounted for · `tracks`: the playlists of a presentation ·
-//! `target_duration`: that of all playlists · `rungs`: those of a ladder · `date_ranges`: what is told of them, and for how long.
+//! `target_duration`: that of all playlists · `rungs`: those of a ladder ·
+//! `edges`: what they have before it is listed · `date_ranges`: what is told of them, and for how long.
 
 pub mod bounds;
 pub mod date_ranges;
+pub mod edges;
 pub mod generations;
 pub mod holds;
 pub mod keep;

@@ -339,6 +339,7 @@ impl World {
         let wall = self.wall_at_start + self.now.since(Timestamp::default());
         let wall = u64::try_from(wall.as_micros() / 1_000_000).unwrap_or(0);
         self.excuse(|excuses| excuses.wall = wall);
+        self.edges.process_began();
         self.process = Some(Process::start(
             self.plan.seed,
             self.incarnations,

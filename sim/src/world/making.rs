@@ -180,6 +180,7 @@ impl World {
 
     pub(super) fn preload(&mut self, preload: &Preload) -> Held {
         self.are_stored(&preload.objects)?;
+        self.edges.asked(self.now, preload)?;
         let fault = self.plan.workers.fault(self.now, true);
         fault.into_iter().for_each(|it| self.census.worker(it));
         let (takes, first) = match fault {
@@ -251,7 +252,11 @@ impl World {
             return Ok(());
         };
         match process.works.remove(&request) {
-            Some(Work::Warming(outcomes)) => self.step(Event::Preloaded { request, outcomes }),
+            Some(Work::Warming(outcomes)) => {
+                let is_cancelled = outcomes.contains(&Err(PreloadError::Cancelled));
+                self.edges.answered(self.now, request, is_cancelled);
+                self.step(Event::Preloaded { request, outcomes })
+            }
             Some(Work::Making(making)) => self.made(request, *making),
             Some(other) => {
                 process.works.insert(request, other);

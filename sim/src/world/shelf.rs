@@ -395,6 +395,7 @@ impl World {
         list.excuses.unpublished |= self.ledger.numbers_unseen(name);
         list.excuses.asked = self.ledger.asked_for(name, version);
         list.visible(version)?;
+        self.edges.visible(self.now, version)?;
         let stopping = self.wish.desired == Desired::Stop;
         self.ends_by_right(name, version)?;
         let version = (name, &**version);
@@ -501,6 +502,7 @@ impl World {
         if let Some(process) = &mut self.process {
             process.generations.deleted(object);
         }
+        self.edges.deleted(object);
         self.keep.deleted(object, self.now)
     }
 }
