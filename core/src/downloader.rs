@@ -463,9 +463,12 @@ impl Downloader {
 
     /// The first one can leave.
     pub(crate) fn is_done(&self) -> bool {
-        self.jobs
-            .front()
-            .is_some_and(|job| job.complete_at().is_some())
+        self.done_at().is_some()
+    }
+
+    /// Since when that is so.
+    pub(crate) fn done_at(&self) -> Option<Timestamp> {
+        self.jobs.front()?.complete_at()
     }
 
     pub(crate) fn in_flight(&self) -> usize {

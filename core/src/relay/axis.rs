@@ -447,19 +447,26 @@ impl Lane {
 
     /// Whether another track has something again after a long time in which nothing came, and this one was
     /// left behind in that time alone: what has befallen all of them ends for all of them, and before gaps
-    /// stand for what is on its way it is waited for once more.
-    fn comes_back_with_all(&self, index: usize, now: Timestamp) -> bool {
+    /// stand for what is on its way it is waited for once more. What was there before that time, and waits for
+    /// others since, is nothing that has come again.
+    fn comes_back_with_all(&self, index: usize) -> bool {
         let target_duration = self.target_duration();
         let stalled = config::stalled_after(target_duration);
         let out_of_step = target_duration * config::OUT_OF_STEP_TARGETS;
-        let reached = self.feeds[index].reached;
-        let near = |fastest: Place| reached.is_some_and(|it| it + out_of_step >= fastest);
-        let comes_back = |feed: &Feed| {
-            let appended = feed.appended_at;
-            let paused = appended.is_some_and(|at| at + stalled <= now);
-            feed.is_waited_for() && feed.downloader.is_done() && paused
+        let Feed {
+            reached, left_at, ..
+        } = &self.feeds[index];
+        let near = |feed: &Feed| {
+            let stood = feed.appended_end.map(|end| moved(end, -self.shift));
+            reached.is_some_and(|it| Some(it + out_of_step) >= stood)
         };
-        self.fastest().is_some_and(near) && self.feeds.iter().any(comes_back)
+        let comes_back = |feed: &Feed| {
+            let times = feed.appended_at.zip(feed.downloader.done_at());
+            let again = |(appended, done)| appended + stalled <= done && *left_at <= Some(done);
+            feed.is_waited_for() && times.is_some_and(again)
+        };
+        let mut others = self.feeds.iter();
+        others.any(|feed| near(feed) && comes_back(feed))
     }
 
     /// When a track is left behind, if nothing comes until then.
@@ -491,9 +498,9 @@ impl Lane {
     }
 
     /// Waits once more for those that come back with all.
-    pub(super) fn take_back(&mut self, now: Timestamp) {
+    pub(super) fn take_back(&mut self) {
         let back =
-            |index: &usize| self.feeds[*index].left_behind && self.comes_back_with_all(*index, now);
+            |index: &usize| self.feeds[*index].left_behind && self.comes_back_with_all(*index);
         let back: Vec<usize> = (0..self.feeds.len()).filter(back).collect();
         for index in back {
             self.feeds[index].left_behind = false;
@@ -513,7 +520,8 @@ impl Lane {
         };
         let late: Vec<usize> = (0..self.feeds.len()).filter(late).collect();
         for index in &late {
-            self.feeds[*index].left_behind = true;
+            let feed = &mut self.feeds[*index];
+            (feed.left_behind, feed.left_at) = (true, Some(now));
         }
         late
     }

@@ -56,6 +56,9 @@ pub(super) struct Feed {
     pub(super) holds_up_since: Option<Timestamp>,
     /// The others do not wait for it, and it gets gaps.
     pub(super) left_behind: bool,
+    /// It was left behind last then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) left_at: Option<Timestamp>,
     /// The first listing of a track that waits for those of the others.
     pub(super) held: Option<Listing>,
     /// For a lane that only watches: the newest segments of the last listing that are new to viewers.
@@ -93,6 +96,7 @@ impl Feed {
             advanced_at: now,
             holds_up_since: None,
             left_behind: false,
+            left_at: None,
             held: None,
             latest: Vec::new(),
             watched_from: None,

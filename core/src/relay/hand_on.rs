@@ -27,7 +27,7 @@ impl Relay {
         };
         self.publisher.finish_restoring(stage);
         self.let_come_late(&lane);
-        lane.take_back(stage.now.monotonic);
+        lane.take_back();
         loop {
             // What one track appends may be what another has waited for.
             while (0..lane.feeds.len())
