@@ -38,6 +38,14 @@ impl Publisher {
         let mut gaps: Vec<Gap> = before.map(|it| Gap::like(it).until(place)).collect();
         if let Some(had) = had {
             gaps = gaps.into_iter().filter_map(|gap| gap.after(had)).collect();
+            let reached = gaps.last().map_or(had, Gap::ends);
+            let holes = &self.windows[track].holes;
+            if head <= Some(reached) && !holes.break_before(done, self.window_limit) {
+                // What it has lost where the others have not come to may be theirs.
+                let rest = place.since(reached);
+                let of = (last_generation(lead), stage.now.monotonic);
+                gaps.extend(Gap::filling(reached, rest, target_duration, of));
+            }
         }
         if gaps.is_empty() {
             return;
@@ -77,26 +85,15 @@ impl Publisher {
         let told = window.holes.duration() + lost.map_or(Span::ZERO, |lost| lost.duration);
         let missing = place.since(end).saturating_sub(told);
         // What was closed stays as it was closed (S-15).
-        if last.stored.is_some() || missing <= SAME_PLACE || window.begins_run {
+        if last.stored.is_some() || window.begins_run {
             return;
         }
         let target_duration = self.target_duration.unwrap_or(Span::from_secs(1));
-        let pieces = missing
-            .as_micros()
-            .div_ceil(target_duration.as_micros().max(1));
+        let of = (last_generation(window), stage.now.monotonic);
+        let gaps = Gap::filling(end, missing, target_duration, of);
         // What the others do not list any more leaves the list before it is visible.
-        for _ in 0..pieces.min(limits::MAX_WINDOW as u64) {
-            let duration = missing.scaled(1, pieces);
-            let at = self.windows[track].end().unwrap_or(place);
-            let like = Gap {
-                duration,
-                place: at,
-                discontinuity: false,
-                date_time: None,
-                generation: last_generation(&self.windows[track]),
-                appeared: stage.now.monotonic,
-            };
-            self.push_gap(stage, track, &like);
+        for gap in gaps.take(limits::MAX_WINDOW) {
+            self.push_gap(stage, track, &gap);
         }
     }
 
@@ -242,6 +239,33 @@ impl Gap {
             generation: entry.generation,
             appeared: entry.appeared,
         }
+    }
+
+    /// What stands for so much from there on, each a target duration at most; nothing for what rounding leaves.
+    fn filling(
+        from: Place,
+        missing: Span,
+        target_duration: Span,
+        (generation, appeared): (Generation, Timestamp),
+    ) -> impl Iterator<Item = Self> {
+        let most = target_duration.as_micros().max(1);
+        let pieces = match missing > SAME_PLACE {
+            true => missing.as_micros().div_ceil(most),
+            false => 0,
+        };
+        let duration = missing.scaled(1, pieces.max(1));
+        (0..pieces).map(move |piece| Self {
+            duration,
+            place: from + duration * piece,
+            discontinuity: false,
+            date_time: None,
+            generation,
+            appeared,
+        })
+    }
+
+    fn ends(&self) -> Place {
+        self.place + self.duration
     }
 
     /// As much of it as there is after `start`, but for what rounding leaves.
