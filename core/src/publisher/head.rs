@@ -63,6 +63,7 @@ impl Publisher {
         let least = self.target_duration.unwrap_or_default() * 3;
         let lags = self.lags(track);
         let latest = self.latest_beginning(head);
+        let young = self.just_listed(stage.now.monotonic);
         let mut duration = self.windows[track].duration();
         loop {
             let window = &self.windows[track];
@@ -85,8 +86,11 @@ impl Publisher {
                 break;
             }
             let rest = duration.saturating_sub(first.segment.duration);
-            let unseen = first.seen == Seen::Never && first.stored.is_some();
-            let awaited = unseen && self.is_listable() && !early;
+            // What comes late to what nobody waits for is listed all the same.
+            let alone = window.kind().is_some_and(|kind| !kind.is_waited_for());
+            let unseen = first.is_unseen() && (alone || !early);
+            let young = first.stored.is_some() && young(first) && !early;
+            let awaited = self.is_listable() && (unseen || young);
             if (rest < least || awaited) && window.entries.len() <= limits::MAX_WINDOW {
                 break;
             }
@@ -140,11 +144,16 @@ impl Publisher {
             && self.is_too_early(first.place, self.latest_beginning(first.place))
     }
 
+    /// Whether players may not have looked since an entry was listed.
+    fn just_listed(&self, now: Timestamp) -> impl Fn(&Entry) -> bool + use<> {
+        let listed = self.target_duration.unwrap_or_default() * config::LISTED_TARGETS;
+        move |it| it.listed_at.is_some_and(|at| now < at + listed)
+    }
+
     /// Whether players may not have had the first segment of the leading track yet, or what others list before
     /// the `next` one of it.
     fn is_young(&self, now: Timestamp, first: &Entry, next: Option<&Entry>) -> bool {
-        let listed = self.target_duration.unwrap_or_default() * config::LISTED_TARGETS;
-        let young = |it: &Entry| it.listed_at.is_some_and(|at| now < at + listed);
+        let young = self.just_listed(now);
         let until = next.map_or(first.ends(), |it| it.place.max(first.ends()));
         let leaves = |it: &&Entry| it.ends() <= until + SAME_PLACE;
         let windows = self.windows.iter();

@@ -281,9 +281,12 @@ impl Publisher {
             begins = begins.max(head);
         }
         for window in &mut self.windows {
-            // All cover the same time (S-26).
+            // All cover the same time (S-26), but for what nobody waits for, and viewers have not had.
+            let alone = window.kind().is_some_and(|kind| !kind.is_waited_for());
+            let awaited = |it: &Entry| alone && it.is_unseen();
             let entries = window.entries.iter();
-            let early = |it: &&Entry| begins.is_some_and(|at| it.place + target_duration < at);
+            let is_early = |it: &Entry| begins.is_some_and(|at| it.place + target_duration < at);
+            let early = |it: &&Entry| is_early(it) && !awaited(it);
             let early = entries.take_while(early).count();
             cut.extend(window.cut(early));
         }

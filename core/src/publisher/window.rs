@@ -413,21 +413,17 @@ impl Window {
         (policy, listable): (HolePolicy, bool),
     ) -> Option<Entry> {
         let entry = self.entries.pop_front()?;
-        // A gap that no version has had was never given a number: players count one after the other (S-05). Where
-        // nothing could be listed, there is a hole in the numbers as well: the gaps that are left say too little.
-        let unlisted = entry.seen == Seen::Never && entry.stored.is_none() && listable;
+        // Where nothing could be listed, there is a hole in the numbers as well: the gaps that are left say too little.
         let forgotten = stage.makes(Mistake::MediaSequenceSkipsGaps) && entry.segment.gap;
-        if unlisted {
-            self.date_ranges
-                .close_up(self.media_sequence.unwrap_or_default());
-            self.name_gaps();
+        if entry.is_unlisted_gap() && listable {
+            self.give_back_number();
         } else if !forgotten {
             self.media_sequence = self.media_sequence.map(|number| number + 1);
         }
         if !stage.makes(Mistake::DiscontinuityLeavesUncounted) {
             self.discontinuity_sequence += u64::from(entry.segment.discontinuity);
         }
-        if entry.seen == Seen::Never && entry.stored.is_some() {
+        if entry.is_unseen() {
             stage.counters.holes += 1;
             stage.notify(Notice::Hole {
                 segments: 1,
@@ -439,10 +435,12 @@ impl Window {
         Some(entry)
     }
 
-    /// After the numbers of those that no version has had have changed.
-    fn name_gaps(&mut self) {
-        let numbers = self.media_sequence.unwrap_or_default()..;
-        let numbered = self.entries.iter_mut().zip(numbers);
+    /// A gap that no version has had has left the head: it was never given a number, as players count one after the
+    /// other (S-05).
+    fn give_back_number(&mut self) {
+        let number = self.media_sequence.unwrap_or_default();
+        self.date_ranges.close_up(number);
+        let numbered = self.entries.iter_mut().zip(number..);
         let gaps = numbered.filter(|(entry, _)| entry.stored.is_none());
         gaps.for_each(|(entry, number)| entry.name_gap(number));
     }
@@ -452,7 +450,12 @@ impl Window {
         let cut: Vec<Entry> = self.entries.drain(..entries).collect();
         let discontinuities = cut.iter().filter(|it| it.segment.discontinuity);
         self.discontinuity_sequence += discontinuities.count() as u64;
-        self.media_sequence = self.media_sequence.map(|first| first + entries as u64);
+        for entry in &cut {
+            match entry.is_unlisted_gap() {
+                true => self.give_back_number(),
+                false => self.media_sequence = self.media_sequence.map(|number| number + 1),
+            }
+        }
         self.cut_until = cut.last().map(Entry::ends).or(self.cut_until);
         cut
     }
@@ -632,6 +635,16 @@ pub(super) fn measure(
 impl Entry {
     pub(super) fn ends(&self) -> Place {
         self.place + self.segment.duration
+    }
+
+    /// Media that no version has had.
+    pub(super) fn is_unseen(&self) -> bool {
+        self.seen == Seen::Never && self.stored.is_some()
+    }
+
+    /// A gap that no version has had.
+    fn is_unlisted_gap(&self) -> bool {
+        self.seen == Seen::Never && self.stored.is_none()
     }
 
     /// A gap of that length in its place.

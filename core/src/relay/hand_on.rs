@@ -248,7 +248,10 @@ impl Relay {
             .filter(waited)
             .filter_map(|feed| feed.track);
         let model = tracks.into_iter().find(|track| goes_on(*track));
-        self.publisher.keep_in_step(stage, model, goes_on);
+        // Before a source has told which tracks it has, none of them is late.
+        if lane.master.is_some() || lane.feeds[0].listed {
+            self.publisher.keep_in_step(stage, model, goes_on);
+        }
         !left_behind.is_empty()
     }
 

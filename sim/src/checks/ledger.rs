@@ -404,6 +404,7 @@ impl Ledger {
             totals: &mut self.totals,
             origins,
             several: !matches!(&*name.0, PlaylistName::ENTRY | "source.m3u8"),
+            behind_head: behind_gaps_at_head(version),
         };
         let line = self.lines.get_mut(name);
         line.map_or(Ok(()), |line| line.visible(&mut books, version))
@@ -419,6 +420,7 @@ impl Ledger {
                 totals: &mut *totals,
                 origins,
                 several: false,
+                behind_head: None,
             };
             line.settle(&mut books)
         })
@@ -513,4 +515,11 @@ impl Ledger {
             Some((name, stored.key, stored.media))
         })
     }
+}
+
+/// The first segment with media of a list that begins with gaps.
+fn behind_gaps_at_head(version: &Version) -> Option<u64> {
+    let first = version.segments.first().filter(|it| it.gap);
+    let media = first.and_then(|_| version.segments.iter().find(|it| !it.gap));
+    media.map(|it| it.number)
 }

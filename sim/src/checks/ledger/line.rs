@@ -57,6 +57,8 @@ pub(super) struct Books<'a> {
     pub(super) origins: &'a [Origin],
     /// The playlist is one of a presentation.
     pub(super) several: bool,
+    /// It begins with gaps, and its first segment with media has this number.
+    pub(super) behind_head: Option<u64>,
 }
 
 impl Books<'_> {

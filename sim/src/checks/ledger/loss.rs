@@ -193,6 +193,11 @@ fn hole_is_said(
     if books.several && around_it && said <= lost + exact {
         return Ok(());
     }
+    // A list begins where the others do (S-26): of what was lost before that, nothing is listed that could say it.
+    let before_head = books.behind_head == Some(listed.number);
+    if books.several && before_head && said <= lost + exact {
+        return Ok(());
+    }
     // The durations of segments that were never listed to us can only be guessed: by those of the
     // list that comes next, which may be others.
     let tolerance = if between.iter().all(told) {
