@@ -262,6 +262,13 @@ impl Player {
         between.map(|(_, lead)| *lead).max().unwrap_or_default()
     }
 
+    /// The list that it goes over to is behind the one before by so much at its source: that much less is ahead.
+    pub fn falls_behind(&mut self, by: Span) {
+        for (_, lead) in &mut self.leads {
+            *lead = lead.saturating_sub(by);
+        }
+    }
+
     /// Whether a picture was ever seen in this session.
     pub fn started(&self) -> bool {
         self.plays_until > Timestamp::default()

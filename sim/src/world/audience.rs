@@ -88,6 +88,8 @@ impl World {
                         if let Some(entry) = self.store.multivariant.as_ref().filter(|_| reel == 0)
                         {
                             self.viewers[viewer].switch(entry, self.has_rungs);
+                            let by = own.map_or(Span::ZERO, |own| self.falls_behind(viewer, own));
+                            self.viewers[viewer].reels[0].player.falls_behind(by);
                         }
                         next
                     }
@@ -97,6 +99,21 @@ impl World {
         let next = next.max(now + Span::from_millis(1));
         self.queue.push(next, Due::Player { viewer, reel });
         Ok(())
+    }
+
+    /// How much more the variant that a viewer now follows is behind its encoder than the one of which it has played
+    /// something last.
+    fn falls_behind(&self, viewer: usize, played: Stamps) -> Span {
+        let name = &self.viewers[viewer].reels[0].name;
+        let listed = self.store.playlists.get(name).map(|it| it.segments.iter());
+        let newest = listed.and_then(|it| it.rev().find_map(|it| stamps(&self.ledger, it)));
+        let behind = |it: Stamps| {
+            let presentation = self.plan.origins[it.timeline.0].presentation.as_ref();
+            let track = presentation.and_then(|all| all.tracks.get(usize::from(it.media.0)));
+            track.map_or(0, |track| track.behind)
+        };
+        let more = newest.map_or(0, |it| behind(it).saturating_sub(behind(played)));
+        self.target() * more
     }
 
     /// What is listed stays until every viewer can have had it. Whoever has as much ahead as it takes is
