@@ -108,6 +108,9 @@ pub struct ChannelSpec {
     /// How many seconds a segment waits for them at most, and never longer than it lasts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preload_patience: Option<u64>,
+    /// How many requests each of them gets at a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preload_concurrency: Option<u64>,
 }
 
 /// What is wrong with a spec, and where.
@@ -176,6 +179,7 @@ impl ChannelSpec {
             ladder_patience: None,
             preload: Vec::new(),
             preload_patience: None,
+            preload_concurrency: None,
         }
     }
 
@@ -196,7 +200,7 @@ impl ChannelSpec {
         let sources = accesses.iter().map(|access| Source {
             url: access.public_url(),
         });
-        let (edges, edge_accesses) = preload::edges(&self.preload, self.preload_patience)?;
+        let (edges, edge_accesses) = preload::edges(self)?;
         let spec = Spec {
             sources: sources.collect(),
             window: self.window,

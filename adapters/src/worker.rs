@@ -8,7 +8,7 @@ use crate::fetch::{Fetcher, Keys, SourceAccess};
 use crate::mask::mask_url;
 use crate::notices::{self, Speaker};
 use crate::output::Output;
-use crate::preload;
+use crate::preload::{self, EdgeAccess};
 use crate::transcode::makers::Makers;
 use futures_util::FutureExt;
 use hls_relay_core::checkpoint::Checkpoint;
@@ -38,7 +38,7 @@ pub struct Accesses {
     /// For each source, in its order.
     pub sources: Vec<Arc<SourceAccess>>,
     /// For each edge that is warmed, in its order.
-    pub edges: Vec<Arc<SourceAccess>>,
+    pub edges: Vec<Arc<EdgeAccess>>,
 }
 
 impl From<Vec<Arc<SourceAccess>>> for Accesses {

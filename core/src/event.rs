@@ -259,7 +259,7 @@ pub enum RungError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum PreloadError {
     /// One of the objects could not be had there.
-    #[error("{0}")]
+    #[error("{}", of_edge(.0))]
     Failed(FetchError),
     /// It has not answered in time.
     #[error("no answer within {0}")]
@@ -267,6 +267,14 @@ pub enum PreloadError {
     /// The machine asked for it with `Cancel`.
     #[error("cancelled")]
     Cancelled,
+}
+
+/// A failure in the words of somebody who has asked an edge, and not the origin.
+fn of_edge(error: &FetchError) -> String {
+    if let FetchError::Status(status) = error {
+        return format!("it answers {status}");
+    }
+    error.to_string()
 }
 
 impl FetchError {

@@ -103,7 +103,9 @@ pub enum LadderFault {
     )]
     BadName(usize),
     /// Two rungs of one name.
-    #[error("[{0}].name: an earlier rung has it already")]
+    #[error(
+        "[{0}].name: an earlier rung has it already: rungs of the same height need names of their own (name)"
+    )]
     SameName(usize),
     /// Not in [`HEIGHTS`], or odd.
     #[error("[{0}].height: give an even number from {min} to {max}", min = HEIGHTS.start(), max = HEIGHTS.end())]

@@ -19,7 +19,7 @@ pub struct PreloadPolicy {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Edge {
     /// Where it has the channel: `https://edge.example/live/news/`, to which the object's name is added. Where
-    /// it holds `{object}`, that stands for the name instead.
+    /// it holds `{object}`, that stands for the name instead. Who is told by POST may be told in the body alone.
     pub url: Arc<str>,
     /// How it is asked.
     #[serde(default)]
@@ -35,6 +35,8 @@ pub enum PreloadMethod {
     Get,
     /// An edge that fetches the whole for it.
     Head,
+    /// Somebody who is told to fetch it, as the interfaces of CDNs are.
+    Post,
 }
 
 /// The most edges of one channel: each is asked for each object, and nobody waits for more.
@@ -74,7 +76,8 @@ impl PreloadPolicy {
             return Err(PreloadFault::TooMany(self.edges.len()));
         }
         for (at, edge) in self.edges.iter().enumerate() {
-            let whole = edge.url.ends_with('/') || edge.url.contains(OBJECT);
+            let told = edge.method == PreloadMethod::Post;
+            let whole = told || edge.url.ends_with('/') || edge.url.contains(OBJECT);
             let (one, other) = (web_url(&edge.url, "a.ts"), web_url(&edge.url, "b.ts"));
             // An object is never a host.
             let same_host = one.zip(other).is_some_and(|(a, b)| a.host() == b.host());
@@ -128,6 +131,15 @@ mod tests {
         assert_eq!(fault(&[good, "http://cdn.example/warm?o={object}"]), None);
         assert_eq!(fault(&[]), Some(PreloadFault::Empty));
         assert_eq!(fault(&[good; 17]), Some(PreloadFault::TooMany(17)));
+        let told = Edge {
+            url: "https://api.example/prefetch".into(),
+            method: PreloadMethod::Post,
+        };
+        let policy = PreloadPolicy {
+            edges: vec![told],
+            patience: None,
+        };
+        assert_eq!(policy.validate(), Ok(()));
         for bad in [
             "ftp://e.example/",
             "https://e.example/live",

@@ -83,7 +83,7 @@ fn each_reason_of_an_edge_is_told_once_until_it_is_warm() {
             matches!(it, Notice::EdgeRecovered { .. }).then(|| "warm".to_owned())
         })
         .collect();
-    let answers = |status| format!("the origin answers {status}");
+    let answers = |status| format!("it answers {status}");
     assert_eq!(
         told,
         [answers(404), answers(503), "warm".to_owned(), answers(404)]

@@ -174,7 +174,8 @@ fn of_channels(registry: &mut Registry, views: &[ChannelView]) {
         .filter_map(|view| Some((view, view.observed.machine.as_ref()?)))
         .collect();
     of_rungs(registry, &machines);
-    let counters: [Figure<u64>; 6] = [
+    of_edges(registry, &machines);
+    let counters: [Figure<u64>; 5] = [
         ("segments", "Segments listed", |it| it.segments),
         ("holes", "Segments said to be lost", |it| it.holes),
         ("retries", "Requests to sources that failed", |it| {
@@ -185,9 +186,6 @@ fn of_channels(registry: &mut Registry, views: &[ChannelView]) {
         }),
         ("segments_missed", "Segments that lack a rung", |it| {
             it.making.as_ref().map_or(0, |it| it.missed)
-        }),
-        ("edges_cold", "Edges without a segment in time", |it| {
-            it.edges.iter().map(|it| it.cold).sum()
         }),
     ];
     for (name, help, of) in counters {
@@ -293,6 +291,24 @@ fn of_rungs(registry: &mut Registry, machines: &[(&ChannelView, &MachineView)]) 
     registry.register("channel_rung_duration_seconds", help, lasts);
 }
 
+/// Edges are counted from 0, as the spec has them: their URLs are their owner's words.
+fn of_edges(registry: &mut Registry, machines: &[(&ChannelView, &MachineView)]) {
+    let cold = Family::<Labels, Counter>::default();
+    let failing = Family::<Labels, Count>::default();
+    for (view, machine) in machines {
+        for (number, edge) in machine.edges.iter().enumerate() {
+            let labels = vec![("channel", view.id.clone()), ("edge", number.to_string())];
+            cold.get_or_create(&labels).inc_by(edge.cold);
+            let is_failing = u64::from(edge.failing.is_some());
+            failing.get_or_create(&labels).set(is_failing);
+        }
+    }
+    let help = "So often the edge had not all of a segment in time";
+    registry.register("channel_edge_cold", help, cold);
+    let help = "1 where the edge was not warm in time at last";
+    registry.register("channel_edge_failing", help, failing);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -319,10 +335,14 @@ mod tests {
                     change: Some("hunter2".to_owned()),
                     delay_ms: Some(150),
                     segments: 12,
-                    edges: vec![EdgeView {
-                        cold: 4,
-                        ..EdgeView::default()
-                    }],
+                    edges: vec![
+                        EdgeView {
+                            url: "http://hunter2.example/".to_owned(),
+                            cold: 4,
+                            failing: Some("hunter2".to_owned()),
+                        },
+                        EdgeView::default(),
+                    ],
                     rungs: vec![RungView {
                         name: "720p".to_owned(),
                         bandwidth: Some(2_900_000),
@@ -372,7 +392,9 @@ mod tests {
             "hls_relay_channel_rung_took_seconds{channel=\"news\",rung=\"720p\"} 5.25",
             "hls_relay_channel_rung_duration_seconds{channel=\"news\",rung=\"720p\"} 4.0",
             "hls_relay_channel_segments_missed_total{channel=\"news\"} 3",
-            "hls_relay_channel_edges_cold_total{channel=\"news\"} 4",
+            "hls_relay_channel_edge_cold_total{channel=\"news\",edge=\"0\"} 4",
+            "hls_relay_channel_edge_failing{channel=\"news\",edge=\"0\"} 1",
+            "hls_relay_channel_edge_failing{channel=\"news\",edge=\"1\"} 0",
             "hls_relay_channel_making_took_seconds{channel=\"news\"} 1.5",
             "hls_relay_transcode_slots 4",
             "hls_relay_transcode_slots_waiting 2",

@@ -95,6 +95,8 @@ pub struct SetArgs {
     #[arg(value_name = "URL", value_parser = source)]
     pub source: Option<String>,
     /// Have this as it is by default, by the name of its option: 'backup' for none; may be repeated
+    ///
+    /// With 'ladder' or 'preload' goes what says how rungs are made, or how edges are asked.
     #[arg(long, value_name = "OPTION")]
     pub unset: Vec<Unset>,
     /// All else. A list that is given takes the place of the one that was there.
@@ -129,6 +131,7 @@ pub enum Unset {
     LadderPatience,
     Preload,
     PreloadPatience,
+    PreloadConcurrency,
 }
 
 impl SetArgs {
@@ -159,14 +162,30 @@ impl Unset {
             Self::Codec => spec.codecs = default.codecs,
             Self::Language => spec.languages = default.languages,
             Self::Multivariant => spec.multivariant = default.multivariant,
-            Self::Ladder => spec.ladder = default.ladder,
+            Self::Ladder => {
+                use Unset::{LadderAudio, LadderCodec, LadderPatience, LadderPreset, LadderSource};
+                spec.ladder = default.ladder;
+                let how = [
+                    LadderSource,
+                    LadderCodec,
+                    LadderPreset,
+                    LadderAudio,
+                    LadderPatience,
+                ];
+                how.iter().for_each(|it| it.clear(spec));
+            }
             Self::LadderSource => spec.ladder_source = default.ladder_source,
             Self::LadderCodec => spec.ladder_codec = default.ladder_codec,
             Self::LadderPreset => spec.ladder_preset = default.ladder_preset,
             Self::LadderAudio => spec.ladder_audio = default.ladder_audio,
             Self::LadderPatience => spec.ladder_patience = default.ladder_patience,
-            Self::Preload => spec.preload = default.preload,
+            Self::Preload => {
+                spec.preload = default.preload;
+                Self::PreloadPatience.clear(spec);
+                Self::PreloadConcurrency.clear(spec);
+            }
             Self::PreloadPatience => spec.preload_patience = default.preload_patience,
+            Self::PreloadConcurrency => spec.preload_concurrency = default.preload_concurrency,
         }
     }
 }
@@ -197,7 +216,7 @@ mod tests {
             "user_agent": "x", "window": 7, "hole": "discontinuity", "keys": "rehost", "strict_reload": true,
             "drop_tags": ["EXT-X-A"], "keep_tags": ["EXT-X-B"], "min_height": 1, "max_height": 2, "max_bandwidth": 3,
             "codecs": ["avc1"], "languages": ["en"], "multivariant": true, "ladder": [{"height": 240}], "ladder_source": false,
-            "ladder_preset": "fast", "ladder_audio": "96k", "ladder_patience": 3, "preload": [{"url": "http://e/"}], "preload_patience": 2}"#;
+            "ladder_preset": "fast", "ladder_audio": "96k", "ladder_patience": 3, "preload": [{"url": "http://e/"}], "preload_patience": 2, "preload_concurrency": 8}"#;
         let full: ChannelSpec = serde_json::from_str(full).unwrap();
         let default = ChannelSpec::of(vec!["http://a/".to_owned()]);
         let id = ChannelId::new("news").unwrap();
@@ -210,6 +229,13 @@ mod tests {
         let mut spec = full.clone();
         args.change(&mut spec);
         assert_eq!(spec, default);
+        args.unset = vec![Unset::Ladder, Unset::Preload];
+        spec = full.clone();
+        args.change(&mut spec);
+        assert!(
+            spec.resolve().is_ok(),
+            "nothing is left that they would need"
+        );
         args.unset = vec![Unset::Window];
         spec = full.clone();
         args.change(&mut spec);

@@ -1,7 +1,7 @@
 //! What can be said of a channel, by `relay`, `channel add` and `channel set` alike.
 
 use crate::spec::ladder::{self, LadderAudio, RungSpec};
-use crate::spec::preload::EdgeSpec;
+use crate::spec::preload::{DEFAULT_CONCURRENCY, EdgeSpec, MOST_CONCURRENCY};
 use crate::spec::{self, ChannelSpec, SpecFault};
 use clap::Args;
 use hls_relay_core::config::{DEFAULT_WINDOW, HolePolicy, KeyPolicy};
@@ -66,13 +66,16 @@ pub struct ChannelArgs {
     ///
     /// URL is where viewers find the channel there, with a '/' at its end, as https://EDGE/live/news/,
     /// or holds {object} where the name of a segment belongs. A segment is listed once all edges have it and what
-    /// it needs (its init section, a key that is served here), and at most its own length later. An edge that is asked otherwise (HEAD, with headers of its own) is
-    /// written into the configuration of a node.
+    /// it needs (its init section, a key that is served here), and at most its own length later. An edge that is asked otherwise (HEAD, with headers of its own), and a CDN that
+    /// is told by POST what to fetch, are written into the configuration of a node.
     #[arg(long, value_name = "URL")]
     pub preload: Vec<String>,
     /// How many seconds a segment waits for edges at most [default: as long as it lasts]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub preload_patience: Option<u64>,
+    /// How many requests of the channel each edge gets at a time
+    #[arg(long, value_name = "N", help = concurrency_help(), value_parser = clap::value_parser!(u64).range(1..=MOST_CONCURRENCY))]
+    pub preload_concurrency: Option<u64>,
 }
 
 /// Nothing of it ever enters a log or a journal.
@@ -230,6 +233,7 @@ impl ChannelArgs {
         let edges: Vec<_> = self.preload.iter().cloned().map(EdgeSpec::of).collect();
         set_list(&mut spec.preload, &edges);
         set_some(&mut spec.preload_patience, &self.preload_patience);
+        set_some(&mut spec.preload_concurrency, &self.preload_concurrency);
     }
 }
 
@@ -240,6 +244,9 @@ pub fn in_words(fault: &SpecFault) -> String {
         "sources" => why.clone(),
         "headers" => format!("--header: {why}"),
         "headers_for" => format!("--header-for: {why}"),
+        whole if whole.starts_with("ladder") || whole.starts_with("preload") => {
+            format!("--{}: {why}", field.replace('_', "-"))
+        }
         _ => format!("{field}: {why}"),
     }
 }
@@ -265,6 +272,12 @@ fn set_list<T: Clone>(field: &mut Vec<T>, said: &[T]) {
 /// The URL of a source, as it was written.
 pub(super) fn source(text: &str) -> Result<String, String> {
     spec::source_url(text).map(|_: Url| text.to_owned())
+}
+
+fn concurrency_help() -> String {
+    format!(
+        "How many requests of the channel each edge gets at a time [default: {DEFAULT_CONCURRENCY}]"
+    )
 }
 
 fn window_help() -> String {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use url::Url;
 
 pub(super) const EXAMPLES: &str = "\
-The database has a table or a view with a row for each channel, hls_relay_channels unless --query says
-otherwise, with these columns:
+The database has a table or a view with a row for each channel, hls_relay_channels unless --query
+says otherwise, with these columns:
   id          the channel's name: letters, digits, '-', '_' and '.'
   spec        the URL of its playlist, or a spec as the API takes it:
               {\"sources\": [\"https://a.example/x.m3u8\"], \"headers\": [\"Authorization: Bearer abc\"]}
@@ -28,11 +28,11 @@ Examples:
 
   hls-relay feed --database sqlite:///srv/tv.db?mode=ro --redis redis://redis.example
 
-A row that cannot be used is told and leaves its channel as it is. A channel whose row has vanished is
-stopped at the next reading of everything, not removed. Where more than a fifth of the channels that the
-database runs would stop at once, and more than one, none does, until --allow-mass-stop allows it. What the
-database names can be changed there only: the API answers 409. Passwords are better kept in the environment:
-HLS_RELAY_DATABASE and HLS_RELAY_REDIS.";
+A row that cannot be used is told and leaves its channel as it is. A channel whose row has
+vanished is stopped at the next reading of everything, not removed. Where more than a fifth of
+the channels that the database runs would stop at once, and more than one, none does, until
+--allow-mass-stop allows it. What the database names can be changed there only: the API answers
+409. Passwords are better kept in the environment: HLS_RELAY_DATABASE and HLS_RELAY_REDIS.";
 
 /// See the help of each.
 #[derive(Args, Clone, Debug)]

@@ -37,19 +37,26 @@ Examples:
     hls-relay node --redis redis://redis.example --name one --listen 0.0.0.0:8080 \\
       --advertise http://10.0.0.7:8080
 
-The nodes of a cluster have a Redis in common, and if need be the folder of --store. Each channel is one
-node's; every node answers for every channel, so any load balancer may stand before them. A node that dies
-is followed by another one within its lease, of 5 s. While Redis is away everything goes on, but nothing
-can be changed. At SIGTERM a node hands its channels over and leaves. Their API adds the channels: files
-with [[channel]] are for nodes by themselves.
+The nodes of a cluster have a Redis in common, and if need be the folder of --store. Each channel
+is one node's; every node answers for every channel, so any load balancer may stand before them.
+A node that dies is followed by another one within its lease, of 5 s. While Redis is away
+everything goes on, but nothing can be changed. At SIGTERM a node hands its channels over and
+leaves. Their API adds the channels: files with [[channel]] are for nodes by themselves.
 
-A channel takes what 'relay' takes, by these names: sources (the first, and its backups), headers,
-headers_for (a table: host = [\"Name: value\"]), user_agent, window, hole, keys, strict_reload,
-drop_tags, keep_tags, min_height, max_height, max_bandwidth, codecs, languages, ladder (tables: height = 720,
-bitrate = \"2500k\", name = \"hd\"), ladder_source, ladder_preset, ladder_audio, ladder_patience, preload (tables:
-url = \"https://edge.example/live/news/\", method = \"get\" or \"head\", headers), preload_patience. Everything else in the
-file has the name of its option, as journal_size for --journal-size. What the environment says is
-stronger than the file, what the command line says is stronger than both.";
+A channel takes what 'relay' takes, by these names: sources (the first, and its backups),
+headers, headers_for (a table: host = [\"Name: value\"]), user_agent, window, hole, keys,
+strict_reload, drop_tags, keep_tags, min_height, max_height, max_bandwidth, codecs, languages,
+multivariant, ladder (tables: height = 720, bitrate = \"2500k\", name = \"hd\"), ladder_source,
+ladder_codec, ladder_preset, ladder_audio, ladder_patience, preload (tables: url =
+\"https://edge.example/live/news/\", method = \"get\", \"head\" or \"post\", headers, body),
+preload_patience, preload_concurrency. Everything else in the file has the name of its option, as
+journal_size for --journal-size. What the environment says is stronger than the file, what the
+command line says is stronger than both.
+
+A CDN that is told what to fetch, by POST, once for each segment and all it needs:
+  preload = [{ url = \"https://api.cdn.example/v1/prefetch\", method = \"post\",
+    headers = [\"Authorization: Bearer abc\"],
+    body = '{\"urls\": [\"https://edge.example/live/news/{object}\"]}' }]";
 
 /// See the help of each. What is not said here may be said in the configuration file.
 #[derive(Args, Clone, Debug, Default)]

@@ -15,18 +15,19 @@ Examples:
   On the nodes, which then leave all of it to the workers:
     hls-relay node --redis redis://redis.example --slots 0 ...
 
-Nodes put down each segment of a channel with a ladder in Redis, and whichever worker has a free slot takes
-it. Media goes from and to the node that has the channel, at its --advertise, or through the folder of
---store where worker and node both see it. A node whose --slots is not 0 makes the rungs itself while no
-worker is there. Workers come and go: one that leaves with Ctrl-C or SIGTERM takes no more segments and
-finishes those it has; what a killed one had is another one's after a second and a half, if that is still in
-time. A segment that has ended three workers is left alone, kept in hls-relay:{transcode}:dead, and becomes
-a gap. Redis has to be 6.2 or newer.
+Nodes put down each segment of a channel with a ladder in Redis, and whichever worker has a free
+slot takes it. Media goes from and to the node that has the channel, at its --advertise, or
+through the folder of --store where worker and node both see it. A node whose --slots is not 0
+makes the rungs itself while no worker is there. Workers come and go: one that leaves with Ctrl-C
+or SIGTERM takes no more segments and finishes those it has; what a killed one had is another
+one's after a second and a half, if that is still in time. A segment that has ended three workers
+is left alone, kept in hls-relay:{transcode}:dead, and becomes a gap. Redis has to be 6.2 or
+newer.
 
-Once a minute a line in the log tells how many segments were made, how many failed, how many were stopped
-because nobody wanted them any more, and how long the slowest took against how long it lasts: much above 1
-means more workers are needed. /metrics of the nodes has hls_relay_workers, hls_relay_transcode_waiting and
-hls_relay_transcode_under_way.";
+Once a minute a line in the log tells how many segments were made, how many failed, how many were
+stopped because nobody wanted them any more, and how long the slowest took against how long it
+lasts: much above 1 means more workers are needed. /metrics of the nodes has hls_relay_workers,
+hls_relay_transcode_waiting and hls_relay_transcode_under_way.";
 
 /// See the help of each.
 #[derive(Args, Clone, Debug)]

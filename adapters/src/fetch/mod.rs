@@ -28,7 +28,6 @@ use decrypt::{Decryption, Key};
 use hls_relay_core::command::{Download, FetchLimits};
 use hls_relay_core::event::{FetchError, LoadedPlaylist, PlaylistBody};
 use hls_relay_core::formats::{Formats, Unreadable};
-use hls_relay_core::preload::PreloadMethod;
 use look::Look;
 use range::Cut;
 use reqwest::header::{self, HeaderMap, HeaderValue};
@@ -97,6 +96,8 @@ struct Ask<'a> {
     method: Method,
     limits: &'a FetchLimits,
     headers: HeaderMap,
+    /// What is told with it. It goes to nobody else: an answer that leads elsewhere is one like others.
+    body: Option<String>,
 }
 
 impl Fetcher {
@@ -163,6 +164,7 @@ impl Fetcher {
             method: Method::GET,
             limits,
             headers,
+            body: None,
         };
         let Answer {
             response,
@@ -208,6 +210,7 @@ impl Fetcher {
             method: Method::GET,
             limits,
             headers,
+            body: None,
         };
         let Answer {
             response,
@@ -231,19 +234,14 @@ impl Fetcher {
         body.try_into().map(Key).map_err(wrong)
     }
 
-    /// Asks an edge for an object as a viewer does, and throws away what comes.
+    /// Asks an edge for an object as a viewer does, or tells somebody to fetch it, and throws away what comes.
     pub async fn warm(
         &self,
         access: &SourceAccess,
-        url: &str,
-        method: PreloadMethod,
+        (method, url, body): (Method, &str, Option<String>),
         limits: &FetchLimits,
     ) -> Result<(), FetchError> {
-        let method = match method {
-            PreloadMethod::Get => Method::GET,
-            PreloadMethod::Head => Method::HEAD,
-        };
-        let whole = method == Method::GET;
+        let whole = method != Method::HEAD;
         let headers = HeaderMap::new();
         let ask = Ask {
             access,
@@ -251,6 +249,7 @@ impl Fetcher {
             method,
             limits,
             headers,
+            body,
         };
         let Answer {
             response,
@@ -314,6 +313,7 @@ impl Fetcher {
             method: Method::GET,
             limits,
             headers,
+            body: None,
         };
         let Answer {
             response,
@@ -426,12 +426,20 @@ impl Fetcher {
                 .client(reach)?
                 .request(ask.method.clone(), access.url_for(&url))
                 .headers(headers);
+            let request = match &ask.body {
+                Some(body) => request.body(body.clone()),
+                None => request,
+            };
             let response = request
                 .send()
                 .await
                 .map_err(|error| failure::of_request(&error, &url))?;
             access.keep_cookies(&url, response.headers());
-            let Some(next) = redirect(&response, &url)? else {
+            let next = match ask.method {
+                Method::POST => None,
+                _ => redirect(&response, &url)?,
+            };
+            let Some(next) = next else {
                 return Ok((response, url, turn));
             };
             drain(response).await;

@@ -65,8 +65,11 @@ impl RungSpec {
 
 /// What is to be made, if anything.
 pub(super) fn ladder(spec: &ChannelSpec) -> Result<Option<Ladder>, SpecFault> {
-    if spec.ladder.is_empty() && !spec.multivariant {
-        return Ok(None);
+    if spec.ladder.is_empty() {
+        needs_rungs(spec)?;
+        if !spec.multivariant {
+            return Ok(None);
+        }
     }
     let ladder = Ladder {
         rungs: spec.ladder.iter().map(RungSpec::rung).collect(),
@@ -94,6 +97,24 @@ pub(super) fn ladder(spec: &ChannelSpec) -> Result<Option<Ladder>, SpecFault> {
     Ok(Some(ladder))
 }
 
+/// What says how rungs are made, where there are none, would be ignored.
+fn needs_rungs(spec: &ChannelSpec) -> Result<(), SpecFault> {
+    let said = [
+        ("ladder_source", !spec.ladder_source),
+        ("ladder_codec", spec.ladder_codec != VideoCodec::default()),
+        ("ladder_preset", spec.ladder_preset != Preset::default()),
+        ("ladder_audio", spec.ladder_audio != LadderAudio::default()),
+        ("ladder_patience", spec.ladder_patience.is_some()),
+    ];
+    match said.iter().find(|(_, said)| *said) {
+        Some((field, _)) => {
+            let why = "it says how rungs are made, and there are none: give a ladder, too";
+            Err(SpecFault::new(*field, why))
+        }
+        None => Ok(()),
+    }
+}
+
 /// `720p,480p:900k,240p`.
 pub(crate) fn rungs(text: &str) -> Result<Vec<RungSpec>, String> {
     let rung = |text: &str| {
@@ -113,6 +134,12 @@ pub(crate) fn rungs(text: &str) -> Result<Vec<RungSpec>, String> {
     let rungs: Vec<_> = text.split(',').map(rung).collect::<Result<_, String>>()?;
     let fault = |fault: SpecFault| match fault.field.as_str() {
         "ladder" => fault.why,
+        // Here a rung is called by its height.
+        field if field.ends_with(".name") => format!(
+            "{}: an earlier rung has this height already; two of the same height need names of their own, \
+             which stand in the configuration of a node: ladder = [{{ name = \"720p-high\", height = 720 }}, …]",
+            &field["ladder".len()..field.len() - ".name".len()]
+        ),
         field => format!("{}: {}", &field["ladder".len()..], fault.why),
     };
     let mut spec = ChannelSpec::of(Vec::new());
@@ -233,7 +260,10 @@ mod tests {
             ("hd", "'hd' is no rung"),
             ("720p:fast", "'fast' is no bit rate"),
             ("720p:99999999999999999999M", "is no bit rate"),
-            ("720p,720p", "[1].name: an earlier rung has it already"),
+            (
+                "720p,720p:1M",
+                "[1]: an earlier rung has this height already; two of the same height need names",
+            ),
             ("721p", "[0].height: give an even number"),
             ("720p:1k", "[0].bitrate: give from"),
         ] {
@@ -255,7 +285,7 @@ mod tests {
         assert!(alone.is_some_and(|it| it.rungs.is_empty() && it.passthrough));
         assert_eq!(ladder(&with(r#""multivariant": false"#).unwrap()), Ok(None));
         let nothing = with(r#""multivariant": true, "ladder_source": false"#).unwrap();
-        assert_eq!(ladder(&nothing).unwrap_err().field, "ladder");
+        assert_eq!(ladder(&nothing).unwrap_err().field, "ladder_source");
         let other = with(r#""ladder": [{"height": 240}], "ladder_codec": "hevc""#);
         assert!(other.unwrap_err().contains("rungs are h264"));
     }

@@ -1,7 +1,7 @@
 //! What of a spec is shown, and how a spec that was shown is written back: what stands masked in it keeps
 //! its secret.
 
-use super::preload::{EdgeSpec, mask_edge};
+use super::preload::{EdgeSpec, mask_body, mask_edge, mask_header};
 use super::{ChannelSpec, SpecFault};
 use crate::mask::{MASKED, mask_url};
 
@@ -16,15 +16,7 @@ impl ChannelSpec {
             headers_for: own
                 .map(|(host, texts)| (host.clone(), each(texts)))
                 .collect(),
-            preload: self
-                .preload
-                .iter()
-                .map(|edge| EdgeSpec {
-                    url: edge.masked_url(),
-                    method: edge.method,
-                    headers: each(&edge.headers),
-                })
-                .collect(),
+            preload: self.preload.iter().map(EdgeSpec::masked).collect(),
             ..self.clone()
         }
     }
@@ -56,22 +48,25 @@ impl ChannelSpec {
             unmask(&mut edge.url, &urls, mask_edge, || {
                 format!("preload[{index}].url")
             })?;
-            let of_edge = known.iter().find(|it| it.url == edge.url);
+            // Several may have one URL; then the place tells which one is meant.
+            let same = |it: &&EdgeSpec| it.url == edge.url;
+            let of_place = known.get(index).filter(same);
+            let of_edge = of_place.or_else(|| known.iter().find(same));
             let known = of_edge.map_or(&[][..], |it| &it.headers);
             for (place, header) in edge.headers.iter_mut().enumerate() {
                 let field = || format!("preload[{index}].headers[{place}]");
                 unmask(header, known, mask_header, field)?;
             }
+            if let Some(body) = &mut edge.body {
+                let known: Vec<_> = of_edge
+                    .into_iter()
+                    .filter_map(|it| it.body.clone())
+                    .collect();
+                let field = || format!("preload[{index}].body");
+                unmask(body, &known, mask_body, field)?;
+            }
         }
         Ok(self)
-    }
-}
-
-/// The name tells which header it is; the value may be anything.
-fn mask_header(text: &str) -> String {
-    match text.split_once(':') {
-        Some((name, _)) => format!("{}: {MASKED}", name.trim()),
-        None => MASKED.to_owned(),
     }
 }
 

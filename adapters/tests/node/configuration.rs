@@ -91,9 +91,17 @@ fn help_teaches() {
         "[[channel]]",
         "--check",
         "HLS_RELAY_DATA",
-        "the command line says is stronger",
+        "line says is stronger than both",
+        "method = \"post\"",
         "Exit codes:",
     ] {
         assert!(help.contains(words), "{words} in\n{help}");
+    }
+    for of in ["worker", "drain", "feed", "channel", "relay"] {
+        let (_, more, _) = run(&mut command(&[of, "--help"]));
+        // Commands are to be copied, and stand in one line.
+        let mut prose = help.lines().chain(more.lines());
+        let wide = prose.find(|it| it.chars().count() > 100 && !it.starts_with("    "));
+        assert_eq!(wide, None, "{of}");
     }
 }

@@ -12,16 +12,15 @@ mod support;
 #[path = "../node/viewers.rs"]
 mod viewers;
 
-use hls_relay::fetch::{Fetcher, SourceAccess};
-use hls_relay::preload::preload;
+use hls_relay::fetch::Fetcher;
+use hls_relay::preload::{EdgeAccess, preload};
 use hls_relay_core::command::{Preload, PreloadEdge};
 use hls_relay_core::event::{FetchError, PreloadError};
 use hls_relay_core::ids::{Epoch, Generation, ObjectName, RequestId};
 use hls_relay_core::preload::PreloadMethod;
 use hls_relay_core::time::Span;
 use operator::Node;
-use reqwest::Url;
-use reqwest::header::HeaderMap;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde_json::json;
 use stage::live_folder::{LiveFolder, Ways};
 use stage::relay::{Relay, any_address};
@@ -31,7 +30,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -109,6 +108,12 @@ fn configuration(folder: &Path, address: SocketAddr, relay: SocketAddr) -> Strin
                 }}
                 location /fetch {{
                     if ($http_x_fetch != sesame) {{ return 403; }}
+                    proxy_pass http://{address}/live/$arg_object;
+                }}
+                location /prefetch {{
+                    if ($request_method != POST) {{ return 405; }}
+                    if ($http_content_type != application/json) {{ return 415; }}
+                    proxy_method GET; proxy_pass_request_body off; proxy_set_header Content-Length '';
                     proxy_pass http://{address}/live/$arg_object;
                 }}
             }}
@@ -251,7 +256,7 @@ async fn media(url: &str) -> Vec<String> {
     names.map(str::to_owned).collect()
 }
 
-/// One edge is asked by HEAD, the other one by what it has for being told, with a header of its own.
+/// One edge is asked by HEAD, the others by what they have for being told: with a header of its own, and by POST.
 #[tokio::test(flavor = "multi_thread")]
 async fn rungs_are_there_too_however_an_edge_is_asked() {
     let origin = LiveFolder::of("byterange", Ways::default()).await;
@@ -263,24 +268,24 @@ async fn rungs_are_there_too_however_an_edge_is_asked() {
         .unwrap()
         .parse()
         .unwrap();
-    let edges = [Edge::start(address), Edge::start(address)];
-    let fetch = format!(
-        "http://{}/fetch?object={{object}}&token=x",
-        edges[1].address
-    );
+    let edges = [(); 3].map(|()| Edge::start(address));
+    let [_, fetch, prefetch] = edges.each_ref().map(|it| it.address);
+    let fetch = format!("http://{fetch}/fetch?object={{object}}&token=x");
+    let prefetch = format!("http://{prefetch}/prefetch?object={{object}}");
     let spec = json!({
         "sources": [origin.url()], "window": 6,
         "ladder": [{ "height": 96 }], "ladder_preset": "ultrafast",
         "preload": [
             { "url": edges[0].url(), "method": "head" },
             { "url": fetch, "headers": ["X-Fetch: sesame"] },
+            { "url": prefetch, "method": "post", "body": r#"{"fetch": "{object}"}"# },
         ],
     });
     assert_eq!(node.put("live", spec).await.status, 201);
     let (begun, mut asked) = (Instant::now(), Vec::new());
     let mut hits = BTreeMap::new();
     // A machine with too much to do lists some before the edges have them: what is found there has come in time.
-    while hits.len() < 4 || hits.values().any(|it| *it < 4) {
+    while hits.len() < 6 || hits.values().any(|it| *it < 4) {
         assert!(
             begun.elapsed() < PATIENCE,
             "{hits:?} of {asked:?}\n{}",
@@ -306,11 +311,108 @@ async fn rungs_are_there_too_however_an_edge_is_asked() {
     println!("{hits:?} of {} segments", asked.len());
 }
 
+/// An API of a CDN that answers so, and what it was told.
+fn prefetches(answer: &'static str) -> (String, std::thread::JoinHandle<String>) {
+    let listener = TcpListener::bind(any_address()).unwrap();
+    let url = format!(
+        "http://{}/v1/prefetch?key=k1",
+        listener.local_addr().unwrap()
+    );
+    let told = std::thread::spawn(move || {
+        let (mut stream, mut told) = (listener.accept().unwrap().0, Vec::new());
+        while !told.ends_with(b"}") {
+            let mut piece = [0; 4_096];
+            let read = stream.read(&mut piece).unwrap();
+            told.extend_from_slice(&piece[..read]);
+        }
+        stream.write_all(answer.as_bytes()).unwrap();
+        String::from_utf8(told).unwrap()
+    });
+    (url, told)
+}
+
+fn work(method: PreloadMethod, objects: &[&str]) -> Preload {
+    Preload {
+        request: RequestId(1),
+        generation: Generation(1),
+        epoch: Epoch(1),
+        objects: objects.iter().map(|it| ObjectName((*it).into())).collect(),
+        edges: vec![PreloadEdge {
+            edge: 0,
+            url: "what may be seen".into(),
+            method,
+        }],
+        within: Span::from_secs(10),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interface_is_told_by_post_what_to_fetch_and_leads_it_to_nobody_else() {
+    let accepted = "HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n";
+    let moved = "HTTP/1.1 307 Moved\r\nLocation: http://127.0.0.1:9/\r\nContent-Length: 0\r\n\r\n";
+    let form = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("text/x-form"))]);
+    for (answer, headers, content_type, outcome) in [
+        (accepted, HeaderMap::new(), "application/json", Ok(())),
+        (moved, form, "text/x-form", Err("it answers 307".to_owned())),
+    ] {
+        let (url, told) = prefetches(answer);
+        let body = Some(r#"{"urls": ["https://e/{object}"]}"#.to_owned());
+        let edge = Arc::new(EdgeAccess::new(url, headers, body, 4).unwrap());
+        let work = work(PreloadMethod::Post, &["a-7.ts"]);
+        let said = preload(&Fetcher::new(), &[edge], &work, &CancellationToken::new()).await;
+        assert_eq!(said.len(), 1);
+        assert_eq!(said[0].clone().map_err(|it| it.to_string()), outcome);
+        let told = told.join().unwrap();
+        assert!(
+            told.starts_with("POST /v1/prefetch?key=k1 HTTP/1.1\r\n"),
+            "{told}"
+        );
+        assert!(
+            told.contains(&format!("content-type: {content_type}\r\n")),
+            "{told}"
+        );
+        assert!(
+            told.ends_with(r#"{"urls": ["https://e/a-7.ts"]}"#),
+            "{told}"
+        );
+    }
+}
+
+/// Whatever is wanted of it at once, an edge gets no more requests at a time than is said.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edge_gets_so_many_requests_at_a_time() {
+    let listener = tokio::net::TcpListener::bind(any_address()).await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let (busy, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let app = axum::Router::new().fallback({
+        let most = Arc::clone(&most);
+        move || async move {
+            most.fetch_max(busy.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_millis(30)).await;
+            busy.fetch_sub(1, Ordering::SeqCst);
+        }
+    });
+    let serving = tokio::spawn(async { axum::serve(listener, app).await });
+    let edges = [Arc::new(
+        EdgeAccess::new(url, HeaderMap::new(), None, 3).unwrap(),
+    )];
+    let (fetcher, cancelled) = (Fetcher::new(), CancellationToken::new());
+    let names = ["a", "b", "c", "d", "e"];
+    let segments = [(); 2].map(|()| work(PreloadMethod::Get, &names));
+    let both = segments
+        .each_ref()
+        .map(|it| preload(&fetcher, &edges, it, &cancelled));
+    let outcomes = futures_util::future::join_all(both).await;
+    assert_eq!(outcomes, [vec![Ok(())], vec![Ok(())]]);
+    assert_eq!(most.load(Ordering::SeqCst), 3);
+    serving.abort();
+}
+
 /// The edge says of one object at once that it has not got it, and takes its time to send the other one.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_object_that_an_edge_has_not_keeps_no_other_from_being_warm() {
     let listener = TcpListener::bind(any_address()).unwrap();
-    let url: Arc<str> = format!("http://{}/", listener.local_addr().unwrap()).into();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
     let is_sent = Arc::new(AtomicBool::new(false));
     let sent = Arc::clone(&is_sent);
     std::thread::spawn(move || {
@@ -336,22 +438,9 @@ async fn an_object_that_an_edge_has_not_keeps_no_other_from_being_warm() {
             .write_all(b"67890")
             .unwrap();
     });
-    let work = Preload {
-        request: RequestId(1),
-        generation: Generation(1),
-        epoch: Epoch(1),
-        objects: ["lacking", "slow"].map(|it| ObjectName(it.into())).into(),
-        edges: vec![PreloadEdge {
-            edge: 0,
-            url: Arc::clone(&url),
-            method: PreloadMethod::Get,
-        }],
-        within: Span::from_secs(10),
-    };
-    let access = Arc::new(SourceAccess::new(
-        &Url::parse(&url).unwrap(),
-        &HeaderMap::new(),
-    ));
+    let work = work(PreloadMethod::Get, &["lacking", "slow"]);
+    let access = EdgeAccess::new(url, HeaderMap::new(), None, 4);
+    let access = Arc::new(access.unwrap());
     let outcome = preload(&Fetcher::new(), &[access], &work, &CancellationToken::new()).await;
     let lacks = PreloadError::Failed(FetchError::Status(404));
     assert_eq!(outcome, [Err(lacks)]);

@@ -78,6 +78,10 @@ fn ask_edges(plan: &mut Plan, dice: &mut Dice) {
     if dice.one_in(2) {
         plan.channel.edge_method = PreloadMethod::Head;
     }
+    // Beside the dice of the other worlds, so that those stay as they are.
+    if Dice::new(plan.seed, "edges that are told").one_in(4) {
+        plan.channel.edge_method = PreloadMethod::Post;
+    }
     if dice.one_in(3) {
         plan.channel.edge_patience = Some(dice.millis(100, 2_000));
     }

@@ -314,6 +314,7 @@ names! {
     preload_method_name(PreloadMethod) {
         PreloadMethod::Get => "policy edges asked for all",
         PreloadMethod::Head => "policy edges asked for the head",
+        PreloadMethod::Post => "policy edges told to fetch",
     }
     preload_patience_name(bool) {
         true => "policy edges with a patience",
