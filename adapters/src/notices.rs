@@ -79,6 +79,7 @@ fn level(notice: &Notice) -> Level {
         | Notice::LeftBehind { .. }
         | Notice::RungsMissed { .. }
         | Notice::RungSuspended { .. }
+        | Notice::RungLower { .. }
         | Notice::LadderWaits { .. }
         | Notice::EdgeFailed { .. }
         | Notice::Redundant { .. }
@@ -128,6 +129,7 @@ fn kind(notice: &Notice) -> &'static str {
         Notice::RungResumed { .. } => "rung_resumed",
         Notice::RungEntered { .. } => "rung_entered",
         Notice::RungLeft { .. } => "rung_left",
+        Notice::RungLower { .. } => "rung_lower",
         Notice::LadderWaits { .. } => "ladder_waits",
         Notice::EdgeFailed { .. } => "edge_failed",
         Notice::EdgeRecovered { .. } => "edge_recovered",

@@ -110,6 +110,9 @@ pub struct SavedRungTrack {
     pub key: Arc<str>,
     /// The multivariant playlist leads to it.
     pub shown: bool,
+    /// Viewers may have its list, also where nothing leads to it any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub listed: bool,
     /// What it is made of.
     pub formats: Option<Formats>,
 }

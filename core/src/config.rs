@@ -224,6 +224,10 @@ pub const SEGMENT_RETRY: Span = Span::from_millis(250);
 /// So many segments in a row whose rungs come too late suspend the highest of these: one alone may be a hiccup, and
 /// each is a gap.
 pub const LATE_SEGMENTS: u64 = 3;
+/// A segment that is stored while so many of its channel still wait for their rungs has come faster than it plays, as
+/// after an outage: it waits for those, and says nothing of how fast workers are. One more may overlap with it where
+/// all come in time.
+pub const CROWDED_BY: usize = 2;
 /// A suspended rung is tried again after this, then twice as late each time it fails.
 pub const RUNG_REST: Span = Span::from_secs(30);
 /// The longest rest: an overload that is over is made use of soon.

@@ -282,6 +282,12 @@ pub enum Notice {
     RungEntered { rung: Arc<str> },
     /// Viewers are no longer led to a rung.
     RungLeft { rung: Arc<str> },
+    /// A rung has the height of its source, which is lower than the ladder has it; said once for each height.
+    RungLower {
+        rung: Arc<str>,
+        wanted: u32,
+        height: u64,
+    },
     /// A ladder is wanted and not in force; said once for each configuration.
     LadderWaits { why: LadderWaits },
     /// An edge is not warm in time; said once for each cause until it is warm again.
@@ -600,6 +606,14 @@ impl fmt::Display for Notice {
             Self::RungResumed { rung } => write!(out, "{rung} keeps up again"),
             Self::RungEntered { rung } => write!(out, "viewers are offered {rung}"),
             Self::RungLeft { rung } => write!(out, "viewers are offered {rung} no longer"),
+            Self::RungLower {
+                rung,
+                wanted,
+                height,
+            } => write!(
+                out,
+                "{rung} is {height} pixels high and not {wanted}, as its source is no higher: only its bit rate is its own"
+            ),
             Self::LadderWaits { why } => write!(out, "the ladder is not made yet: {why}"),
             Self::EdgeFailed { edge, error } => {
                 write!(out, "edge {edge} is not warm in time: {error}")

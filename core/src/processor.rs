@@ -141,13 +141,14 @@ impl Processor {
         self.shedding.suspended(rung)
     }
 
-    /// The work on a segment that is stored since then. One of several tracks has no rungs.
+    /// The work on a segment that is stored since then, while so many others wait for their rungs. One of several
+    /// tracks has no rungs.
     pub(crate) fn begin(
         &self,
         stage: &Stage<'_>,
-        stored_at: Timestamp,
-        duration: Span,
+        (stored_at, duration): (Timestamp, Span),
         alone: bool,
+        others: usize,
     ) -> Option<Work> {
         let rungs = alone && self.ladder.is_some();
         let ladder = self.ladder.as_ref().filter(|_| rungs);
@@ -156,7 +157,8 @@ impl Processor {
             true => duration * 20,
             false => hasty.map_or(duration, |it| it.min(duration)),
         };
-        (rungs || self.preload.is_some()).then(|| Work::new(stored_at, (duration, patience), rungs))
+        let work = || Work::new(stored_at, (duration, patience), rungs, others);
+        (rungs || self.preload.is_some()).then(work)
     }
 
     fn lists_source(&self) -> bool {
@@ -209,15 +211,16 @@ impl Processor {
         self.say_missed(stage, material, &names, why);
     }
 
-    /// They have not come by the deadline.
+    /// They have not come by the deadline; of one that is `crowded` that says nothing of how fast workers are.
     fn late(
         &mut self,
         stage: &mut Stage<'_>,
         material: &Material<'_>,
         asked: &[Arc<str>],
         why: Miss,
+        crowded: bool,
     ) {
-        if let Some(ladder) = self.ladder.clone() {
+        if let Some(ladder) = self.ladder.clone().filter(|_| !crowded) {
             self.shedding.too_late(stage, &ladder, asked, &why);
         }
         self.say_missed(stage, material, asked, why);
@@ -230,12 +233,13 @@ impl Processor {
         material: &Material<'_>,
         asked: &[Arc<str>],
         error: &TranscodeError,
+        crowded: bool,
     ) {
         let why = Miss::NotMade(error.clone());
         match error {
             TranscodeError::TooSlow(_)
             | TranscodeError::NoWorker(_)
-            | TranscodeError::WorkerLost(_) => self.late(stage, material, asked, why),
+            | TranscodeError::WorkerLost(_) => self.late(stage, material, asked, why, crowded),
             // It is the segment, or the store, and no rung less would help.
             TranscodeError::Undecodable(_)
             | TranscodeError::Unsupported(_)

@@ -287,6 +287,154 @@ fn a_ladder_changes_at_the_border_of_a_segment() {
 }
 
 #[test]
+fn a_rung_higher_than_its_source_is_told_once_for_each_height() {
+    let mut bench = bench();
+    bench.transcode = Box::new(|now, it| {
+        let mut made = made(it);
+        let source = if now < 60 * SEC { 576 } else { 360 };
+        for (rung, outcome) in it.rungs.iter().zip(&mut made.rungs) {
+            let stored = outcome.as_mut().unwrap();
+            let formats = stored.formats.as_mut().unwrap().as_mut().unwrap();
+            formats.resolution.as_mut().unwrap().height = u64::from(rung.height).min(source);
+        }
+        (SEC, Ok(made))
+    });
+    bench.run(with(ladder(&[720, 480], true)));
+    bench.pass(50 * SEC);
+    let lower = |bench: &Bench| -> Vec<_> {
+        let rungs = bench.status().rungs.into_iter();
+        rungs.map(|it| it.lower).collect()
+    };
+    assert_eq!(lower(&bench), [None, Some(576), None]);
+    bench.pass(100 * SEC);
+    assert_eq!(lower(&bench), [None, Some(360), Some(360)]);
+    let told = |bench: &Bench| -> Vec<_> {
+        let told = notices(bench).filter_map(|it| match it {
+            Notice::RungLower { rung, height, .. } => Some((rung.to_string(), *height)),
+            _ => None,
+        });
+        told.collect()
+    };
+    let of = |rung: &str, height| (rung.to_owned(), height);
+    let heights = [of("720p", 576), of("720p", 360), of("480p", 360)];
+    assert_eq!(told(&bench), heights);
+    // A rung of a changed ladder is told anew, and one that stays as it was is not.
+    bench.run(with(ladder(&[1_080, 480], true)));
+    bench.pass(120 * SEC);
+    assert_eq!(told(&bench)[3..], [of("1080p", 360)]);
+}
+
+/// Whether the newest segments of a rung are there, in each version from the first that leads to it.
+fn offered_with_its_newest(bench: &Bench, name: &str, from: u64) -> Vec<bool> {
+    let uri = format!("{name}.m3u8");
+    let mut offered = Vec::new();
+    let mut is_led_to = false;
+    for (_, version) in bench.published.iter().filter(|it| it.0 >= from) {
+        let entry = version
+            .playlists
+            .iter()
+            .find(|it| it.text.contains("STREAM-INF"));
+        is_led_to = entry.map_or(is_led_to, |it| it.text.contains(&*uri));
+        let list = version.playlists.iter().find(|it| *it.name.0 == *uri);
+        if let Some(list) = list.filter(|_| is_led_to) {
+            let segments = support::media(&list.text).segments;
+            offered.push(segments.iter().rev().take(3).all(|it| !it.gap));
+        }
+    }
+    offered
+}
+
+#[test]
+fn a_rung_that_comes_back_waits_for_its_newest_segments() {
+    let mut bench = bench();
+    let with = |heights: &[u32]| Spec {
+        window: 12,
+        ..with(ladder(heights, true))
+    };
+    bench.run(with(&[720, 480]));
+    bench.pass(60 * SEC);
+    bench.run(with(&[480]));
+    bench.pass(69 * SEC);
+    bench.run(with(&[720, 480]));
+    bench.pass(70 * SEC);
+    // What it had is listed still, with gaps behind it.
+    let (lists, entry) = visible(&bench);
+    let had = lists["720p.m3u8"].segments.iter().filter(|it| !it.gap);
+    assert!(had.count() > 3 && !entry.contains("720p"), "{entry}");
+    bench.pass(100 * SEC);
+    let offered = offered_with_its_newest(&bench, "720p", 70 * SEC);
+    assert!(
+        offered.len() > 3 && offered.iter().all(|it| *it),
+        "{offered:?}"
+    );
+    let entered = notices(&bench)
+        .filter(|it| matches!(it, Notice::RungEntered { rung } if &**rung == "720p"));
+    assert_eq!(entered.count(), 2);
+}
+
+#[test]
+fn where_viewers_have_nothing_else_a_rung_with_holes_is_better_than_nothing() {
+    for passthrough in [true, false] {
+        let mut bench = bench();
+        let asked = std::cell::Cell::new(0_u64);
+        bench.transcode = Box::new(move |_, it| {
+            asked.set(asked.get() + 1);
+            match asked.get().is_multiple_of(2) {
+                true => (SEC, Err(TranscodeError::Undecodable("no picture".into()))),
+                false => (SEC, Ok(made(it))),
+            }
+        });
+        bench.run(with(ladder(&[480], passthrough)));
+        bench.pass(60 * SEC);
+        let (lists, entry) = visible(&bench);
+        assert_eq!(entry.contains("480p"), !passthrough, "{entry}");
+        assert_eq!(lists.contains_key("480p.m3u8"), !passthrough);
+    }
+}
+
+/// One worker, that makes one segment after the other, each in so many percent of what it lasts.
+fn one_hand(share: impl Fn(u64) -> u64 + 'static) -> support::TranscodeAt {
+    let free_at = std::cell::Cell::new(0);
+    Box::new(move |now, it| {
+        let takes = it.duration.as_micros() * share(now) / 100;
+        // What nobody waits for any longer is not begun.
+        let begins = now.max(free_at.get());
+        let until = now + it.within.as_micros();
+        if begins + takes > until {
+            free_at.set(begins.max(until.min(begins + takes)));
+            return (1_000 * SEC, Ok(made(it)));
+        }
+        free_at.set(begins + takes);
+        (begins + takes - now, Ok(made(it)))
+    })
+}
+
+#[test]
+fn a_backlog_after_an_outage_is_no_overload() {
+    for overload in [false, true] {
+        let list = live(4 * SEC, 100, "seg");
+        let mut bench = Bench::new(Box::new(move |now, _| match now / SEC {
+            40..65 => Err(FetchError::Status(503)),
+            _ => Ok(list(now + 40 * SEC)),
+        }));
+        bench.checker.several = true;
+        bench.transcode = one_hand(move |now| match overload && now >= 60 * SEC {
+            true => 130,
+            false => 45,
+        });
+        bench.run(with(ladder(&[720, 480], true)));
+        bench.pass(120 * SEC);
+        let missed = |it: &&(u64, Notice)| matches!(it.1, Notice::RungsMissed { .. });
+        let mut afterwards = bench.notices.iter().filter(|it| it.0 > 65 * SEC);
+        assert!(afterwards.any(|it| missed(&it)), "some came at once");
+        let suspended = |it: &&Notice| matches!(it, Notice::RungSuspended { .. });
+        assert_eq!(notices(&bench).any(|it| suspended(&it)), overload);
+        let (lists, _) = visible(&bench);
+        assert_eq!(gaps(&lists["720p.m3u8"]).is_empty(), !overload);
+    }
+}
+
+#[test]
 fn a_media_playlist_that_viewers_have_open_stays_one() {
     let mut bench = bench();
     bench.checker.several = false;

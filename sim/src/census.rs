@@ -192,6 +192,7 @@ impl Census {
             Notice::RungsMissed { why, .. } => self.count(names::miss_name(why)),
             Notice::LadderWaits { why } => self.count(names::ladder_waits_name(*why)),
             Notice::RungSuspended { .. }
+            | Notice::RungLower { .. }
             | Notice::RungTried { .. }
             | Notice::RungResumed { .. }
             | Notice::RungEntered { .. }

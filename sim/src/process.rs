@@ -4,7 +4,7 @@ use crate::checks::generations::GenerationChecks;
 use crate::checks::ledger::MediaKey;
 use crate::checks::pace::PaceChecks;
 use crate::checks::retries::RetryChecks;
-use crate::checks::rungs::MakingChecks;
+use crate::checks::rungs::{MakingChecks, OfferChecks};
 use crate::checks::work::WorkChecks;
 use crate::origin::{Listed as Offer, MediaRef};
 use crate::published::Shown;
@@ -53,6 +53,8 @@ pub struct Process {
     pub generations: GenerationChecks,
     /// Work on rungs and edges.
     pub making: MakingChecks,
+    /// To which rungs viewers are led.
+    pub offer: OfferChecks,
     /// When it last went over to another source.
     pub switched_at: Option<Timestamp>,
     /// It dies after so many commands of its next step that has any.
@@ -156,6 +158,7 @@ impl Process {
         tracks: usize,
     ) -> Self {
         let stream = Stream::new(seed, "process");
+        let offer = OfferChecks::of(checkpoint.as_deref());
         let checkpoint = checkpoint.map(|it| Checkpoint::clone(&it));
         Self {
             incarnation,
@@ -170,6 +173,7 @@ impl Process {
             work: WorkChecks::new(tracks),
             generations: GenerationChecks::default(),
             making: MakingChecks::default(),
+            offer,
             switched_at: None,
             dies_after: None,
             closing: None,

@@ -323,6 +323,7 @@ impl Timeline {
             | Notice::Fenced { .. }
             | Notice::RungTried { .. }
             | Notice::RungResumed { .. }
+            | Notice::RungLower { .. }
             | Notice::RungEntered { .. }
             | Notice::RungLeft { .. }
             | Notice::EdgeRecovered { .. }

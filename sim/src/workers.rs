@@ -181,6 +181,25 @@ impl WorkerPlan {
         faults.any(|it| begin + it.from <= until && from <= begin + it.until)
     }
 
+    /// Whether there are enough for segments of the channel under test that are so long. One worker alone would come to
+    /// the first segment of each channel in time, whatever the others have put down: it ends what it has in its
+    /// hands, and makes one of each, the channel under test counted twice (once for a process that has ended). A quarter
+    /// is left, as a rung that comes back needs it, and a channel may wait for three quarters of a segment only.
+    pub fn are_enough(&self, duration: Span) -> bool {
+        let made = |(duration, percent): (Span, u64)| (duration, duration.scaled(percent, 100));
+        let own = made((duration, self.percent));
+        let others = self.neighbours.iter().map(|it| (it.duration, it.percent));
+        let all: Vec<_> = others.map(made).chain([own]).collect();
+        let takes = all.iter().map(|it| it.1);
+        let longest = takes.clone().max().unwrap_or_default();
+        let needed = match self.hands >= MANY_HANDS {
+            true => own.1,
+            false => takes.sum::<Span>() + longest + own.1 + Span::from_millis(200),
+        };
+        let shortest = all.iter().map(|it| it.0).min().unwrap_or_default();
+        needed <= shortest.scaled(9, 16)
+    }
+
     /// When the last of it is over.
     pub fn over_at(&self) -> Timestamp {
         let last = self.faults.iter().map(|it| it.until).max();

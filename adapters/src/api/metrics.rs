@@ -346,6 +346,7 @@ mod tests {
                     rungs: vec![RungView {
                         name: "720p".to_owned(),
                         bandwidth: Some(2_900_000),
+                        lower: None,
                         complete: false,
                         left_out: Some("hunter2".to_owned()),
                         lacks: None,

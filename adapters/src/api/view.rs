@@ -121,6 +121,9 @@ pub struct RungView {
     /// `BANDWIDTH`, once it is measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bandwidth: Option<u64>,
+    /// How many pixels high it is, where its source is lower than the ladder has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lower: Option<u64>,
     /// The newest segment that is listed has it.
     pub complete: bool,
     /// Why it is left out at present.
@@ -359,6 +362,7 @@ fn rung(it: &RungStatus) -> RungView {
     RungView {
         name: it.name.to_string(),
         bandwidth: it.bandwidth,
+        lower: it.lower,
         complete: it.complete,
         left_out: it.suspended.as_ref().map(|why| one_line(&why.to_string())),
         lacks: it.lacks.as_ref().map(|why| one_line(&why.to_string())),

@@ -176,7 +176,9 @@ fn of_ladder(it: &MachineView) -> Vec<(&'static str, String)> {
             },
         };
         let made = rung.making.as_ref().map(of_rung).unwrap_or_default();
-        format!("{}{}{made}{state}", rung.name, measured.unwrap_or_default())
+        let lower = rung.lower.map(|it| format!(" {it} high, as its source is"));
+        let (lower, measured) = (lower.unwrap_or_default(), measured.unwrap_or_default());
+        format!("{}{lower}{measured}{made}{state}", rung.name)
     };
     let rungs: Vec<_> = it.rungs.iter().map(rung).collect();
     let share = percent(making.took_ms, making.duration_ms);
@@ -404,6 +406,7 @@ mod tests {
         let rung = |name: &str, left_out: Option<&str>, took_ms, missed| RungView {
             name: name.to_owned(),
             bandwidth: Some(2_500_000),
+            lower: (name == "720p").then_some(540),
             complete: left_out.is_none(),
             left_out: left_out.map(str::to_owned),
             lacks: None,
@@ -455,7 +458,7 @@ mod tests {
         });
         let text = told(|out| channel(out, false, &view));
         for line in [
-            "  rungs           source, 720p 2.5 Mbit/s [110 % of real time, 3 without it] left out (too slow), \
+            "  rungs           source, 720p 540 high, as its source is 2.5 Mbit/s [110 % of real time, 3 without it] left out (too slow), \
              240p 2.5 Mbit/s [25 % of real time], 144p (its newest segment is a gap: no such picture)",
             "  ladder          is not made: why not",
             "  ladder          its rungs cannot be made: no ffmpeg",

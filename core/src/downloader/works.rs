@@ -65,6 +65,7 @@ impl Downloader {
         }
         for index in 0..self.jobs.len() {
             let before = self.before(index);
+            let waiting = self.awaiting_rungs();
             let job = &mut self.jobs[index];
             let (Some(stored_at), JobState::Stored { .. }, None) =
                 (job.had_at(), &job.state, &job.again)
@@ -73,7 +74,7 @@ impl Downloader {
             };
             if job.work.is_none() {
                 let duration = job.offered.segment.duration;
-                job.work = processor.begin(stage, stored_at, duration, alone);
+                job.work = processor.begin(stage, (stored_at, duration), alone, waiting);
             }
             let Some(mut work) = job.work.take() else {
                 continue;
@@ -83,6 +84,11 @@ impl Downloader {
             job.work = Some(work);
         }
         left
+    }
+
+    fn awaiting_rungs(&self) -> usize {
+        let works = self.jobs.iter().filter_map(|job| job.work.as_ref());
+        works.filter(|work| work.awaits_rungs()).count()
     }
 
     /// What plays before the segment at that place in the queue.

@@ -1,8 +1,8 @@
 //! Which rungs are made: where workers cannot keep up, the highest is left out first, and each is tried again
 //! by itself.
 //!
-//! Three segments in a row that come too late suspend the highest rung that is still made. After a rest the one
-//! that was suspended last is tried; it has to come with time to spare, so that one which only just keeps up does not
+//! Three segments in a row that come too late suspend the highest rung that is still made. Segments that came faster than
+//! they play, as after an outage, have to wait for each other, and do not count. After a rest the one that was suspended last is tried; it has to come with time to spare, so that one which only just keeps up does not
 //! come and go. One that fails again rests twice as long.
 
 use super::Miss;

@@ -3,6 +3,7 @@
 
 use super::{Material, Miss, Processor};
 use crate::command::{Command, Preload, PreloadEdge, Transcode, TranscodeRung};
+use crate::config::CROWDED_BY;
 use crate::downloader::Leftovers;
 use crate::event::{PreloadError, StoredSegment, TranscodeError, Transcoded};
 use crate::formats::Formats;
@@ -21,6 +22,9 @@ pub(crate) struct Work {
     patience: Span,
     /// How long the segment is.
     duration: Span,
+    /// Others of its channel are before it, and it has to wait for them.
+    #[serde(default)]
+    crowded: bool,
     rungs: Rungs,
     preloads: Vec<RequestId>,
     /// The segment itself is on its way to the edges.
@@ -66,11 +70,12 @@ pub(crate) struct MadeRung {
 }
 
 impl Work {
-    /// For a segment that is stored since `stored_at`, and waits for so long.
+    /// For a segment that is stored since `stored_at`, and waits for so long; so many others wait for their rungs.
     pub(super) fn new(
         stored_at: Timestamp,
         (duration, patience): (Span, Span),
         with_rungs: bool,
+        others: usize,
     ) -> Self {
         let rungs = if with_rungs {
             let until = stored_at + patience.half();
@@ -82,6 +87,7 @@ impl Work {
             deadline: stored_at + patience,
             patience,
             duration,
+            crowded: others >= CROWDED_BY,
             rungs,
             preloads: Vec::new(),
             warmed: false,
@@ -89,6 +95,11 @@ impl Work {
             input: None,
             joined_at: None,
         }
+    }
+
+    /// Its rungs are still to come.
+    pub(crate) fn awaits_rungs(&self) -> bool {
+        !matches!(self.rungs, Rungs::Over(_))
     }
 
     /// Everything that is wanted is there, or nobody waits for it any longer, since then.
@@ -273,7 +284,8 @@ impl Work {
             Rungs::Waiting { .. } => {}
             Rungs::UnderWay { request, asked, .. } => {
                 let names: Vec<_> = asked.iter().map(|it| Arc::clone(&it.name)).collect();
-                processor.late(stage, material, &names, Miss::Late(self.patience));
+                let why = Miss::Late(self.patience);
+                processor.late(stage, material, &names, why, self.crowded);
                 if stage.makes(Mistake::UnmadeRungListed) {
                     self.rungs = Rungs::Over(as_if_made(&asked));
                 }
@@ -335,7 +347,7 @@ impl Work {
             Err(error) => {
                 left.objects.extend(asked.into_iter().map(|it| it.object));
                 self.rungs = Rungs::Over(Vec::new());
-                processor.failed(stage, material, &names, error);
+                processor.failed(stage, material, &names, error, self.crowded);
             }
         }
         Some(left)

@@ -41,6 +41,8 @@ use tracks::Front;
 use version::Version;
 use window::{Entry, Seen, Terms, Window};
 
+pub(crate) use rungs::Shown;
+
 /// The published playlists and everything they list.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Publisher {

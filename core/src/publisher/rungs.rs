@@ -26,6 +26,16 @@ pub(super) struct Board {
     rungs: Vec<RungTrack>,
 }
 
+/// What is observed of a rung that is wanted.
+pub(crate) struct Shown<'a> {
+    pub(crate) name: &'a Arc<str>,
+    pub(crate) bandwidth: Option<u64>,
+    /// The newest segment has it.
+    pub(crate) complete: bool,
+    /// How high it is, where its source is lower than the ladder has it.
+    pub(crate) lower: Option<u64>,
+}
+
 /// A rung and its list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct RungTrack {
@@ -38,6 +48,9 @@ struct RungTrack {
     wanted: bool,
     /// Viewers are led to it.
     shown: bool,
+    /// Viewers may have its list, which goes on until it is over.
+    #[serde(default)]
+    listed: bool,
     /// Nothing of it is listed but gaps: with the next version that is visible it is gone.
     over: bool,
     formats: Option<Formats>,
@@ -52,6 +65,7 @@ impl RungTrack {
             key,
             wanted: true,
             shown: false,
+            listed: false,
             over: false,
             formats: None,
             bandwidth: None,
@@ -60,6 +74,12 @@ impl RungTrack {
 
     fn is(&self, name: &str, height: Option<u32>) -> bool {
         *self.name == *name && self.height == height
+    }
+
+    /// How high it is, where that is less than the ladder has it.
+    fn is_lower(&self) -> Option<u64> {
+        let height = self.formats.as_ref()?.resolution?.height;
+        (height < u64::from(self.height?)).then_some(height)
     }
 
     fn playlist(&self) -> PlaylistName {
@@ -132,6 +152,7 @@ impl Board {
     pub(super) fn restored(saved: &[SavedRungTrack]) -> Self {
         let rung = |it: &SavedRungTrack| RungTrack {
             shown: it.shown,
+            listed: it.shown || it.listed,
             formats: it.formats.clone(),
             ..RungTrack::new(&it.name, it.height, Arc::clone(&it.key))
         };
@@ -146,6 +167,7 @@ impl Board {
             height: it.height,
             key: Arc::clone(&it.key),
             shown: it.shown,
+            listed: it.listed,
             formats: it.formats.clone(),
         };
         self.rungs.iter().map(saved).collect()
@@ -189,10 +211,17 @@ impl Board {
         key
     }
 
-    /// Viewers are led to what has enough, and no longer to what nobody wants.
+    /// Viewers are led to what is there up to the live edge, where there is one, and no longer to what nobody wants.
     fn show(&mut self, stage: &mut Stage<'_>, window: &Window, ended: bool) {
+        let mut wanted = self.rungs.iter().filter(|it| it.wanted);
+        let beside = wanted.any(|it| it.shown || it.has_newest(window));
         for rung in &mut self.rungs {
-            let shown = rung.wanted && (rung.shown || rung.can_be_shown(window, ended));
+            let enters = match beside {
+                _ if ended => rung.stored(window) > 0,
+                true => rung.has_newest(window),
+                false => rung.has_enough(window),
+            };
+            let shown = rung.wanted && (rung.shown || enters);
             let name = Arc::clone(&rung.name);
             match (rung.shown, shown) {
                 (false, true) => stage.notify(Notice::RungEntered { rung: name }),
@@ -205,7 +234,7 @@ impl Board {
 
     fn opens(&self, window: &Window) -> bool {
         let mut rungs = self.rungs.iter().filter(|it| it.wanted);
-        rungs.any(|it| it.shown || it.can_be_shown(window, false))
+        rungs.any(|it| it.shown || it.has_enough(window))
     }
 
     /// Its lists as they are now.
@@ -221,12 +250,20 @@ impl Board {
         for rung in &mut self.rungs {
             rung.measure(window, target_duration);
             rung.over = !rung.wanted && rung.stored(window) == 0;
-            if rung.shown || !rung.wanted {
+            rung.listed |= rung.shown || !rung.wanted;
+            if rung.listed {
                 let list = rung.list(stage, window, target_duration, ended);
                 lists.push((rung.playlist(), playlist::render(&list).into()));
             }
         }
         lists
+    }
+
+    /// Nothing is visible any more: whatever is shown next begins anew.
+    pub(super) fn taken_down(&mut self) {
+        for rung in &mut self.rungs {
+            (rung.shown, rung.listed) = (false, false);
+        }
     }
 
     /// A version is visible.
@@ -257,10 +294,22 @@ impl Board {
         Some(Arc::clone(&rung.key))
     }
 
-    fn told(&mut self, height: Option<u32>, key: &str, formats: &Formats) {
+    fn told(&mut self, stage: &mut Stage<'_>, height: Option<u32>, key: &str, formats: &Formats) {
         let mut rungs = self.rungs.iter_mut();
-        if let Some(rung) = rungs.find(|it| it.height == height && *it.key == *key) {
-            rung.formats = Some(formats.clone());
+        let Some(rung) = rungs.find(|it| it.height == height && *it.key == *key) else {
+            return;
+        };
+        let before = rung.is_lower();
+        rung.formats = Some(formats.clone());
+        if let (Some(wanted), Some(height)) = (rung.height, rung.is_lower())
+            && before != Some(height)
+        {
+            let rung = Arc::clone(&rung.name);
+            stage.notify(Notice::RungLower {
+                rung,
+                wanted,
+                height,
+            });
         }
     }
 
@@ -268,26 +317,35 @@ impl Board {
         self.rungs.iter().any(|it| it.height.is_none() && it.wanted)
     }
 
-    /// The names of what viewers are led to, and whether the newest segment has it.
-    pub(super) fn shown<'a>(
-        &'a self,
-        window: &'a Window,
-    ) -> impl Iterator<Item = (&'a Arc<str>, Option<u64>, bool)> {
+    pub(super) fn shown<'a>(&'a self, window: &'a Window) -> impl Iterator<Item = Shown<'a>> {
         let newest = window.entries.back();
         let shown = self.rungs.iter().filter(|it| it.wanted);
         shown.map(move |it| {
             let bandwidth = it.bandwidth.map(|it| it.peak);
             let has = newest.is_some_and(|entry| it.length_of(entry).is_some());
-            (&it.name, bandwidth, has)
+            Shown {
+                name: &it.name,
+                bandwidth,
+                complete: has,
+                lower: it.is_lower(),
+            }
         })
     }
 }
 
 impl RungTrack {
-    /// A list that begins has three segments to play; what has ended is shown with fewer.
-    fn can_be_shown(&self, window: &Window, ended: bool) -> bool {
-        let least = if ended { 1 } else { config::START_SEGMENTS };
-        self.stored(window) >= least
+    /// Whoever goes over to it finds what players begin with, up to the live edge. What its source lacks, all lack.
+    fn has_newest(&self, window: &Window) -> bool {
+        let segments = window.entries.iter().rev();
+        let newest = segments.filter(|it| it.stored.is_some());
+        let newest = newest.take(config::START_SEGMENTS);
+        let had = newest.filter(|it| self.length_of(it).is_some());
+        had.count() == config::START_SEGMENTS
+    }
+
+    /// Where viewers have nothing else they are better served by this than by nothing.
+    fn has_enough(&self, window: &Window) -> bool {
+        self.stored(window) >= config::START_SEGMENTS
     }
 
     fn measure(&mut self, window: &Window, target_duration: Span) {
@@ -362,10 +420,10 @@ impl Publisher {
     }
 
     /// What was made of a segment, by the names under which it is listed. What nobody wants any more goes.
-    pub(super) fn take_rungs(&mut self, stage: &Stage<'_>, done: &mut Finished) {
+    pub(super) fn take_rungs(&mut self, stage: &mut Stage<'_>, done: &mut Finished) {
         let made = std::mem::take(&mut done.rungs);
         if let (Some(board), Some(formats)) = (&mut self.board, &done.formats) {
-            board.told(None, SOURCE_NAME, formats);
+            board.told(stage, None, SOURCE_NAME, formats);
         }
         for mut made in made {
             let key = self.board.as_ref().and_then(|board| board.key_of(&made));
@@ -374,7 +432,7 @@ impl Publisher {
                 continue;
             };
             if let (Some(board), Some(Ok(formats))) = (&mut self.board, &made.stored.formats) {
-                board.told(Some(made.height), &key, formats);
+                board.told(stage, Some(made.height), &key, formats);
             }
             made.name = key;
             done.rungs.push(made);
@@ -390,8 +448,8 @@ impl Publisher {
         }
     }
 
-    /// The rungs that are wanted: each with its bit rate, and whether the newest segment has it.
-    pub(crate) fn rungs(&self) -> Vec<(&Arc<str>, Option<u64>, bool)> {
+    /// The rungs that are wanted.
+    pub(crate) fn rungs(&self) -> Vec<Shown<'_>> {
         let board = self.board.as_ref().zip(self.windows.first());
         board.map_or_else(Vec::new, |(board, window)| board.shown(window).collect())
     }

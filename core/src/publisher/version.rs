@@ -316,6 +316,7 @@ impl Publisher {
     pub(crate) fn take_down(&mut self, stage: &mut Stage<'_>) {
         let objects: BTreeSet<ObjectName> = self.objects().map(|it| it.object.clone()).collect();
         self.windows.iter_mut().for_each(Window::clear);
+        self.board.iter_mut().for_each(Board::taken_down);
         self.entry = None;
         self.ended = false;
         self.retention.withdraw(stage, objects);

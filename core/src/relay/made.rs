@@ -7,6 +7,7 @@ use crate::downloader::Leftovers;
 use crate::event::{Desired, PreloadError, TranscodeError, Transcoded};
 use crate::ids::RequestId;
 use crate::planted::Mistake;
+use crate::publisher::Shown;
 use crate::stage::Stage;
 use std::sync::Arc;
 
@@ -90,13 +91,14 @@ impl Relay {
 
     pub(super) fn rung_statuses(&self) -> Vec<RungStatus> {
         let rungs = self.publisher.rungs();
-        let status = |(name, bandwidth, complete): (&Arc<str>, _, _)| RungStatus {
-            name: Arc::clone(name),
-            bandwidth,
-            complete,
-            suspended: self.processor.suspended(name).cloned(),
-            lacks: self.processor.tally.why_lacking(name).cloned(),
-            made: self.processor.tally.of(name),
+        let status = |it: Shown<'_>| RungStatus {
+            name: Arc::clone(it.name),
+            bandwidth: it.bandwidth,
+            lower: it.lower,
+            complete: it.complete,
+            suspended: self.processor.suspended(it.name).cloned(),
+            lacks: self.processor.tally.why_lacking(it.name).cloned(),
+            made: self.processor.tally.of(it.name),
         };
         rungs.into_iter().map(status).collect()
     }

@@ -90,6 +90,8 @@ pub struct RungStatus {
     pub name: Arc<str>,
     /// `BANDWIDTH` in bits per second, once it is measured.
     pub bandwidth: Option<u64>,
+    /// How many pixels high it is, where its source is lower than the ladder has it.
+    pub lower: Option<u64>,
     /// The newest segment that is listed has it.
     pub complete: bool,
     /// Why it is not made at present.

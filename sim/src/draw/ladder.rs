@@ -48,11 +48,16 @@ pub(super) fn draw(plan: &mut Plan) {
     let patience = hasty.then(|| target.scaled(3, 4));
     let keyed = Dice::new(plan.seed, "keys").one_in(8);
     let passthrough = passthrough || keyed;
-    let ladder = |heights| Ladder {
+    let ladder = |heights: &[u32]| Ladder {
         patience,
         ..ladder(heights, passthrough)
     };
-    plan.channel.ladder = Some(ladder(dice.pick(ladders)));
+    let first = dice.pick(ladders);
+    plan.channel.ladder = Some(ladder(first));
+    if Dice::new(plan.seed, "rung higher than its source").one_in(8) {
+        let heights: Vec<u32> = std::iter::once(&1_080).chain(first).copied().collect();
+        plan.channel.ladder = Some(ladder(&heights));
+    }
     plan.channel.edges = dice.pick(&[0, 0, 1, 2]);
     if plan.channel.edges > 0 {
         ask_edges(plan, &mut Dice::new(plan.seed, "edges"));
@@ -70,6 +75,11 @@ pub(super) fn draw(plan: &mut Plan) {
         let (after, _) = stretch(plan, &mut dice);
         let other = dice.pick(ladders);
         wish(plan, after, Some(ladder(other)));
+        let mut dice = Dice::new(plan.seed, "ladder that comes back");
+        if dice.one_in(2) {
+            let back = after + target.scaled(dice.between(1, 5), 1);
+            wish(plan, back.min(plan.healed_at), Some(ladder(first)));
+        }
     }
 }
 
@@ -167,7 +177,7 @@ fn share_workers(plan: &mut Plan) {
             floods,
         });
     }
-    while !is_enough(plan, Span::from_secs(target)) {
+    while !plan.workers.are_enough(Span::from_secs(target)) {
         if plan.workers.neighbours.pop().is_none() {
             plan.workers.hands = MANY_HANDS;
             break;
@@ -180,22 +190,6 @@ fn share_workers(plan: &mut Plan) {
         let until = until.min(plan.healed_at);
         plan.workers.faults.push(WorkerFault { from, until, kind });
     }
-}
-
-/// One worker alone would come to the first segment of each channel in time, whatever the others have put down: it
-/// ends what it has in its hands, and makes one of each, the channel under test counted twice (once for a process
-/// that has ended). A quarter is left, as a rung that comes back needs it, and a channel may wait for three
-/// quarters of a segment only.
-fn is_enough(plan: &Plan, target: Span) -> bool {
-    let own = (target, target.scaled(plan.workers.percent, 100));
-    let others = plan.workers.neighbours.iter();
-    let others = others.map(|it| (it.duration, it.duration.scaled(it.percent, 100)));
-    let all: Vec<_> = others.chain([own]).collect();
-    let takes = all.iter().map(|it| it.1);
-    let longest = takes.clone().max().unwrap_or_default();
-    let needed = takes.sum::<Span>() + longest + own.1 + Span::from_millis(200);
-    let shortest = all.iter().map(|it| it.0).min().unwrap_or_default();
-    needed <= shortest.scaled(9, 16)
 }
 
 fn add_fault(plan: &mut Plan, dice: &mut Dice) {

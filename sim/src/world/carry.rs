@@ -99,6 +99,10 @@ impl World {
                 let sure = self.plan.store.is_sure();
                 self.bounds.saved(&publish.checkpoint, sure)?;
                 let shown = self.parse(publish)?;
+                let (saved, ladder) = (&publish.checkpoint, self.wish.spec.ladder.as_ref());
+                if let Some(process) = &mut self.process {
+                    process.offer.publish(saved, &shown.lists, ladder)?;
+                }
                 self.store_work(
                     publish.request,
                     Work::Publish(Box::new(publish.clone()), shown),
@@ -127,6 +131,9 @@ impl World {
             }
             Command::Withdraw { request, .. } => {
                 self.keep.withdrawn(self.now)?;
+                if let Some(process) = &mut self.process {
+                    process.offer.withdrawn();
+                }
                 self.store_work(*request, Work::Withdraw, StoreWork::Delete);
                 Ok(())
             }
@@ -150,7 +157,7 @@ impl World {
                 self.stop_making(*request);
                 Ok(())
             }
-            Command::Notify(_) => Ok(()),
+            Command::Notify(notice) => self.is_left_out_by_right(notice),
         }
     }
 

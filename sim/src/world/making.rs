@@ -7,12 +7,14 @@ use crate::store::StoreWork;
 use crate::workers::pool::{Asker, News, Order, Pool, SETTLES};
 use crate::workers::{WorkerFaultKind, WorkerPlan};
 use hls_relay_core::command::{Preload, Transcode};
+use hls_relay_core::config::LATE_SEGMENTS;
 use hls_relay_core::event::{
     Event, FetchError, PreloadError, RungError, StoreError, StoredSegment, TranscodeError,
     Transcoded,
 };
 use hls_relay_core::formats::Formats;
 use hls_relay_core::ids::{ObjectName, RequestId};
+use hls_relay_core::notice::{Miss, Notice};
 use hls_relay_core::planted::Planted;
 use hls_relay_core::playlist::Resolution;
 use hls_relay_core::time::{Span, Timestamp};
@@ -23,6 +25,8 @@ const STOPS_WITHIN: Span = Span::from_millis(100);
 const AGAIN_AFTER: Span = Span::from_millis(300);
 /// Who makes rungs only by workers knows within this that there are none.
 const NOBODY_WITHIN: Span = Span::from_millis(20);
+/// How high the source's picture is.
+const SOURCE_HEIGHT: u32 = 720;
 /// An edge that is well takes so long.
 const EDGE_TAKES: Span = Span::from_millis(40);
 
@@ -214,6 +218,34 @@ impl World {
         }
     }
 
+    /// Workers that are enough, and well, are no reason to leave out a rung, however many segments come at once.
+    pub(super) fn is_left_out_by_right(&self, notice: &Notice) -> Held {
+        let Notice::RungSuspended { rung, why, .. } = notice else {
+            return Ok(());
+        };
+        let too_slow = matches!(
+            why,
+            Miss::Late(_)
+                | Miss::NotMade(
+                    TranscodeError::TooSlow(_)
+                        | TranscodeError::NoWorker(_)
+                        | TranscodeError::WorkerLost(_)
+                )
+        );
+        let (workers, target) = (&self.plan.workers, self.target());
+        let before = SETTLES + target * LATE_SEGMENTS;
+        let from = self.now.as_micros().saturating_sub(before.as_micros());
+        let in_trouble = workers.in_trouble(Timestamp::from_micros(from), self.now);
+        if !too_slow || in_trouble || !workers.are_enough(target) {
+            return Ok(());
+        }
+        broken(
+            "a rung is left out only where workers cannot keep up",
+            format!("{rung} made"),
+            format!("left out: {why}"),
+        )
+    }
+
     fn worker_is_due(&mut self, request: RequestId, takes: Span) {
         let incarnation = self.incarnations;
         let due = Due::Worker {
@@ -316,7 +348,7 @@ impl World {
         debug_assert!(is_made);
         let rungs = self.make(making, usize::MAX);
         Ok(Transcoded {
-            input: formats(720),
+            input: formats(SOURCE_HEIGHT),
             rungs,
             waited: Span::ZERO,
             took: self.now.since(making.since),
@@ -349,7 +381,7 @@ impl World {
                 self.store.put(rung.object.clone(), &stored);
                 self.ledger.made(&rung.object, &transcode.input);
             }
-            stored.formats = Some(Ok(formats(rung.height)));
+            stored.formats = Some(Ok(formats(rung.height.min(SOURCE_HEIGHT))));
             outcomes.push(answer.map(|()| stored).map_err(RungError::Store));
         }
         outcomes

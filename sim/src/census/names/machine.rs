@@ -94,6 +94,7 @@ names! {
         Notice::Renewing { .. } => "notice renewing",
         Notice::RungsMissed { .. } => "notice rungs missed",
         Notice::RungSuspended { .. } => "notice rung suspended",
+        Notice::RungLower { .. } => "notice rung lower",
         Notice::RungTried { .. } => "notice rung tried",
         Notice::RungResumed { .. } => "notice rung resumed",
         Notice::RungEntered { .. } => "notice rung entered",
