@@ -2,32 +2,37 @@
 //! begin, to the tick, and no frame is there twice or not at all.
 //!
 //! Encoders are modelled, as they have no part in it: pictures come back in another order, and one frame of sound
-//! more than was given, all of them without a time that means anything.
+//! more than was given, all of them without a time that means anything. Sound is encoded anew, or copied.
 
-use super::media::{Kind, Stream, TICKS, Unit, VideoKind, unwrapped, wrapped};
+use super::media::{Kind, Media, Stream, TICKS, Unit, VideoKind, unwrapped, wrapped};
+use super::plan::Plan;
 use super::sound::Sound;
 use super::timing::Timing;
+use super::{demux, mux};
+use hls_relay_core::command::TranscodeRung;
+use hls_relay_core::ids::ObjectName;
+use hls_relay_core::ladder::RungAudio;
 
 const HOURS: i64 = 24;
 /// Pictures of 29.97 a second, in segments of 4.004 s.
 const STEP: i64 = 3_003;
 const PICTURES: i64 = 120;
 const SEGMENT: i64 = STEP * PICTURES;
-/// Frames of 44.1 kHz, which end where no picture does.
-const RATE: i64 = 44_100;
+/// Of sound, each with its index in a header of ADTS: no frame of either ends where a picture does.
+const RATES: [(i64, u8); 2] = [(44_100, 4), (48_000, 3)];
 const SAMPLES: i64 = 1_024;
 /// Timestamps begin anew in the middle of the day.
 const BEGIN: i64 = (1 << 33) - HOURS / 2 * 3_600 * TICKS;
 
 /// When a frame of the sound is heard, to the nearest tick.
-fn heard(frame: i64) -> i64 {
-    BEGIN + (frame * SAMPLES * TICKS + RATE / 2) / RATE
+fn heard(frame: i64, rate: i64) -> i64 {
+    BEGIN + (frame * SAMPLES * TICKS + rate / 2) / rate
 }
 
 /// The first frame that is heard in a segment.
-fn first_frame(segment: i64) -> i64 {
+fn first_frame(segment: i64, rate: i64) -> i64 {
     let begin = segment * SEGMENT;
-    (begin * RATE + SAMPLES * TICKS - 1) / (SAMPLES * TICKS)
+    (begin * rate + SAMPLES * TICKS - 1) / (SAMPLES * TICKS)
 }
 
 fn unit(pts: i64, data: Vec<u8>) -> Unit {
@@ -38,9 +43,20 @@ fn unit(pts: i64, data: Vec<u8>) -> Unit {
     }
 }
 
-/// A frame in ADTS, of which the content does not matter.
-fn frame() -> Vec<u8> {
-    vec![0xff, 0xf1, 4 << 2 | 0x40, 0x80, 1, 0x3f, 0xfc, 0, 0]
+/// A frame in ADTS, of which the content says no more than its number.
+fn frame(number: i64, index: u8) -> Vec<u8> {
+    let [.., high, low] = number.to_be_bytes();
+    vec![
+        0xff,
+        0xf1,
+        index << 2 | 0x40,
+        0x80,
+        1,
+        0x3f,
+        0xfc,
+        high,
+        low,
+    ]
 }
 
 /// As it is read out of a transport stream: times of 33 bits, the nearest to the one before.
@@ -66,11 +82,12 @@ fn pictures(segment: i64, near: Option<i64>) -> Stream {
 }
 
 /// Five frames in a unit, as a packager does that saves headers; only the first has a time.
-fn sound(segment: i64, near: i64) -> Stream {
-    let frames: Vec<_> = (first_frame(segment)..first_frame(segment + 1)).collect();
+fn sound(segment: i64, near: i64, (rate, index): (i64, u8)) -> Stream {
+    let frames = first_frame(segment, rate)..first_frame(segment + 1, rate);
+    let frames: Vec<_> = frames.collect();
     let units = frames.chunks(5).map(|frames| {
-        let data = frames.iter().flat_map(|_| frame());
-        unit(heard(frames[0]), data.collect())
+        let data = frames.iter().flat_map(|it| frame(*it, index));
+        unit(heard(frames[0], rate), data.collect())
     });
     read(Kind::Aac, units.collect(), Some(near))
 }
@@ -93,12 +110,19 @@ fn apart(one: i64, other: i64) -> i64 {
     unwrapped(one, other) - other
 }
 
+const SEGMENTS: i64 = HOURS * 3_600 * TICKS / SEGMENT;
+
 #[test]
 fn after_a_day_pictures_and_sound_are_as_far_apart_as_at_its_begin() {
-    let segments = HOURS * 3_600 * TICKS / SEGMENT;
+    RATES.into_iter().for_each(a_day_of_encoded_sound);
+}
+
+fn a_day_of_encoded_sound((rate, index): (i64, u8)) {
+    let heard = |frame| heard(frame, rate);
+    let sound = |segment, near| sound(segment, near, (rate, index));
     let (mut next_frame, mut decoded) = (0, None);
     let mut offsets = Vec::new();
-    for segment in 0..segments {
+    for segment in 0..SEGMENTS {
         let shown = pictures(segment, None);
         let first = shown.units[0].pts;
         let before = (segment > 0).then(|| pictures(segment - 1, Some(first)));
@@ -131,7 +155,96 @@ fn after_a_day_pictures_and_sound_are_as_far_apart_as_at_its_begin() {
         offsets.push(rung - at_source);
     }
     // But for the last two, which the next segment would bring.
-    assert_eq!(next_frame, first_frame(segments) - 2);
+    assert_eq!(next_frame, first_frame(SEGMENTS, rate) - 2);
     assert!(offsets.iter().all(|it| it.abs() <= 1));
     assert_eq!(offsets.first(), Some(&0));
+}
+
+/// A segment as its source sends it: its pictures, of which the first stands alone, and its sound.
+fn source(segment: i64, of: (i64, u8)) -> Media {
+    let mut pictures = pictures(segment, None);
+    for (place, picture) in pictures.units.iter_mut().enumerate() {
+        let nal = if place == 0 { 0x65 } else { 0x41 };
+        picture.data = vec![0, 0, 0, 1, nal, 0x80];
+    }
+    let sound = sound(segment, pictures.units[0].pts, of);
+    let streams = vec![typed(pictures, 0x1b), typed(sound, 0x0f)];
+    Media { streams }
+}
+
+fn typed(stream: Stream, stream_type: u8) -> Stream {
+    Stream {
+        stream_type,
+        ..stream
+    }
+}
+
+fn written(media: &Media) -> Vec<u8> {
+    mux::write(&media.streams.iter().collect::<Vec<_>>())
+}
+
+/// What an encoder makes of what it is given.
+fn made(given: &[u8]) -> Vec<u8> {
+    let given = demux::read(given, Some(TICKS)).unwrap();
+    let (_, pictures) = given.video().unwrap();
+    let units = reordered(&pictures.shown(), 0);
+    let coded = |it: Unit| Unit {
+        dts: it.pts - 3 * STEP,
+        data: vec![0, 0, 0, 1, 0x65, 0x80],
+        ..it
+    };
+    let units = units.into_iter().map(coded).collect();
+    let (kind, descriptors) = (Kind::Video(VideoKind::H264), Vec::new());
+    let made = Stream {
+        kind,
+        stream_type: 0x1b,
+        descriptors,
+        units,
+    };
+    mux::write(&[&made])
+}
+
+/// The whole way of a segment, from one transport stream to the other. Nothing but the segment before it has a part in
+/// it, so of a day each fiftieth is made with the one behind it, and those at its ends and where timestamps begin anew.
+#[test]
+fn copied_sound_is_as_far_from_its_pictures_after_a_day_as_at_its_begin() {
+    let rung = TranscodeRung {
+        object: ObjectName("a.ts".into()),
+        name: "480p".into(),
+        height: 480,
+        bitrate: 1_000_000,
+    };
+    let ends = |it: i64| it + 2 >= SEGMENTS || (it - SEGMENTS / 2).abs() < 3;
+    for of in RATES {
+        let (mut decoded, mut compared) = (None::<(i64, i64)>, 0);
+        for segment in (0..SEGMENTS).filter(|it| it % 50 < 2 || ends(*it)) {
+            let given = source(segment, of);
+            let before = (segment > 0).then(|| written(&source(segment - 1, of)));
+            let bytes = written(&given);
+            let plan = Plan::new(&bytes, before.as_deref(), RungAudio::Copy);
+            let (plan, input) = plan.unwrap();
+            let mut rungs = plan
+                .rungs(&made(&input), std::slice::from_ref(&rung))
+                .unwrap();
+            let bytes = rungs.remove(0).unwrap().bytes;
+            let near = given.streams[0].units[0].pts;
+            let rung = demux::read(&bytes, Some(near)).unwrap();
+            let [own, source] = [&rung, &given].map(|it| it.video().unwrap().1);
+            assert_eq!(own.shown(), source.shown(), "segment {segment}");
+            let [copied, source] = [&rung, &given].map(|it| it.beside().next().unwrap());
+            let units = |it: &Stream| -> Vec<_> {
+                let units = it.units.iter();
+                units.map(|it| (it.pts, it.data.clone())).collect()
+            };
+            assert_eq!(units(copied), units(source), "segment {segment}");
+            let times = own.units.iter().map(|it| it.dts);
+            let (first, last) = (times.clone().min().unwrap(), times.max().unwrap());
+            if let Some((_, before)) = decoded.filter(|(it, _)| it + 1 == segment) {
+                assert!(apart(first, before) > 0, "segment {segment}");
+                compared += 1;
+            }
+            decoded = Some((segment, last));
+        }
+        assert!(compared > SEGMENTS / 50);
+    }
 }
