@@ -309,9 +309,11 @@ fn a_rung_higher_than_its_source_is_told_once_for_each_height() {
     bench.pass(100 * SEC);
     assert_eq!(lower(&bench), [None, Some(360), Some(360)]);
     let told = |bench: &Bench| -> Vec<_> {
-        let told = notices(bench).filter_map(|it| match it {
-            Notice::RungLower { rung, height, .. } => Some((rung.to_string(), *height)),
-            _ => None,
+        let told = notices(bench).filter_map(|it| {
+            let Notice::RungLower { rung, height, .. } = it else {
+                return None;
+            };
+            Some((rung.to_string(), *height))
         });
         told.collect()
     };
@@ -376,10 +378,10 @@ fn a_rung_that_comes_back_waits_for_its_newest_segments() {
 fn where_viewers_have_nothing_else_a_rung_with_holes_is_better_than_nothing() {
     for passthrough in [true, false] {
         let mut bench = bench();
-        let asked = std::cell::Cell::new(0_u64);
+        let mut asked = 0_u64;
         bench.transcode = Box::new(move |_, it| {
-            asked.set(asked.get() + 1);
-            match asked.get().is_multiple_of(2) {
+            asked += 1;
+            match asked.is_multiple_of(2) {
                 true => (SEC, Err(TranscodeError::Undecodable("no picture".into()))),
                 false => (SEC, Ok(made(it))),
             }
@@ -394,17 +396,17 @@ fn where_viewers_have_nothing_else_a_rung_with_holes_is_better_than_nothing() {
 
 /// One worker, that makes one segment after the other, each in so many percent of what it lasts.
 fn one_hand(share: impl Fn(u64) -> u64 + 'static) -> support::TranscodeAt {
-    let free_at = std::cell::Cell::new(0);
+    let mut free_at = 0;
     Box::new(move |now, it| {
         let takes = it.duration.as_micros() * share(now) / 100;
         // What nobody waits for any longer is not begun.
-        let begins = now.max(free_at.get());
+        let begins = now.max(free_at);
         let until = now + it.within.as_micros();
         if begins + takes > until {
-            free_at.set(begins.max(until.min(begins + takes)));
+            free_at = begins.max(until.min(begins + takes));
             return (1_000 * SEC, Ok(made(it)));
         }
-        free_at.set(begins + takes);
+        free_at = begins + takes;
         (begins + takes - now, Ok(made(it)))
     })
 }

@@ -49,7 +49,7 @@ pub(crate) type FormatsAt = Box<dyn Fn(&str) -> Result<Formats, Unreadable>>;
 
 /// How long a worker takes, and what comes of it.
 pub(crate) type TranscodeAt =
-    Box<dyn Fn(u64, &Transcode) -> (u64, Result<Transcoded, TranscodeError>)>;
+    Box<dyn FnMut(u64, &Transcode) -> (u64, Result<Transcoded, TranscodeError>)>;
 /// How long edges take, and what they answer.
 pub(crate) type PreloadAt = Box<dyn Fn(u64, &Preload) -> (u64, Vec<Result<(), PreloadError>>)>;
 
