@@ -140,7 +140,9 @@ fn raise_file_limit() {
 }
 
 async fn relay(args: RelayArgs, screen: Screen) -> Result<(), Failure> {
-    let resolved = args.spec().resolve();
+    let spec = args.spec();
+    args.channel.check(&spec).map_err(Failure::Arguments)?;
+    let resolved = spec.resolve();
     let (spec, accesses) = resolved.map_err(|fault| Failure::Arguments(in_words(&fault)))?;
     let makers = match spec.ladder {
         Some(_) => Makers::one(Transcoder::of_this_machine(None).await?),

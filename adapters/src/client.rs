@@ -39,6 +39,9 @@ pub enum ClientError {
         one_line(api)
     )]
     Unreachable { api: String, why: String },
+    /// What is said cannot be meant; in words.
+    #[error("{0}")]
+    Arguments(String),
     /// Whoever reads the output has gone.
     #[error("{0}")]
     Output(#[from] io::Error),
@@ -55,6 +58,7 @@ impl ClientError {
                 _ => 8,
             },
             Self::Unreachable { .. } => 8,
+            Self::Arguments(_) => 2,
             Self::Output(_) => 1,
         }
     }
@@ -78,6 +82,7 @@ pub async fn run(command: ChannelCommand) -> Result<(), ClientError> {
     match command.action {
         ChannelAction::Add(args) => {
             let spec = spec_of(&args.source, &args.channel);
+            args.channel.check(&spec).map_err(ClientError::Arguments)?;
             let body = json!({ "spec": spec });
             let head = [(header::IF_NONE_MATCH, "*")];
             let path = path(&args.id);
@@ -127,6 +132,7 @@ async fn set(node: &Node, args: &SetArgs) -> Result<ChannelView, ClientError> {
         let (channel, tag) = node.show(&args.id).await?;
         let mut spec = channel.spec;
         args.change(&mut spec);
+        args.channel.check(&spec).map_err(ClientError::Arguments)?;
         let body = Some(json!({ "spec": spec }));
         let head = [(header::IF_MATCH, &*tag)];
         match node.ask(Method::PUT, &path(&args.id), &head, body).await {

@@ -54,6 +54,9 @@ pub(crate) struct Processor {
     /// How the edges are, in the order of the policy.
     #[serde(default)]
     edges: Vec<Edge>,
+    /// Those that were asked until then were others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    others_until: Option<RequestId>,
     /// What of all that several segments need they have.
     #[serde(default, skip_serializing_if = "Shared::is_new")]
     pub(crate) shared: Shared,
@@ -63,7 +66,9 @@ pub(crate) struct Processor {
 /// How an edge is.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Edge {
-    /// So often it had not all it should have in time.
+    /// So often it had all it should have in time, and so often it had not.
+    #[serde(default)]
+    warm: u64,
     cold: u64,
     failing: Row<PreloadError>,
 }
@@ -106,13 +111,14 @@ impl Before {
 }
 
 impl Processor {
-    /// What is to be made from now on; what is under way goes on as it was begun.
-    pub(crate) fn reconfigure(&mut self, spec: &Spec, generation: Generation) {
+    /// What is to be made from now on; what is under way, the last of which is `newest`, goes on as it was begun.
+    pub(crate) fn reconfigure(&mut self, spec: &Spec, generation: Generation, newest: RequestId) {
         self.generation = generation;
         if self.preload.as_deref() != spec.preload.as_ref() {
             self.preload = spec.preload.clone().map(Arc::new);
             let edges = self.preload.iter().flat_map(|it| &it.edges);
             self.edges = edges.map(|_| Edge::default()).collect();
+            self.others_until = Some(newest);
             self.shared.forget();
         }
     }
@@ -290,12 +296,20 @@ impl Processor {
         let Some(policy) = self.preload.clone() else {
             return;
         };
+        if self.others_until.is_some_and(|until| request <= until) {
+            return;
+        }
         let edges = policy.edges.iter().zip(&mut self.edges);
         for ((edge, known), outcome) in edges.zip(outcomes) {
             let edge = Arc::clone(&edge.url);
             match outcome {
-                Ok(()) if known.failing.ends() => stage.notify(Notice::EdgeRecovered { edge }),
-                Ok(()) | Err(PreloadError::Cancelled) => {}
+                Ok(()) => {
+                    known.warm += 1;
+                    if known.failing.ends() {
+                        stage.notify(Notice::EdgeRecovered { edge });
+                    }
+                }
+                Err(PreloadError::Cancelled) => {}
                 Err(error) => {
                     known.cold += 1;
                     if known.failing.fails(error) {
@@ -307,11 +321,12 @@ impl Processor {
         }
     }
 
-    /// Of each edge its URL, how often it was cold, and why it was the last time.
+    /// Of each edge its URL, how often it was warm and cold, and why it was the last time.
     pub(crate) fn edge_statuses(&self) -> Vec<EdgeStatus> {
         let policy = self.preload.iter().flat_map(|it| &it.edges);
         let status = |(edge, known): (&preload::Edge, &Edge)| EdgeStatus {
             url: Arc::clone(&edge.url),
+            warm: known.warm,
             cold: known.cold,
             failing: known.failing.last().cloned(),
         };

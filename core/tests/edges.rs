@@ -245,6 +245,35 @@ fn other_edges_are_asked_for_it_anew() {
 }
 
 #[test]
+fn what_former_edges_answer_is_not_told_of_others() {
+    let (mut bench, first) = headed("", KeyPolicy::Origin);
+    bench.preload = Box::new(|_, it| {
+        let is_former = it.edges[0].url.contains("edge.example");
+        let failed = Err(PreloadError::Failed(FetchError::Status(503)));
+        match is_former {
+            true => (3 * SEC / 2, vec![failed]),
+            false => (SEC / 10, vec![Ok(())]),
+        }
+    });
+    bench.run(first.clone());
+    bench.pass(30 * SEC);
+    // While some of it is under way.
+    let (asked, _) = bench.preloads.last().expect("it is asked");
+    bench.pass(asked + 2 * SEC + SEC / 2);
+    bench.run(Spec {
+        preload: edge("http://other.example/"),
+        ..first
+    });
+    bench.pass(40 * SEC);
+    let other = &bench.status().edges[0];
+    assert_eq!((other.cold, &other.failing), (0, &None));
+    assert!(other.warm > 2, "{}", other.warm);
+    let of_other =
+        |it: &Notice| matches!(it, Notice::EdgeFailed { edge, .. } if edge.contains("other"));
+    assert!(!bench.told(of_other));
+}
+
+#[test]
 fn what_an_edge_may_lack_is_asked_for_with_the_next_segment() {
     let (mut bench, spec) = headed(HEAD, KeyPolicy::Origin);
     let failed = || Err(PreloadError::Failed(FetchError::Status(503)));

@@ -293,17 +293,20 @@ fn of_rungs(registry: &mut Registry, machines: &[(&ChannelView, &MachineView)]) 
 
 /// Edges are counted from 0, as the spec has them: their URLs are their owner's words.
 fn of_edges(registry: &mut Registry, machines: &[(&ChannelView, &MachineView)]) {
-    let cold = Family::<Labels, Counter>::default();
+    let [warm, cold] = [(); 2].map(|()| Family::<Labels, Counter>::default());
     let failing = Family::<Labels, Count>::default();
     for (view, machine) in machines {
         for (number, edge) in machine.edges.iter().enumerate() {
             let labels = vec![("channel", view.id.clone()), ("edge", number.to_string())];
+            warm.get_or_create(&labels).inc_by(edge.warm);
             cold.get_or_create(&labels).inc_by(edge.cold);
             let is_failing = u64::from(edge.failing.is_some());
             failing.get_or_create(&labels).set(is_failing);
         }
     }
-    let help = "So often the edge had not all of a segment in time";
+    let help = "Requests of the relay after which the edge had all it should in time";
+    registry.register("channel_edge_warm", help, warm);
+    let help = "Those after which it had not";
     registry.register("channel_edge_cold", help, cold);
     let help = "1 where the edge was not warm in time at last";
     registry.register("channel_edge_failing", help, failing);
@@ -338,6 +341,7 @@ mod tests {
                     edges: vec![
                         EdgeView {
                             url: "http://hunter2.example/".to_owned(),
+                            warm: 9,
                             cold: 4,
                             failing: Some("hunter2".to_owned()),
                         },
@@ -393,6 +397,7 @@ mod tests {
             "hls_relay_channel_rung_took_seconds{channel=\"news\",rung=\"720p\"} 5.25",
             "hls_relay_channel_rung_duration_seconds{channel=\"news\",rung=\"720p\"} 4.0",
             "hls_relay_channel_segments_missed_total{channel=\"news\"} 3",
+            "hls_relay_channel_edge_warm_total{channel=\"news\",edge=\"0\"} 9",
             "hls_relay_channel_edge_cold_total{channel=\"news\",edge=\"0\"} 4",
             "hls_relay_channel_edge_failing{channel=\"news\",edge=\"0\"} 1",
             "hls_relay_channel_edge_failing{channel=\"news\",edge=\"1\"} 0",

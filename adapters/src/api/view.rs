@@ -157,7 +157,10 @@ pub struct RungMakingView {
 pub struct EdgeView {
     /// Its URL without secrets.
     pub url: String,
-    /// So often it had not all of a segment in time, since it is asked.
+    /// So often it had in time all that it was asked for at once, since it is asked.
+    #[serde(default)]
+    pub warm: u64,
+    /// So often it had not.
     pub cold: u64,
     /// Why, where that was so the last time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -378,6 +381,7 @@ fn rung(it: &RungStatus) -> RungView {
 fn edge(it: &EdgeStatus) -> EdgeView {
     EdgeView {
         url: it.url.to_string(),
+        warm: it.warm,
         cold: it.cold,
         failing: it.failing.as_ref().map(|why| one_line(&why.to_string())),
     }

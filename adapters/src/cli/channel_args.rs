@@ -169,6 +169,43 @@ fn rungs(text: &str) -> Result<Rungs, String> {
 }
 
 impl ChannelArgs {
+    /// Nothing that is said is ignored: how rungs are made or edges are asked is said where the spec has some.
+    ///
+    /// # Errors
+    /// The first option that means nothing, and what to do.
+    pub fn check(&self, spec: &ChannelSpec) -> Result<(), String> {
+        let LadderArgs {
+            rungs: _,
+            multivariant: _,
+            offers_source,
+            pictures,
+            preset,
+            audio,
+            patience,
+        } = &self.ladder;
+        let of_ladder = [
+            ("--ladder-source", offers_source.is_some()),
+            ("--ladder-codec", pictures.is_some()),
+            ("--ladder-preset", preset.is_some()),
+            ("--ladder-audio", audio.is_some()),
+            ("--ladder-patience", patience.is_some()),
+        ];
+        let of_preload = [
+            ("--preload-patience", self.preload_patience.is_some()),
+            ("--preload-concurrency", self.preload_concurrency.is_some()),
+        ];
+        let first = |said: &[(&'static str, bool)]| said.iter().find(|it| it.1).map(|it| it.0);
+        match (first(&of_ladder), first(&of_preload)) {
+            (Some(option), _) if spec.ladder.is_empty() => Err(format!(
+                "{option} says how rungs are made, and there are none: say --ladder, too"
+            )),
+            (_, Some(option)) if spec.preload.is_empty() => Err(format!(
+                "{option} says how edges are asked, and there are none: say --preload, too"
+            )),
+            (_, _) => Ok(()),
+        }
+    }
+
     /// Puts what was said into a spec. A source that is given takes the place of all that were there.
     pub fn change(&self, source: Option<&str>, spec: &mut ChannelSpec) {
         match source {
@@ -319,6 +356,28 @@ fn user_agent(text: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_would_be_ignored_is_refused_by_its_option() {
+        let mut spec = ChannelSpec::of(vec!["http://a/".to_owned()]);
+        let mut said = ChannelArgs::default();
+        said.ladder.audio = Some(LadderAudio::Copy);
+        said.preload_concurrency = Some(4);
+        let refused = said.check(&spec).unwrap_err();
+        assert!(refused.starts_with("--ladder-audio says"), "{refused}");
+        // What the channel has already is as good as what is said.
+        spec.ladder = ladder::rungs("240p").unwrap();
+        let refused = said.check(&spec).unwrap_err();
+        assert!(
+            refused.starts_with("--preload-concurrency says"),
+            "{refused}"
+        );
+        spec.preload = vec![EdgeSpec::of("http://e/".to_owned())];
+        said.check(&spec).unwrap();
+        ChannelArgs::default()
+            .check(&ChannelSpec::of(Vec::new()))
+            .unwrap();
+    }
 
     #[test]
     fn what_is_not_said_stays() {

@@ -211,7 +211,8 @@ fn of_edge(it: &EdgeView) -> String {
     match &it.failing {
         Some(why) => format!("{} is not warm, {} times: {why}", it.url, it.cold),
         None if it.cold > 0 => format!("{} is warm, and was not {} times", it.url, it.cold),
-        None => format!("{} is warm", it.url),
+        None if it.warm > 0 => format!("{} is warm", it.url),
+        None => format!("{} has not answered yet", it.url),
     }
 }
 
@@ -438,9 +439,15 @@ mod tests {
                     url: "http://a/".to_owned(),
                     cold: 2,
                     failing: Some("no answer".to_owned()),
+                    ..EdgeView::default()
                 },
                 EdgeView {
                     url: "http://b/".to_owned(),
+                    warm: 1,
+                    ..EdgeView::default()
+                },
+                EdgeView {
+                    url: "http://c/".to_owned(),
                     ..EdgeView::default()
                 },
             ],
@@ -464,6 +471,7 @@ mod tests {
             "  ladder          its rungs cannot be made: no ffmpeg",
             "  edge            http://a/ is not warm, 2 times: no answer",
             "  edge            http://b/ is warm",
+            "  edge            http://c/ has not answered yet",
             "  made            7 segments, 3 with a gap, 0 waiting; the newest took 1 s after 0 s of waiting, \
              25 % of real time; of all channels 2 segments in the queue for 1 worker",
         ] {

@@ -38,7 +38,8 @@ impl Relay {
             generation: self.generation.0,
         });
         self.publisher.reconfigure(&spec);
-        self.processor.reconfigure(&spec, self.generation);
+        let newest = RequestId(stage.counters.requests);
+        self.processor.reconfigure(&spec, self.generation, newest);
         self.desired = desired;
         let before = self.spec.replace(spec);
         match desired {

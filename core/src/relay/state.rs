@@ -107,7 +107,9 @@ pub struct RungStatus {
 pub struct EdgeStatus {
     /// Its URL without secrets.
     pub url: Arc<str>,
-    /// So often it had not all of a segment in time, since it is asked.
+    /// So often it had in time all that it was asked for at once, since it is asked.
+    pub warm: u64,
+    /// So often it had not.
     pub cold: u64,
     /// Why, where that was so the last time.
     pub failing: Option<PreloadError>,
