@@ -18,12 +18,14 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// What of a night was seen to be as it should.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Kept {
     /// Steps replayed.
     pub steps: u64,
     /// Versions that became visible, each playlist counted.
     pub versions: u64,
+    /// What the operator was told, in order.
+    pub told: Vec<String>,
 }
 
 /// Replays a journal of a channel and judges what it shows.
@@ -59,6 +61,7 @@ pub fn journal(text: &str) -> Result<Kept, String> {
     Ok(Kept {
         steps: replayer.steps(),
         versions: viewers.versions,
+        told: viewers.told,
     })
 }
 
@@ -94,7 +97,7 @@ pub fn renewed(text: &str) -> Result<String, String> {
     Ok(renewed)
 }
 
-/// What viewers of a recorded channel see.
+/// What viewers of a recorded channel see, and its operator is told.
 #[derive(Default)]
 struct Viewers {
     lists: BTreeMap<PlaylistName, ListChecks>,
@@ -102,6 +105,7 @@ struct Viewers {
     under_way: Option<(RequestId, Shown)>,
     numbered: u64,
     versions: u64,
+    told: Vec<String>,
 }
 
 impl Viewers {
@@ -129,6 +133,9 @@ impl Viewers {
             }
         }
         for command in commands {
+            if let Command::Notify(notice) = command {
+                self.told.push(notice.to_string());
+            }
             if let Command::Publish(publish) = command {
                 let shown = self.read(at, publish)?;
                 self.under_way = Some((publish.request, shown));

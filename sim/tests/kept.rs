@@ -64,6 +64,37 @@ fn every_journal_that_is_kept_replays_and_keeps_the_rules() {
     }
 }
 
+/// Recorded by `hls-relay relay --journal` of an origin that did all this within a minute, and copied by
+/// `hls-relay journal share`.
+#[test]
+fn a_night_that_was_copied_tells_what_went_wrong_in_it() {
+    let name = "a_night_of_failed_playlists_a_lost_segment_and_another_encoder.journal";
+    let mut files = files("journals").into_iter();
+    let file = files.find(|it| it.ends_with(name)).unwrap();
+    let text = std::fs::read_to_string(&file).unwrap();
+    let kept = kept::journal(&text).unwrap();
+    let mut told = kept.told.iter();
+    for line in [
+        "source 0: playlist not loaded: the origin answers 500; trying again",
+        "stalled: source playlist cannot be loaded (the origin answers 500) for 6 s (3.0 × target duration)",
+        "source 0: playlist loads again after 6.9 s",
+        "segment 19 of the source: attempt 1 failed: the origin answers 404; trying again",
+        "segment 22 of the source: attempt 1 failed: cut short: 15040 of 30080 bytes; trying again",
+        "hole of 1 segments, 2 s, said as EXT-X-GAP: it could not be downloaded in time (the origin answers 404)",
+        "source 0: an edge is 26 segments behind; ignored",
+        "discontinuity: the source restarted: it grows below our position",
+        "live: segments are relayed",
+    ] {
+        assert!(
+            told.any(|it| it == line),
+            "not told in its turn: {line}\n{:#?}",
+            kept.told
+        );
+    }
+    assert!(text.contains("?token="), "{file:?} has lost its tokens");
+    assert!(!text.contains("secret"), "{file:?} holds a secret");
+}
+
 #[test]
 fn a_night_that_broke_a_rule_or_went_otherwise_is_seen() {
     let file = files("journals").remove(0);
