@@ -81,6 +81,15 @@ pub(super) fn draw(plan: &mut Plan) {
             wish(plan, back.min(plan.healed_at), Some(ladder(first)));
         }
     }
+    take_away(plan, &mut Dice::new(plan.seed, "ladder away"));
+}
+
+/// In one of six there is none any more after a while.
+fn take_away(plan: &mut Plan, dice: &mut Dice) {
+    if dice.one_in(6) {
+        let (after, _) = stretch(plan, dice);
+        wish(plan, after, None);
+    }
 }
 
 /// In half of these worlds edges are asked for the head alone, in a third they are waited for as long as is said.

@@ -303,6 +303,7 @@ impl World {
         self.states_its_target_duration(&shown)?;
         if let Some(entry) = shown.entry {
             self.tell_line(&entry_story(&entry));
+            self.come_back(&entry);
             self.store.multivariant = Some(entry);
         }
         let several = self.store.multivariant.is_some();
@@ -364,6 +365,20 @@ impl World {
                     ReloadPolicy::TargetDuration => self.target(),
                 };
                 tracks::together(entry, &visible, calm.then_some(reload))
+            }
+        }
+    }
+
+    /// A list that viewers were not led to for a while has been followed by nobody: what was numbered meanwhile is not
+    /// missing in it.
+    fn come_back(&mut self, entry: &Multivariant) {
+        let Some(before) = self.store.multivariant.as_ref() else {
+            return;
+        };
+        for name in entry.names() {
+            let back = before.names().all(|it| it != name);
+            if let Some(list) = self.lists.get_mut(name).filter(|_| back) {
+                list.excuses.unpublished = true;
             }
         }
     }
