@@ -16,7 +16,7 @@ use crate::store::{StoreKind, StorePlan};
 use crate::workers::WorkerPlan;
 pub(crate) use dice::Dice;
 use families::FAMILIES;
-use hls_relay_core::config::{HolePolicy, KeyPolicy, ReloadPolicy};
+use hls_relay_core::config::{HolePolicy, KeyPolicy, ReloadPolicy, Selection};
 use hls_relay_core::preload::PreloadMethod;
 use hls_relay_core::tags::TagPolicy;
 use hls_relay_core::time::Span;
@@ -71,6 +71,7 @@ fn single(seed: u64, length: Span) -> Plan {
         edge_method: PreloadMethod::default(),
         edge_patience: None,
         tags: TagPolicy::default(),
+        selection: Selection::default(),
     };
     let store = StorePlan {
         kind: dice.pick(&[StoreKind::Memory, StoreKind::Directory]),

@@ -8,7 +8,7 @@ mod words;
 use crate::origin::{EncoderFault, Fault, FaultKind, OriginSpec, PresentationSpec};
 use crate::store::StorePlan;
 use crate::workers::WorkerPlan;
-use hls_relay_core::config::{HolePolicy, KeyPolicy, ReloadPolicy};
+use hls_relay_core::config::{HolePolicy, KeyPolicy, ReloadPolicy, Selection};
 use hls_relay_core::ladder::Ladder;
 use hls_relay_core::preload::PreloadMethod;
 use hls_relay_core::tags::TagPolicy;
@@ -86,6 +86,9 @@ pub struct ChannelPlan {
     /// Which tags are dropped.
     #[serde(default)]
     pub tags: TagPolicy,
+    /// What is relayed of a multivariant playlist.
+    #[serde(default)]
+    pub selection: Selection,
 }
 
 /// A wish.
@@ -167,6 +170,8 @@ pub enum Change {
     Reload(ReloadPolicy),
     /// These rungs, or none.
     Ladder(Option<Ladder>),
+    /// This of a multivariant playlist, from the next time on that it is loaded.
+    Selection(Selection),
     /// The same again, as a new revision.
     Nothing,
     /// A wish of an older revision arrives late: it must be ignored.
@@ -351,6 +356,7 @@ impl Plan {
             | Change::Window(_)
             | Change::Hole(_)
             | Change::Reload(_)
+            | Change::Selection(_)
             | Change::Nothing
             | Change::Outdated
             | Change::Invalid => None,

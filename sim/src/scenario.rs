@@ -32,7 +32,7 @@ use crate::plan::{ChannelPlan, Plan, WakePlan};
 use crate::store::{StoreKind, StorePlan};
 use crate::workers::WorkerPlan;
 use crate::world::{Options, World, spec_of};
-use hls_relay_core::config::{HolePolicy, KeyPolicy, ReloadPolicy};
+use hls_relay_core::config::{HolePolicy, KeyPolicy, ReloadPolicy, Selection};
 use hls_relay_core::ladder::{Ladder, SOURCE_NAME};
 use hls_relay_core::preload::PreloadMethod;
 use hls_relay_core::tags::TagPolicy;
@@ -141,6 +141,7 @@ fn empty() -> Plan {
             edge_method: PreloadMethod::default(),
             edge_patience: None,
             tags: TagPolicy::default(),
+            selection: Selection::default(),
         },
         controls: Vec::new(),
         store: StorePlan {

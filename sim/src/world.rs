@@ -34,7 +34,7 @@ use crate::viewer::Viewer;
 use chance::Chance;
 use due::Due;
 use hls_relay_core::command::Command;
-use hls_relay_core::config::{Selection, Source, Spec};
+use hls_relay_core::config::{Source, Spec};
 use hls_relay_core::digest::Digest;
 use hls_relay_core::event::{Configure, Desired, Event};
 use hls_relay_core::ids::PlaylistName;
@@ -439,7 +439,7 @@ pub(crate) fn spec_of(plan: &Plan, channel: &ChannelPlan) -> Spec {
         hole: channel.hole,
         reload: channel.reload,
         keys: channel.keys,
-        selection: Selection::default(),
+        selection: channel.selection.clone(),
         tags: channel.tags.clone(),
         ladder: channel.ladder.clone(),
         preload: preload_of(channel),

@@ -11,8 +11,9 @@ use crate::origin::{
     Container, EncoderFault, Fault, FaultKind, FormatsTold, Names, OriginSpec, PlaylistFault,
     PresentationFault, PresentationSpec, Tokens, TrackKind, TrackSpec, ViewFault,
 };
-use crate::plan::{Change, Plan, WakePlan};
-use hls_relay_core::config::KeyPolicy;
+use crate::plan::{Change, Control, Plan, WakePlan, When};
+use hls_relay_core::config::{KeyPolicy, Selection};
+use hls_relay_core::time::Span;
 
 /// Puts the origin of a plan behind a multivariant playlist, if its seed says so.
 pub(super) fn draw(plan: &mut Plan) {
@@ -42,6 +43,7 @@ pub(super) fn draw(plan: &mut Plan) {
         &mut plan.origins[0],
         &mut Dice::new(plan.seed, "counted otherwise"),
     );
+    select(plan, &mut Dice::new(plan.seed, "selection"));
     let origin = &mut plan.origins[0];
     if origin
         .presentation
@@ -50,6 +52,35 @@ pub(super) fn draw(plan: &mut Plan) {
     {
         origin.tokens = Tokens::None;
     }
+}
+
+/// In one of six not all of it is wanted, at first or from some time on, and then all again in one of two.
+fn select(plan: &mut Plan, dice: &mut Dice) {
+    if !dice.one_in(6) {
+        return;
+    }
+    let lower = |max_height| Selection {
+        max_height: Some(max_height),
+        ..Selection::default()
+    };
+    let english = Selection {
+        languages: vec!["en".into()],
+        ..Selection::default()
+    };
+    let selection = dice.pick(&[lower(360), lower(720), english]);
+    let (after, until) = stretch(plan, dice);
+    match dice.one_in(2) {
+        true => wish(plan, after, selection),
+        false => plan.channel.selection = selection,
+    }
+    if dice.one_in(2) {
+        wish(plan, until, Selection::default());
+    }
+}
+
+fn wish(plan: &mut Plan, after: Span, selection: Selection) {
+    let (when, change) = (When::at(after), Change::Selection(selection));
+    plan.controls.push(Control { when, change });
 }
 
 /// Leaves out what is not drawn together with a presentation.

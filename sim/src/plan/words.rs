@@ -4,6 +4,7 @@ use super::{ChannelPlan, Control, NetworkFault, Plan, When};
 use crate::origin::{Naming, OriginSpec, Tokens};
 use crate::store::StorePlan;
 use crate::workers::WorkerPlan;
+use hls_relay_core::config::Selection;
 use hls_relay_core::tags::TagPolicy;
 use hls_relay_core::time::Span;
 use std::fmt;
@@ -39,6 +40,7 @@ impl fmt::Display for Plan {
             edge_method,
             edge_patience,
             tags,
+            selection,
         } = &self.channel;
         writeln!(
             out,
@@ -63,6 +65,9 @@ impl fmt::Display for Plan {
         }
         if *tags != TagPolicy::default() {
             writeln!(out, "  {tags:?}")?;
+        }
+        if *selection != Selection::default() {
+            writeln!(out, "  {selection:?}")?;
         }
         if *edges > 0 {
             writeln!(

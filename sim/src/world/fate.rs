@@ -167,6 +167,7 @@ impl World {
             Change::Hole(hole) => channel.hole = *hole,
             Change::Reload(reload) => channel.reload = *reload,
             Change::Ladder(ladder) => channel.ladder.clone_from(ladder),
+            Change::Selection(selection) => channel.selection.clone_from(selection),
             Change::Nothing => {}
             Change::Outdated => return self.outdated_wish(),
             Change::Invalid => return self.invalid_wish(),

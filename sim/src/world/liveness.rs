@@ -216,10 +216,13 @@ impl World {
         Ok(())
     }
 
-    /// The newest of each list that viewers can load: others were taken down.
+    /// The newest of each list that viewers are led to and can load: others were taken down, or are not wanted any more.
     fn visible(&self) -> impl Iterator<Item = (&PlaylistName, MediaKey, MediaRef)> {
+        let entry = self.store.multivariant.as_ref();
+        let led_to =
+            move |name: &PlaylistName| entry.is_none_or(|it| it.names().any(|it| it == name));
         let newest = self.ledger.newest();
-        newest.filter(|it| self.store.playlists.contains_key(it.0))
+        newest.filter(move |it| self.store.playlists.contains_key(it.0) && led_to(it.0))
     }
 
     /// What the making of rungs and the warming of edges may add.
@@ -357,6 +360,7 @@ impl World {
             | Change::Hole(_)
             | Change::Reload(_)
             | Change::Ladder(_)
+            | Change::Selection(_)
             | Change::Nothing
             | Change::Outdated
             | Change::Invalid => true,

@@ -158,6 +158,7 @@ names! {
         Change::Hole(_) => "control hole",
         Change::Reload(_) => "control reload",
         Change::Ladder(_) => "control ladder",
+        Change::Selection(_) => "control selection",
         Change::Nothing => "control nothing",
         Change::Outdated => "control outdated",
         Change::Invalid => "control invalid",
