@@ -388,13 +388,16 @@ impl World {
         let segments = shown.lists.iter().flat_map(|(_, it)| &it.segments);
         let longest = segments.map(|it| it.duration).max().unwrap_or_default();
         let excuses = || self.lists.values().map(|it| it.excuses);
-        let before = self.newest_version().map(|it| it.target_duration);
+        // Where all is lost nothing was stated before, and what raised it may have gone before it could be shown.
+        let lost = excuses().any(|it| it.lost_state);
+        let before = self.newest_version().filter(|_| !lost);
+        let before = before.map(|it| it.target_duration);
         let unseen = match excuses().any(|it| it.unpublished) || before.is_none() {
             true => needed_by(self.ledger.longest_stored()),
             false => 0,
         };
         let grounds = Grounds {
-            before: before.filter(|_| !excuses().any(|it| it.lost_state)),
+            before,
             told: &self.told_target_durations,
             needed: needed_by(longest),
             unseen,
