@@ -89,6 +89,14 @@ pub enum Mistake {
     RungBeginsLater,
     /// A rung that was suspended is never tried again.
     RungNeverComesBack,
+    /// A rung is offered with any three segments that are still listed, though the newest are not there.
+    RungEntersOnOldSegments,
+    /// A rung's segments are listed with their lengths in whole seconds.
+    RungDurationsRounded,
+    /// Rungs are made of the segment before the one that they are listed with.
+    RungOfTheSegmentBefore,
+    /// Rungs begin a tick later than their source.
+    RungBeginsATickLater,
     /// A channel that waits for nothing is woken every two milliseconds all the same.
     WokenForNothing,
     /// A reload that fails for longer than a minute is tried again as fast as in the first.
@@ -107,7 +115,7 @@ pub enum Mistake {
 
 impl Mistake {
     /// All of them.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 41] = [
         Self::UpdateLosesItsSources,
         Self::RevisionOffByOne,
         Self::MediaSequenceSkipsGaps,
@@ -138,6 +146,10 @@ impl Mistake {
         Self::MissedRungLeftOut,
         Self::RungBeginsLater,
         Self::RungNeverComesBack,
+        Self::RungEntersOnOldSegments,
+        Self::RungDurationsRounded,
+        Self::RungOfTheSegmentBefore,
+        Self::RungBeginsATickLater,
         Self::WokenForNothing,
         Self::NeverBacksOff,
         Self::PaceForgotten,

@@ -220,13 +220,16 @@ impl Work {
             since: now,
             again,
         };
+        let before = material.before.input();
+        let former = before.as_ref().map(|it| it.object.clone());
+        let former = former.filter(|_| stage.makes(Mistake::RungOfTheSegmentBefore));
         stage.commands.push(Command::Transcode(Transcode {
             request,
             generation: material.asker.generation,
             epoch: stage.epoch,
-            input: material.object.clone(),
+            input: former.unwrap_or_else(|| material.object.clone()),
             init: material.init.clone(),
-            before: material.before.input(),
+            before,
             duration: self.duration,
             rungs,
             codec: ladder.codec,

@@ -138,6 +138,12 @@ impl RungTrack {
         if stage.makes(Mistake::MissedRungLeftOut) && self.height.is_some() {
             list.segments.retain(|it| !it.gap);
         }
+        if stage.makes(Mistake::RungDurationsRounded) && self.height.is_some() {
+            let lasts = |it: &Segment| playlist::least_target_duration([it.duration]);
+            list.segments
+                .iter_mut()
+                .for_each(|it| it.duration = lasts(it));
+        }
         if stage.makes(Mistake::RungBeginsLater) && self.height.is_some() {
             let lacked = list.segments.iter().take_while(|it| it.gap).count();
             list.media_sequence += lacked as u64;
@@ -215,6 +221,7 @@ impl Board {
     fn show(&mut self, stage: &mut Stage<'_>, window: &Window, ended: bool) {
         let mut wanted = self.rungs.iter().filter(|it| it.wanted);
         let beside = wanted.any(|it| it.shown || it.has_newest(window));
+        let beside = beside && !stage.makes(Mistake::RungEntersOnOldSegments);
         for rung in &mut self.rungs {
             let enters = match beside {
                 _ if ended => rung.stored(window) > 0,

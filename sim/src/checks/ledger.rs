@@ -291,9 +291,10 @@ impl Ledger {
         self.known.longest_stored
     }
 
-    /// A rung is made of a stored segment: the same media.
-    pub fn made(&mut self, object: &ObjectName, input: &ObjectName) {
-        if let Some(stored) = self.known.objects.get(input).copied() {
+    /// A rung is made of a stored segment: the same media, or media that begins some ticks later.
+    pub fn made(&mut self, object: &ObjectName, input: &ObjectName, later: u64) {
+        if let Some(mut stored) = self.known.objects.get(input).copied() {
+            stored.media.start_tick += later;
             self.known.objects.insert(object.clone(), stored);
         }
     }

@@ -14,8 +14,13 @@ use hls_relay_core::time::{Span, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// All that viewers are led to, by name: one is like the other but for what it lacks.
-pub fn aligned(ledger: &Ledger, entry: Option<&Multivariant>, rungs: &[(&str, &Version)]) -> Held {
+/// All that viewers are led to, by name: each is like the source that they are made of, but for what it lacks.
+pub fn aligned(
+    ledger: &Ledger,
+    entry: Option<&Multivariant>,
+    source: &Version,
+    rungs: &[(&str, &Version)],
+) -> Held {
     for name in entry.iter().flat_map(|entry| entry.names()) {
         if rungs.iter().all(|(rung, _)| **rung != *name.0) {
             return broken(
@@ -25,10 +30,8 @@ pub fn aligned(ledger: &Ledger, entry: Option<&Multivariant>, rungs: &[(&str, &V
             );
         }
     }
-    let Some(((first_name, first), others)) = rungs.split_first() else {
-        return Ok(());
-    };
-    for (name, other) in others {
+    let (first_name, first) = ("what is made into rungs", source);
+    for (name, other) in rungs {
         let shape = |it: &Version| {
             let numbers = (it.media_sequence, it.discontinuity_sequence);
             (numbers, it.target_duration, it.segments.len(), it.ended)
@@ -183,7 +186,8 @@ fn is_saved_as_listed(
     };
     let listed: Vec<bool> = list.segments.iter().map(|it| !it.gap).collect();
     let saved: Vec<bool> = window.iter().map(|it| has(rung, it)).collect();
-    if listed == saved {
+    // How many there are is a matter of alignment.
+    if listed.len() != saved.len() || listed == saved {
         return Ok(());
     }
     broken(

@@ -15,7 +15,7 @@ use hls_relay_core::event::{
 use hls_relay_core::formats::Formats;
 use hls_relay_core::ids::{ObjectName, RequestId};
 use hls_relay_core::notice::{Miss, Notice};
-use hls_relay_core::planted::Planted;
+use hls_relay_core::planted::{Mistake, Planted};
 use hls_relay_core::playlist::Resolution;
 use hls_relay_core::time::{Span, Timestamp};
 
@@ -379,7 +379,9 @@ impl World {
             let (applied, answer) = self.put_made(StoreWork::Put);
             if applied {
                 self.store.put(rung.object.clone(), &stored);
-                self.ledger.made(&rung.object, &transcode.input);
+                let later = self.options.planted.makes(Mistake::RungBeginsATickLater);
+                let (made, of) = (&rung.object, &transcode.input);
+                self.ledger.made(made, of, u64::from(later));
             }
             stored.formats = Some(Ok(formats(rung.height.min(SOURCE_HEIGHT))));
             outcomes.push(answer.map(|()| stored).map_err(RungError::Store));

@@ -344,8 +344,8 @@ impl World {
             }
             self.store.playlists.insert(name, version);
         }
-        if let Some(source) = source {
-            self.source_is_relayed(&source)?;
+        if let Some(source) = &source {
+            self.source_is_relayed(source)?;
         }
         let playlists = self.store.playlists.iter();
         let entry = self.store.multivariant.as_deref();
@@ -354,9 +354,9 @@ impl World {
         let led_to = |name: &PlaylistName| entry.is_none_or(|it| it.names().any(|it| it == name));
         let playlists = playlists.filter(|(name, _)| !rungs || led_to(name));
         let visible: Vec<_> = playlists.map(|(name, it)| (&*name.0, &**it)).collect();
-        match rungs {
-            true => rungs::aligned(&self.ledger, entry, &visible),
-            false => {
+        match &source {
+            Some(source) => rungs::aligned(&self.ledger, entry, source, &visible),
+            None => {
                 let calm = self.calm_for(self.settling()) && self.plan.is_in_step();
                 // What has just missed a segment looks again half a target duration later (C-10), and a strict one
                 // after a whole one (C-09).
