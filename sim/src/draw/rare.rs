@@ -14,11 +14,12 @@ use hls_relay_core::time::Span;
 type Rare = fn(&mut Plan, &mut Dice);
 
 /// By the name of its stream, and in one of how many worlds that it can be in.
-const SINGLE: [(&str, u64, Rare); 4] = [
+const SINGLE: [(&str, u64, Rare); 5] = [
     ("one segment", 12, one_segment),
     ("date ranges", 15, date_ranges),
     ("bit rates", 15, bit_rates),
     ("the end alone", 20, the_end_alone),
+    ("segments elsewhere", 12, segments_elsewhere),
 ];
 
 /// The same of presentations.
@@ -69,6 +70,17 @@ fn one_segment(plan: &mut Plan, dice: &mut Dice) {
     let from = from.saturating_sub(Span::from_secs(10));
     let until = (until + Span::from_secs(20)).min(plan.healed_at);
     add(plan, (from, until), kind);
+}
+
+/// Segments stand at another host, or lead to themselves.
+fn segments_elsewhere(plan: &mut Plan, dice: &mut Dice) {
+    let times = stretch(plan, dice);
+    let which = dice.pick(&[Which::All, Which::OneIn(3), Which::ListedMeanwhile]);
+    let kind = match dice.one_in(3) {
+        true => SegmentFault::RedirectLoop { which },
+        false => SegmentFault::RedirectToOtherHost { which },
+    };
+    add(plan, times, kind);
 }
 
 /// A multivariant playlist is found where the media playlist of a track was. A source that is opened meanwhile

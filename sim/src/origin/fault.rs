@@ -221,6 +221,16 @@ pub enum SegmentFault {
         /// Which segments.
         which: Which,
     },
+    /// To itself, for ever.
+    RedirectLoop {
+        /// Which segments.
+        which: Which,
+    },
+    /// To the second host, where it stands in another folder.
+    RedirectToOtherHost {
+        /// Which segments.
+        which: Which,
+    },
     /// The body comes at this rate.
     Drip {
         /// Which segments.
@@ -342,7 +352,9 @@ impl FaultKind {
                 SegmentFault::Status { .. }
                 | SegmentFault::Missing { .. }
                 | SegmentFault::Truncated { .. }
-                | SegmentFault::ResetHalfWay { .. },
+                | SegmentFault::ResetHalfWay { .. }
+                | SegmentFault::RedirectLoop { .. }
+                | SegmentFault::RedirectToOtherHost { .. },
             ) => Some(1),
         }
     }
@@ -394,6 +406,8 @@ impl SegmentFault {
             | Self::Late { which, .. }
             | Self::Truncated { which }
             | Self::ResetHalfWay { which }
+            | Self::RedirectLoop { which }
+            | Self::RedirectToOtherHost { which }
             | Self::Drip { which, .. } => *which,
         }
     }

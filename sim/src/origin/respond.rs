@@ -32,22 +32,20 @@ impl Origin {
         }
         let is_playlist = path == self.spec.playlist_path;
 
+        let reader = Reader {
+            host,
+            prefix,
+            sequence: request.sequence,
+            issued: presentation::token_of(&request.path_and_query),
+        };
         let connection = self.connection(at, is_playlist);
         let mut reply = match connection.ended {
             Some(delivery) => OriginReply {
                 delivery,
                 ..plain(200, Body::Empty)
             },
-            None if is_playlist => {
-                let reader = Reader {
-                    host,
-                    prefix,
-                    sequence: request.sequence,
-                    issued: presentation::token_of(&request.path_and_query),
-                };
-                self.playlist_reply(at, request, reader)
-            }
-            None => self.segment_reply(at, request, path),
+            None if is_playlist => self.playlist_reply(at, request, reader),
+            None => self.segment_reply(at, request, path, reader),
         };
         reply.delay = connection.delay + self.latency(path, request.sequence);
         if reply.delivery == (Delivery::Whole { rate: None }) {
@@ -83,6 +81,12 @@ impl Origin {
             host if is_other => (host, OTHER_PREFIX),
             host => (host, ""),
         }
+    }
+
+    /// The second host, where another one was asked.
+    fn other_host(&self, reader: Reader<'_>) -> Option<&str> {
+        let other = self.spec.hosts.get(1).map(String::as_str);
+        other.filter(|other| *other != reader.host)
     }
 
     fn latency(&self, path: &str, sequence: u64) -> Span {
@@ -153,6 +157,17 @@ fn typed(content_type: &'static str, body: Body) -> OriginReply {
 
 fn page(text: String) -> OriginReply {
     typed(HTML_TYPE, Body::Text(text))
+}
+
+fn redirect(location: String) -> OriginReply {
+    let headers = Headers {
+        location: Some(location),
+        ..Headers::default()
+    };
+    OriginReply {
+        headers,
+        ..plain(302, Body::Empty)
+    }
 }
 
 fn status(code: u16) -> OriginReply {

@@ -88,6 +88,8 @@ impl Origin {
                     | SegmentFault::Missing { .. }
                     | SegmentFault::Truncated { .. }
                     | SegmentFault::ResetHalfWay { .. }
+                    | SegmentFault::RedirectLoop { .. }
+                    | SegmentFault::RedirectToOtherHost { .. }
                     | SegmentFault::Drip { .. } => true,
                 });
                 place.is_some_and(|place| self.strikes(fault, kind.which(), place, at)) && reached()

@@ -124,6 +124,8 @@ pub(crate) fn fault(words: &mut Words<'_>) -> Result<FaultKind, String> {
             which: Which::Number(words.number()?),
         }
         .into(),
+        "segments-redirect" => SegmentFault::RedirectToOtherHost { which: Which::All }.into(),
+        "segments-redirect-loop" => SegmentFault::RedirectLoop { which: Which::All }.into(),
         "drip" => {
             let which = Which::Number(words.number()?);
             SegmentFault::Drip {

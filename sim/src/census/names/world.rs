@@ -73,6 +73,8 @@ names! {
         FaultKind::Segment(SegmentFault::Late { .. }) => "fault segment late",
         FaultKind::Segment(SegmentFault::Truncated { .. }) => "fault segment truncated",
         FaultKind::Segment(SegmentFault::ResetHalfWay { .. }) => "fault segment reset",
+        FaultKind::Segment(SegmentFault::RedirectLoop { .. }) => "fault segment redirect loop",
+        FaultKind::Segment(SegmentFault::RedirectToOtherHost { .. }) => "fault segment redirect",
         FaultKind::Segment(SegmentFault::Drip { .. }) => "fault segment drip",
         FaultKind::Connection(ConnectionFault::Reset { .. }) => "fault reset",
         FaultKind::Connection(ConnectionFault::Hang { .. }) => "fault hang",

@@ -135,6 +135,10 @@ impl fmt::Display for SegmentFault {
             Self::Late { which, by } => write!(out, "{which} late by {by}"),
             Self::Truncated { which } => write!(out, "{which} truncated"),
             Self::ResetHalfWay { which } => write!(out, "{which} reset half way"),
+            Self::RedirectLoop { which } => write!(out, "{which} redirect to themselves"),
+            Self::RedirectToOtherHost { which } => {
+                write!(out, "{which} redirect to another host")
+            }
             Self::Drip {
                 which,
                 bytes_per_second,

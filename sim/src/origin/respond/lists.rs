@@ -1,10 +1,10 @@
 //! What is answered to whoever asks for a playlist.
 
-use super::{HTML_TYPE, OTHER_PREFIX, page, plain, status, typed};
+use super::{HTML_TYPE, OTHER_PREFIX, page, redirect, status, typed};
 use crate::origin::encoder::{Place, Window};
 use crate::origin::fault::{FaultKind, PlaylistFault, TextFault, ViewFault};
 use crate::origin::playlist::{self, Reader, Source};
-use crate::origin::reply::{Body, Headers, Listed, OriginReply, OriginRequest, believed};
+use crate::origin::reply::{Body, Listed, OriginReply, OriginRequest, believed};
 use crate::origin::{Origin, names, presentation};
 use crate::rng::hash_bytes;
 use hls_relay_core::time::Span;
@@ -195,26 +195,11 @@ impl Origin {
 
     /// `None` where the request is there already.
     fn redirect_to_other_host(&self, reader: Reader<'_>) -> Option<OriginReply> {
-        let other = self
-            .spec
-            .hosts
-            .get(1)
-            .filter(|other| *other != reader.host)?;
+        let other = self.other_host(reader)?;
         Some(redirect(format!(
             "http://{other}{OTHER_PREFIX}{}",
             self.spec.playlist_path
         )))
-    }
-}
-
-fn redirect(location: String) -> OriginReply {
-    let headers = Headers {
-        location: Some(location),
-        ..Headers::default()
-    };
-    OriginReply {
-        headers,
-        ..plain(302, Body::Empty)
     }
 }
 

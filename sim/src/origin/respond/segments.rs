@@ -1,8 +1,9 @@
 //! What is answered to whoever asks for a segment, or what it is read with.
 
-use super::{status, typed};
+use super::{OTHER_PREFIX, redirect, status, typed};
 use crate::origin::encoder::Place;
 use crate::origin::fault::{Fault, FaultKind, SegmentFault, TextFault, Which};
+use crate::origin::playlist::Reader;
 use crate::origin::reply::{Body, Delivery, OriginReply, OriginRequest};
 use crate::origin::{MediaRef, Origin, form, names};
 use crate::rng::Stream;
@@ -14,6 +15,7 @@ impl Origin {
         at: Span,
         request: &OriginRequest,
         path: &str,
+        reader: Reader<'_>,
     ) -> OriginReply {
         if let Some(reply) = self.resource_reply(at, request, path) {
             return reply;
@@ -44,6 +46,16 @@ impl Origin {
                 SegmentFault::Late { by, .. } => {
                     if at < self.encoder.listed_at(place) + by {
                         return status(404);
+                    }
+                }
+                SegmentFault::RedirectLoop { .. } => {
+                    return redirect(format!("http://{}{}", reader.host, request.path_and_query));
+                }
+                SegmentFault::RedirectToOtherHost { .. } => {
+                    if let Some(other) = self.other_host(reader) {
+                        let path = request.path_and_query.strip_prefix(reader.prefix);
+                        let path = path.unwrap_or_default();
+                        return redirect(format!("http://{other}{OTHER_PREFIX}{path}"));
                     }
                 }
                 SegmentFault::Truncated { .. } => {

@@ -151,3 +151,29 @@ fn connections_are_reset_or_hang_or_are_slow() {
         [secs(0), secs(7)]
     );
 }
+
+#[test]
+fn segments_that_stand_elsewhere_and_some_that_lead_to_themselves() {
+    let which = Which::All;
+    let origin = with(SegmentFault::RedirectToOtherHost { which });
+    let reply = segment(&origin, secs(10), "seg9.ts?t=1");
+    let location = reply.headers.location.as_deref();
+    assert_eq!(
+        (reply.status, location),
+        (302, Some("http://edge.test/edge/live/seg9.ts?t=1"))
+    );
+    let request = OriginRequest {
+        host: "edge.test".to_owned(),
+        ..OriginRequest::get("/edge/live/seg9.ts".to_owned())
+    };
+    assert_eq!(origin.respond(secs(10), &request).status, 200);
+    assert_eq!(status_of(&origin, 9, "seg9.ts"), 200);
+
+    let origin = with(SegmentFault::RedirectLoop { which });
+    let reply = segment(&origin, secs(10), "seg9.ts");
+    let location = reply.headers.location.as_deref();
+    assert_eq!(
+        (reply.status, location),
+        (302, Some("http://origin.test/live/seg9.ts"))
+    );
+}
