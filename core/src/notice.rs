@@ -42,6 +42,8 @@ pub enum Trouble {
     Playlist(FetchError),
     /// The playlist comes and cannot be used.
     Refused(Refusal),
+    /// The playlist goes on, and nothing has failed: segments are on their way still.
+    Waiting,
     /// The playlist goes on and its segments cannot be had.
     Segments(FetchError),
     /// The playlist is older than what was already relayed.
@@ -348,6 +350,7 @@ impl fmt::Display for Trouble {
             Self::Unchanged => write!(out, "source playlist unchanged"),
             Self::Playlist(error) => write!(out, "source playlist cannot be loaded ({error})"),
             Self::Refused(error) => write!(out, "source playlist cannot be used ({error})"),
+            Self::Waiting => write!(out, "waiting for segments"),
             Self::Segments(error) => write!(out, "segments cannot be downloaded ({error})"),
             Self::OlderEdge => write!(out, "source playlist older than what is already relayed"),
             Self::Publishing(error) => write!(out, "segments cannot be published ({error})"),

@@ -160,6 +160,9 @@ impl Feed {
     pub(super) fn trouble(&self) -> Trouble {
         match (&self.loader.trouble, &self.downloader.trouble) {
             (Some(Trouble::Unchanged) | None, Some(error)) => Trouble::Segments(error.clone()),
+            (Some(Trouble::Unchanged) | None, None) if !self.downloader.is_empty() => {
+                Trouble::Waiting
+            }
             (Some(trouble), _) => trouble.clone(),
             (None, None) => Trouble::Unchanged,
         }

@@ -404,7 +404,9 @@ impl Lane {
             .as_ref()
             .and_then(|it| it.loader.trouble.clone());
         let told = master.filter(|_| self.feeds.iter().all(|feed| !feed.listed));
-        told.unwrap_or_else(|| self.feeds[0].trouble())
+        let lacking = |feed: &&Feed| feed.is_waited_for() && !feed.downloader.is_done();
+        let lacking = self.feeds.iter().find(lacking);
+        told.unwrap_or_else(|| lacking.unwrap_or(&self.feeds[0]).trouble())
     }
 
     /// Ends all its work.

@@ -166,6 +166,7 @@ names! {
         Trouble::Unchanged => "trouble unchanged",
         Trouble::Playlist(_) => "trouble playlist",
         Trouble::Refused(_) => "trouble refused",
+        Trouble::Waiting => "trouble waiting",
         Trouble::Segments(_) => "trouble segments",
         Trouble::OlderEdge => "trouble older edge",
         Trouble::Publishing(_) => "trouble publishing",
