@@ -187,18 +187,22 @@ impl World {
         self.edges.asked(self.now, preload)?;
         let fault = self.plan.workers.fault(self.now, true);
         fault.into_iter().for_each(|it| self.census.worker(it));
-        let (takes, first) = match fault {
-            Some(WorkerFaultKind::EdgeHangs) => {
-                let error = PreloadError::TooSlow(preload.within);
-                (preload.within, Err(error))
-            }
-            Some(_) => {
-                let error = PreloadError::Failed(FetchError::Status(503));
-                (EDGE_TAKES, Err(error))
-            }
-            None => (EDGE_TAKES, Ok(())),
+        // Nobody waits longer for one that has more to do.
+        let late = || Err(PreloadError::TooSlow(preload.within));
+        let well = match EDGE_TAKES <= preload.within {
+            true => Ok(()),
+            false => late(),
         };
-        let others = preload.edges.iter().skip(1).map(|_| Ok(()));
+        let first = match fault {
+            Some(WorkerFaultKind::EdgeHangs) => late(),
+            Some(_) if well.is_ok() => Err(PreloadError::Failed(FetchError::Status(503))),
+            Some(_) | None => well.clone(),
+        };
+        let takes = match &first {
+            Err(PreloadError::TooSlow(within)) => *within,
+            Ok(()) | Err(_) => EDGE_TAKES,
+        };
+        let others = preload.edges.iter().skip(1).map(|_| well.clone());
         let outcomes = std::iter::once(first).chain(others).collect();
         self.begin_work(preload.request, Work::Warming(outcomes));
         self.worker_is_due(preload.request, takes);
