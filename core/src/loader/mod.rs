@@ -334,9 +334,9 @@ impl Loader {
                     Ok((base, list)) => {
                         self.etag = etag;
                         self.last_body = Some(digest);
-                        self.recovered(stage);
                         match list {
                             Playlist::Media(list) => {
+                                self.recovered(stage);
                                 self.expects = Expects::Media;
                                 let listing = self.changed(stage, load, &base, list);
                                 listing.map(Loaded::Listing)
@@ -418,7 +418,8 @@ impl Loader {
         self.elsewhere = true;
     }
 
-    fn recovered(&mut self, stage: &mut Stage<'_>) {
+    /// What came can be used; a multivariant playlist is looked at by whoever follows what it names.
+    pub(crate) fn recovered(&mut self, stage: &mut Stage<'_>) {
         self.refused = false;
         if let Some(failing) = self.failing.take() {
             let after = stage.now.monotonic.since(failing.since);

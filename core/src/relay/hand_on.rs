@@ -351,6 +351,7 @@ impl Relay {
                 return;
             }
         };
+        lane.root_mut().recovered(stage);
         let (relayed, renditions) = presentation.counts();
         if lane.master.is_none() {
             stage.notify(Notice::Presented {
