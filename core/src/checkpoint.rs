@@ -3,6 +3,7 @@
 use crate::date_ranges::DateRanges;
 use crate::formats::Formats;
 use crate::ids::{ContentHash, ObjectName, PlaylistName};
+use crate::ladder::RungAudio;
 use crate::node::cluster::Skip;
 use crate::playlist::Segment;
 use crate::time::{Place, Span, WallTime};
@@ -106,6 +107,9 @@ pub struct SavedRungTrack {
     pub name: Arc<str>,
     /// As its ladder has it; `None` for the source's own media.
     pub height: Option<u32>,
+    /// As its ladder has it.
+    #[serde(default)]
+    pub audio: RungAudio,
     /// Entries know it by this, and its playlist is called so.
     pub key: Arc<str>,
     /// The multivariant playlist leads to it.

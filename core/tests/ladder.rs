@@ -6,6 +6,7 @@ use hls_relay_core::command::Transcode;
 use hls_relay_core::config::{HolePolicy, Spec};
 use hls_relay_core::event::{Event, FetchError, RungError, TranscodeError};
 use hls_relay_core::ladder::Ladder;
+use hls_relay_core::ladder::RungAudio;
 use hls_relay_core::notice::{LadderWaits, Miss, Notice};
 use hls_relay_core::playlist::MediaPlaylist;
 use hls_relay_core::time::Span;
@@ -434,6 +435,49 @@ fn a_backlog_after_an_outage_is_no_overload() {
         let (lists, _) = visible(&bench);
         assert_eq!(gaps(&lists["720p.m3u8"]).is_empty(), !overload);
     }
+}
+
+#[test]
+fn a_rung_with_another_sound_is_another_rung() {
+    let mut bench = bench();
+    bench.run(with(ladder(&[480], true)));
+    bench.pass(30 * SEC);
+    let mut other = ladder(&[480], true).unwrap();
+    other.audio = RungAudio::Aac { bitrate: 64_000 };
+    bench.run(with(Some(other)));
+    bench.pass(40 * SEC);
+    // What was made with the former sound and what is made with the new one never stand in one list.
+    let (lists, entry) = visible(&bench);
+    assert!(!entry.contains("480p.m3u8"), "{entry}");
+    let newest = lists["480p.m3u8"].segments.last();
+    assert!(newest.is_some_and(|it| it.gap));
+    bench.pass(120 * SEC);
+    let (lists, entry) = visible(&bench);
+    assert!(entry.contains("480p.2.m3u8"), "{entry}");
+    assert!(gaps(&lists["480p.2.m3u8"]).is_empty());
+}
+
+#[test]
+fn viewers_are_told_a_lower_bit_rate_once_nothing_higher_is_listed() {
+    let told = |bench: &Bench| {
+        let (_, entry) = visible(bench);
+        let mut lines = entry.lines();
+        let rung = lines.by_ref().take_while(|it| !it.ends_with("480p.m3u8"));
+        let rung = rung.last().unwrap().to_owned();
+        let value = rung.split_once("BANDWIDTH=").unwrap().1;
+        value.split(',').next().unwrap().parse::<u64>().unwrap()
+    };
+    let mut bench = bench();
+    bench.run(with(ladder(&[480], true)));
+    bench.pass(60 * SEC);
+    assert_eq!(told(&bench), 480_000);
+    let mut lower = ladder(&[480], true).unwrap();
+    lower.rungs[0].bitrate = 200_000;
+    bench.run(with(Some(lower)));
+    bench.pass(72 * SEC);
+    assert_eq!(told(&bench), 480_000);
+    bench.pass(160 * SEC);
+    assert_eq!(told(&bench), 200_000);
 }
 
 #[test]

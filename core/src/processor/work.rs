@@ -8,6 +8,7 @@ use crate::downloader::Leftovers;
 use crate::event::{PreloadError, StoredSegment, TranscodeError, Transcoded};
 use crate::formats::Formats;
 use crate::ids::{ObjectName, RequestId};
+use crate::ladder::RungAudio;
 use crate::planted::Mistake;
 use crate::stage::Stage;
 use crate::time::{Span, Timestamp};
@@ -57,6 +58,8 @@ enum Rungs {
 struct Asked {
     name: Arc<str>,
     height: u32,
+    #[serde(default)]
+    audio: RungAudio,
     object: ObjectName,
 }
 
@@ -65,6 +68,8 @@ struct Asked {
 pub(crate) struct MadeRung {
     pub(crate) name: Arc<str>,
     pub(crate) height: u32,
+    #[serde(default)]
+    pub(crate) audio: RungAudio,
     pub(crate) object: ObjectName,
     pub(crate) stored: StoredSegment,
 }
@@ -212,6 +217,7 @@ impl Work {
         let asked = rungs.iter().map(|it| Asked {
             name: Arc::clone(&it.name),
             height: it.height,
+            audio: ladder.audio,
             object: it.object.clone(),
         });
         self.rungs = Rungs::UnderWay {
@@ -371,6 +377,7 @@ impl Work {
                 Some(Ok(stored)) => made.push(MadeRung {
                     name: it.name,
                     height: it.height,
+                    audio: it.audio,
                     object: it.object,
                     stored: stored.clone(),
                 }),
@@ -427,6 +434,7 @@ fn as_if_made(asked: &[Asked]) -> Vec<MadeRung> {
     let made = asked.iter().map(|it| MadeRung {
         name: Arc::clone(&it.name),
         height: it.height,
+        audio: it.audio,
         object: it.object.clone(),
         stored: StoredSegment {
             length: 1,

@@ -2,16 +2,17 @@
 //! of them have the same numbers, holes and discontinuities, and what a rung lacks is a gap in its list.
 
 use super::Publisher;
-use super::window::{Entry, Window};
+use super::window::{Entry, Window, measure};
 use crate::checkpoint::{SavedRung, SavedRungTrack};
 use crate::config;
 use crate::formats::Formats;
 use crate::ids::PlaylistName;
-use crate::ladder::{Ladder, Rung, SOURCE_NAME};
+use crate::ladder::{Ladder, Rung, RungAudio, SOURCE_NAME};
 use crate::notice::{LadderWaits, Notice};
 use crate::planted::Mistake;
 use crate::playlist::{
-    self, LadderVariant, MeasuredBandwidth, MediaPlaylist, Segment, render_ladder,
+    self, LadderVariant, MeasuredBandwidth, MediaPlaylist, Segment, measured_bandwidth,
+    render_ladder,
 };
 use crate::processor::{Finished, MadeRung};
 use crate::stage::Stage;
@@ -36,12 +37,21 @@ pub(crate) struct Shown<'a> {
     pub(crate) lower: Option<u64>,
 }
 
+/// How a rung is made, as far as it is another one otherwise: its height, and what becomes of its sound.
+type Kind = (Option<u32>, RungAudio);
+
 /// A rung and its list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct RungTrack {
     name: Arc<str>,
     /// `None` for the source's own.
     height: Option<u32>,
+    /// Another sound is another rung: the frames of one do not go on where those of the other end.
+    #[serde(default)]
+    audio: RungAudio,
+    /// In bits per second, as the ladder has it; 0 for the source's own.
+    #[serde(default)]
+    bitrate: u64,
     /// Entries know it by this: its name, or more where that is still another one's.
     key: Arc<str>,
     /// The ladder has it.
@@ -58,10 +68,12 @@ struct RungTrack {
 }
 
 impl RungTrack {
-    fn new(name: &Arc<str>, height: Option<u32>, key: Arc<str>) -> Self {
+    fn new(name: &Arc<str>, (height, audio): Kind, key: Arc<str>) -> Self {
         Self {
             name: Arc::clone(name),
             height,
+            audio,
+            bitrate: 0,
             key,
             wanted: true,
             shown: false,
@@ -72,8 +84,8 @@ impl RungTrack {
         }
     }
 
-    fn is(&self, name: &str, height: Option<u32>) -> bool {
-        *self.name == *name && self.height == height
+    fn is(&self, name: &str, kind: Kind) -> bool {
+        *self.name == *name && (self.height, self.audio) == kind
     }
 
     /// How high it is, where that is less than the ladder has it.
@@ -160,7 +172,7 @@ impl Board {
             shown: it.shown,
             listed: it.shown || it.listed,
             formats: it.formats.clone(),
-            ..RungTrack::new(&it.name, it.height, Arc::clone(&it.key))
+            ..RungTrack::new(&it.name, (it.height, it.audio), Arc::clone(&it.key))
         };
         Self {
             rungs: saved.iter().map(rung).collect(),
@@ -171,6 +183,7 @@ impl Board {
         let saved = |it: &RungTrack| SavedRungTrack {
             name: Arc::clone(&it.name),
             height: it.height,
+            audio: it.audio,
             key: Arc::clone(&it.key),
             shown: it.shown,
             listed: it.listed,
@@ -183,20 +196,24 @@ impl Board {
     fn settle(&mut self, ladder: Option<&Ladder>) -> bool {
         let before: Vec<_> = self.rungs.iter().map(|it| it.wanted).collect();
         let mut ordered = Vec::new();
-        let source = ladder
-            .is_none_or(|it| it.passthrough)
-            .then_some((SOURCE_NAME.into(), None));
+        let source = ladder.is_none_or(|it| it.passthrough).then_some((
+            SOURCE_NAME.into(),
+            (None, RungAudio::Copy),
+            0,
+        ));
+        let audio = ladder.map_or(RungAudio::Copy, |it| it.audio);
         let rungs = ladder.iter().flat_map(|it| &it.rungs);
-        let rungs = rungs.map(|it: &Rung| (Arc::clone(&it.name), Some(it.height)));
-        for (name, height) in source.into_iter().chain(rungs) {
+        let rung = |it: &Rung| (Arc::clone(&it.name), (Some(it.height), audio), it.bitrate);
+        for (name, kind, bitrate) in source.into_iter().chain(rungs.map(rung)) {
             let known = self
                 .rungs
                 .iter()
-                .position(|it| it.is(&name, height) && !it.over);
-            ordered.push(match known {
+                .position(|it| it.is(&name, kind) && !it.over);
+            let rung = match known {
                 Some(known) => self.rungs.remove(known),
-                None => RungTrack::new(&name, height, self.free_key(&ordered, &name)),
-            });
+                None => RungTrack::new(&name, kind, self.free_key(&ordered, &name)),
+            };
+            ordered.push(RungTrack { bitrate, ..rung });
         }
         ordered.iter_mut().for_each(|it| it.wanted = true);
         self.rungs.iter_mut().for_each(|it| it.wanted = false);
@@ -297,7 +314,7 @@ impl Board {
     /// Under which name entries know a rung that was made.
     fn key_of(&self, made: &MadeRung) -> Option<Arc<str>> {
         let mut wanted = self.rungs.iter().filter(|it| it.wanted);
-        let rung = wanted.find(|it| it.is(&made.name, Some(made.height)))?;
+        let rung = wanted.find(|it| it.is(&made.name, (Some(made.height), made.audio)))?;
         Some(Arc::clone(&rung.key))
     }
 
@@ -361,7 +378,19 @@ impl RungTrack {
             Some((length, entry.segment.duration))
         });
         let lengths: Vec<_> = lengths.collect();
-        super::window::measure(&mut self.bandwidth, lengths.into_iter(), target_duration);
+        let all = lengths.iter().flatten().copied();
+        let all = measured_bandwidth(all, target_duration);
+        measure(&mut self.bandwidth, lengths.into_iter(), target_duration);
+        let (Some(known), Some(all)) = (self.bandwidth, all) else {
+            return;
+        };
+        // It falls where its ladder has a lower bit rate now, or the first guess at how coarse it is was bad; and never
+        // below its bit rate, as there may be little in its pictures only at present.
+        let peak = all.peak.max(self.bitrate);
+        if self.height.is_some() && peak < known.peak - known.peak / 4 {
+            let average = all.average;
+            self.bandwidth = Some(MeasuredBandwidth { peak, average });
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use hls_relay_core::command::Command;
 use hls_relay_core::config::START_SEGMENTS;
 use hls_relay_core::event::Event;
 use hls_relay_core::ids::{PlaylistName, RequestId};
-use hls_relay_core::ladder::{Ladder, SOURCE_NAME};
+use hls_relay_core::ladder::{Ladder, RungAudio, SOURCE_NAME};
 use hls_relay_core::time::{Span, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -150,11 +150,13 @@ fn names(checkpoint: &Checkpoint) -> BTreeSet<Arc<str>> {
 /// Of several that are called the same the first is that of the ladder; the others leave.
 fn wanted<'a>(rungs: &'a [SavedRungTrack], ladder: Option<&Ladder>) -> Vec<&'a SavedRungTrack> {
     let source = ladder.is_none_or(|it| it.passthrough);
-    let source = source.then_some((SOURCE_NAME, None));
+    let source = source.then_some((SOURCE_NAME, None, RungAudio::Copy));
+    let audio = ladder.map_or(RungAudio::Copy, |it| it.audio);
     let made = ladder.iter().flat_map(|it| &it.rungs);
-    let made = made.map(|it| (&*it.name, Some(it.height)));
-    let known = |(name, height): (&str, Option<u32>)| {
-        let is = |it: &&SavedRungTrack| *it.name == *name && it.height == height;
+    let made = made.map(|it| (&*it.name, Some(it.height), audio));
+    let known = |(name, height, audio): (&str, Option<u32>, RungAudio)| {
+        let is =
+            |it: &&SavedRungTrack| *it.name == *name && (it.height, it.audio) == (height, audio);
         rungs.iter().find(is)
     };
     source.into_iter().chain(made).filter_map(known).collect()
