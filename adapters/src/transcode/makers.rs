@@ -212,10 +212,17 @@ impl Makers {
             Found::NotLookedFor => (0, 0, None),
             Found::Missing { why, .. } | Found::Never(why) => (0, 0, Some(why)),
         };
-        let orders = match &self.inner.orders {
-            Some(orders) => orders.queue().look().await.ok(),
-            None => None,
+        let (orders, untold) = match &self.inner.orders {
+            Some(orders) => match orders.queue().look().await {
+                Ok(there) => (Some(there), None),
+                Err(error) => (None, Some(Untaken::Unreachable(error.to_string().into()))),
+            },
+            None => (None, None),
         };
+        let missing = missing.map(|why| match untold {
+            Some(untold) => format!("{untold}; {why}").into(),
+            None => why,
+        });
         MakersView {
             slots,
             waiting,

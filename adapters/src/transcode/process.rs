@@ -11,7 +11,7 @@ use tokio::process::{Child, Command};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-/// So much of what it says is kept, which is the end of it.
+/// So much of what it says is kept, which is the beginning of it: what comes later follows from that.
 const MOST_SAID: usize = 4 << 10;
 
 /// Why there is nothing that came out of it.
@@ -20,7 +20,7 @@ pub(super) enum RunError {
     /// It could not be started.
     #[error("ffmpeg cannot be started: {0}")]
     Start(io::Error),
-    /// It ended with a failure, and this is what it said last.
+    /// It ended with a failure, and this is what it said first.
     #[error("{said}")]
     Failed { said: String },
     /// Somebody or the system has ended it.
@@ -65,9 +65,9 @@ pub(super) async fn run(tool: &Tool, job: Job) -> Result<Vec<u8>, RunError> {
         drop(stdin);
         Ok(())
     };
-    let (made, said, ()) = tokio::try_join!(whole(stdout, most), end_of(stderr), feed)?;
+    let (made, said, ()) = tokio::try_join!(whole(stdout, most), beginning_of(stderr), feed)?;
     let status = child.wait().await.map_err(RunError::Pipe)?;
-    let said = last_line(&said);
+    let said = first_line(&said);
     if status.success() {
         Ok(made)
     } else if was_ended(status) {
@@ -90,19 +90,27 @@ async fn whole(mut out: impl AsyncRead + Unpin, most: usize) -> Result<Vec<u8>, 
     }
 }
 
-async fn end_of(mut out: impl AsyncRead + Unpin) -> Result<Vec<u8>, RunError> {
+async fn beginning_of(mut out: impl AsyncRead + Unpin) -> Result<Vec<u8>, RunError> {
     let mut said = Vec::new();
-    while out.read_buf(&mut said).await.map_err(RunError::Pipe)? > 0 {
-        let more = said.len().saturating_sub(MOST_SAID);
-        said.drain(..more);
+    let mut rest = Vec::new();
+    while out.read_buf(&mut rest).await.map_err(RunError::Pipe)? > 0 {
+        let room = MOST_SAID - said.len();
+        said.extend(rest.drain(..).take(room));
     }
     Ok(said)
 }
 
-fn last_line(said: &[u8]) -> String {
+/// `[h264 @ 0x5581] no frame!` says more to people without the address.
+fn first_line(said: &[u8]) -> String {
     let said = String::from_utf8_lossy(said);
-    let last = said.lines().rfind(|line| !line.trim().is_empty());
-    one_line(last.unwrap_or("ffmpeg says nothing of it").trim())
+    let first = said.lines().find(|line| !line.trim().is_empty());
+    let first = first.unwrap_or("ffmpeg says nothing of it").trim();
+    let part = first.strip_prefix('[').and_then(|it| it.split_once("] "));
+    let part = part.and_then(|(part, text)| Some((part.split_once(" @ 0x")?.0, text)));
+    match part {
+        Some((name, text)) => one_line(&format!("{name}: {text}")),
+        None => one_line(first),
+    }
 }
 
 /// By a signal that an operator or the system sends, or that it has itself understood as such: it then ends
@@ -158,4 +166,25 @@ async fn start(tool: &Tool, memory: u64, arguments: Vec<String>) -> io::Result<C
     let gone = |_| io::Error::from(io::ErrorKind::BrokenPipe);
     starter.send(start).map_err(|_| gone(()))?;
     child.await.map_err(|_| gone(()))?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_ffmpeg_says_first_is_told_without_addresses() {
+        let said =
+            b"\n[h264 @ 0x55f1] non-existing PPS 0 referenced\nError marking filters as finished\n";
+        assert_eq!(first_line(said), "h264: non-existing PPS 0 referenced");
+        let plain = "pipe:0: Invalid data found when processing input";
+        assert_eq!(first_line(plain.as_bytes()), plain);
+        assert_eq!(first_line(b""), "ffmpeg says nothing of it");
+        let much = [b"[a] b\n".as_slice(), &vec![b'x'; 3 * MOST_SAID]].concat();
+        let kept = beginning_of(&*much).await.unwrap();
+        assert_eq!(
+            (kept.len(), first_line(&kept)),
+            (MOST_SAID, "[a] b".to_owned())
+        );
+    }
 }
