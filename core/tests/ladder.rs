@@ -458,6 +458,27 @@ fn a_rung_with_another_sound_is_another_rung() {
 }
 
 #[test]
+fn where_all_rungs_leave_at_once_their_lists_go_on_until_something_else_enters() {
+    let mut bench = bench();
+    bench.run(with(ladder(&[480], false)));
+    bench.pass(40 * SEC);
+    let versions = bench.published.len();
+    bench.run(with(ladder(&[240], false)));
+    bench.pass(48 * SEC);
+    // Nothing has three segments yet.
+    assert!(bench.published.len() > versions);
+    let (lists, entry) = visible(&bench);
+    assert!(entry.contains("480p.m3u8"), "{entry}");
+    assert!(lists["480p.m3u8"].segments.last().is_some_and(|it| it.gap));
+    bench.pass(70 * SEC);
+    let (_, entry) = visible(&bench);
+    assert!(
+        entry.contains("240p.m3u8") && !entry.contains("480p"),
+        "{entry}"
+    );
+}
+
+#[test]
 fn viewers_are_told_a_lower_bit_rate_once_nothing_higher_is_listed() {
     let told = |bench: &Bench| {
         let (_, entry) = visible(bench);

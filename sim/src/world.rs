@@ -120,6 +120,8 @@ pub struct World {
     keep: KeepChecks,
     bounds: BoundChecks,
     edges: EdgeChecks,
+    /// What the last multivariant playlist leads to, or led to before it was taken down.
+    led_to: Vec<PlaylistName>,
     ledger: Ledger,
     versions: u64,
     chance: Chance,
@@ -184,6 +186,7 @@ impl World {
                 plan.told(),
             ),
             edges: EdgeChecks::new(plan.channel.edges),
+            led_to: Vec::new(),
             ledger: Ledger::default(),
             versions: 0,
             chance: Chance::new(plan.seed),

@@ -270,10 +270,12 @@ impl Board {
         ended: bool,
     ) -> Vec<(PlaylistName, Arc<str>)> {
         self.show(stage, window, ended);
+        // Until something else enters viewers are led to those that have left.
+        let leads = self.rungs.iter().any(|it| it.shown);
         let mut lists = Vec::new();
         for rung in &mut self.rungs {
             rung.measure(window, target_duration);
-            rung.over = !rung.wanted && rung.stored(window) == 0;
+            rung.over = leads && !rung.wanted && rung.stored(window) == 0;
             rung.listed |= rung.shown || !rung.wanted;
             if rung.listed {
                 let list = rung.list(stage, window, target_duration, ended);
@@ -451,7 +453,9 @@ impl Publisher {
 
     /// When viewers may see the rungs; `None` while there is nothing to be played.
     pub(super) fn rungs_open_at(&self, board: &Board) -> Option<Timestamp> {
-        let opens = self.ended || board.opens(&self.windows[super::ONLY]);
+        // What viewers have open goes on, with gaps where all its rungs have left and others are still to enter.
+        let is_open = self.ended || self.entry.is_some();
+        let opens = is_open || board.opens(&self.windows[super::ONLY]);
         opens.then(Timestamp::default)
     }
 

@@ -47,6 +47,11 @@ impl EdgeChecks {
         Ok(())
     }
 
+    /// It is there when its segment waits no longer: no time is left in which they could be asked for it.
+    pub fn too_late(&mut self, now: Timestamp, object: &ObjectName) {
+        self.asked.get_or_insert_with(&object.0, || now);
+    }
+
     /// They have answered, or were told to leave it; whoever needs it all the same has to ask anew.
     pub fn answered(&mut self, now: Timestamp, request: RequestId, is_cancelled: bool) {
         for it in self.under_way.remove(&request).unwrap_or_default() {

@@ -141,7 +141,9 @@ fn of_an_open_list(plan: &mut Plan, dice: &mut Dice) {
 /// In one of fifteen, for a while, at first or later. Whoever opens the source meanwhile refuses it: so it is no longer
 /// than anything may be felt.
 fn of_several(plan: &mut Plan, dice: &mut Dice) {
-    if !dice.one_in(15) {
+    // Of what is selected it takes one variant: after a restart nothing tells which one that was.
+    let selects = |it: &Control| matches!(it.change, Change::Selection(_));
+    if !dice.one_in(15) || plan.controls.iter().any(selects) {
         return;
     }
     let (mut after, _) = stretch(plan, dice);

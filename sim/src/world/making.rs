@@ -306,6 +306,11 @@ impl World {
         if let Some(outcome) = making.again.take() {
             return self.step(Event::Transcoded { request, outcome });
         }
+        if making.since + making.transcode.within <= self.now {
+            for it in &making.transcode.rungs {
+                self.edges.too_late(self.now, &it.object);
+            }
+        }
         let outcome = self.outcome_of(&making);
         let twice = making.fault == Some(WorkerFaultKind::AnswerTwice) && !making.cancelled;
         if twice {

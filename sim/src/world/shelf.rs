@@ -372,15 +372,12 @@ impl World {
     /// A list that viewers were not led to for a while has been followed by nobody: what was numbered meanwhile is not
     /// missing in it.
     fn come_back(&mut self, entry: &Multivariant) {
-        let Some(before) = self.store.multivariant.as_ref() else {
-            return;
-        };
-        for name in entry.names() {
-            let back = before.names().all(|it| it != name);
-            if let Some(list) = self.lists.get_mut(name).filter(|_| back) {
+        for name in entry.names().filter(|it| !self.led_to.contains(it)) {
+            if let Some(list) = self.lists.get_mut(name).filter(|_| !self.led_to.is_empty()) {
                 list.excuses.unpublished = true;
             }
         }
+        self.led_to = entry.names().cloned().collect();
     }
 
     /// S-03, for all playlists that become visible together.
