@@ -206,7 +206,8 @@ impl Order {
         });
         let ladder = Ladder {
             rungs: rungs.collect(),
-            passthrough: true,
+            // An order is for rungs.
+            passthrough: false,
             codec: work.codec,
             preset: work.preset,
             audio: work.audio,
