@@ -65,7 +65,11 @@ impl Downloader {
         }
         for index in 0..self.jobs.len() {
             let before = self.before(index);
-            let waiting = self.awaiting_rungs();
+            // Only a work that begins asks for it.
+            let waiting = match self.jobs[index].work {
+                None => self.awaiting_rungs(),
+                Some(_) => 0,
+            };
             let job = &mut self.jobs[index];
             let (Some(stored_at), JobState::Stored { .. }, None) =
                 (job.had_at(), &job.state, &job.again)

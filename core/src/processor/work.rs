@@ -74,6 +74,19 @@ pub(crate) struct MadeRung {
     pub(crate) stored: StoredSegment,
 }
 
+impl Asked {
+    /// It is stored.
+    fn made(self, stored: StoredSegment) -> MadeRung {
+        MadeRung {
+            name: self.name,
+            height: self.height,
+            audio: self.audio,
+            object: self.object,
+            stored,
+        }
+    }
+}
+
 impl Work {
     /// For a segment that is stored since `stored_at`, and waits for so long; so many others wait for their rungs.
     pub(super) fn new(
@@ -374,13 +387,7 @@ impl Work {
         let mut made = Vec::new();
         for it in asked {
             match outcomes.next() {
-                Some(Ok(stored)) => made.push(MadeRung {
-                    name: it.name,
-                    height: it.height,
-                    audio: it.audio,
-                    object: it.object,
-                    stored: stored.clone(),
-                }),
+                Some(Ok(stored)) => made.push(it.made(stored.clone())),
                 Some(Err(_)) | None => left.objects.push(it.object),
             }
         }
@@ -431,16 +438,11 @@ impl Work {
 
 /// The mistake of [`Mistake::UnmadeRungListed`].
 fn as_if_made(asked: &[Asked]) -> Vec<MadeRung> {
-    let made = asked.iter().map(|it| MadeRung {
-        name: Arc::clone(&it.name),
-        height: it.height,
-        audio: it.audio,
-        object: it.object.clone(),
-        stored: StoredSegment {
-            length: 1,
-            hash: crate::ids::ContentHash([0; 32]),
-            formats: None,
-        },
-    });
-    made.collect()
+    let stored = StoredSegment {
+        length: 1,
+        hash: crate::ids::ContentHash([0; 32]),
+        formats: None,
+    };
+    let made = asked.iter().cloned();
+    made.map(|it| it.made(stored.clone())).collect()
 }

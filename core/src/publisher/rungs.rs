@@ -380,16 +380,21 @@ impl RungTrack {
             Some((length, entry.segment.duration))
         });
         let lengths: Vec<_> = lengths.collect();
-        let all = lengths.iter().flatten().copied();
-        let all = measured_bandwidth(all, target_duration);
-        measure(&mut self.bandwidth, lengths.into_iter(), target_duration);
-        let (Some(known), Some(all)) = (self.bandwidth, all) else {
+        measure(
+            &mut self.bandwidth,
+            lengths.iter().copied(),
+            target_duration,
+        );
+        let Some(known) = self.bandwidth.filter(|_| self.height.is_some()) else {
+            return;
+        };
+        let Some(all) = measured_bandwidth(lengths.into_iter().flatten(), target_duration) else {
             return;
         };
         // It falls where its ladder has a lower bit rate now, or the first guess at how coarse it is was bad; and never
         // below its bit rate, as there may be little in its pictures only at present.
         let peak = all.peak.max(self.bitrate);
-        if self.height.is_some() && peak < known.peak - known.peak / 4 {
+        if peak < known.peak - known.peak / 4 {
             let average = all.average;
             self.bandwidth = Some(MeasuredBandwidth { peak, average });
         }
