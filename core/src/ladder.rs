@@ -122,6 +122,18 @@ pub enum LadderFault {
 }
 
 impl Ladder {
+    /// Of these rungs, made in the usual way.
+    pub fn of(rungs: Vec<Rung>, passthrough: bool) -> Self {
+        Self {
+            rungs,
+            passthrough,
+            codec: VideoCodec::default(),
+            preset: Preset::default(),
+            audio: RungAudio::default(),
+            patience: None,
+        }
+    }
+
     /// Checks what can be checked without asking anybody.
     ///
     /// # Errors
@@ -214,12 +226,8 @@ mod tests {
 
     fn fault(rungs: Vec<Rung>, audio: RungAudio) -> Option<LadderFault> {
         let ladder = Ladder {
-            rungs,
-            passthrough: true,
-            codec: VideoCodec::H264,
-            preset: Preset::Veryfast,
             audio,
-            patience: None,
+            ..Ladder::of(rungs, true)
         };
         ladder.validate().err()
     }
@@ -230,14 +238,7 @@ mod tests {
         let of = |rungs| fault(rungs, RungAudio::Copy);
         assert_eq!(of(vec![good.clone()]), None);
         assert_eq!(of(vec![]), None);
-        let without = Ladder {
-            rungs: Vec::new(),
-            passthrough: false,
-            codec: VideoCodec::H264,
-            preset: Preset::Veryfast,
-            audio: RungAudio::Copy,
-            patience: None,
-        };
+        let without = Ladder::of(Vec::new(), false);
         assert_eq!(without.validate().err(), Some(LadderFault::Empty));
         let many = (0..9).map(|it| rung(&format!("r{it}"), 240, 400_000));
         assert_eq!(of(many.collect()), Some(LadderFault::TooMany(9)));

@@ -26,7 +26,7 @@ use hls_relay_core::event::{
 };
 use hls_relay_core::formats::{Formats, Unreadable};
 use hls_relay_core::ids::{ContentHash, Epoch, Generation, PlaylistName, RequestId};
-use hls_relay_core::ladder::{Ladder, Preset, Rung, RungAudio, VideoCodec};
+use hls_relay_core::ladder::{Ladder, Rung};
 use hls_relay_core::notice::Notice;
 use hls_relay_core::playlist::{self, MediaPlaylist, Playlist, Resolution};
 use hls_relay_core::relay::{Relay, Status};
@@ -155,14 +155,8 @@ pub(crate) fn ladder(heights: &[u32], passthrough: bool) -> Option<Ladder> {
         height: *height,
         bitrate: u64::from(*height) * 1_000,
     };
-    Some(Ladder {
-        rungs: heights.iter().map(rung).collect(),
-        passthrough,
-        codec: VideoCodec::H264,
-        preset: Preset::Veryfast,
-        audio: RungAudio::Copy,
-        patience: None,
-    })
+    let rungs = heights.iter().map(rung).collect();
+    Some(Ladder::of(rungs, passthrough))
 }
 
 /// All rungs of a segment, as a worker tells them.

@@ -352,6 +352,12 @@ fn when(plan: &Plan, dice: &mut Dice) -> When {
     When { after, moment }
 }
 
+/// Something is wished for at that time.
+pub(super) fn wish(plan: &mut Plan, after: Span, change: Change) {
+    let when = When::at(after);
+    plan.controls.push(Control { when, change });
+}
+
 /// A wish; one in three is followed by another in the same instant or soon after, and one of these
 /// in two goes back to what was before.
 fn control(plan: &mut Plan, dice: &mut Dice, change: Change) {

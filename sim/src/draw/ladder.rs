@@ -3,14 +3,14 @@
 //! media playlist, and where the source is a multivariant playlist.
 
 use super::dice::Dice;
-use super::families::stretch;
+use super::families::{stretch, wish};
 use crate::origin::{Fault, FaultKind, TextFault};
-use crate::plan::{Change, Control, Plan, When};
+use crate::plan::{Change, Control, Plan};
 use crate::workers::{
     Flood, MANY_HANDS, NeighbourPlan, QUEUE_FAULTS, WORKER_FAULTS, WorkerFault, WorkerFaultKind,
 };
 use hls_relay_core::config::KeyPolicy;
-use hls_relay_core::ladder::{Ladder, Preset, Rung, RungAudio, VideoCodec, bitrate_of};
+use hls_relay_core::ladder::{Ladder, Rung, bitrate_of};
 use hls_relay_core::preload::PreloadMethod;
 use hls_relay_core::time::Span;
 
@@ -21,14 +21,7 @@ pub fn ladder(heights: &[u32], passthrough: bool) -> Ladder {
         height: *height,
         bitrate: bitrate_of(*height),
     };
-    Ladder {
-        rungs: heights.iter().map(rung).collect(),
-        passthrough,
-        codec: VideoCodec::H264,
-        preset: Preset::Veryfast,
-        audio: RungAudio::Copy,
-        patience: None,
-    }
+    Ladder::of(heights.iter().map(rung).collect(), passthrough)
 }
 
 /// Gives a channel a ladder, edges, or both, if its seed says so.
@@ -74,11 +67,15 @@ pub(super) fn draw(plan: &mut Plan) {
     if dice.one_in(3) {
         let (after, _) = stretch(plan, &mut dice);
         let other = dice.pick(ladders);
-        wish(plan, after, Some(ladder(other)));
+        wish(plan, after, Change::Ladder(Some(ladder(other))));
         let mut dice = Dice::new(plan.seed, "ladder that comes back");
         if dice.one_in(2) {
             let back = after + target.scaled(dice.between(1, 5), 1);
-            wish(plan, back.min(plan.healed_at), Some(ladder(first)));
+            wish(
+                plan,
+                back.min(plan.healed_at),
+                Change::Ladder(Some(ladder(first))),
+            );
         }
     }
     take_away(plan, &mut Dice::new(plan.seed, "ladder away"));
@@ -88,7 +85,7 @@ pub(super) fn draw(plan: &mut Plan) {
 fn take_away(plan: &mut Plan, dice: &mut Dice) {
     if dice.one_in(6) {
         let (after, _) = stretch(plan, dice);
-        wish(plan, after, None);
+        wish(plan, after, Change::Ladder(None));
     }
 }
 
@@ -130,11 +127,11 @@ fn of_an_open_list(plan: &mut Plan, dice: &mut Dice) {
     if dice.one_in(2) {
         let alone = Some(ladder(&[], true));
         plan.channel.ladder.clone_from(&alone);
-        wish(plan, after, Some(wanted));
+        wish(plan, after, Change::Ladder(Some(wanted)));
         let (after, _) = stretch(plan, dice);
-        wish(plan, after, alone);
+        wish(plan, after, Change::Ladder(alone));
     } else {
-        wish(plan, after, Some(wanted));
+        wish(plan, after, Change::Ladder(Some(wanted)));
     }
 }
 
@@ -152,14 +149,13 @@ fn of_several(plan: &mut Plan, dice: &mut Dice) {
         plan.channel.ladder = Some(wanted);
         after = Span::ZERO;
     } else {
-        wish(plan, after, Some(wanted));
+        wish(plan, after, Change::Ladder(Some(wanted)));
     }
-    wish(plan, (after + long).min(plan.healed_at), None);
-}
-
-fn wish(plan: &mut Plan, after: Span, ladder: Option<Ladder>) {
-    let (when, change) = (When::at(after), Change::Ladder(ladder));
-    plan.controls.push(Control { when, change });
+    wish(
+        plan,
+        (after + long).min(plan.healed_at),
+        Change::Ladder(None),
+    );
 }
 
 /// In every other such world workers are few and have other channels to work for, some of which want much at

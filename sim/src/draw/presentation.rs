@@ -6,14 +6,13 @@
 //! trouble.
 
 use super::dice::Dice;
-use super::families::stretch;
+use super::families::{stretch, wish};
 use crate::origin::{
     Container, EncoderFault, Fault, FaultKind, FormatsTold, Names, OriginSpec, PlaylistFault,
     PresentationFault, PresentationSpec, Tokens, TrackKind, TrackSpec, ViewFault,
 };
-use crate::plan::{Change, Control, Plan, WakePlan, When};
+use crate::plan::{Change, Plan, WakePlan};
 use hls_relay_core::config::{KeyPolicy, Selection};
-use hls_relay_core::time::Span;
 
 /// Puts the origin of a plan behind a multivariant playlist, if its seed says so.
 pub(super) fn draw(plan: &mut Plan) {
@@ -70,17 +69,12 @@ fn select(plan: &mut Plan, dice: &mut Dice) {
     let selection = dice.pick(&[lower(360), lower(720), english]);
     let (after, until) = stretch(plan, dice);
     match dice.one_in(2) {
-        true => wish(plan, after, selection),
+        true => wish(plan, after, Change::Selection(selection)),
         false => plan.channel.selection = selection,
     }
     if dice.one_in(2) {
-        wish(plan, until, Selection::default());
+        wish(plan, until, Change::Selection(Selection::default()));
     }
-}
-
-fn wish(plan: &mut Plan, after: Span, selection: Selection) {
-    let (when, change) = (When::at(after), Change::Selection(selection));
-    plan.controls.push(Control { when, change });
 }
 
 /// Leaves out what is not drawn together with a presentation.
