@@ -374,7 +374,7 @@ mod tests {
         let makers = MakersView {
             slots: 4,
             waiting: 2,
-            missing: None,
+            nobody: None,
             orders: Some(Waiting {
                 workers: 5,
                 waiting: 6,

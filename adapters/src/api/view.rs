@@ -228,7 +228,7 @@ impl ChannelView {
             return self;
         }
         if !self.spec.ladder.is_empty() {
-            self.unmade = makers.nobody();
+            self.unmade = makers.nobody.as_deref().map(str::to_owned);
         }
         let machine = self.observed.machine.as_mut();
         if let Some(making) = machine.and_then(|it| it.making.as_mut()) {

@@ -62,21 +62,17 @@ pub struct MakersView {
     pub slots: usize,
     /// How many wait for one.
     pub waiting: usize,
-    /// Why it transcodes none.
-    pub missing: Option<Arc<str>>,
+    /// Why nobody makes any rungs, and what to do.
+    pub nobody: Option<Arc<str>>,
     /// What waits for workers.
     pub orders: Option<Waiting>,
 }
 
-impl MakersView {
-    /// Why nobody makes any rungs, and what to do.
-    pub fn nobody(&self) -> Option<String> {
-        let why = self.missing.as_ref()?;
-        match self.orders {
-            None => Some(why.to_string()),
-            Some(waiting) if waiting.workers == 0 => Some(format!("{}; {why}", Untaken::Nobody)),
-            Some(_) => None,
-        }
+/// Neither workers nor this process: of workers nothing where there is no way to any.
+fn nobody(untaken: Option<&Untaken>, own: Arc<str>) -> Arc<str> {
+    match untaken {
+        Some(untaken) => format!("{untaken}; {own}").into(),
+        None => own,
     }
 }
 
@@ -191,11 +187,7 @@ impl Makers {
         let looked = cancelled.run_until_cancelled(looking).await;
         let looked = looked.ok_or(TranscodeError::Cancelled)?;
         let found = looked.map_err(|_| TranscodeError::TooSlow(work.within))?;
-        let nobody = |why: Arc<str>| match &untaken {
-            Some(untaken) => TranscodeError::NoWorker(format!("{untaken}; {why}").into()),
-            None => TranscodeError::NoWorker(why),
-        };
-        let own = found.map_err(nobody)?;
+        let own = found.map_err(|why| TranscodeError::NoWorker(nobody(untaken.as_ref(), why)))?;
         let passed = u64::try_from(asked.elapsed().as_micros()).unwrap_or(u64::MAX);
         let left = Span::from_micros(work.within.as_micros().saturating_sub(passed));
         let work = Transcode {
@@ -212,21 +204,22 @@ impl Makers {
             Found::NotLookedFor => (0, 0, None),
             Found::Missing { why, .. } | Found::Never(why) => (0, 0, Some(why)),
         };
-        let (orders, untold) = match &self.inner.orders {
-            Some(orders) => match orders.queue().look().await {
-                Ok(there) => (Some(there), None),
-                Err(error) => (None, Some(Untaken::Unreachable(error.to_string().into()))),
-            },
-            None => (None, None),
+        let asked = match &self.inner.orders {
+            Some(orders) => Some(orders.queue().look().await),
+            None => None,
         };
-        let missing = missing.map(|why| match untold {
-            Some(untold) => format!("{untold}; {why}").into(),
-            None => why,
-        });
+        let (orders, untaken) = match asked {
+            None => (None, None),
+            Some(Ok(there)) if there.workers == 0 => (Some(there), Some(Untaken::Nobody)),
+            Some(Ok(there)) => (Some(there), None),
+            Some(Err(error)) => (None, Some(Untaken::Unreachable(error.to_string().into()))),
+        };
+        let by_workers = orders.is_some() && untaken.is_none();
+        let missing = missing.filter(|_| !by_workers);
         MakersView {
             slots,
             waiting,
-            missing,
+            nobody: missing.map(|why| nobody(untaken.as_ref(), why)),
             orders,
         }
     }
