@@ -250,6 +250,14 @@ impl Lane {
         Some(place + rest)
     }
 
+    /// Where the run that a track has come to ends in the track that has most of it: another one begins nowhere before.
+    fn former_end(&self, index: usize) -> Option<Place> {
+        let of = |feed: &Feed| feed.axis.marks.back().map(|it| it.run);
+        let own = of(&self.feeds[index]);
+        let former = self.feeds.iter().filter(|feed| of(feed) == own);
+        former.filter_map(|feed| feed.axis.next).max()
+    }
+
     /// Gives every segment of a list its place: by its date-time, or counted back from where it ends.
     fn place_all(&mut self, index: usize, listing: &mut Listing, end: Option<Place>) {
         let axis = &mut self.feeds[index].axis;
@@ -275,6 +283,7 @@ impl Lane {
     /// Gives what is new in a list its place: after what was there before, put right by its date-time.
     fn place_fresh(&mut self, index: usize, listing: &mut Listing) {
         let target_duration = self.target_duration();
+        let out_of_step = target_duration * config::OUT_OF_STEP_TARGETS;
         let (first_new, restarted) = (listing.first_new, listing.restarted);
         // One that was left behind may have been away for as long as it takes the encoder to start again.
         let away = restarted && self.feeds[index].left_behind;
@@ -284,6 +293,7 @@ impl Lane {
             false => None,
         };
         let beside = shared.or(edge.filter(|_| away));
+        let former = self.former_end(index).filter(|_| restarted);
         let fresh = listing.listed[first_new..].iter();
         let fresh: Vec<_> = fresh
             .map(|it| (it.run, it.identity.media_sequence, it.segment.duration))
@@ -293,7 +303,9 @@ impl Lane {
             let next = self.feeds[index].axis.next.unwrap_or_default() + lost;
             let near = |place: &Place| {
                 let until = edge.filter(|_| away && at == 0);
-                let later = *place > next && until.is_some_and(|edge| *place <= edge);
+                // An encoder takes its time to start again, and this track may lack what others have of before.
+                let begins = Some(next + out_of_step).filter(|_| restarted && at == 0);
+                let later = *place > next && until.max(begins).is_some_and(|it| *place <= it);
                 later || place.abs_diff(next) <= target_duration + lost.half()
             };
             let shifts = [self.feeds[index].axis.shift, self.start.shift];
@@ -326,7 +338,9 @@ impl Lane {
                 let place = beside.filter(|_| at == 0)? - rest;
                 Some(place).filter(near)
             };
-            let place = by_date.or(by_number).or_else(by_edge).unwrap_or(next);
+            let by_former = || former.filter(|it| at == 0 && *it > next && near(it));
+            let place = by_date.or(by_number).or_else(by_edge);
+            let place = place.or_else(by_former).unwrap_or(next);
             if at == 0 && by_date.is_none() && shared.is_some() {
                 // It has what the others have: so they tell whether there was a break.
                 offered.broken = None;

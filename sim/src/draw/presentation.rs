@@ -2,8 +2,8 @@
 //!
 //! Not drawn together with it, and left to scenarios and to the tests of the core: several sources, several
 //! faults of an origin one upon the other, and tracks that are cut otherwise. Nor, in these worlds alone: an
-//! encoder that starts again with stops or any other trouble; ends of processes with stops or a store in
-//! trouble.
+//! encoder that starts again with stops or any other trouble but wakeups at the wrong time; ends of processes
+//! with stops or a store in trouble.
 
 use super::dice::Dice;
 use super::families::{stretch, wish};
@@ -11,7 +11,7 @@ use crate::origin::{
     Container, EncoderFault, Fault, FaultKind, FormatsTold, Names, OriginSpec, PlaylistFault,
     PresentationFault, PresentationSpec, Tokens, TrackKind, TrackSpec, ViewFault,
 };
-use crate::plan::{Change, Plan, WakePlan};
+use crate::plan::{Change, Plan};
 use hls_relay_core::config::{KeyPolicy, Selection};
 
 /// Puts the origin of a plan behind a multivariant playlist, if its seed says so.
@@ -96,7 +96,6 @@ fn part(plan: &mut Plan) {
         plan.ends.clear();
         plan.network.clear();
         plan.store.faults.clear();
-        plan.wakes = WakePlan::default();
     }
     if !plan.ends.is_empty() {
         plan.controls.retain(|it| !is_stop(&it.change));
