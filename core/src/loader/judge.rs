@@ -63,7 +63,8 @@ impl Loader {
         if list.i_frames_only {
             refuse_pieces_of_cipher(&mut listed);
         }
-        let first_new = self.judge(stage, load, &mut listed, was_ended);
+        let silence = now.since(self.grown_at) + self.silent_before;
+        let first_new = self.judge(stage, load, (&mut listed, silence), was_ended);
         // The first list of all, or from elsewhere, is a change, and so is one after another edge's.
         let nothing_new = first_new.is_some_and(|(first_new, _)| first_new == listed.len());
         self.schedule(stage, load, nothing_new && !first && !was_older);
@@ -76,6 +77,7 @@ impl Loader {
             first_new,
             restarted,
             elsewhere: load.first_there,
+            silence,
             target_duration,
         })
     }
@@ -86,7 +88,7 @@ impl Loader {
         &mut self,
         stage: &mut Stage<'_>,
         load: UnderWay,
-        listed: &mut [Offered],
+        (listed, silence): (&mut [Offered], Span),
         was_ended: bool,
     ) -> Option<(usize, bool)> {
         let (now, sent) = (stage.now.monotonic, load.sent);
@@ -96,7 +98,6 @@ impl Loader {
             .back()
             .map(|id| id.discontinuity_sequence);
         let mut identities: Vec<Identity> = listed.iter().map(|it| it.identity.clone()).collect();
-        let silence = now.since(self.grown_at) + self.silent_before;
         self.history.strip(&mut identities, silence);
         let named = listed.iter_mut().zip(&identities);
         named.for_each(|(it, identity)| it.identity.clone_from(identity));

@@ -47,6 +47,9 @@ pub(crate) struct Listing {
     /// It is the first from another place.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) elsewhere: bool,
+    /// For how long nothing new had come before it.
+    #[serde(default)]
+    pub(crate) silence: Span,
     /// As far as it is believed.
     pub(crate) target_duration: Span,
 }

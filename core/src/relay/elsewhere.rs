@@ -40,7 +40,8 @@ impl Lane {
         let shift = shifts.into_iter().flatten().next();
         let by_date = |offered: &Offered| Some(moved(offered.segment.date_time?, shift?));
         let places: Option<Vec<Place>> = listing.listed.iter().map(by_date).collect();
-        let near = |end: &Place| end.abs_diff(next) <= COMPARABLE_CLOCKS;
+        // As far as they tell the same time: its own goes on while nothing comes.
+        let near = |end: &Place| end.abs_diff(next) <= COMPARABLE_CLOCKS + listing.silence;
         let Some(places) = places.filter(|places| places.last().is_some_and(near)) else {
             return false;
         };

@@ -263,6 +263,7 @@ impl Lane {
             first_new: 0,
             restarted: false,
             elsewhere: false,
+            silence: Span::ZERO,
             target_duration: feed.loader.target_duration(),
         };
         if alone {
