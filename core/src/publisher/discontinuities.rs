@@ -16,6 +16,9 @@ pub(super) struct Discontinuities {
     opened: VecDeque<(Place, u64)>,
     /// The number before the first of them.
     first: u64,
+    /// Viewers know what a track has until there.
+    #[serde(default)]
+    shown_until: Option<Place>,
 }
 
 impl Discontinuities {
@@ -23,7 +26,23 @@ impl Discontinuities {
     /// its discontinuities.
     pub(super) fn restored(first: u64, places: impl Iterator<Item = Place>) -> Self {
         let opened = places.zip(first.saturating_add(1)..).collect();
-        Self { opened, first }
+        Self {
+            opened,
+            first,
+            shown_until: None,
+        }
+    }
+
+    /// Viewers know what a track has until then.
+    pub(super) fn shown(&mut self, until: Option<Place>) {
+        self.shown_until = until;
+    }
+
+    /// Whether viewers know what another track has at `place`, which has come to more than `last` there.
+    pub(super) fn are_shown_behind(&self, last: u64, place: Place) -> bool {
+        let mut passed = self.opened.iter().take_while(|(at, _)| *at <= place);
+        let is_shown = self.shown_until.is_some_and(|until| place < until);
+        is_shown && passed.any(|(_, number)| *number > last)
     }
 
     /// The number for a segment at `place` of a track that has come to `last`, or has `taken` it from

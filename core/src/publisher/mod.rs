@@ -155,6 +155,8 @@ impl Publisher {
         if let Some(place) = done.place.filter(|_| several) {
             self.begin_beside(stage, track, place, &mut done);
             self.fill_before(stage, track, place, done.lost);
+            let shown = self.windows.iter().filter_map(Window::shown_end);
+            self.discontinuities.shown(shown.max());
         }
         let window = &mut self.windows[track];
         let before = window.entries.len();

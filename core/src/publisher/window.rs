@@ -361,8 +361,11 @@ impl Window {
         entry: &mut Entry,
         target_duration: Span,
     ) {
-        let (own, place) = (entry.segment.discontinuity, entry.place);
-        let last = self.discontinuities();
+        let (last, place) = (self.discontinuities(), entry.place);
+        let known = self.media_sequence.is_some();
+        // Nothing of it is listed, and what others have there is: with their break it has its own behind it.
+        let joins = self.entries.is_empty() && known && marks.are_shown_behind(last, place);
+        let own = entry.segment.discontinuity && !joins;
         let taken = self.taken == Some(last);
         let behind = self.end().filter(|end| *end < place);
         let number = marks.number((last, taken), (behind, place), own, target_duration);
@@ -370,7 +373,7 @@ impl Window {
             self.taken = Some(number).filter(|_| !own);
         }
         entry.segment.discontinuity = number > last;
-        if self.entries.is_empty() {
+        if self.entries.is_empty() && !known {
             self.discontinuity_sequence = number - u64::from(number > last);
         } else {
             // A track that has missed one wholly still counts it.
@@ -415,9 +418,11 @@ impl Window {
         let entry = self.entries.pop_front()?;
         // Where nothing could be listed, there is a hole in the numbers as well: the gaps that are left say too little.
         let forgotten = stage.makes(Mistake::MediaSequenceSkipsGaps) && entry.segment.gap;
-        if entry.is_unlisted_gap() && listable {
+        if entry.is_unlisted_gap() && listable && self.takes_break_of(&entry) {
             self.give_back_number();
-        } else if !forgotten {
+            return Some(entry);
+        }
+        if !forgotten {
             self.media_sequence = self.media_sequence.map(|number| number + 1);
         }
         if !stage.makes(Mistake::DiscontinuityLeavesUncounted) {
@@ -445,16 +450,31 @@ impl Window {
         gaps.for_each(|(entry, number)| entry.name_gap(number));
     }
 
+    /// A break before a gap that no version has had stands before what follows that one now: without a number that
+    /// has left, it cannot be counted as one that has left either (S-17). Whether it can.
+    fn takes_break_of(&mut self, gap: &Entry) -> bool {
+        if !gap.segment.discontinuity {
+            return true;
+        }
+        let next = self.entries.front_mut();
+        let next = next.filter(|it| it.seen == Seen::Never && !it.segment.discontinuity);
+        next.map(|it| it.segment.discontinuity = true).is_some()
+    }
+
     /// Takes so many entries out of the head of the list, counted.
     pub(super) fn cut(&mut self, entries: usize) -> Vec<Entry> {
-        let cut: Vec<Entry> = self.entries.drain(..entries).collect();
-        let discontinuities = cut.iter().filter(|it| it.segment.discontinuity);
-        self.discontinuity_sequence += discontinuities.count() as u64;
-        for entry in &cut {
-            match entry.is_unlisted_gap() {
-                true => self.give_back_number(),
-                false => self.media_sequence = self.media_sequence.map(|number| number + 1),
+        let mut cut: Vec<Entry> = Vec::new();
+        for _ in 0..entries {
+            let Some(entry) = self.entries.pop_front() else {
+                break;
+            };
+            if entry.is_unlisted_gap() && self.takes_break_of(&entry) {
+                self.give_back_number();
+            } else {
+                self.media_sequence = self.media_sequence.map(|number| number + 1);
+                self.discontinuity_sequence += u64::from(entry.segment.discontinuity);
             }
+            cut.push(entry);
         }
         self.cut_until = cut.last().map(Entry::ends).or(self.cut_until);
         cut
