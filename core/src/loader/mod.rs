@@ -275,6 +275,11 @@ impl Loader {
         since.map_or(Span::ZERO, |since| now.since(since))
     }
 
+    /// New segments have come without a stall since then.
+    pub(crate) fn healthy_since(&self) -> Option<Timestamp> {
+        self.healthy_since
+    }
+
     fn is_pausing(&self, now: Timestamp) -> bool {
         now.since(self.grown_at) >= config::stalled_after(self.target_duration())
     }

@@ -476,7 +476,12 @@ impl Lane {
         };
         let comes_back = |feed: &Feed| {
             let times = feed.appended_at.zip(feed.downloader.done_at());
-            let again = |(appended, done)| appended + stalled <= done && *left_at <= Some(done);
+            // What had waited for others may have been appended meanwhile.
+            let back = feed.loader.healthy_since();
+            let again = |(appended, done)| {
+                let listed = back.is_some_and(|back| appended < back && back <= done);
+                (appended + stalled <= done || listed) && *left_at <= Some(done)
+            };
             feed.is_waited_for() && times.is_some_and(again)
         };
         let mut others = self.feeds.iter();
