@@ -189,10 +189,11 @@ impl World {
         let started = started.into_iter().flatten().max().unwrap_or_default();
         // What is made of segments has a time of its own, and so has a version after another one.
         let allowed = self.target() + self.processing() + self.plan.wakes.by * 2 + SLACK;
-        // Others were taken down; that of the source is kept for its rungs, whether or not viewers can have it.
+        // Others were taken down; that of the source is kept for its rungs, whether or not viewers can have it, as
+        // long as they have any.
+        let has_any = self.has_rungs && !self.store.playlists.is_empty();
         let is_kept = |name: &&PlaylistName| {
-            self.store.playlists.contains_key(*name)
-                || (self.has_rungs && **name == self.source_list)
+            self.store.playlists.contains_key(*name) || (has_any && **name == self.source_list)
         };
         let names = self.ledger.newest().map(|(name, ..)| name);
         for name in names.filter(is_kept) {
