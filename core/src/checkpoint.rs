@@ -203,6 +203,10 @@ pub struct SavedPosition {
     /// behind it.
     #[serde(default)]
     pub end: Option<Place>,
+    /// How a multivariant playlist described what the last of them is of, so that another variant is not taken
+    /// for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub medium: Option<Medium>,
 }
 
 /// A source's URL as a checkpoint keeps it: tokens stand in the query and before the host, and a source

@@ -115,6 +115,9 @@ pub enum Break {
     JumpedAhead,
     /// Relayed from another source.
     SwitchedSource,
+    /// Relayed from another variant, or rendition, of the same source: the one before is not offered, or not
+    /// wanted, any more.
+    AnotherVariant,
     /// A new run after EXT-X-ENDLIST.
     NewRun,
     /// A hole, by policy or because it is too long to be listed.
@@ -131,7 +134,7 @@ impl Break {
             | Self::RestartedGrowth
             | Self::RestartedHigher
             | Self::JumpedAhead => true,
-            Self::SwitchedSource | Self::NewRun | Self::Hole => false,
+            Self::SwitchedSource | Self::AnotherVariant | Self::NewRun | Self::Hole => false,
         }
     }
 }
@@ -418,6 +421,7 @@ impl fmt::Display for Break {
             Self::RestartedHigher => "the source restarted with higher media sequence numbers",
             Self::JumpedAhead => "the source jumped ahead by more than time can explain",
             Self::SwitchedSource => "another source",
+            Self::AnotherVariant => "another variant of the source",
             Self::NewRun => "a new run after the end of the presentation",
             Self::Hole => "media was lost",
         })

@@ -66,6 +66,15 @@ pub struct Medium {
 }
 
 impl Medium {
+    /// The same pictures and the same sound: it is found where the other was, or is described alike.
+    pub(crate) fn is_as(&self, other: &Self) -> bool {
+        let looks = |it: &Self| (it.kind, it.bandwidth, it.height);
+        let alike = looks(self) == looks(other)
+            && self.codecs == other.codecs
+            && self.language == other.language;
+        alike || self.url == other.url
+    }
+
     /// How far this is from `other`, the least being the nearest; `None` where one cannot go on as the
     /// other. A place in the list breaks ties, so that equals stay in order.
     fn distance(&self, other: &Self) -> Option<impl Ord + use<>> {

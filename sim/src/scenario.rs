@@ -205,6 +205,7 @@ fn channel(plan: &mut Plan, words: &mut Words<'_>) -> Result<(), String> {
                 }
             }
             "ladder" => plan.channel.ladder = ladder(words.word()?)?,
+            "highest" => plan.channel.selection = highest(words.word()?)?,
             "edges" => plan.channel.edges = words.number()? as usize,
             "strict" => plan.channel.reload = ReloadPolicy::TargetDuration,
             "source" => {
@@ -244,6 +245,22 @@ fn ladder(word: &str) -> Result<Option<Ladder>, String> {
     let ladder = crate::draw::ladder(&heights, passthrough);
     ladder.validate().map_err(|why| why.to_string())?;
     Ok(Some(ladder))
+}
+
+/// Variants up to a height; `any` for all.
+fn highest(word: &str) -> Result<Selection, String> {
+    let height = match word {
+        "any" => None,
+        height => Some(
+            height
+                .parse()
+                .map_err(|_| format!("not a height: {word}"))?,
+        ),
+    };
+    Ok(Selection {
+        max_height: height,
+        ..Selection::default()
+    })
 }
 
 fn hole(word: &str) -> Result<HolePolicy, String> {

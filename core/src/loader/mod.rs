@@ -254,6 +254,7 @@ impl Loader {
             former,
             silent: now.since(self.grown_at) + self.silent_before,
             end: None,
+            medium: None,
         })
         .filter(|position| !position.known.is_empty())
     }
@@ -421,6 +422,11 @@ impl Loader {
     /// What it lists next may come from another place than what is known.
     pub(crate) fn is_elsewhere(&mut self) {
         self.elsewhere = true;
+    }
+
+    /// What was listed last comes from where it is now.
+    pub(crate) fn is_there(&self) -> bool {
+        !self.elsewhere
     }
 
     /// What came can be used; a multivariant playlist is looked at by whoever follows what it names.

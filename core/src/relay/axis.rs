@@ -111,6 +111,7 @@ impl Lane {
                 self.place_fresh(index, &mut listing);
             }
             let take = self.not_had(index, &mut listing);
+            self.feeds[index].begin_another(&mut listing, take);
             let downloader = &mut self.feeds[index].downloader;
             downloader.listed(stage, &listing, take);
             return;

@@ -29,6 +29,9 @@ pub(super) struct Feed {
     pub(super) track: Option<usize>,
     /// How a multivariant playlist describes it.
     pub(super) medium: Option<Medium>,
+    /// What came before what it follows now was of another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) former: Option<Former>,
     /// Where it is found; the first is in use.
     pub(super) urls: Vec<Arc<str>>,
     pub(super) moved_at: Timestamp,
@@ -67,6 +70,14 @@ pub(super) struct Feed {
     watched_from: Option<u64>,
 }
 
+/// What a feed followed before it was led to another variant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Former {
+    pub(super) medium: Medium,
+    /// The first segment of the other one: its run and its number at the source.
+    until: Option<(u64, u64)>,
+}
+
 /// What a load means to a lane.
 pub(super) enum News {
     /// Of one of its feeds.
@@ -83,6 +94,7 @@ impl Feed {
             listed: false,
             track: Some(ONLY),
             medium: None,
+            former: None,
             urls: Vec::new(),
             moved_at: now,
             renamed_at: None,
@@ -211,16 +223,59 @@ impl Feed {
     }
 
     /// A multivariant playlist says where it is found. Where it was found last, but for tokens, comes first.
-    pub(super) fn named(&mut self, now: Timestamp, urls: &[Arc<str>]) {
+    pub(super) fn named(&mut self, now: Timestamp, wanted: &Wanted) {
         let in_use = without_secrets(&self.loader.url);
         let is_in_use = |url: &Arc<str>| without_secrets(url) == in_use;
-        let first = urls.iter().position(is_in_use).unwrap_or(0);
-        self.urls = urls.to_vec();
-        self.urls.rotate_left(first);
+        let first = wanted.urls.iter().position(is_in_use);
+        let before = self.medium.replace(wanted.medium.clone());
+        if let Some(before) = before.filter(|it| first.is_none() && !it.is_as(&wanted.medium)) {
+            self.follows_another(before);
+        }
+        self.urls = wanted.urls.clone();
+        self.urls.rotate_left(first.unwrap_or(0));
         if let Some(url) = self.urls.first().filter(|url| **url != self.loader.url) {
             self.loader.move_to(url);
             self.renamed_at = Some(now);
         }
+    }
+
+    /// What comes next is of another variant than what came before.
+    pub(super) fn follows_another(&mut self, before: Medium) {
+        let medium = self.former.take().map_or(before, |it| it.medium);
+        let until = None;
+        self.former = Some(Former { medium, until });
+    }
+
+    /// With the first that is taken of another variant decoders begin anew, whatever its list shows of what was
+    /// had.
+    pub(super) fn begin_another(&mut self, listing: &mut Listing, take: usize) {
+        let is_there = self.loader.is_there();
+        let Some(former) = &mut self.former else {
+            return;
+        };
+        let fresh = &mut listing.listed[listing.first_new..];
+        let had = fresh.len().saturating_sub(take);
+        if former.until.is_some() || !is_there || had == fresh.len() {
+            return;
+        }
+        let first = &mut fresh[had];
+        former.until = Some((first.run, first.identity.media_sequence));
+        first.broken = Some(Break::AnotherVariant);
+        // That of the first new one counts for the first that is taken.
+        fresh[0].broken = fresh[had].broken;
+    }
+
+    /// Whose the last segment was that was appended.
+    pub(super) fn appended_of(&self) -> Option<&Medium> {
+        let former = self.former.as_ref().map(|it| &it.medium);
+        former.or(self.medium.as_ref())
+    }
+
+    /// A segment was appended: its run and its number at the source.
+    pub(super) fn has_appended(&mut self, segment: (u64, u64)) {
+        self.appended = Some(segment);
+        let is_over = |it: &mut Former| it.until.is_some_and(|first| first <= segment);
+        self.former.take_if(is_over);
     }
 
     /// Where what stands first ends, on the lane's axis.

@@ -16,6 +16,7 @@ use crate::presentation::Presentation;
 use crate::processor::{Finished, Processed, process};
 use crate::stage::Stage;
 use crate::time::Timestamp;
+use crate::track::Medium;
 use std::sync::Arc;
 use url::Url;
 
@@ -184,7 +185,7 @@ impl Relay {
         }
         let formats = feed.downloader.looks.formats.as_ref();
         self.publisher.describe(track, &about, formats);
-        feed.appended = Some((finished.run, finished.identity.media_sequence));
+        feed.has_appended((finished.run, finished.identity.media_sequence));
         feed.appended_end = finished.place.map(|at| at + finished.segment.duration);
         feed.appended_at = Some(stage.now.monotonic);
         finished.broken = feed.breaks.take().or(finished.broken);
@@ -419,6 +420,11 @@ impl Relay {
             feed.axis = Axis::restored(&position.known, end);
         }
         feed.reached = feed.axis.next;
+        let other = |before: &Medium| feed.medium.as_ref().is_some_and(|it| !it.is_as(before));
+        if let Some(before) = position.medium.clone().filter(other) {
+            feed.follows_another(before);
+            feed.loader.is_elsewhere();
+        }
         feed.loader.restore(position, silence, ended);
         if feed.urls.len() > 1 {
             // Which of its places that was nobody knows.
@@ -438,6 +444,7 @@ impl Relay {
             let position = feed.loader.position(run, number, now)?;
             Some(SavedPosition {
                 end: feed.appended_end,
+                medium: feed.appended_of().cloned(),
                 ..position
             })
         };

@@ -219,8 +219,7 @@ impl Lane {
             let old = found.iter().position(|it| *it == Some(offer));
             let mut feed = match old.and_then(|old| known[old].take()) {
                 Some(mut feed) => {
-                    feed.medium = Some(wanted.medium.clone());
-                    feed.named(now, &wanted.urls);
+                    feed.named(now, wanted);
                     feed
                 }
                 None => {

@@ -5,7 +5,7 @@
 use super::dice::Dice;
 use super::families::{stretch, wish};
 use crate::origin::{Fault, FaultKind, TextFault};
-use crate::plan::{Change, Control, Plan};
+use crate::plan::{Change, Plan};
 use crate::workers::{
     Flood, MANY_HANDS, NeighbourPlan, QUEUE_FAULTS, WORKER_FAULTS, WorkerFault, WorkerFaultKind,
 };
@@ -138,9 +138,7 @@ fn of_an_open_list(plan: &mut Plan, dice: &mut Dice) {
 /// In one of fifteen, for a while, at first or later. Whoever opens the source meanwhile refuses it: so it is no longer
 /// than anything may be felt.
 fn of_several(plan: &mut Plan, dice: &mut Dice) {
-    // Of what is selected it takes one variant: after a restart nothing tells which one that was.
-    let selects = |it: &Control| matches!(it.change, Change::Selection(_));
-    if !dice.one_in(15) || plan.controls.iter().any(selects) {
+    if !dice.one_in(15) {
         return;
     }
     let (mut after, _) = stretch(plan, dice);

@@ -153,6 +153,7 @@ names! {
         Break::RestartedHigher => "break restarted higher",
         Break::JumpedAhead => "break jumped ahead",
         Break::SwitchedSource => "break switched source",
+        Break::AnotherVariant => "break another variant",
         Break::NewRun => "break new run",
         Break::Hole => "break hole",
     }
