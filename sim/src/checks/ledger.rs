@@ -286,7 +286,12 @@ impl Ledger {
         }
     }
 
-    /// The longest segment that ever was stored.
+    /// Nothing is known any more: what a segment was longer than before says nothing of what comes.
+    pub fn all_lost(&mut self) {
+        self.known.longest_stored = Span::ZERO;
+    }
+
+    /// The longest segment that was stored since all was lost.
     pub fn longest_stored(&self) -> Span {
         self.known.longest_stored
     }

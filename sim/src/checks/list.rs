@@ -45,6 +45,9 @@ pub struct Excuses {
     /// Numbers were used since the last one that viewers could not see: the store has refused a
     /// version, or the process ended before it was visible.
     pub unpublished: bool,
+    /// Viewers were not led to it for a while: it may go on with any number up to this one, to which another list has
+    /// come.
+    pub away_until: Option<u64>,
     /// The segment right before this version's first is not in the store as it was listed.
     pub head_lost: bool,
     /// Nothing has gone wrong for long, so there is nothing to catch up with.
@@ -135,7 +138,10 @@ impl ListChecks {
         }
         if version.media_sequence > last.next_number() {
             // Versions between the two were never seen: the store refused them.
-            return if excuses.unpublished {
+            let away = excuses
+                .away_until
+                .is_some_and(|it| version.media_sequence <= it);
+            return if excuses.unpublished || away {
                 Ok(())
             } else {
                 broken(

@@ -308,6 +308,9 @@ impl World {
             excuses.restarted = true;
         });
         self.ledger.restarted(lost_state || stale);
+        if lost_state {
+            self.ledger.all_lost();
+        }
         self.fate.trouble(self.now, self.now + end.down);
         self.queue.push(self.now + end.down, Due::Start);
         Ok(())

@@ -21,6 +21,12 @@ pub(super) struct Line {
     pub(super) next_number: u64,
     pub(super) last: Option<Stored>,
     last_at: Timestamp,
+    /// Under which number it was listed.
+    last_number: u64,
+    /// It had left the list in the version before.
+    pub(super) last_left: bool,
+    /// The number that version begins with.
+    head: u64,
     /// The version that is visible ends: what follows begins a run of ours.
     pub(super) ended: bool,
     /// Its source shows another kind of playlist, and what follows is to whoever relays it another source.
@@ -104,6 +110,8 @@ impl Line {
         }
         // One of several may come to a break before the others do: what it has until there is lost for all.
         self.given_up = std::mem::take(&mut self.unseen) && books.several;
+        self.last_left =
+            self.last_number < std::mem::replace(&mut self.head, version.media_sequence);
         let new = version
             .segments
             .iter()
@@ -162,6 +170,7 @@ impl Line {
         books.totals.media_micros += stored.media.duration.as_micros();
         books.totals.discontinuities += u64::from(listed.discontinuity);
         (self.last, self.last_at) = (Some(stored), books.now);
+        (self.last_number, self.last_left) = (listed.number, false);
         (self.left_behind, self.begun_anew) = (false, false);
         while self.published.len() > 8_192 {
             self.published.pop_first();

@@ -49,7 +49,13 @@ impl Line {
         if self.left_behind && listed.discontinuity {
             return Ok(());
         }
-        hole_is_said(books, &between, next, listed, (gaps, self.ended))?;
+        hole_is_said(
+            books,
+            &between,
+            next,
+            listed,
+            (gaps, self.ended, self.last_left),
+        )?;
         if self.left_behind {
             // Gaps stood for what came after all.
             return Ok(());
@@ -170,7 +176,7 @@ fn hole_is_said(
     between: &[Offered],
     next: Stored,
     listed: &Listed,
-    (gaps, ended): (&[Arc<Listed>], bool),
+    (gaps, ended, last_left): (&[Arc<Listed>], bool, bool),
 ) -> Held {
     let (known, now, origin) = (books.known, books.now, books.origin(next.key));
     let lost: Span = between.iter().map(|it| it.media.duration).sum();
@@ -193,8 +199,9 @@ fn hole_is_said(
     if books.several && around_it && said <= lost + exact {
         return Ok(());
     }
-    // A list begins where the others do (S-26): of what was lost before that, nothing is listed that could say it.
-    let before_head = books.behind_head == Some(listed.number);
+    // A list begins where the others do (S-26): of what was lost before that, nothing is listed that could say it to
+    // whoever knows what came before.
+    let before_head = books.behind_head == Some(listed.number) && last_left;
     if books.several && before_head && said <= lost + exact {
         return Ok(());
     }
