@@ -17,7 +17,7 @@ pub(super) struct Discontinuities {
     /// The number before the first of them.
     first: u64,
     /// Viewers know what a track has until there.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     shown_until: Option<Place>,
 }
 
