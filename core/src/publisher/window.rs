@@ -695,3 +695,6 @@ impl Entry {
         self.place + self.segment.duration.half()
     }
 }
+
+#[cfg(test)]
+mod tests;
