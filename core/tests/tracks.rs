@@ -311,6 +311,30 @@ fn what_is_not_selected_is_neither_loaded_nor_listed() {
 }
 
 #[test]
+fn a_multivariant_playlist_that_has_nothing_that_is_wanted_is_asked_for_more_and_more_seldom() {
+    let mut bench = Bench::new(whole(false));
+    bench.now = 40 * SEC;
+    let mut spec = spec(&[MAIN]);
+    spec.selection.max_height = Some(100);
+    bench.run(spec);
+    bench.pass(240 * SEC);
+    let asked = bench.loads_of(MAIN);
+    let gaps = asked.windows(2).map(|pair| (pair[0], pair[1] - pair[0]));
+    // As one that cannot be had: half of the target duration that is assumed, for a minute.
+    let quick: Vec<u64> = gaps
+        .clone()
+        .filter(|it| it.0 < 95 * SEC)
+        .map(|it| it.1)
+        .collect();
+    assert!(quick.iter().all(|it| *it <= 2_300_000), "{quick:?}");
+    let slow: Vec<u64> = gaps.filter(|it| it.0 > 180 * SEC).map(|it| it.1).collect();
+    assert!(slow.iter().all(|it| *it >= 9 * SEC), "{slow:?}");
+    assert!((25..50).contains(&asked.len()), "{}", asked.len());
+    let told = |it: &&(u64, Notice)| matches!(it.1, Notice::PlaylistRefused { .. });
+    assert_eq!(bench.notices.iter().filter(told).count(), 1);
+}
+
+#[test]
 fn s_15_a_stop_closes_all_tracks_and_takes_all_down() {
     let mut bench = run_of(whole(true));
     bench.pass(80 * SEC);
