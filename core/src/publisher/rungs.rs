@@ -276,7 +276,7 @@ impl Board {
         for rung in &mut self.rungs {
             rung.measure(window, target_duration);
             rung.over = leads && !rung.wanted && rung.stored(window) == 0;
-            rung.listed |= rung.shown || !rung.wanted;
+            rung.listed |= rung.shown;
             if rung.listed {
                 let list = rung.list(stage, window, target_duration, ended);
                 lists.push((rung.playlist(), playlist::render(&list).into()));

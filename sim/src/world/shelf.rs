@@ -209,6 +209,7 @@ impl World {
                 let Fortune { applied, answer } = self.fortune(StoreWork::Delete);
                 if applied {
                     self.store.withdraw();
+                    self.led_to.clear();
                 }
                 self.step(Event::Withdrawn {
                     request,
@@ -303,7 +304,7 @@ impl World {
         self.states_its_target_duration(&shown)?;
         if let Some(entry) = shown.entry {
             self.tell_line(&entry_story(&entry));
-            self.come_back(&entry, &shown.lists);
+            self.come_back(&entry, &shown.lists, source.as_ref());
             self.store.multivariant = Some(entry);
         }
         let several = self.store.multivariant.is_some();
@@ -371,13 +372,20 @@ impl World {
 
     /// A list that viewers were not led to for a while has been followed by nobody: what was numbered meanwhile is not
     /// missing in it.
-    fn come_back(&mut self, entry: &Multivariant, with: &[(PlaylistName, Arc<Version>)]) {
+    fn come_back(
+        &mut self,
+        entry: &Multivariant,
+        with: &[(PlaylistName, Arc<Version>)],
+        source: Option<&Version>,
+    ) {
         for name in entry.names().filter(|it| !self.led_to.contains(it)) {
-            if let Some(list) = self.lists.get_mut(name).filter(|_| !self.led_to.is_empty()) {
+            if let Some(list) = self.lists.get_mut(name) {
                 let with = with.iter().map(|(name, it)| (name, it));
                 let others = with.chain(&self.store.playlists);
                 let others = others.filter(|(other, _)| *other != name);
-                list.excuses.away_until = others.map(|(_, it)| it.next_number()).max();
+                let others = others.map(|(_, it)| it.next_number());
+                let source = source.map(|it| it.media_sequence);
+                list.excuses.away_until = others.chain(source).max();
             }
         }
         self.led_to = entry.names().cloned().collect();

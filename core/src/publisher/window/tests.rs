@@ -42,14 +42,22 @@ fn entry(seen: bool, stored: bool, discontinuity: bool) -> Entry {
     }
 }
 
+/// How the first leaves: with a version, where one can be listed or where none can, or by a restart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    Version,
+    NoVersion,
+    Restart,
+}
+
 /// Media sequence and discontinuity sequence of a list of these from 70 on, which has counted 3 discontinuities, and
-/// whether it begins with one, after the first has left: with a version, or by a restart.
-fn after_the_first(entries: &[Entry], by_restart: bool) -> (u64, u64, bool) {
+/// whether it begins with one, after the first has left.
+fn after_the_first(entries: &[Entry], by: By) -> (u64, u64, bool) {
     let mut window = Window::new(PlaylistName("v0.m3u8".into()));
     window.media_sequence = Some(70);
     window.discontinuity_sequence = 3;
     window.entries.extend(entries.iter().cloned());
-    if by_restart {
+    if by == By::Restart {
         assert_eq!(window.cut(1).len(), 1);
     } else {
         let (mut commands, mut rng) = (Vec::new(), Rng::new(1));
@@ -62,7 +70,7 @@ fn after_the_first(entries: &[Entry], by_restart: bool) -> (u64, u64, bool) {
             listed_target_duration: None,
             planted: Planted::default(),
         };
-        let left = window.pop_first(&mut stage, (HolePolicy::Gap, true));
+        let left = window.pop_first(&mut stage, (HolePolicy::Gap, by == By::Version));
         assert!(left.is_some());
     }
     let list = window.as_playlist(LASTS, false);
@@ -77,13 +85,13 @@ fn after_the_first(entries: &[Entry], by_restart: bool) -> (u64, u64, bool) {
 
 #[test]
 fn s_05_s_17_what_leaves_counts_where_a_version_had_it_or_it_was_media() {
-    for by_restart in [false, true] {
+    for by in [By::Version, By::NoVersion, By::Restart] {
         for (seen, stored) in [(true, true), (true, false), (false, true)] {
             for breaks in [false, true] {
                 let left = entry(seen, stored, breaks);
                 let entries = [left, entry(false, true, false)];
                 let counted = (71, 3 + u64::from(breaks), false);
-                assert_eq!(after_the_first(&entries, by_restart), counted);
+                assert_eq!(after_the_first(&entries, by), counted);
             }
         }
     }
@@ -91,11 +99,11 @@ fn s_05_s_17_what_leaves_counts_where_a_version_had_it_or_it_was_media() {
 
 #[test]
 fn s_05_s_17_a_gap_that_no_version_has_had_leaves_its_number_and_its_break_to_what_follows() {
-    for by_restart in [false, true] {
+    for by in [By::Version, By::Restart] {
         for breaks in [false, true] {
             for stored in [false, true] {
                 let entries = [entry(false, false, breaks), entry(false, stored, false)];
-                assert_eq!(after_the_first(&entries, by_restart), (70, 3, breaks));
+                assert_eq!(after_the_first(&entries, by), (70, 3, breaks));
             }
         }
     }
@@ -103,8 +111,17 @@ fn s_05_s_17_a_gap_that_no_version_has_had_leaves_its_number_and_its_break_to_wh
 
 #[test]
 fn s_17_two_breaks_stay_two_where_what_is_between_them_leaves() {
-    for by_restart in [false, true] {
+    for by in [By::Version, By::Restart] {
         let entries = [entry(false, false, true), entry(false, true, true)];
-        assert_eq!(after_the_first(&entries, by_restart), (71, 4, true));
+        assert_eq!(after_the_first(&entries, by), (71, 4, true));
+    }
+}
+
+#[test]
+fn s_05_where_nothing_can_be_listed_a_gap_counts_as_what_it_stands_for() {
+    for breaks in [false, true] {
+        let entries = [entry(false, false, breaks), entry(false, true, false)];
+        let counted = (71, 3 + u64::from(breaks), false);
+        assert_eq!(after_the_first(&entries, By::NoVersion), counted);
     }
 }
