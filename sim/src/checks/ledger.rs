@@ -286,6 +286,13 @@ impl Ledger {
         }
     }
 
+    /// Viewers are led to a list again that they were not led to for a while.
+    pub fn comes_back(&mut self, name: &PlaylistName) {
+        if let Some(line) = self.lines.get_mut(name) {
+            line.away = true;
+        }
+    }
+
     /// Nothing is known any more: what a segment was longer than before says nothing of what comes.
     pub fn all_lost(&mut self) {
         self.known.longest_stored = Span::ZERO;

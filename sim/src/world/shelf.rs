@@ -386,6 +386,7 @@ impl World {
                 let others = others.map(|(_, it)| it.next_number());
                 let source = source.map(|it| it.media_sequence);
                 list.excuses.away_until = others.chain(source).max();
+                self.ledger.comes_back(name);
             }
         }
         self.led_to = entry.names().cloned().collect();

@@ -23,8 +23,10 @@ pub(super) struct Line {
     last_at: Timestamp,
     /// Under which number it was listed.
     last_number: u64,
-    /// It had left the list in the version before.
+    /// It had left the list in the version before, or nobody was led to that.
     pub(super) last_left: bool,
+    /// Nobody was led to the version before.
+    pub(super) away: bool,
     /// The number that version begins with.
     head: u64,
     /// The version that is visible ends: what follows begins a run of ours.
@@ -110,8 +112,8 @@ impl Line {
         }
         // One of several may come to a break before the others do: what it has until there is lost for all.
         self.given_up = std::mem::take(&mut self.unseen) && books.several;
-        self.last_left =
-            self.last_number < std::mem::replace(&mut self.head, version.media_sequence);
+        let head = std::mem::replace(&mut self.head, version.media_sequence);
+        self.last_left = std::mem::take(&mut self.away) || self.last_number < head;
         let new = version
             .segments
             .iter()
