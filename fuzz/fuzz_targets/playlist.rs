@@ -1,5 +1,5 @@
 //! Hostile text to a model and back:
-//! `cargo +nightly fuzz run --sanitizer none playlist fuzz/corpus/playlist testdata/fuzz/playlist -- -max_len=8192`
+//! `cargo fuzz run --sanitizer none playlist fuzz/corpus/playlist testdata/fuzz/playlist -- -max_len=8192`
 #![no_main]
 #![allow(dead_code, reason = "each target uses a part of what they share")]
 

@@ -1,5 +1,5 @@
 //! What a source answers, load by load:
-//! `cargo +nightly fuzz run --sanitizer none reloads fuzz/corpus/reloads testdata/fuzz/reloads -- -max_len=8192`
+//! `cargo fuzz run --sanitizer none reloads fuzz/corpus/reloads testdata/fuzz/reloads -- -max_len=8192`
 #![no_main]
 #![allow(dead_code, reason = "each target uses a part of what they share")]
 
