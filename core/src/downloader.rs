@@ -519,7 +519,9 @@ impl Downloader {
 
     /// A segment is waited for at most three target durations after it was first listed. Where nothing
     /// at all could be had it is waited for until something can: then both get a last half target
-    /// duration, so that what the source still lists after an outage is relayed.
+    /// duration, so that what the source still lists after an outage is relayed. Where nothing will follow
+    /// there may be nothing that can: then that ends three target durations after anything could, as what
+    /// was listed all at once takes its time.
     fn give_up_at(&self, front: &Job, last: bool) -> Option<Timestamp> {
         let patience = front.target_duration * config::SEGMENT_WAIT_TARGETS;
         let waited = front.offered.first_listed + patience;
@@ -532,7 +534,7 @@ impl Downloader {
         }
         match self.jobs.iter().skip(1).filter_map(Job::complete_at).min() {
             Some(at) => Some(waited.max(at + front.target_duration.half())),
-            None => last.then_some(waited),
+            None => last.then(|| waited.max(self.stored_at.unwrap_or_default() + patience)),
         }
     }
 }

@@ -1,15 +1,16 @@
 //! What a multivariant playlist offers, what of it is relayed, and how it is published.
 
 use crate::checkpoint::without_secrets;
-use crate::config::Selection;
+use crate::config::{KeyPolicy, Selection};
+use crate::downloader::is_plain_aes;
 use crate::formats::Formats;
 use crate::ids::PlaylistName;
 use crate::limits;
 use crate::loader::resolve;
 use crate::notice::Refusal;
 use crate::playlist::{
-    Changes, Edit, MeasuredBandwidth, MultivariantEdits, MultivariantPlaylist, Rendition,
-    Resolution, Variables, Variant, render_multivariant,
+    Changes, Edit, Key, MeasuredBandwidth, MultivariantEdits, MultivariantPlaylist, Rendition,
+    Resolution, SessionTag, Variables, Variant, render_multivariant,
 };
 use crate::tags::TagPolicy;
 use crate::track::{Kind, Medium, codec_families};
@@ -136,7 +137,7 @@ impl Presentation {
         let mut relayed = variants.filter(|(_, entry)| **entry != Entry::LeftOut);
         let used = relayed
             .any(|(variant, _)| group_of(variant, &rendition.kind) == Some(&*rendition.group_id));
-        if !used || !selection.takes_language(rendition.language.as_deref()) {
+        if !used || !takes_rendition(list, rendition, selection) {
             return Entry::LeftOut;
         }
         match &rendition.uri {
@@ -223,11 +224,21 @@ impl Presentation {
     }
 
     /// The list as it is published, with the tracks that `relayed` knows, and without what `tags` drops.
+    /// The keys of the session are those of the source: they go where the media has others, or none (S-41).
     pub(crate) fn render(
         &self,
         relayed: impl Fn(usize) -> Option<Relayed>,
         tags: &TagPolicy,
+        keys: KeyPolicy,
     ) -> String {
+        let stays = |it: &SessionTag| {
+            let attributes = it.attributes.clone();
+            keys == KeyPolicy::Origin || !is_plain_aes(&Key { attributes })
+        };
+        let session_keys = self.list.session_keys.iter().map(|it| match stays(it) {
+            true => Edit::default(),
+            false => Edit::LeaveOut,
+        });
         let lines = self.list.lines.iter().enumerate();
         let dropped = lines.filter(|(_, line)| tags.drops(line));
         let relayed: Vec<Option<Relayed>> = (0..self.tracks.len()).map(relayed).collect();
@@ -239,13 +250,15 @@ impl Presentation {
         let variants = variants.map(|(variant, entry)| {
             of(entry).map_or(Edit::LeaveOut, |track| {
                 let (peak, average) = self.measured(variant, entry, &relayed);
+                // Both grow in steps of their own.
+                let average = average.min(peak.max(variant.bandwidth));
                 let silent = variant.codecs.is_none();
                 let codecs = silent.then(|| self.codecs(variant, track, &relayed));
                 Edit::Keep(Changes {
                     uri: Some(Arc::clone(&track.name.0)),
-                    bandwidth: Some(peak).filter(|it| *it > variant.bandwidth),
+                    bandwidth: told_bandwidth(variant.bandwidth, peak),
                     average_bandwidth: Some(average)
-                        .filter(|it| variant.average_bandwidth.is_some_and(|stated| *it > stated)),
+                        .filter(|it| *it > variant.average_bandwidth.unwrap_or(0)),
                     codecs: codecs.flatten(),
                     resolution: untold(variant.resolution, track),
                 })
@@ -275,7 +288,7 @@ impl Presentation {
             variants: variants.collect(),
             renditions: renditions.collect(),
             i_frame_variants: i_frames.collect(),
-            session_keys: Vec::new(),
+            session_keys: session_keys.collect(),
             dropped: dropped.map(|(at, _)| at).collect(),
             dependent: tags.drops("#EXT-X-INDEPENDENT-SEGMENTS"),
             base: Url::parse(&self.base).ok(),
@@ -354,6 +367,20 @@ impl Presentation {
     }
 }
 
+/// Whether a rendition is in one of the languages that are wanted. Sound is relayed all the same where none of its
+/// group is: nobody wants pictures without any.
+fn takes_rendition(
+    list: &MultivariantPlaylist,
+    rendition: &Rendition,
+    selection: &Selection,
+) -> bool {
+    let takes = |it: &Rendition| selection.takes_language(it.language.as_deref());
+    let is_alternative =
+        |it: &&Rendition| it.kind == rendition.kind && it.group_id == rendition.group_id;
+    let mut group = list.renditions.iter().filter(is_alternative);
+    takes(rendition) || (&*rendition.kind == "AUDIO" && !group.any(takes))
+}
+
 /// All formats of these, each once, as `CODECS` lists them.
 fn listed<'a>(formats: impl IntoIterator<Item = &'a Formats>) -> Option<Arc<str>> {
     let mut codecs: Vec<&str> = Vec::new();
@@ -363,6 +390,11 @@ fn listed<'a>(formats: impl IntoIterator<Item = &'a Formats>) -> Option<Arc<str>
         }
     }
     (!codecs.is_empty()).then(|| codecs.join(",").into())
+}
+
+/// The bit rate, where the list says less than was measured, or nothing.
+fn told_bandwidth(stated: u64, peak: u64) -> Option<u64> {
+    Some(peak.max(1)).filter(|it| *it > stated)
 }
 
 /// The size of the picture, where only the media says it.

@@ -251,3 +251,22 @@ fn a_playlist_that_dies_right_at_the_end_does_not_keep_the_lists_open() {
         }
     }
 }
+
+/// Ten minutes that ended long ago take longer to be had than a segment is waited for.
+#[test]
+fn what_ended_long_ago_is_relayed_to_its_end_however_much_it_is() {
+    let mut run = Run::new(2 * SEC).between(0, 600 * SEC);
+    (run.ends, run.window) = (true, 300);
+    let mut bench = Bench::new(Box::new(move |now, _| Ok(run.at(now))));
+    bench.segment = Box::new(|_, _| Ok(SEC));
+    bench.now = 700 * SEC;
+    let mut spec = spec(&[MAIN]);
+    spec.window = 300;
+    bench.run(spec);
+    bench.pass(800 * SEC);
+    assert_eq!(bench.status().state, State::Ended);
+    let (_, last) = bench.published.last().expect("it is published");
+    let list = media(&last.playlists[0].text);
+    assert!(list.end_list && list.segments.iter().all(|it| !it.gap));
+    assert_eq!(list.segments.len(), 300);
+}

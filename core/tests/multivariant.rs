@@ -3,7 +3,7 @@
 
 mod support;
 
-use hls_relay_core::config::HolePolicy;
+use hls_relay_core::config::{HolePolicy, KeyPolicy};
 use hls_relay_core::notice::{Notice, State};
 use hls_relay_core::playlist::MediaPlaylist;
 use std::collections::BTreeMap;
@@ -146,7 +146,8 @@ fn s_36_and_s_37_what_the_source_says_of_its_media_stays_as_it_is() {
     let wanted = SAYS.map(|says| format!(",{says},AUDIO=\"a\""));
     assert_eq!(tags.len(), wanted.len());
     for (tag, wanted) in tags.iter().zip(&wanted) {
-        assert!(tag.ends_with(wanted), "{tag}: {wanted}");
+        // What is measured stands before and behind it.
+        assert!(tag.contains(wanted), "{tag}: {wanted}");
     }
 }
 
@@ -162,6 +163,115 @@ fn s_37_size_rate_and_range_of_the_picture_stay_when_variants_are_chosen() {
         text.contains(SAYS[1]) && !text.contains("640x360"),
         "{text}"
     );
+}
+
+/// Bit rates of a variant, as the entry has them: the peak and the average.
+fn told_bit_rates(tag: &str) -> (u64, u64) {
+    let value = |name: &str| {
+        let mut attributes = tag.split([':', ',']);
+        let found = attributes.find_map(|it| it.strip_prefix(name)?.strip_prefix('='));
+        found.unwrap_or_else(|| panic!("{name} in {tag}")).parse()
+    };
+    let peak = value("BANDWIDTH").expect("a number");
+    (peak, value("AVERAGE-BANDWIDTH").expect("a number"))
+}
+
+#[test]
+fn s_35_bit_rates_are_measured_where_the_source_is_silent_or_lies() {
+    for says in [
+        "RESOLUTION=640x360",
+        "BANDWIDTH=1",
+        "BANDWIDTH=2,AVERAGE-BANDWIDTH=1",
+        "AVERAGE-BANDWIDTH=1",
+    ] {
+        // Nothing in them tells the two apart where nothing is said.
+        let variant = |n| format!("#EXT-X-STREAM-INF:{says},X-N={n}\nv{n}.m3u8\n");
+        let mut bench = bench(format!("#EXTM3U\n{}{}", variant(0), variant(1)), plain);
+        bench.run(spec(&[MAIN]));
+        bench.pass(80 * SEC);
+        let text = entry(&bench);
+        let tags = text
+            .lines()
+            .filter(|it| it.starts_with("#EXT-X-STREAM-INF"));
+        let told: Vec<_> = tags.map(told_bit_rates).collect();
+        // A thousand bytes of two seconds.
+        assert_eq!(told, [(4_000, 4_000); 2], "{says}: {text}");
+    }
+}
+
+#[test]
+fn where_no_sound_is_in_the_language_that_is_wanted_there_is_sound_all_the_same() {
+    let rendition = |kind: &str, language: &str| {
+        let group = &kind[..1];
+        format!(
+            "#EXT-X-MEDIA:TYPE={kind},GROUP-ID=\"{group}\",NAME=\"{language}\",LANGUAGE=\"{language}\",\
+             URI=\"{group}-{language}.m3u8\"\n"
+        )
+    };
+    let all = ["en", "de"].map(|it| rendition("AUDIO", it) + &rendition("SUBTITLES", it));
+    let variant = "#EXT-X-STREAM-INF:BANDWIDTH=9000,AUDIO=\"A\",SUBTITLES=\"S\"\nv.m3u8\n";
+    for (wanted, sounds, texts) in [("de", 1, 1), ("fr", 2, 0)] {
+        let mut bench = bench(format!("#EXTM3U\n{}{variant}", all.concat()), plain);
+        let mut spec = spec(&[MAIN]);
+        spec.selection.languages = vec![wanted.into()];
+        bench.run(spec);
+        bench.pass(80 * SEC);
+        let text = entry(&bench);
+        assert_eq!(text.matches("TYPE=AUDIO").count(), sounds, "{text}");
+        assert_eq!(text.matches("TYPE=SUBTITLES").count(), texts, "{text}");
+        assert!(text.contains("AUDIO=\"A\""), "{text}");
+    }
+}
+
+#[test]
+fn s_41_keys_of_the_session_are_those_of_the_media() {
+    const PLAIN: &str =
+        "#EXT-X-SESSION-KEY:METHOD=AES-128,URI=\"http://origin.example/live/1.key\"\n";
+    const DRM: &str =
+        "#EXT-X-SESSION-KEY:METHOD=SAMPLE-AES,URI=\"skd://x\",KEYFORMAT=\"com.apple\"\n";
+    for (keys, stays) in [
+        (KeyPolicy::Origin, true),
+        (KeyPolicy::Rehost, false),
+        (KeyPolicy::Decrypt, false),
+    ] {
+        let main = format!("#EXTM3U\n{PLAIN}{DRM}#EXT-X-STREAM-INF:BANDWIDTH=9000\nv.m3u8\n");
+        let mut bench = bench(main, plain);
+        bench.run(Spec {
+            keys,
+            ..spec(&[MAIN])
+        });
+        bench.pass(80 * SEC);
+        let text = entry(&bench);
+        assert_eq!(text.contains(PLAIN), stays, "{keys:?}: {text}");
+        assert!(text.contains(DRM), "{keys:?}: {text}");
+    }
+}
+
+#[test]
+fn what_a_tag_leads_to_that_is_not_known_stays_at_the_source() {
+    const IMAGES: &str =
+        "#EXT-X-IMAGE-STREAM-INF:BANDWIDTH=1,RESOLUTION=320x180,URI=\"images.m3u8\"\n";
+    const VENDOR: &str = "#EXT-X-VENDOR:URI=\"a/b.json\"\n";
+    let main = format!("#EXTM3U\n{IMAGES}#EXT-X-STREAM-INF:BANDWIDTH=9000\nv.m3u8\n");
+    let mut bench = bench(main, |name| {
+        let mut run = plain(name).marked(127, VENDOR.trim_end());
+        run.head = VENDOR.to_owned();
+        run
+    });
+    bench.run(spec(&[MAIN]));
+    bench.pass(62 * SEC);
+    let text = entry(&bench);
+    assert!(
+        text.contains("URI=\"http://origin.example/live/images.m3u8\""),
+        "{text}"
+    );
+    let playlists = bench.published.iter().flat_map(|it| &it.1.playlists);
+    let list = playlists
+        .filter(|it| &*it.name.0 != "index.m3u8")
+        .next_back();
+    let text = &list.expect("it is listed").text;
+    let absolute = VENDOR.replace("a/b", "http://origin.example/live/a/b");
+    assert_eq!(text.matches(&absolute).count(), 2, "{text}");
 }
 
 #[test]

@@ -241,6 +241,31 @@ fn s_31_a_key_is_left_at_its_origin_or_hosted_here_or_needed_no_more() {
 }
 
 #[test]
+fn a_key_that_stands_in_the_list_stays_there_and_is_told_to_nobody() {
+    let tag = "#EXT-X-KEY:METHOD=AES-128,URI=\"data:text/plain;base64,c2VjcmV0\"\n";
+    for keys in [KeyPolicy::Origin, KeyPolicy::Rehost, KeyPolicy::Decrypt] {
+        let mut bench = relayed(keys, headed(tag));
+        bench.pass(40 * SEC);
+        assert_eq!(bench.status().state, State::Live, "{keys:?}");
+        for segment in &bench.last().segments {
+            let uri = segment.keys.first().and_then(|key| key.uri());
+            assert_eq!(uri, Some("data:text/plain;base64,c2VjcmV0"), "{keys:?}");
+        }
+    }
+    // An init section that stands there as well cannot be had, and is not quoted.
+    let mut bench = relayed(
+        KeyPolicy::Origin,
+        headed("#EXT-X-MAP:URI=\"DATA:video/mp4;base64,c2VjcmV0\"\n"),
+    );
+    bench.pass(40 * SEC);
+    let told = format!("{:?}{:?}", bench.notices, bench.status());
+    assert!(
+        told.contains("DATA:") && !told.contains("c2VjcmV0"),
+        "{told}"
+    );
+}
+
+#[test]
 fn c_30_what_a_drm_system_encrypts_passes_untouched() {
     let tags = "#EXT-X-KEY:METHOD=SAMPLE-AES,URI=\"skd://x\",KEYFORMAT=\"com.apple.streamingkeydelivery\"\n\
                 #EXT-X-KEY:METHOD=SAMPLE-AES-CTR,URI=\"data:text/plain;base64,AAAA\",\

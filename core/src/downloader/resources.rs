@@ -12,7 +12,7 @@ use crate::config::{self, KeyPolicy};
 use crate::event::{FetchError, StoredSegment};
 use crate::ids::{ContentHash, ObjectName, RequestId};
 use crate::limits;
-use crate::loader::{Offered, resolve};
+use crate::loader::{Offered, has_data, resolve};
 use crate::notice::Notice;
 use crate::playlist::{Key, Segment};
 use crate::stage::Stage;
@@ -103,10 +103,12 @@ pub(crate) fn decryption_of(
     decrypt_of(in_force, &base_of(offered)?, Some(*media_sequence), keys)
 }
 
-/// Whole segments under AES-128 with a key that is just bytes: all that can be re-hosted or undone.
-/// What DRM systems and sample encryption do stays between the origin and the player.
+/// Whole segments under AES-128 with a key that is just bytes, at a place of its own: all that can be re-hosted
+/// or undone. What DRM systems and sample encryption do stays between the origin and the player, and so does a key
+/// that stands in the playlist.
 pub(crate) fn is_plain_aes(key: &Key) -> bool {
-    key.method() == "AES-128" && key.keyformat() == "identity" && key.uri().is_some()
+    let has_place = key.uri().is_some_and(|uri| !has_data(uri));
+    key.method() == "AES-128" && key.keyformat() == "identity" && has_place
 }
 
 fn decrypt_of(

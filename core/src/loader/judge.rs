@@ -10,7 +10,7 @@ use crate::config;
 use crate::event::FetchError;
 use crate::notice::{Break, Notice, Trouble};
 use crate::planted::Mistake;
-use crate::playlist::{MediaPlaylist, PlaylistType};
+use crate::playlist::{MediaPlaylist, PlaylistType, resolve_foreign};
 use crate::stage::Stage;
 use crate::time::{Span, Timestamp};
 use url::Url;
@@ -43,6 +43,15 @@ impl Loader {
         let first = load.first_there || self.pacing.is_none();
         self.pacing = Pacing::of(&list.segments);
         self.target_duration = Some(self.believed(list.target_duration));
+        let of_segments = list.segments.iter_mut().flat_map(|it| &mut it.tags);
+        for line in list
+            .head
+            .iter_mut()
+            .chain(of_segments)
+            .chain(&mut list.tail)
+        {
+            resolve_foreign(line, base);
+        }
         let date_ranges = date_ranges::of(&mut list, base);
         let closing = list.closing().filter(|_| list.end_list);
         let closing = closing.filter(|line| !is_low_latency(line));

@@ -34,7 +34,7 @@ use std::sync::Arc;
 use url::Url;
 
 pub(crate) use date_ranges::{ListedRange, ListedRanges};
-pub(crate) use offer::{About, Listing, Offered, resolve};
+pub(crate) use offer::{About, Listing, Offered, has_data, resolve};
 pub(crate) use reload::Pace;
 
 /// Follows the playlist of one source.

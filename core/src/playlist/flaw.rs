@@ -79,6 +79,8 @@ pub enum FlawKind {
     /// The tag of a variant, a rendition or the session cannot be used; it and its URI line mean
     /// nothing (rule C-06).
     UnusableVariant,
+    /// A variant does not say its `BANDWIDTH`; it is measured (RFC 8216 4.3.4.2).
+    NoBandwidth,
     /// A URI line of a multivariant playlist has no `EXT-X-STREAM-INF`.
     StrayUri,
 }
@@ -128,6 +130,7 @@ impl fmt::Display for FlawKind {
             Self::UnusableVariant => {
                 "the variant, rendition or session tag cannot be used, ignored"
             }
+            Self::NoBandwidth => "the variant has no BANDWIDTH, measured in its place",
             Self::StrayUri => "the URI has no EXT-X-STREAM-INF, ignored",
         })
     }

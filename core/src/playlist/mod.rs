@@ -29,6 +29,7 @@ mod date_range;
 mod date_time;
 mod error;
 mod flaw;
+mod foreign;
 mod guard;
 mod head;
 mod keys;
@@ -51,6 +52,7 @@ pub use bandwidth::{MeasuredBandwidth, measured_bandwidth};
 pub use date_range::DateRange;
 pub use error::{AttributeFault, LooksLike, Place, PlaylistError, VariableFault};
 pub use flaw::{Flaw, FlawKind};
+pub use foreign::resolve_foreign;
 pub use multivariant::{
     IFrameVariant, MultivariantPlaylist, Rendition, Resolution, SessionTag, Variant,
 };

@@ -99,7 +99,7 @@ pub struct Variant {
     pub uri_line: usize,
     /// The URI of its media playlist as written, relative to the list.
     pub uri: Arc<str>,
-    /// Peak bit rate in bits per second.
+    /// Peak bit rate in bits per second; 0 where the list does not say (it should: RFC 8216 4.3.4.2).
     pub bandwidth: u64,
     /// Average bit rate in bits per second.
     pub average_bandwidth: Option<u64>,
@@ -260,10 +260,12 @@ impl MultivariantPlaylist {
     }
 
     /// The first variant that differs from this one in nothing but its URI and its pathway: the same
-    /// media from another place (RFC 8216 6.2.4). The variant itself where it is the first.
+    /// media from another place (RFC 8216 6.2.4). The variant itself where it is the first, and where it does not
+    /// say its bit rate: variants of which nothing is said are not alike for that.
     pub fn first_alike(&self, variant: usize) -> usize {
         let what = |variant: &Variant| variant.attributes.without("PATHWAY-ID");
-        let Some(wanted) = self.variants.get(variant).map(what) else {
+        let told = self.variants.get(variant).filter(|it| it.bandwidth > 0);
+        let Some(wanted) = told.map(what) else {
             return variant;
         };
         let alike = self.variants.iter().position(|known| what(known) == wanted);
@@ -281,10 +283,11 @@ fn variant(
     flaws: &mut Flaws,
 ) -> Option<Variant> {
     let attributes = read_attributes(tag, flaws)?;
-    let Some(bandwidth) = attributes.text("BANDWIDTH").and_then(integer) else {
-        flaws.note(FlawKind::UnusableVariant, tag);
-        return None;
-    };
+    // Players choose by it, but they play what does not say it: it is relayed, and measured.
+    let bandwidth = attributes.text("BANDWIDTH").and_then(integer).unwrap_or(0);
+    if bandwidth == 0 {
+        flaws.note(FlawKind::NoBandwidth, tag);
+    }
     let text = |name: &str| attributes.text(name).map(Arc::from);
     Some(Variant {
         tag_line,

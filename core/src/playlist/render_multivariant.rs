@@ -3,8 +3,8 @@
 
 use super::line::Tag;
 use super::render::{is_owned, write_kept, write_uri};
-use super::version;
 use super::{AttributeList, MultivariantPlaylist, Rendition, Resolution, SessionTag};
+use super::{foreign, version};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::sync::Arc;
@@ -93,7 +93,14 @@ pub fn render_multivariant(list: &MultivariantPlaylist, edits: &MultivariantEdit
             | Tag::HeadLine(_)
             | Tag::Segment(_)
             | Tag::SegmentLine(_)
-            | Tag::Other) => write_kept(&mut body, line, is_owned(tag)),
+            | Tag::Other) => {
+                let resolved = edits
+                    .base
+                    .as_ref()
+                    .and_then(|base| foreign::resolved(line, base));
+                let line = resolved.as_deref().unwrap_or(line);
+                write_kept(&mut body, line, is_owned(tag));
+            }
         }
     }
     let mut out = String::with_capacity(body.len() + 64);

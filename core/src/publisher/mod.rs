@@ -18,7 +18,7 @@ mod version;
 mod window;
 
 use crate::checkpoint::{CHECKPOINT_FORMAT, Checkpoint, LeavingObject, SavedObject, SavedPosition};
-use crate::config::{self, HolePolicy, Spec};
+use crate::config::{self, HolePolicy, KeyPolicy, Spec};
 use crate::event::StoreError;
 use crate::formats::Formats;
 use crate::ids::{Generation, ObjectName, PlaylistName};
@@ -49,6 +49,8 @@ pub(crate) struct Publisher {
     window_limit: usize,
     hole_policy: HolePolicy,
     tags: TagPolicy,
+    #[serde(default)]
+    keys: KeyPolicy,
     /// One for all tracks (S-25).
     target_duration: Option<Span>,
     /// One for each track.
@@ -90,6 +92,7 @@ impl Publisher {
             window_limit: config::DEFAULT_WINDOW,
             hole_policy: HolePolicy::default(),
             tags: TagPolicy::default(),
+            keys: KeyPolicy::default(),
             target_duration: None,
             windows: vec![Window::new(PlaylistName(PlaylistName::ENTRY.into()))],
             discontinuities: Discontinuities::default(),
@@ -119,6 +122,7 @@ impl Publisher {
         self.window_limit = spec.window;
         self.hole_policy = spec.hole;
         self.tags.clone_from(&spec.tags);
+        self.keys = spec.keys;
         self.ladder_waits = None;
     }
 

@@ -238,7 +238,8 @@ impl Publisher {
                 formats: window.formats.clone(),
             })
         };
-        Some(front.presentation.render(relayed, &self.tags).into())
+        let list = front.presentation.render(relayed, &self.tags, self.keys);
+        Some(list.into())
     }
 
     /// When viewers may see the playlists of several tracks, where no variant is listed: once all have

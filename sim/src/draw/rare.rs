@@ -152,7 +152,11 @@ fn the_end_alone(plan: &mut Plan, dice: &mut Dice) {
 /// The multivariant playlist is written oddly, from the start.
 fn odd_entry(plan: &mut Plan, dice: &mut Dice) {
     let (_, until) = stretch(plan, dice);
-    let fault = dice.pick(&[EntryFault::StrayUri, EntryFault::VariantWithoutUri]);
+    let fault = dice.pick(&[
+        EntryFault::StrayUri,
+        EntryFault::VariantWithoutUri,
+        EntryFault::NoBandwidth,
+    ]);
     add(plan, (Span::ZERO, until), PresentationFault::Entry(fault));
 }
 

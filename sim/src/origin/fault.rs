@@ -315,6 +315,8 @@ pub enum EntryFault {
     StrayUri,
     /// A variant without a URI.
     VariantWithoutUri,
+    /// No variant says its bit rate.
+    NoBandwidth,
 }
 
 /// The requests that a fault strikes.

@@ -363,6 +363,7 @@ pub(super) fn render(spec: &OriginSpec, presentation: &PresentationSpec, at: Spa
             EntryFault::VariantWithoutUri => {
                 text.push_str("#EXT-X-STREAM-INF:BANDWIDTH=1000000\n");
             }
+            EntryFault::NoBandwidth => text = text.replace("BANDWIDTH=", "X-BANDWIDTH="),
         }
     }
     text

@@ -155,6 +155,7 @@ pub(crate) fn fault(words: &mut Words<'_>) -> Result<FaultKind, String> {
             "no-variant" => EntryFault::NoVariant,
             "stray-uri" => EntryFault::StrayUri,
             "variant-without-uri" => EntryFault::VariantWithoutUri,
+            "no-bandwidth" => EntryFault::NoBandwidth,
             other => return Err(format!("nothing is wrong that is called {other}")),
         })
         .into(),

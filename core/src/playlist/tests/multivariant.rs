@@ -60,8 +60,6 @@ fn variants_and_renditions_are_read_with_their_uris() {
 fn c_06_a_variant_that_cannot_be_used_takes_its_uri_with_it() {
     for bad in [
         "BANDWIDTH=2,REQ-FOO=\"x\"",
-        "CODECS=\"avc1\"",
-        "BANDWIDTH=2.5",
         "BANDWIDTH=2,FOO",
         "BANDWIDTH=2,BANDWIDTH=3",
         "BANDWIDTH=2,CODECS=\"open",
@@ -72,6 +70,22 @@ fn c_06_a_variant_that_cannot_be_used_takes_its_uri_with_it() {
         ));
         assert_eq!(variants(&playlist), [(1, "one"), (3, "three")], "{bad}");
         assert_eq!(playlist.flaws[0].kind, FlawKind::UnusableVariant);
+    }
+}
+
+#[test]
+fn a_variant_that_does_not_say_its_bit_rate_is_one_all_the_same() {
+    for silent in ["CODECS=\"avc1\"", "BANDWIDTH=2.5", "BANDWIDTH=0"] {
+        let playlist = multivariant(&format!(
+            "#EXTM3U\n#EXT-X-STREAM-INF:{silent}\none\n#EXT-X-STREAM-INF:{silent}\ntwo\n",
+        ));
+        assert_eq!(variants(&playlist), [(0, "one"), (0, "two")], "{silent}");
+        assert_eq!(playlist.flaws[0].kind, FlawKind::NoBandwidth);
+        assert_eq!(
+            playlist.first_alike(1),
+            1,
+            "nothing says that they are the same"
+        );
     }
 }
 

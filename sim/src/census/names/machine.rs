@@ -291,6 +291,7 @@ names! {
         FlawKind::UnreadableDateTime => "flaw unreadable date time",
         FlawKind::UnreadableBitRate => "flaw unreadable bit rate",
         FlawKind::UnusableVariant => "flaw unusable variant",
+        FlawKind::NoBandwidth => "flaw no bandwidth",
         FlawKind::StrayUri => "flaw stray uri",
     }
     wake_name(Wake) {

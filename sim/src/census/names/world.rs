@@ -88,6 +88,7 @@ names! {
         FaultKind::Presentation(PresentationFault::Entry(EntryFault::NoVariant)) => "fault no variant",
         FaultKind::Presentation(PresentationFault::Entry(EntryFault::StrayUri)) => "fault stray uri",
         FaultKind::Presentation(PresentationFault::Entry(EntryFault::VariantWithoutUri)) => "fault variant without uri",
+        FaultKind::Presentation(PresentationFault::Entry(EntryFault::NoBandwidth)) => "fault no bandwidth",
     }
     oddity_name(Oddity) {
         Oddity::Lines => "odd lines",

@@ -169,6 +169,7 @@ impl fmt::Display for EntryFault {
             Self::NoVariant => "has no variant",
             Self::StrayUri => "has a URI too many",
             Self::VariantWithoutUri => "has a variant without a URI",
+            Self::NoBandwidth => "has variants without a BANDWIDTH",
         })
     }
 }
