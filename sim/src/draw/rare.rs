@@ -9,6 +9,7 @@ use crate::origin::{
 use crate::plan::{Change, Plan, WakePlan};
 use hls_relay_core::limits::MAX_DATE_RANGES;
 use hls_relay_core::time::Span;
+use std::collections::BTreeSet;
 
 /// Adds what is rare to a plan.
 type Rare = fn(&mut Plan, &mut Dice);
@@ -152,12 +153,26 @@ fn the_end_alone(plan: &mut Plan, dice: &mut Dice) {
 /// The multivariant playlist is written oddly, from the start.
 fn odd_entry(plan: &mut Plan, dice: &mut Dice) {
     let (_, until) = stretch(plan, dice);
-    let fault = dice.pick(&[
-        EntryFault::StrayUri,
-        EntryFault::VariantWithoutUri,
-        EntryFault::NoBandwidth,
-    ]);
+    let fault = match dice.pick(&[0, 1, 2]) {
+        0 => EntryFault::StrayUri,
+        1 if tell_sizes(plan) => EntryFault::NoBandwidth,
+        _ => EntryFault::VariantWithoutUri,
+    };
     add(plan, (Span::ZERO, until), PresentationFault::Entry(fault));
+}
+
+/// Whether variants can be told apart by their pictures alone.
+fn tell_sizes(plan: &Plan) -> bool {
+    let Some(presentation) = &plan.origins[0].presentation else {
+        return false;
+    };
+    let heights = presentation.tracks.iter().filter_map(|it| match it.kind {
+        TrackKind::Variant { height, .. } => Some(height),
+        TrackKind::Audio { .. } | TrackKind::Subtitles { .. } | TrackKind::IFrames { .. } => None,
+    });
+    let heights: Vec<u64> = heights.collect();
+    let apart: BTreeSet<&u64> = heights.iter().collect();
+    presentation.formats == FormatsTold::Stated && apart.len() == heights.len()
 }
 
 /// The tokens expire, and what would have new ones is no multivariant playlist meanwhile. A source that is
