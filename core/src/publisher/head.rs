@@ -31,9 +31,34 @@ impl Publisher {
     /// would begin behind a hole, too late beside this one, it is so many more that both begin in time, or so many less.
     fn surplus(&self, now: Timestamp, track: usize) -> usize {
         let window = &self.windows[track];
+        let wanted = window.entries.len().saturating_sub(self.window_limit);
+        let early = window.entries.front().is_some_and(|it| self.is_early(it));
+        if wanted == 0 && !early {
+            return 0;
+        }
+        let in_time = |leave: &usize| {
+            let head = window.entries.get(*leave).map(|it| it.place);
+            head.is_none_or(|head| self.can_begin_together(head))
+        };
+        // No further than is needed: whether one may leave is asked of all that is listed before it.
+        let is_enough = |leave: &usize| *leave >= wanted && in_time(leave);
+        let may = self.may_leave(now, track, is_enough);
+        let fewer = || (0..wanted.min(may + 1)).rev().find(in_time);
+        match is_enough(&may) {
+            true => may,
+            false => fewer().unwrap_or(wanted).min(may),
+        }
+    }
+
+    /// How many may leave the leading track, counted until there are enough.
+    fn may_leave(&self, now: Timestamp, track: usize, is_enough: impl Fn(&usize) -> bool) -> usize {
+        let window = &self.windows[track];
         let least = self.target_duration.unwrap_or_default() * 3;
         let (mut rest, mut may) = (window.duration(), 0);
         for (at, first) in window.entries.iter().enumerate() {
+            if is_enough(&may) {
+                break;
+            }
             rest = rest.saturating_sub(first.segment.duration);
             // What came in one go is listed in one go, and until players have seen it.
             let young = self.is_young(now, first, window.entries.get(at + 1));
@@ -44,18 +69,7 @@ impl Publisher {
             }
             may += 1;
         }
-        let wanted = window.entries.len().saturating_sub(self.window_limit);
-        let in_time = |leave: &usize| {
-            let head = window.entries.get(*leave).map(|it| it.place);
-            head.is_none_or(|head| self.can_begin_together(head))
-        };
-        let early = window.entries.front().is_some_and(|it| self.is_early(it));
-        if wanted == 0 && !early {
-            return 0;
-        }
-        let more = (wanted..=may).find(in_time);
-        let fewer = || (0..wanted.min(may + 1)).rev().find(in_time);
-        more.or_else(fewer).unwrap_or(wanted).min(may)
+        may
     }
 
     /// Removes what another track has before the leading one begins.
