@@ -55,7 +55,7 @@ pub struct Selection {
     /// Variants that have one of these formats, told by their beginnings: `avc1`, `hvc1.2` (RFC 6381).
     pub codecs: Vec<Arc<str>>,
     /// Renditions in one of these languages: `en` is also `en-GB` (RFC 5646). Those without a language
-    /// are always relayed, and so is the sound of a group in which none is.
+    /// are always relayed, and so are closed captions and the sound of a group in which none is.
     pub languages: Vec<Arc<str>>,
 }
 

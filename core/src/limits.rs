@@ -84,8 +84,8 @@ pub const MAX_DOWNLOADS: usize = 4;
 pub const MAX_WINDOW: usize = 10_000;
 
 /// The most media playlists of one channel. Long ladders have 12 variants, and films 40 languages of
-/// sound and subtitles together.
-pub const MAX_TRACKS: usize = 64;
+/// sound and as many of subtitles.
+pub const MAX_TRACKS: usize = 128;
 
 /// The most date ranges of a track at a time: a DVR of an hour and a half with one for each segment. Live
 /// channels have a handful.

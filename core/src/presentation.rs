@@ -368,7 +368,7 @@ impl Presentation {
 }
 
 /// Whether a rendition is in one of the languages that are wanted. Sound is relayed all the same where none of its
-/// group is: nobody wants pictures without any.
+/// group is: nobody wants pictures without any. Closed captions are in the pictures, whatever is wanted.
 fn takes_rendition(
     list: &MultivariantPlaylist,
     rendition: &Rendition,
@@ -378,7 +378,11 @@ fn takes_rendition(
     let is_alternative =
         |it: &&Rendition| it.kind == rendition.kind && it.group_id == rendition.group_id;
     let mut group = list.renditions.iter().filter(is_alternative);
-    takes(rendition) || (&*rendition.kind == "AUDIO" && !group.any(takes))
+    match &*rendition.kind {
+        "CLOSED-CAPTIONS" => true,
+        "AUDIO" => takes(rendition) || !group.any(takes),
+        _ => takes(rendition),
+    }
 }
 
 /// All formats of these, each once, as `CODECS` lists them.

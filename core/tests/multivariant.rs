@@ -209,7 +209,9 @@ fn where_no_sound_is_in_the_language_that_is_wanted_there_is_sound_all_the_same(
         )
     };
     let all = ["en", "de"].map(|it| rendition("AUDIO", it) + &rendition("SUBTITLES", it));
-    let variant = "#EXT-X-STREAM-INF:BANDWIDTH=9000,AUDIO=\"A\",SUBTITLES=\"S\"\nv.m3u8\n";
+    let captions = "#EXT-X-MEDIA:TYPE=CLOSED-CAPTIONS,GROUP-ID=\"C\",NAME=\"es\",LANGUAGE=\"es\",INSTREAM-ID=\"CC1\"\n";
+    let groups = "AUDIO=\"A\",SUBTITLES=\"S\",CLOSED-CAPTIONS=\"C\"";
+    let variant = format!("{captions}#EXT-X-STREAM-INF:BANDWIDTH=9000,{groups}\nv.m3u8\n");
     for (wanted, sounds, texts) in [("de", 1, 1), ("fr", 2, 0)] {
         let mut bench = bench(format!("#EXTM3U\n{}{variant}", all.concat()), plain);
         let mut spec = spec(&[MAIN]);
@@ -219,7 +221,10 @@ fn where_no_sound_is_in_the_language_that_is_wanted_there_is_sound_all_the_same(
         let text = entry(&bench);
         assert_eq!(text.matches("TYPE=AUDIO").count(), sounds, "{text}");
         assert_eq!(text.matches("TYPE=SUBTITLES").count(), texts, "{text}");
-        assert!(text.contains("AUDIO=\"A\""), "{text}");
+        assert!(
+            text.contains("AUDIO=\"A\"") && text.contains(captions),
+            "{text}"
+        );
     }
 }
 

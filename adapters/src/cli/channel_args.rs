@@ -117,7 +117,8 @@ pub struct SelectionArgs {
     /// Only variants with this format, told by its beginning, as avc1 or hvc1.2; may be repeated
     #[arg(long, value_name = "FORMAT")]
     pub codec: Vec<Arc<str>>,
-    /// Only audio and subtitles in this language, as en, which is en-GB as well; may be repeated
+    /// Only audio and subtitles in this language, as en, which is en-GB as well; may be repeated.
+    /// Where no audio is in any of them, all of it is relayed
     #[arg(long, value_name = "LANGUAGE")]
     pub language: Vec<Arc<str>>,
 }

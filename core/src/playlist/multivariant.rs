@@ -310,7 +310,11 @@ fn variant(
 fn rendition(line: &Line<'_>, tag_line: usize, flaws: &mut Flaws) -> Option<Rendition> {
     let attributes = read_attributes(line, flaws)?;
     let text = |name: &str| attributes.text(name).map(Arc::from);
-    let uri: Option<Arc<str>> = text("URI");
+    // Some write an empty one where it is part of the variant.
+    let uri: Option<Arc<str>> = attributes
+        .text("URI")
+        .filter(|it| !it.is_empty())
+        .map(Arc::from);
     let (Some(kind), Some(group_id)) = (attributes.text("TYPE"), text("GROUP-ID")) else {
         flaws.note(FlawKind::UnusableVariant, line);
         return None;
@@ -331,9 +335,12 @@ fn rendition(line: &Line<'_>, tag_line: usize, flaws: &mut Flaws) -> Option<Rend
         group_id,
         name: text("NAME").unwrap_or_default(),
         language: text("LANGUAGE"),
-        uri,
         default: attributes.text("DEFAULT") == Some("YES"),
-        attributes,
+        attributes: match uri {
+            Some(_) => attributes,
+            None => attributes.without("URI"),
+        },
+        uri,
     })
 }
 

@@ -74,6 +74,19 @@ fn c_06_a_variant_that_cannot_be_used_takes_its_uri_with_it() {
 }
 
 #[test]
+fn c_54_sound_at_an_empty_uri_is_part_of_the_variant() {
+    let playlist = multivariant(
+        "#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"a\",URI=\"\"\n\
+         #EXT-X-STREAM-INF:BANDWIDTH=1,AUDIO=\"a\"\none\n",
+    );
+    let [sound] = &playlist.renditions[..] else {
+        panic!("{playlist:?}");
+    };
+    assert_eq!(sound.uri, None);
+    assert_eq!(sound.attributes.get("URI"), None);
+}
+
+#[test]
 fn a_variant_that_does_not_say_its_bit_rate_is_one_all_the_same() {
     for silent in ["CODECS=\"avc1\"", "BANDWIDTH=2.5", "BANDWIDTH=0"] {
         let playlist = multivariant(&format!(
