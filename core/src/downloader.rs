@@ -48,6 +48,9 @@ pub(crate) struct Downloader {
     /// What becomes of encryption.
     pub(crate) keys: KeyPolicy,
     pub(crate) looks: Looks,
+    /// Its segments are subtitles.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) is_text: bool,
     target_duration: Span,
     /// Why downloads fail, while none succeeds.
     pub(crate) trouble: Option<FetchError>,
@@ -259,13 +262,14 @@ impl Downloader {
         let mut room = self.room();
         // What many wait for comes first.
         let target_duration = self.target_duration;
+        let untold = if self.is_text { "vtt" } else { "ts" };
         self.resources
             .advance(stage, asker, &self.looks, target_duration, &mut room);
         for job in &mut self.jobs {
             let startable = Self::startable_at(job, room, &self.resources);
             if startable.is_some_and(|at| at <= now) {
                 let again = job.attempts.count > 0;
-                job.start(stage, asker, &mut self.looks, target_duration);
+                job.start(stage, asker, &mut self.looks, target_duration, untold);
                 let started = usize::from(job.request().is_some());
                 room.all -= started;
                 room.retries -= if again { started } else { 0 };

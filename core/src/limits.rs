@@ -103,6 +103,3 @@ pub const REMEMBERED_RUNS: usize = 4;
 
 /// At most so many different flaws of a source are told: each is told once.
 pub const MOST_FLAWS_SAID: usize = 16;
-
-/// At most so many characters of a stranger's text are quoted in an error.
-pub const MOST_QUOTED: usize = 120;

@@ -279,6 +279,55 @@ fn what_a_tag_leads_to_that_is_not_known_stays_at_the_source() {
     assert_eq!(text.matches(&absolute).count(), 2, "{text}");
 }
 
+/// The endings of what a track lists, when each of its segments is called so at its source.
+fn endings(name: &'static str, head: &'static str, kind: &str) -> Vec<String> {
+    let entry = match kind {
+        "v0" => "#EXT-X-STREAM-INF:BANDWIDTH=9000\nv.m3u8\n".to_owned(),
+        _ => "#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID=\"s\",NAME=\"en\",URI=\"v.m3u8\"\n\
+              #EXT-X-STREAM-INF:BANDWIDTH=9000,SUBTITLES=\"s\"\nw.m3u8\n"
+            .to_owned(),
+    };
+    let mut bench = bench(String::new(), plain);
+    bench.source = Box::new(move |now, url| {
+        let mut run = plain("seg");
+        run.head = if url.ends_with("v.m3u8") { head } else { "" }.to_owned();
+        match url {
+            MAIN => Ok(format!("#EXTM3U\n{entry}")),
+            _ if url.ends_with("v.m3u8") => Ok(run.at(now).replace(".ts", name)),
+            _ => Ok(run.at(now)),
+        }
+    });
+    bench.run(spec(&[MAIN]));
+    bench.pass(60 * SEC);
+    let playlists = bench.published.iter().flat_map(|it| &it.1.playlists);
+    let list = playlists
+        .filter(|it| it.name.0.starts_with(kind))
+        .next_back();
+    let list = media(&list.expect("it is listed").text);
+    let ending = |uri: &str| uri.rsplit('.').next().unwrap_or_default().to_owned();
+    list.segments.iter().map(|it| ending(&it.uri)).collect()
+}
+
+#[test]
+fn s_43_a_segment_is_called_by_what_it_is_where_its_name_says_nothing() {
+    const MAP: &str = "#EXT-X-MAP:URI=\"init.mp4\"\n";
+    for (name, head, kind, wanted) in [
+        (".ts", "", "v0", "ts"),
+        (".php?x=1", "", "v0", "ts"),
+        (".M4S", MAP, "v0", "m4s"),
+        (".cmfv", MAP, "v0", "m4v"),
+        ("", MAP, "v0", "m4s"),
+        (".webvtt", "", "s0", "vtt"),
+        ("", "", "s0", "vtt"),
+    ] {
+        let found = endings(name, head, kind);
+        assert!(
+            !found.is_empty() && found.iter().all(|it| it == wanted),
+            "{name:?}: {found:?}"
+        );
+    }
+}
+
 #[test]
 fn s_68_sound_and_pictures_have_one_target_duration_and_cover_the_same_time() {
     // The pictures state four seconds, and are a whole segment further behind; the sound states two.

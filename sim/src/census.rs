@@ -6,7 +6,7 @@
 
 mod names;
 
-use crate::origin::{ConnectionFault, Fault, FaultKind, TextFault};
+use crate::origin::{ConnectionFault, Fault, FaultKind, OriginSpec, TextFault};
 use crate::plan::{Change, EndKind, Moment, NetworkFaultKind};
 use crate::store::{StoreFault, StoreWork};
 use crate::workers::WorkerFaultKind;
@@ -237,6 +237,18 @@ impl Census {
         if let Refusal::Playlist(error) = refusal {
             self.count(names::playlist_error_name(error));
         }
+    }
+
+    /// Of a world with these sources.
+    pub fn with_sources(sources: &[OriginSpec]) -> Self {
+        let mut census = Self::default();
+        for source in sources {
+            let of_tracks = source.presentation.as_ref().map(|it| it.segments_per_key);
+            if of_tracks.unwrap_or(source.segments_per_key).is_some() {
+                census.count(names::keying_name(source.keying));
+            }
+        }
+        census
     }
 
     /// A wakeup came: how, and what for.

@@ -194,7 +194,7 @@ impl World {
             commands: Vec::new(),
             digest: Digest::default(),
             events: 0,
-            census: Census::default(),
+            census: Census::with_sources(&plan.origins),
             unmet: plan
                 .origins
                 .iter()

@@ -220,6 +220,7 @@ impl Job {
         asker: Asker,
         looks: &mut Looks,
         target_duration: Span,
+        untold: &'static str,
     ) {
         let Ok(url) = &self.offered.url else {
             self.state = JobState::Failed;
@@ -228,7 +229,12 @@ impl Job {
         let request = stage.request();
         let object = match &self.again {
             Some(again) => again.object.clone(),
-            None => object_name(asker.tag, request, extension(&self.offered.identity.path)),
+            None => {
+                let told = extension(&self.offered.identity.path);
+                let fragment = self.offered.segment.map.as_ref().map(|_| "m4s");
+                let extension = told.or(fragment).unwrap_or(untold);
+                object_name(asker.tag, request, extension)
+            }
         };
         self.attempts.count += 1;
         stage.commands.push(Command::Download(Download {
@@ -292,12 +298,25 @@ pub(super) fn object_name(tag: u32, request: RequestId, extension: &str) -> Obje
     ObjectName(format!("{tag:08x}-{}.{extension}", request.0).into())
 }
 
-/// The source's where it is one of the field's, since servers choose the type by it.
-fn extension(path: &str) -> &'static str {
-    const KNOWN: [&str; 10] = [
-        "ts", "aac", "mp3", "ac3", "ec3", "mp4", "m4s", "m4a", "m4v", "vtt",
+/// The source's where it is one of the field's, since servers choose the type by it (S-43).
+fn extension(path: &str) -> Option<&'static str> {
+    const KNOWN: [(&str, &str); 13] = [
+        ("ts", "ts"),
+        ("aac", "aac"),
+        ("mp3", "mp3"),
+        ("ac3", "ac3"),
+        ("ec3", "ec3"),
+        ("mp4", "mp4"),
+        ("m4s", "m4s"),
+        ("m4a", "m4a"),
+        ("m4v", "m4v"),
+        ("cmfv", "m4v"),
+        ("cmfa", "m4a"),
+        ("vtt", "vtt"),
+        ("webvtt", "vtt"),
     ];
-    let extension = path.rsplit_once('.').map_or("", |(_, extension)| extension);
+    let (_, extension) = path.rsplit_once('.')?;
     let mut known = KNOWN.into_iter();
-    known.find(|known| *known == extension).unwrap_or("ts")
+    let found = known.find(|(known, _)| extension.eq_ignore_ascii_case(known));
+    found.map(|(_, ours)| ours)
 }

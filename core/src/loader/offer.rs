@@ -5,7 +5,7 @@ use crate::checkpoint::Identity;
 use crate::event::FetchError;
 use crate::limits;
 use crate::notice::{Break, Refusal};
-use crate::playlist::{self, Context, Playlist, Segment, Variables};
+use crate::playlist::{self, Context, Playlist, Segment, Variables, excerpt};
 use crate::time::{Place, Span, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -199,7 +199,7 @@ fn without_parameters(path: &str) -> &str {
 
 /// RFC 3986 5.2 against the URL that answered (C-34, C-35); http and https only (C-36).
 pub(crate) fn resolve(base: &Url, uri: &str) -> Result<Url, FetchError> {
-    let refused = || FetchError::BadUrl(quoted(uri).into());
+    let refused = || FetchError::BadUrl(excerpt(uri).into());
     let url = base.join(uri).map_err(|_| refused())?;
     let fetched = matches!(url.scheme(), "http" | "https");
     let fits = url.as_str().len() <= limits::MAX_URL_BYTES;
@@ -208,18 +208,6 @@ pub(crate) fn resolve(base: &Url, uri: &str) -> Result<Url, FetchError> {
     } else {
         Err(refused())
     }
-}
-
-/// A URI for those who read logs: without a query, which may be a token, or data, which may be a key.
-fn quoted(uri: &str) -> String {
-    let data_at = has_data(uri).then_some("data:".len());
-    let end = data_at.or_else(|| uri.find(['?', '#']));
-    let shown = &uri[..end.unwrap_or(uri.len())];
-    let mut text: String = shown.chars().take(limits::MOST_QUOTED).collect();
-    if text.len() < uri.len() {
-        text.push('\u{2026}');
-    }
-    text
 }
 
 /// Whether a URI has all that it leads to in itself (RFC 2397).

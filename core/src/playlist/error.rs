@@ -398,18 +398,66 @@ impl fmt::Display for Place {
     }
 }
 
-/// The beginning of a text that may be hostile: fit for a log line and a terminal.
-pub(super) fn excerpt(text: &str) -> String {
+/// The beginning of a text that may be hostile: fit for a log line and a terminal, and without what
+/// nobody must read there.
+pub(crate) fn excerpt(text: &str) -> String {
     let mut cut = String::new();
     let mut room = limits::EXCERPT_CHARS;
-    for character in text.chars() {
+    let open = &text[..secret_at(text).unwrap_or(text.len())];
+    let end = (open.len() < text.len()).then_some('…');
+    for character in open.chars() {
         let escaped = character.escape_debug();
         if escaped.len() > room {
             cut.push('…');
-            break;
+            return cut;
         }
         room -= escaped.len();
         cut.extend(escaped);
     }
+    cut.extend(end);
     cut
+}
+
+/// Where a secret may begin: tokens stand in queries, passwords before a host, and keys in URLs of data.
+fn secret_at(text: &str) -> Option<usize> {
+    let query = text.find('?');
+    let mut schemes = text.match_indices(':').map(|(at, _)| at + 1);
+    let data = schemes.find(|end| has_data(&text[..*end]));
+    let hosts = text.match_indices("://").map(|(at, _)| at + 3);
+    let mut users = hosts.filter(|at| {
+        let rest = &text[*at..];
+        let host = rest.split(['/', '"', ' ', ',']).next();
+        host.is_some_and(|it| it.contains('@'))
+    });
+    let starts = [query, data, users.next()];
+    starts.into_iter().flatten().min()
+}
+
+/// Whether a text ends with the scheme of URLs that have all in themselves (RFC 2397).
+fn has_data(text: &str) -> bool {
+    const SCHEME: &[u8] = b"data:";
+    let bytes = text.as_bytes();
+    let end = bytes.get(bytes.len().saturating_sub(SCHEME.len())..);
+    end.is_some_and(|it| it.eq_ignore_ascii_case(SCHEME))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_a_secret_is_not_quoted() {
+        for (text, told) in [
+            ("s94.ts?token=SECRET  ", "s94.ts…"),
+            (
+                "#EXT-X-KEY:METHOD=AES-128, URI=\"DATA:;base64,KEY\"",
+                "#EXT-X-KEY:METHOD=AES-128, URI=\\\"DATA:…",
+            ),
+            ("ftp://u:PASS@h/a.ts", "ftp://…"),
+            ("http://h/u@PASS/a.ts", "http://h/u@PASS/a.ts"),
+            ("#EXTINF:6,\u{1b}", "#EXTINF:6,\\u{1b}"),
+        ] {
+            assert_eq!(excerpt(text), told);
+        }
+    }
 }

@@ -50,6 +50,7 @@ mod tests;
 pub use attributes::AttributeList;
 pub use bandwidth::{MeasuredBandwidth, measured_bandwidth};
 pub use date_range::DateRange;
+pub(crate) use error::excerpt;
 pub use error::{AttributeFault, LooksLike, Place, PlaylistError, VariableFault};
 pub use flaw::{Flaw, FlawKind};
 pub use foreign::resolve_foreign;

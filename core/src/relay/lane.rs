@@ -12,7 +12,7 @@ use crate::notice::{Break, Refusal, SwitchReason, Trouble};
 use crate::presentation::Presentation;
 use crate::stage::Stage;
 use crate::time::{Place, Span, Timestamp};
-use crate::track::matched;
+use crate::track::{Kind, matched};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -235,6 +235,7 @@ impl Lane {
             };
             feed.loader.variables = Some(variables.clone());
             feed.downloader.looks.wanted = master.presentation.is_silent_about(offer);
+            feed.downloader.is_text = feed.kind() == Kind::Subtitles;
             self.feeds.push(feed);
         }
         known.into_iter().flatten().collect()

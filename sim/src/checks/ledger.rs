@@ -34,6 +34,7 @@ use hls_relay_core::config::{HolePolicy, KeyPolicy, Spec};
 use hls_relay_core::event::FetchError;
 use hls_relay_core::ids::{ObjectName, PlaylistName};
 use hls_relay_core::notice::{Break, HoleCause, Notice, SwitchReason};
+use hls_relay_core::tags::TagPolicy;
 use hls_relay_core::time::{Span, Timestamp};
 use line::{Books, Line};
 use std::collections::BTreeMap;
@@ -81,6 +82,8 @@ struct Known {
     window: u64,
     /// Segments are published in the clear.
     decrypted: bool,
+    /// Some tags are dropped, or alone kept.
+    chooses_tags: bool,
     /// The present process.
     process: u64,
     /// So often a process began without knowing what was listed.
@@ -145,6 +148,8 @@ pub(super) struct OfferState {
     asked: Option<Asked>,
     /// The target duration of the list that was first to list it.
     pub(super) target_duration: Span,
+    /// It stood first in that.
+    pub(super) at_head: bool,
     failures: u32,
     /// When a download of it last came to an end.
     ended: Option<Timestamp>,
@@ -221,6 +226,7 @@ impl Ledger {
                     last: now,
                     asked,
                     target_duration: offer.target_duration,
+                    at_head: number == offer.first,
                     failures: 0,
                     ended: None,
                 })
@@ -410,6 +416,7 @@ impl Ledger {
     ) -> Held {
         self.known.window = spec.window as u64;
         self.known.decrypted = spec.keys == KeyPolicy::Decrypt;
+        self.known.chooses_tags = spec.tags != TagPolicy::default();
         self.line(name);
         let mut books = Books {
             now,

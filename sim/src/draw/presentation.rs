@@ -125,6 +125,7 @@ fn presentation(dice: &mut Dice) -> PresentationSpec {
         segments_per_key: dice.pick(&[None, None, Some(5), Some(20)]),
         expiring_tokens: dice.one_in(3),
         formats: FormatsTold::Stated,
+        says_more: false,
     }
 }
 

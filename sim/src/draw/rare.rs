@@ -3,10 +3,12 @@
 use super::dice::Dice;
 use super::families::stretch;
 use crate::origin::{
-    Container, EncoderFault, EntryFault, Fault, FaultKind, FormatsTold, Names, Oddity, OriginSpec,
-    PlaylistFault, PresentationFault, SegmentFault, TextFault, Tokens, TrackKind, Which, date_time,
+    Container, EncoderFault, EntryFault, Fault, FaultKind, FormatsTold, Keying, Names, Oddity,
+    OriginSpec, PlaylistFault, PresentationFault, SegmentFault, TextFault, Tokens, TrackKind,
+    Which, date_time,
 };
 use crate::plan::{Change, Plan, WakePlan};
+use hls_relay_core::config::KeyPolicy;
 use hls_relay_core::limits::MAX_DATE_RANGES;
 use hls_relay_core::time::Span;
 use std::collections::BTreeSet;
@@ -15,7 +17,9 @@ use std::collections::BTreeSet;
 type Rare = fn(&mut Plan, &mut Dice);
 
 /// By the name of its stream, and in one of how many worlds that it can be in.
-const SINGLE: [(&str, u64, Rare); 5] = [
+const SINGLE: [(&str, u64, Rare); 7] = [
+    ("lines", 6, lines),
+    ("keys", 8, keys),
     ("one segment", 12, one_segment),
     ("date ranges", 15, date_ranges),
     ("bit rates", 15, bit_rates),
@@ -24,7 +28,10 @@ const SINGLE: [(&str, u64, Rare); 5] = [
 ];
 
 /// The same of presentations.
-const PRESENTED: [(&str, u64, Rare); 10] = [
+const PRESENTED: [(&str, u64, Rare); 13] = [
+    ("session", 5, session),
+    ("lines", 4, lines),
+    ("keying", 3, keying),
     ("date ranges", 5, date_ranges),
     ("bit rates", 8, bit_rates),
     ("another kind", 12, another_kind),
@@ -120,6 +127,62 @@ fn date_ranges(plan: &mut Plan, dice: &mut Dice) {
         let each = (0..=MAX_DATE_RANGES).map(|nth| line(&format!("one-{nth}"), ",DURATION=1.0"));
         tell(number + 3, each.collect());
     }
+}
+
+/// What the relay does not understand: a break, and what others say in their own words.
+fn lines(plan: &mut Plan, dice: &mut Dice) {
+    const BREAK: [&str; 3] = [
+        "#EXT-X-CUE-OUT:12.5",
+        "#EXT-X-CUE-OUT-CONT:6/12.5",
+        "#EXT-X-CUE-IN",
+    ];
+    const OTHER: [&str; 5] = [
+        "#EXT-OATCLS-SCTE35:/DAlAAAAAAAAAP/wFAUAAAABf+/+LRQrAP4BI9MIAAEBAQAAfxV6SQ==",
+        "#EXTVLCOPT:network-caching=1000",
+        "# by hand",
+        "#EXT-X-VENDOR:A=1,B=\"2, 3\"",
+        "#EXT-X-VENDOR:A=1,B=\"2, 3\"",
+    ];
+    let (from, until) = stretch(plan, dice);
+    let origin = &mut plan.origins[0];
+    let number = number_at(origin, from);
+    let mut tell = |number, line: &str| {
+        let lines = origin.tags.entry(number).or_default();
+        lines.push(line.to_owned());
+    };
+    (number..)
+        .zip(BREAK)
+        .for_each(|(number, line)| tell(number, line));
+    let other = number + dice.below(4);
+    OTHER.iter().for_each(|line| tell(other, line));
+    let later = number_at(&plan.origins[0], until);
+    let lines = plan.origins[0].tags.entry(later).or_default();
+    lines.extend(OTHER.map(str::to_owned));
+}
+
+/// Segments are encrypted, told in one of several ways.
+fn keys(plan: &mut Plan, dice: &mut Dice) {
+    let each = dice.pick(&[1, 5, 20]);
+    let is_odd = |fault: &Fault| matches!(fault.kind, FaultKind::Text(TextFault::Odd(_)));
+    plan.channel.keys = dice.pick(&[KeyPolicy::Origin, KeyPolicy::Rehost, KeyPolicy::Decrypt]);
+    for origin in &mut plan.origins {
+        origin.segments_per_key = Some(each);
+        // What is odd may be a key as well, and then hides the real one.
+        origin.faults.retain(|fault| !is_odd(fault));
+    }
+    keying(plan, dice);
+}
+
+/// Its keys are told in another way.
+fn keying(plan: &mut Plan, dice: &mut Dice) {
+    let keying = dice.pick(&[Keying::Vector, Keying::InTurns, Keying::Drm]);
+    plan.origins.iter_mut().for_each(|it| it.keying = keying);
+}
+
+/// Multivariant playlists say more than what there is.
+fn session(plan: &mut Plan, _: &mut Dice) {
+    let presentations = plan.origins.iter_mut().flat_map(|it| &mut it.presentation);
+    presentations.for_each(|it| it.says_more = true);
 }
 
 /// The bit rate is stated, and later another one.

@@ -3,6 +3,7 @@
 use super::encoder::{Encoder, Place};
 use super::fault::{Fault, FaultKind, PresentationFault};
 use super::media::{MediaKind, MediaRef};
+use super::spec::Keying;
 use crate::rng::{Stream, hash_bytes};
 use hls_relay_core::time::Span;
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,7 @@ pub(super) struct Form {
     pub(super) first_frame: bool,
     pub(super) segments_per_file: Option<u64>,
     pub(super) segments_per_key: Option<u64>,
+    pub(super) keying: Keying,
 }
 
 impl Form {
@@ -67,7 +69,36 @@ impl Form {
 
     /// The number of the key of a segment.
     pub(super) fn key_of(&self, number: u64) -> Option<u64> {
-        self.segments_per_key.map(|each| number / each.max(1))
+        let key = self.segments_per_key.map(|each| number / each.max(1));
+        key.filter(|key| self.keying != Keying::InTurns || key % 3 != 1)
+    }
+
+    /// The lines that say from where on a key is in force; `address` is where it is.
+    pub(super) fn key_lines(&self, key: Option<u64>, address: &str) -> String {
+        const FORMATS: [&str; 2] = [
+            "METHOD=SAMPLE-AES,URI=\"skd://fair-",
+            "METHOD=SAMPLE-AES-CTR,URI=\"skd://vine-",
+        ];
+        let Some(key) = key else {
+            return "#EXT-X-KEY:METHOD=NONE\n".to_owned();
+        };
+        match self.keying {
+            Keying::ByNumber | Keying::InTurns => {
+                format!("#EXT-X-KEY:METHOD=AES-128,URI=\"{address}\"\n")
+            }
+            Keying::Vector => {
+                let vector = vector_of(key);
+                format!("#EXT-X-KEY:METHOD=AES-128,URI=\"{address}\",IV=0x{vector:032X}\n")
+            }
+            Keying::Drm => {
+                let [fair, vine] = FORMATS;
+                let [of_fair, of_vine] = DRM;
+                format!(
+                    "#EXT-X-KEY:{fair}{key}\",KEYFORMAT=\"{of_fair}\"\n\
+                     #EXT-X-KEY:{vine}{key}\",KEYFORMAT=\"{of_vine}\"\n"
+                )
+            }
+        }
     }
 
     /// The init section of a segment: another one for each run and behind each discontinuity.
@@ -102,6 +133,17 @@ impl Form {
             hash,
         }
     }
+}
+
+/// What two DRM systems are called.
+const DRM: [&str; 2] = [
+    "com.apple.streamingkeydelivery",
+    "urn:uuid:edef8ba9-79d6-4ace-a3c8-27dcd51d21ed",
+];
+
+/// The vector that stands beside a key.
+pub(super) fn vector_of(key: u64) -> u128 {
+    (0x5EED << 96) | u128::from(key)
 }
 
 /// What an init section is, and how long.

@@ -43,13 +43,13 @@ pub use form::Container;
 pub use media::{MediaKind, MediaLoop, MediaRef};
 pub(crate) use names::{date_time, without_tokens};
 pub use oddity::{ODDITIES, Oddity};
-pub use presentation::{FormatsTold, PresentationSpec, TrackKind, TrackSpec};
+pub use presentation::{FormatsTold, MORE, PresentationSpec, TrackKind, TrackSpec};
 pub use reply::{
     Body, Delivery, Headers, Listed, OriginReply, OriginRequest, RequestCounter, believed,
 };
-pub use spec::{Naming, OriginSpec, SegmentDurations, Tokens, UriForm};
+pub use spec::{Keying, Naming, OriginSpec, SegmentDurations, Tokens, UriForm};
 pub use struck::Unmet;
-pub use truth::{Needs, Offered};
+pub use truth::{KeyNeed, Needs, Offered};
 
 use crate::rng::Stream;
 use encoder::{Encoder, Place};
@@ -76,6 +76,7 @@ impl Origin {
         let tracks = tracks(&spec, &encoder, &media_loop);
         let form = Form {
             segments_per_key: spec.segments_per_key,
+            keying: spec.keying,
             ..Form::default()
         };
         Self {
@@ -180,7 +181,7 @@ fn tracks(spec: &OriginSpec, lead: &Encoder, media_loop: &Arc<MediaLoop>) -> Vec
     let specs = presentation::track_specs(spec, presentation).into_iter();
     let track = |(number, spec): (usize, OriginSpec)| Origin {
         encoder: Encoder::following(lead, &spec, presentation.tracks[number].behind),
-        form: presentation::form_of(presentation, number),
+        form: presentation::form_of(presentation, number, spec.keying),
         media_loop: Arc::clone(media_loop),
         tracks: Vec::new(),
         spec,

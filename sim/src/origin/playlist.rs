@@ -79,11 +79,9 @@ pub(super) fn render(
         }
         if key != form.key_of(number) {
             key = form.key_of(number);
-            if let Some(key) = key {
-                let issued = reader.issued;
-                let name = form::key_name(piece.names, key);
-                let _ = writeln!(out, "#EXT-X-KEY:METHOD=AES-128,URI=\"{name}{issued}\"");
-            }
+            let name = key.map(|key| form::key_name(piece.names, key));
+            let address = name.unwrap_or_default() + reader.issued;
+            out.push_str(&form.key_lines(key, &address));
         }
         if let Some(lines) = spec.tags.get(&(piece.first_number + place.index)) {
             for line in lines {

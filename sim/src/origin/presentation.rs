@@ -9,7 +9,7 @@ use super::fault::{EntryFault, Fault, FaultKind, PresentationFault};
 use super::form::{Container, Form};
 use super::names::folder;
 use super::reply::OriginRequest;
-use super::spec::{Naming, OriginSpec, SegmentDurations};
+use super::spec::{Keying, Naming, OriginSpec, SegmentDurations};
 use hls_relay_core::formats::Formats;
 use hls_relay_core::playlist::Resolution;
 use hls_relay_core::time::Span;
@@ -42,7 +42,21 @@ pub struct PresentationSpec {
     pub expiring_tokens: bool,
     /// Where it is told what media is made of.
     pub formats: FormatsTold,
+    /// It says more of the session, and names its playlists by a variable.
+    pub says_more: bool,
 }
+
+/// What a multivariant playlist says beside its entries.
+pub const MORE: [&str; 6] = [
+    "#EXT-X-SESSION-DATA:DATA-ID=\"com.example.title\",VALUE=\"A, B\"",
+    "#EXT-X-SESSION-KEY:METHOD=SAMPLE-AES,URI=\"skd://fair-0\",KEYFORMAT=\"com.apple.streamingkeydelivery\"",
+    "#EXT-X-START:TIME-OFFSET=-9",
+    "# by hand",
+    "#EXT-X-VENDOR:A=1",
+    "#EXT-X-MEDIA:TYPE=CLOSED-CAPTIONS,GROUP-ID=\"said\",NAME=\"en\",INSTREAM-ID=\"CC1\"",
+];
+/// What stands at the beginning of the path of each track.
+const TRACK: &str = "t";
 
 /// Where it is told what media is made of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -187,6 +201,9 @@ impl fmt::Display for PresentationSpec {
                 write!(out, ", without CODECS, of media that does not tell them")?
             }
         }
+        if self.says_more {
+            write!(out, ", says more of the session")?;
+        }
         self.tracks
             .iter()
             .enumerate()
@@ -224,7 +241,7 @@ fn names_at(faults: &[Fault], at: Span) -> Names {
 
 /// Where a track is, below the folder of the multivariant playlist: `t0/index.m3u8`.
 fn track_path(track: usize, name: &str) -> String {
-    format!("t{track}/{name}")
+    format!("{TRACK}{track}/{name}")
 }
 
 /// A request that lies in the folder of a track as that one knows it, to which nobody has told its other
@@ -315,7 +332,7 @@ pub(super) fn faults_of(spec: &OriginSpec, track: usize) -> Vec<Fault> {
 }
 
 /// How a track writes its media.
-pub(super) fn form_of(presentation: &PresentationSpec, number: usize) -> Form {
+pub(super) fn form_of(presentation: &PresentationSpec, number: usize, keying: Keying) -> Form {
     let track = &presentation.tracks[number];
     let (container, first_frame) = match track.kind {
         TrackKind::Variant { .. } | TrackKind::Audio { .. } => (presentation.container, false),
@@ -331,6 +348,7 @@ pub(super) fn form_of(presentation: &PresentationSpec, number: usize) -> Form {
         first_frame,
         segments_per_file: presentation.segments_per_file.filter(|_| !is_text),
         segments_per_key: presentation.segments_per_key.filter(|_| !is_text),
+        keying,
     }
 }
 
@@ -380,6 +398,19 @@ fn render_good(presentation: &PresentationSpec, at: Span, name: &str) -> String 
     if has(|kind| matches!(kind, TrackKind::Subtitles { .. })) {
         groups.push_str(",SUBTITLES=\"text\"");
     }
+    let path = |number| {
+        let path = track_path(number, name);
+        match presentation.says_more {
+            true => format!("{{$track}}{}", &path[TRACK.len()..]),
+            false => path,
+        }
+    };
+    if presentation.says_more {
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "#EXT-X-DEFINE:NAME=\"track\",VALUE=\"{TRACK}\"");
+        MORE.iter().for_each(|line| out.extend([*line, "\n"]));
+        groups.push_str(",CLOSED-CAPTIONS=\"said\"");
+    }
     let token = token_at(presentation, at);
     let formats = |codecs: &str, height: u64| match presentation.formats {
         FormatsTold::Stated => {
@@ -392,7 +423,7 @@ fn render_good(presentation: &PresentationSpec, at: Span, name: &str) -> String 
     };
     let mut defaults = [true; 2];
     for (number, track) in presentation.tracks.iter().enumerate() {
-        let uri = format!("{}{token}", track_path(number, name));
+        let uri = path(number) + &token;
         // Writing to a String cannot fail.
         let _ = match &track.kind {
             TrackKind::Variant { bandwidth, height } => writeln!(

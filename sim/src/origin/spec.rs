@@ -63,6 +63,8 @@ pub struct OriginSpec {
     pub etag: bool,
     /// Segments are under AES-128 with another key after so many; of a presentation its own word counts.
     pub segments_per_key: Option<u64>,
+    /// How it tells of its keys.
+    pub keying: Keying,
     /// Lines to be written before the segment of this media sequence number.
     pub tags: BTreeMap<u64, Vec<String>>,
 
@@ -77,6 +79,21 @@ pub struct OriginSpec {
 
     /// What goes wrong, and when.
     pub faults: Vec<Fault>,
+}
+
+/// How a playlist tells with which key segments are encrypted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Keying {
+    /// AES-128, and the vector is the number of the segment.
+    #[default]
+    ByNumber,
+    /// AES-128 with a vector of its own.
+    Vector,
+    /// AES-128 by turns with segments in the clear, behind METHOD=NONE.
+    InTurns,
+    /// Two DRM systems, which have the same key in their own ways.
+    Drm,
 }
 
 /// The durations of the segments of one origin.
@@ -163,6 +180,7 @@ impl Default for OriginSpec {
             tokens: Tokens::None,
             etag: false,
             segments_per_key: None,
+            keying: Keying::ByNumber,
             tags: BTreeMap::new(),
             bit_rate: None,
             latency: Span::ZERO,

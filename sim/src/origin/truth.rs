@@ -5,6 +5,7 @@ use super::media::MediaRef;
 use super::names;
 use super::piece::Piece;
 use super::presentation::FormatsTold;
+use super::spec::Keying;
 use super::{Origin, OriginRequest, form};
 use hls_relay_core::formats::{Formats, Unreadable};
 use hls_relay_core::time::{Span, WallTime};
@@ -38,8 +39,21 @@ pub struct Offered {
 pub struct Needs {
     /// The hashes that its init section has had so far.
     pub init: Option<Vec<u64>>,
-    /// The name of its key and that one's hash.
-    pub key: Option<(String, u64)>,
+    /// Its key.
+    pub key: Option<KeyNeed>,
+}
+
+/// The key of a segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyNeed {
+    /// What it is called.
+    pub name: String,
+    /// What it holds.
+    pub hash: u64,
+    /// The vector that its playlist tells; the number of the segment where it tells none.
+    pub vector: Option<u128>,
+    /// It is a DRM system's: whoever is no player leaves it as it is.
+    pub drm: bool,
 }
 
 impl Origin {
@@ -104,7 +118,16 @@ impl Origin {
         let key = self.form.key_of(media.number).map(|key| {
             let name = form::key_name(self.encoder.piece(place).names, key);
             let hash = resource(form::KEY, &name, 0);
-            (name, hash)
+            let keying = self.form.keying;
+            KeyNeed {
+                name: match keying {
+                    Keying::Drm => format!("-{key}"),
+                    Keying::ByNumber | Keying::Vector | Keying::InTurns => name,
+                },
+                hash,
+                vector: (keying == Keying::Vector).then(|| form::vector_of(key)),
+                drm: keying == Keying::Drm,
+            }
         });
         Needs { init, key }
     }

@@ -2,7 +2,7 @@
 
 use super::Words;
 use crate::origin::{
-    Container, FormatsTold, Naming, OriginSpec, PresentationSpec, SegmentDurations, Tokens,
+    Container, FormatsTold, Keying, Naming, OriginSpec, PresentationSpec, SegmentDurations, Tokens,
     TrackKind, TrackSpec,
 };
 use crate::plan::Plan;
@@ -36,6 +36,10 @@ pub(super) fn origin(plan: &mut Plan, words: &mut Words<'_>) -> Result<(), Strin
             "parameter-tokens" => spec.tokens = Tokens::Parameter,
             "folder-tokens" => spec.tokens = Tokens::Folder,
             "etag" => spec.etag = true,
+            "keys" => spec.segments_per_key = Some(words.positive()?),
+            "keys-with-vectors" => spec.keying = Keying::Vector,
+            "keys-by-turns" => spec.keying = Keying::InTurns,
+            "keys-of-drm" => spec.keying = Keying::Drm,
             other => return Err(format!("unknown word {other}")),
         }
     }
@@ -118,6 +122,7 @@ pub(super) fn presentation(plan: &mut Plan, words: &mut Words<'_>) -> Result<(),
             "files" => spec.segments_per_file = Some(words.positive()?),
             "keys" => spec.segments_per_key = Some(words.positive()?),
             "expiring-tokens" => spec.expiring_tokens = true,
+            "says-more" => spec.says_more = true,
             "formats-in-media" => spec.formats = FormatsTold::InMedia,
             "formats-nowhere" => spec.formats = FormatsTold::Nowhere,
             other => return Err(format!("unknown word {other}")),

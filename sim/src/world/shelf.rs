@@ -5,7 +5,7 @@ use crate::checks::ledger::MediaKey;
 use crate::checks::list::ListChecks;
 use crate::checks::target_duration::{Grounds, needed_by};
 use crate::checks::{Held, Violation, broken, rungs, tracks};
-use crate::origin::{EncoderFault, Fault, FaultKind};
+use crate::origin::{EncoderFault, Fault, FaultKind, MORE, Origin};
 use crate::plan::Moment;
 use crate::process::{Fetch, Work, content};
 use crate::published::{self, Multivariant, Shown, Version};
@@ -15,6 +15,7 @@ use hls_relay_core::config::ReloadPolicy;
 use hls_relay_core::event::{Desired, Event, FetchError, StoreError};
 use hls_relay_core::formats::{Formats, Unreadable};
 use hls_relay_core::ids::{ObjectName, PlaylistName, RequestId};
+use hls_relay_core::tags::TagPolicy;
 use hls_relay_core::time::{Span, Timestamp};
 use std::sync::Arc;
 
@@ -133,6 +134,7 @@ impl World {
             if text.contains("#EXT-X-STREAM-INF:") {
                 let entry = published::parse_multivariant(text);
                 shown.entry = Some(Arc::new(entry.map_err(|why| bad(why, text))?));
+                self.says_as_much(text)?;
                 continue;
             }
             let list = self.lists.entry(name.clone()).or_default();
@@ -142,6 +144,29 @@ impl World {
             shown.lists.push((name.clone(), Arc::new(version)));
         }
         Ok(shown)
+    }
+
+    /// S-41: what the sources say of the session stands in our multivariant playlist as well.
+    fn says_as_much(&self, text: &str) -> Held {
+        let spec = &self.wish.spec;
+        let mut sources = self.origins.iter();
+        let says_more = |it: &Origin| {
+            it.spec()
+                .presentation
+                .as_ref()
+                .is_some_and(|it| it.says_more)
+        };
+        let all =
+            sources.all(says_more) && spec.ladder.is_none() && spec.tags == TagPolicy::default();
+        let mut lost = MORE.iter().filter(|line| all && !text.contains(**line));
+        match lost.next() {
+            None => Ok(()),
+            Some(line) => Err(Violation {
+                invariant: "S-41 what is said of the session".to_owned(),
+                expected: (*line).to_owned(),
+                got: text.to_owned(),
+            }),
+        }
     }
 
     /// A phase of a piece of work is due.

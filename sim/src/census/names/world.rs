@@ -3,7 +3,7 @@
 use super::Name;
 use crate::census::{Coming, Crash};
 use crate::origin::{
-    ConnectionFault, EncoderFault, EntryFault, FaultKind, Names, Oddity, PlaylistFault,
+    ConnectionFault, EncoderFault, EntryFault, FaultKind, Keying, Names, Oddity, PlaylistFault,
     PresentationFault, Requests, SegmentFault, TextFault, ViewFault, Which,
 };
 use crate::plan::{Change, EndKind, Moment, NetworkFaultKind};
@@ -12,6 +12,12 @@ use crate::workers::WorkerFaultKind;
 use crate::workers::pool::{Asker, News};
 
 names! {
+    keying_name(Keying) {
+        Keying::ByNumber => "keys by number",
+        Keying::Vector => "keys with vectors",
+        Keying::InTurns => "keys by turns",
+        Keying::Drm => "keys of drm systems",
+    }
     worker_fault_name(WorkerFaultKind) {
         WorkerFaultKind::Slow(_) => "workers slow",
         WorkerFaultKind::Die => "workers die",

@@ -2,7 +2,7 @@
 //! vector that its number at the source gives (S-31 to S-33).
 
 use super::line::Books;
-use super::{Held, Stored, broken};
+use super::{Held, MediaKey, Stored, broken};
 use crate::origin::{Fault, FaultKind, MediaRef, Origin, TextFault};
 use crate::published::{Listed, quoted};
 use hls_relay_core::time::Timestamp;
@@ -10,6 +10,7 @@ use hls_relay_core::time::Timestamp;
 /// Whether a segment is listed with just what it needs.
 pub(super) fn right(books: &Books<'_>, stored: Stored, listed: &Listed) -> Held {
     is_rated(books.origin(stored.key), &stored.media, listed)?;
+    keeps_lines(books, stored.key, listed)?;
     let (key, at) = (stored.key, books.now.since(Timestamp::default()));
     let wanted = books.origin(key).needs_of(&stored.media, at);
     let named = |value: &Option<std::sync::Arc<str>>| {
@@ -37,16 +38,21 @@ pub(super) fn right(books: &Books<'_>, stored: Stored, listed: &Listed) -> Held 
         );
     }
     let uri = named(&listed.needs.key);
-    let key_wanted = wanted.key.filter(|_| !books.known.decrypted);
+    let key_wanted = wanted.key.filter(|it| it.drm || !books.known.decrypted);
     let good = match (&key_wanted, uri.as_deref()) {
         (None, None) => true,
         // Left where it was, or ours.
-        (Some((name, own)), Some(uri)) => {
+        (Some(own), Some(uri)) => {
             let left = uri
                 .split('?')
                 .next()
-                .is_some_and(|path| path.ends_with(name.as_str()));
-            (left || hash(uri) == Some(*own)) && has_vector(listed, &books.numbers(key))
+                .is_some_and(|path| path.ends_with(own.name.as_str()));
+            let vectors = match own.vector {
+                Some(vector) => vec![vector],
+                None => books.numbers(key).into_iter().map(u128::from).collect(),
+            };
+            let here = !own.drm && hash(uri) == Some(own.hash);
+            (left || here) && (own.drm || has_vector(listed, &vectors))
         }
         (Some(_), None) | (None, Some(_)) => false,
     };
@@ -58,6 +64,45 @@ pub(super) fn right(books: &Books<'_>, stored: Stored, listed: &Listed) -> Held 
         format!("{key_wanted:?} of {key:?}"),
         format!("{:?} at {}", listed.needs.key, listed.number),
     )
+}
+
+/// What the source says of a segment and the relay does not understand stands before it, in its order, and nothing else.
+fn keeps_lines(books: &Books<'_>, key: MediaKey, listed: &Listed) -> Held {
+    let spec = books.origin(key).spec();
+    let of_text = |fault: &Fault| matches!(fault.kind, FaultKind::Text(_));
+    if books.known.chooses_tags || spec.faults.iter().any(of_text) {
+        return Ok(());
+    }
+    let told = spec.tags.get(&key.number).into_iter().flatten();
+    let told: Vec<&str> = told.map(String::as_str).filter(|it| is_kept(it)).collect();
+    let kept: Vec<&str> = crate::lines::lines(&listed.block)
+        .filter(|it| it.starts_with('#') && is_kept(it))
+        .collect();
+    // What stands before the first segment of a list may be about the list.
+    let offer = books.known.offers.get(&key);
+    let may_lack = kept.is_empty() && offer.is_none_or(|it| it.at_head);
+    if kept == told || may_lack {
+        return Ok(());
+    }
+    broken(
+        "DESIGN 5.7 what is not understood stays where it stood",
+        format!("{told:?} before {key:?}"),
+        format!("{kept:?}"),
+    )
+}
+
+/// Whether a line is none of those that the relay writes itself.
+fn is_kept(line: &str) -> bool {
+    const OWN: [&str; 7] = [
+        "#EXTINF:",
+        "#EXT-X-PROGRAM-DATE-TIME:",
+        "#EXT-X-DISCONTINUITY",
+        "#EXT-X-GAP",
+        "#EXT-X-BYTERANGE:",
+        "#EXT-X-BITRATE:",
+        "#EXT-X-DATERANGE:",
+    ];
+    !OWN.iter().any(|own| line.starts_with(own))
 }
 
 /// C-58: a bit rate is one that the source has stated, or the segment's own.
@@ -84,17 +129,15 @@ fn is_rated(origin: &Origin, media: &MediaRef, listed: &Listed) -> Held {
     )
 }
 
-/// The vector is one of the segment's numbers at its source, said or by its own number here.
-fn has_vector(listed: &Listed, numbers: &[u64]) -> bool {
+/// The vector is one of these, said or by the segment's own number here.
+fn has_vector(listed: &Listed, vectors: &[u128]) -> bool {
     let value = listed.needs.key.as_deref().unwrap_or_default();
     let said = value.split(',').find_map(|it| it.strip_prefix("IV="));
     match said {
         Some(vector) => {
             let digits = vector.trim_start_matches("0x").trim_start_matches("0X");
-            let vector = u128::from_str_radix(digits, 16);
-            let mut numbers = numbers.iter();
-            numbers.any(|number| vector == Ok(u128::from(*number)))
+            u128::from_str_radix(digits, 16).is_ok_and(|it| vectors.contains(&it))
         }
-        None => numbers.contains(&listed.number),
+        None => vectors.contains(&u128::from(listed.number)),
     }
 }
