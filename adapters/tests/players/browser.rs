@@ -34,6 +34,10 @@ pub(crate) struct Report {
     pub(crate) heights: Vec<Option<u32>>,
     /// The heights of the levels that were shown, one after the other.
     pub(crate) switched: Vec<u32>,
+    /// The newest list of pictures.
+    pub(crate) list: Option<List>,
+    /// The languages of the sound that was chosen, one after the other.
+    pub(crate) languages: Vec<String>,
     /// The languages of the sound that may be chosen.
     pub(crate) audio: Vec<String>,
     /// And of the subtitles.
@@ -46,6 +50,18 @@ pub(crate) struct Report {
     pub(crate) decrypted: u32,
     /// How many of them had an init section.
     pub(crate) initialized: u32,
+}
+
+/// A media playlist as hls.js has it.
+#[derive(Debug, Deserialize)]
+pub(crate) struct List {
+    /// It goes on.
+    pub(crate) live: bool,
+    pub(crate) segments: usize,
+    /// The seconds of all its segments, as it says.
+    pub(crate) stated: f64,
+    /// The same, those that were read as long as their media is.
+    pub(crate) duration: f64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -75,6 +91,11 @@ pub(crate) async fn play(source: &str, length: Duration) -> Report {
 /// The same, and loads the next of its levels every so many seconds.
 pub(crate) async fn play_and_switch(source: &str, length: Duration, seconds: u64) -> Report {
     play_with(source, length, &format!("&switch={seconds}")).await
+}
+
+/// The same, and chooses the next language of sound and of subtitles after so many seconds.
+pub(crate) async fn play_and_choose(source: &str, length: Duration, seconds: u64) -> Report {
+    play_with(source, length, &format!("&language={seconds}")).await
 }
 
 async fn play_with(source: &str, length: Duration, asked: &str) -> Report {

@@ -96,6 +96,7 @@ impl Shown {
         assert!(played >= 28.0, "hls.js played {played} s");
         assert!(last.audio_bytes > first.audio_bytes, "hls.js: no sound");
         assert_eq!(report.heights.len(), 1, "{report:?}");
+        check_list(report);
         let others = [&report.audio, &report.subtitles, &report.cues];
         assert!(others.iter().all(|it| it.is_empty()), "{others:?}");
     }
@@ -243,6 +244,13 @@ async fn s_31_keys_that_are_hosted_here_and_media_in_the_clear_are_played() {
     }
 }
 
+/// The list goes on, and its segments are as long as it says.
+fn check_list(report: &Report) {
+    let list = report.list.as_ref().expect("hls.js has a list");
+    assert!(list.live && list.segments >= 6, "{list:?}");
+    assert!((list.duration - list.stated).abs() < 0.1, "{list:?}");
+}
+
 fn check_gstreamer(gstreamer: &Played) {
     assert!(gstreamer.wrong.is_empty(), "GStreamer: {gstreamer:#?}");
     let late = gstreamer.watched.saturating_sub(gstreamer.advanced);
@@ -307,6 +315,10 @@ async fn a_presentation_keeps_its_variants_languages_and_subtitles() {
     let own = |it: &&serde_json::Value| it["details"] == "aborted" && it["fatal"] == false;
     let errors: Vec<_> = report.errors.iter().filter(|it| !own(it)).collect();
     assert!(errors.is_empty(), "{errors:#?}");
+    let began = report.began.expect("hls.js began");
+    let stalls: Vec<_> = report.events.iter().filter(|it| it.at > began).collect();
+    assert!(stalls.is_empty(), "hls.js stalled: {stalls:#?}");
+    check_list(report);
     assert_eq!(report.heights, [Some(108), Some(180)]);
     assert_eq!(report.audio, ["en", "de"]);
     assert_eq!(report.subtitles, ["en", "de"]);
@@ -317,6 +329,36 @@ async fn a_presentation_keeps_its_variants_languages_and_subtitles() {
     // ffmpeg has decoded the pictures of both variants, and both languages.
     shown.check_ffmpeg();
     assert!(shown.decoded.frames >= FRAME_RATE * 29);
+    shown.check_gstreamer();
+}
+
+/// Who chooses another language hears it, and reads it.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_language_is_chosen_while_it_plays() {
+    let ways = Ways {
+        date_times: true,
+        ..Ways::default()
+    };
+    let origin = LiveFolder::of("multi", ways).await;
+    let relay = live(&origin, &[]).await;
+    let report = browser::play_and_choose(&relay.url, WATCH, 12).await;
+    let fatal = report.errors.iter().find(|it| it["fatal"] == true);
+    assert!(fatal.is_none(), "{fatal:#?}");
+    assert_eq!(report.languages, ["en", "de"]);
+    for language in ["en ", "de "] {
+        let read = report.cues.iter().filter(|it| it.starts_with(language));
+        assert!(read.count() >= 5, "{:?}", report.cues);
+    }
+    let [first, .., last] = &report.samples[..] else {
+        panic!("{report:#?}");
+    };
+    assert!(
+        last.current_time - first.current_time >= 26.0,
+        "{report:#?}"
+    );
+    tokio::task::spawn_blocking(move || drop(relay))
+        .await
+        .unwrap();
 }
 
 /// The other players find all that is offered for choice as well, and play each of it.

@@ -162,7 +162,7 @@ fn lines(plan: &mut Plan, dice: &mut Dice) {
 
 /// Segments are encrypted, told in one of several ways.
 fn keys(plan: &mut Plan, dice: &mut Dice) {
-    let each = dice.pick(&[1, 5, 20]);
+    let each = dice.pick(&[5, 20]);
     let is_odd = |fault: &Fault| matches!(fault.kind, FaultKind::Text(TextFault::Odd(_)));
     plan.channel.keys = dice.pick(&[KeyPolicy::Origin, KeyPolicy::Rehost, KeyPolicy::Decrypt]);
     for origin in &mut plan.origins {
@@ -176,6 +176,13 @@ fn keys(plan: &mut Plan, dice: &mut Dice) {
 /// Its keys are told in another way.
 fn keying(plan: &mut Plan, dice: &mut Dice) {
     let keying = dice.pick(&[Keying::Vector, Keying::InTurns, Keying::Drm]);
+    let tracks = plan.origins.iter().flat_map(|it| &it.presentation);
+    let mut tracks = tracks.flat_map(|it| &it.tracks);
+    let frames = tracks.any(|it| matches!(it.kind, TrackKind::IFrames { .. }));
+    if frames && keying == Keying::InTurns {
+        // An I-frame that is a piece of cipher cannot be had, and by turns it can.
+        return;
+    }
     plan.origins.iter_mut().for_each(|it| it.keying = keying);
 }
 

@@ -139,7 +139,11 @@ impl<'a> Reader<'a> {
     fn segment_tag(&mut self, tag: &str, value: &str, line: &str) -> Result<(), &'static str> {
         match tag {
             "#EXT-X-KEY" => {
-                let least = if value.contains("IV=") { 2 } else { 1 };
+                let least = match (value.contains("KEYFORMAT="), value.contains("IV=")) {
+                    (true, _) => 5,
+                    (false, true) => 2,
+                    (false, false) => 1,
+                };
                 self.needs_version = self.needs_version.max(least);
                 self.needs.key = Some(value).filter(|it| *it != "METHOD=NONE").map(Arc::from);
                 return Ok(());

@@ -81,7 +81,14 @@ fn keeps_lines(books: &Books<'_>, key: MediaKey, listed: &Listed) -> Held {
     // What stands before the first segment of a list may be about the list.
     let offer = books.known.offers.get(&key);
     let may_lack = kept.is_empty() && offer.is_none_or(|it| it.at_head);
-    if kept == told || may_lack {
+    // Behind a hole that is a discontinuity stands what stood in the hole, too.
+    let own_at = kept.len().saturating_sub(told.len());
+    let of_others = |line: &&str| {
+        let mut all = books.origins.iter().flat_map(|it| it.spec().tags.values());
+        all.any(|lines| lines.iter().any(|it| it == line))
+    };
+    let may_have_more = listed.discontinuity && kept[..own_at].iter().all(of_others);
+    if kept == told || may_lack || (may_have_more && kept[own_at..] == told) {
         return Ok(());
     }
     broken(
