@@ -68,7 +68,7 @@ pub(super) fn origin(plan: &mut Plan, words: &mut Words<'_>) -> Result<(), Strin
 pub(super) fn tells(plan: &mut Plan, words: &mut Words<'_>) -> Result<(), String> {
     let origin = plan.origins.last_mut().ok_or("no origin before it")?;
     let (number, line) = (words.number()?, words.word()?);
-    if !line.starts_with("#EXT") {
+    if !line.starts_with('#') {
         return Err(format!("not a line of a playlist: {line}"));
     }
     let lines = origin.tags.entry(number).or_default();
