@@ -270,10 +270,8 @@ fn what_a_tag_leads_to_that_is_not_known_stays_at_the_source() {
         text.contains("URI=\"http://origin.example/live/images.m3u8\""),
         "{text}"
     );
-    let playlists = bench.published.iter().flat_map(|it| &it.1.playlists);
-    let list = playlists
-        .filter(|it| &*it.name.0 != "index.m3u8")
-        .next_back();
+    let mut playlists = bench.published.iter().flat_map(|it| &it.1.playlists);
+    let list = playlists.rfind(|it| &*it.name.0 != "index.m3u8");
     let text = &list.expect("it is listed").text;
     let absolute = VENDOR.replace("a/b", "http://origin.example/live/a/b");
     assert_eq!(text.matches(&absolute).count(), 2, "{text}");
@@ -299,10 +297,8 @@ fn endings(name: &'static str, head: &'static str, kind: &str) -> Vec<String> {
     });
     bench.run(spec(&[MAIN]));
     bench.pass(60 * SEC);
-    let playlists = bench.published.iter().flat_map(|it| &it.1.playlists);
-    let list = playlists
-        .filter(|it| it.name.0.starts_with(kind))
-        .next_back();
+    let mut playlists = bench.published.iter().flat_map(|it| &it.1.playlists);
+    let list = playlists.rfind(|it| it.name.0.starts_with(kind));
     let list = media(&list.expect("it is listed").text);
     let ending = |uri: &str| uri.rsplit('.').next().unwrap_or_default().to_owned();
     list.segments.iter().map(|it| ending(&it.uri)).collect()
