@@ -108,6 +108,12 @@ impl Discontinuities {
         opened.find(|it| it.1 == number).map(|it| it.0)
     }
 
+    /// Where numbers begin in so much time from there on.
+    pub(super) fn within(&self, from: Place, time: Span) -> impl Iterator<Item = Place> {
+        let opened = self.opened.iter().map(|it| it.0);
+        opened.filter(move |at| from < *at && *at < from + time)
+    }
+
     /// Whether another track has come to a discontinuity behind `from`, where one that has come to
     /// `last` would come to it already.
     pub(super) fn is_opened_behind(&self, last: u64, from: Place, target_duration: Span) -> bool {

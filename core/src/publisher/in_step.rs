@@ -90,7 +90,13 @@ impl Publisher {
         }
         let target_duration = self.target_duration.unwrap_or(Span::from_secs(1));
         let of = (last_generation(window), stage.now.monotonic);
-        let gaps = Gap::filling(end, missing, target_duration, of);
+        // One begins where the others have come to a break.
+        let breaks: Vec<Place> = self.discontinuities.within(end, missing).collect();
+        let starts = std::iter::once(end).chain(breaks.iter().copied());
+        let ends = breaks.iter().copied().chain([end + missing]);
+        let parts = starts.zip(ends);
+        let gaps =
+            parts.flat_map(|(from, to)| Gap::filling(from, to.since(from), target_duration, of));
         // What the others do not list any more leaves the list before it is visible.
         for gap in gaps.take(limits::MAX_WINDOW) {
             self.push_gap(stage, track, &gap);

@@ -193,9 +193,11 @@ impl Publisher {
         }
         let entry = std::mem::take(&mut self.entry_dirty);
         let request = stage.request();
+        // What one track shows later than others stands beside what those have of a newer configuration.
+        let beside = self.has_several().then_some(self.generation);
         stage.commands.push(Command::Publish(Publish {
             request,
-            generation: generation.unwrap_or(self.generation),
+            generation: generation.max(beside).unwrap_or(self.generation),
             epoch: stage.epoch,
             playlists,
             max_age: target_duration.unwrap_or_default().half(),
@@ -278,7 +280,7 @@ impl Publisher {
                     stage.counters.segments += 1;
                     self.listed_at = Some(now);
                     self.delay = Some(now.since(entry.appeared));
-                    self.generation = entry.generation;
+                    self.generation = self.generation.max(entry.generation);
                 }
             }
         }

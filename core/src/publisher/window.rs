@@ -376,9 +376,11 @@ impl Window {
         if self.entries.is_empty() && !known {
             self.discontinuity_sequence = number - u64::from(number > last);
         } else {
-            // A track that has missed one wholly still counts it.
-            for _ in last + 1..number {
-                let missed = entry.as_gap(Span::from_millis(1));
+            // A track that has missed one wholly still counts it, where the others have come to it.
+            for missed in last + 1..number {
+                let opened = marks.place_of(missed).filter(|at| *at < place);
+                let before = place.since(opened.max(behind).unwrap_or(place));
+                let missed = entry.as_gap(Span::from_millis(1)).earlier(before);
                 self.push_numbered(stage, missed);
             }
         }
@@ -393,10 +395,7 @@ impl Window {
             .div_ceil(target_duration.as_micros().max(1));
         let each = missing.scaled(1, pieces);
         for before in (1..=pieces).rev() {
-            let mut lost = entry.as_gap(each);
-            lost.place = place - each * before;
-            lost.segment.date_time = entry.segment.date_time.map(|at| at - each * before);
-            lost.segment.date_time_text = None;
+            let mut lost = entry.as_gap(each).earlier(each * before);
             lost.segment.discontinuity = before == pieces;
             self.push_numbered(stage, lost);
         }
@@ -684,6 +683,14 @@ impl Entry {
             listed_at: None,
             ..self.clone()
         }
+    }
+
+    /// The same so much earlier.
+    fn earlier(mut self, by: Span) -> Self {
+        self.place = self.place - by;
+        self.segment.date_time = self.segment.date_time.map(|at| at - by);
+        self.segment.date_time_text = None;
+        self
     }
 
     /// A gap has a name of ours as well: the source's own may hold a token (S-65).

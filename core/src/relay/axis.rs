@@ -108,7 +108,7 @@ impl Lane {
         if self.feeds[index].axis.next.is_some() {
             let elsewhere = listing.elsewhere && listing.restarted;
             if !(elsewhere && self.begin_elsewhere(index, &mut listing)) {
-                self.place_fresh(index, &mut listing);
+                self.place_fresh(stage.now.monotonic, index, &mut listing);
             }
             let take = self.not_had(index, &mut listing);
             self.feeds[index].begin_another(&mut listing, take);
@@ -282,9 +282,11 @@ impl Lane {
     }
 
     /// Gives what is new in a list its place: after what was there before, put right by its date-time.
-    fn place_fresh(&mut self, index: usize, listing: &mut Listing) {
+    fn place_fresh(&mut self, now: Timestamp, index: usize, listing: &mut Listing) {
         let target_duration = self.target_duration();
-        let out_of_step = target_duration * config::OUT_OF_STEP_TARGETS;
+        // What begins now began after as long a time as nothing came at most, and the track may be out of step.
+        let silent = now.since(self.feeds[index].advanced_at);
+        let latest = silent + target_duration * config::OUT_OF_STEP_TARGETS;
         let (first_new, restarted) = (listing.first_new, listing.restarted);
         // One that was left behind may have been away for as long as it takes the encoder to start again.
         let away = restarted && self.feeds[index].left_behind;
@@ -305,7 +307,7 @@ impl Lane {
             let near = |place: &Place| {
                 let until = edge.filter(|_| away && at == 0);
                 // An encoder takes its time to start again, and this track may lack what others have of before.
-                let begins = Some(next + out_of_step).filter(|_| restarted && at == 0);
+                let begins = Some(next + latest).filter(|_| restarted && at == 0);
                 let later = *place > next && until.max(begins).is_some_and(|it| *place <= it);
                 later || place.abs_diff(next) <= target_duration + lost.half()
             };

@@ -2,7 +2,7 @@
 //!
 //! Not drawn together with it, and left to scenarios and to the tests of the core: several sources, several
 //! faults of an origin one upon the other, and tracks that are cut otherwise. Nor, in these worlds alone: an
-//! encoder that starts again with stops or any other trouble but wakeups at the wrong time; ends of processes
+//! encoder that starts again with stops, ends of processes or a store in trouble; ends of processes
 //! with stops or a store in trouble.
 
 use super::dice::Dice;
@@ -94,7 +94,6 @@ fn part(plan: &mut Plan) {
     if faults.any(|fault| matches!(fault.kind, FaultKind::Encoder(_))) {
         plan.controls.retain(|it| !is_stop(&it.change));
         plan.ends.clear();
-        plan.network.clear();
         plan.store.faults.clear();
     }
     if !plan.ends.is_empty() {
