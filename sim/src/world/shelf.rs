@@ -235,7 +235,10 @@ impl World {
                 let Fortune { applied, answer } = self.fortune(StoreWork::Delete);
                 if applied {
                     self.store.withdraw();
-                    self.led_to.clear();
+                    if self.has_rungs {
+                        // Until one has enough, what the source has meanwhile is numbered and not shown.
+                        self.led_to.clear();
+                    }
                 }
                 self.step(Event::Withdrawn {
                     request,
