@@ -83,7 +83,8 @@ impl GenerationChecks {
                 let Some(asked) = self.asked.remove(&segment.uri) else {
                     continue;
                 };
-                not_outdated(name, segment.number, &asked, &listed)?;
+                let belongs_to = self.belongs_to(&asked);
+                not_outdated(name, segment.number, (&asked, belongs_to), &listed)?;
                 for listed in [&mut listed, &mut self.listed] {
                     let newest = listed.entry(Arc::clone(&asked.source)).or_default();
                     *newest = asked.generation.max(*newest);
@@ -92,11 +93,24 @@ impl GenerationChecks {
         }
         Ok(())
     }
+
+    /// The newest generation that has the same sources, without another in between.
+    fn belongs_to(&self, asked: &Asked) -> Generation {
+        let sources = self.sources.get(&asked.generation);
+        let since = self.sources.range(asked.generation..);
+        let same = since.take_while(|(_, it)| Some(*it) == sources);
+        same.last().map_or(asked.generation, |(newest, _)| *newest)
+    }
 }
 
-fn not_outdated(name: &PlaylistName, number: u64, asked: &Asked, listed: &TookOver) -> Held {
+fn not_outdated(
+    name: &PlaylistName,
+    number: u64,
+    (asked, belongs_to): (&Asked, Generation),
+    listed: &TookOver,
+) -> Held {
     let newer = |(source, newest): &(&Arc<str>, &Generation)| {
-        **source != asked.source && **newest > asked.generation
+        **source != asked.source && **newest > belongs_to
     };
     let Some((source, newest)) = listed.iter().find(newer) else {
         return Ok(());
