@@ -95,6 +95,8 @@ struct Known {
 pub struct Totals {
     /// Segments listed with media.
     pub published: u64,
+    /// Of those that are missing, gaps of the source's own.
+    pub own_gaps: u64,
     /// Segments missing between two listed ones of the same run.
     pub missing: u64,
     /// Those, but for what the books are not closed of.

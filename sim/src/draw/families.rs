@@ -16,7 +16,7 @@ use hls_relay_core::time::Span;
 pub(super) type Family = fn(&mut Plan, &mut Dice);
 
 /// Every kind of fault, by the name of its stream.
-pub(super) const FAMILIES: [(&str, Family); 34] = [
+pub(super) const FAMILIES: [(&str, Family); 35] = [
     ("restart", |plan, dice| {
         let media_sequence = dice.pick(&[0, 0, 1, 50, 2_000_000]);
         let names = dice.pick(&[Names::New, Names::Same]);
@@ -78,6 +78,12 @@ pub(super) const FAMILIES: [(&str, Family); 34] = [
     }),
     ("foreign scheme", |plan, dice| {
         origin_fault(plan, dice, TextFault::ForeignScheme)
+    }),
+    ("gaps", |plan, dice| {
+        // With several, whoever follows one that stands still is another at every switch.
+        if plan.origins.len() == 1 {
+            origin_fault(plan, dice, TextFault::Gaps);
+        }
     }),
     ("two edges", |plan, dice| {
         let lag = dice.between(1, 2);

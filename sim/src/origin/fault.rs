@@ -149,6 +149,8 @@ pub enum TextFault {
     /// The segments that are first listed meanwhile have URIs that no client of HTTP asks for, and keep
     /// them.
     ForeignScheme,
+    /// The segments that are first listed meanwhile are EXT-X-GAP, and stay so.
+    Gaps,
     /// One thing is written otherwise than it should be.
     Odd(Oddity),
     /// A great many lines with a tag that nobody knows.
@@ -339,7 +341,7 @@ impl FaultKind {
             Self::Encoder(_) => None,
             // It is believed as far as can be, and timed by.
             Self::Text(TextFault::TargetDuration { .. }) => None,
-            Self::Text(TextFault::ForeignScheme) => None,
+            Self::Text(TextFault::ForeignScheme | TextFault::Gaps) => None,
             Self::View(_) | Self::Text(_) | Self::Playlist(_) => Some(1),
             Self::Connection(ConnectionFault::Reset { .. }) => Some(1),
             // A request that was slow to its very end is like one that hung.
@@ -427,6 +429,7 @@ impl TextFault {
             | Self::TargetDuration { .. }
             | Self::ByteOrderMark
             | Self::ForeignScheme
+            | Self::Gaps
             | Self::HugeTags { .. } => false,
         }
     }

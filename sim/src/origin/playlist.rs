@@ -34,6 +34,8 @@ pub(super) struct Source<'a> {
     pub(super) range: &'a dyn Fn(Place) -> Option<(u64, MediaRef)>,
     /// Whether a segment has a URI that a client asks for.
     pub(super) fetchable: &'a dyn Fn(Place) -> bool,
+    /// Whether it is said that there is nothing to ask for.
+    pub(super) gap: &'a dyn Fn(Place) -> bool,
 }
 
 /// Writes the playlist of a window.
@@ -49,6 +51,7 @@ pub(super) fn render(
         encoder,
         range,
         fetchable,
+        gap,
     } = source;
     let mut out = String::with_capacity(128 + 96 * window.places.len());
     write_head(&mut out, spec, encoder, window, faults);
@@ -102,6 +105,9 @@ pub(super) fn render(
         if let Some((offset, media)) = range(place) {
             let _ = writeln!(out, "#EXT-X-BYTERANGE:{}@{offset}", media.len);
         }
+        if gap(place) {
+            out.push_str("#EXT-X-GAP\n");
+        }
         match fetchable(place) {
             true => names::write_base(&mut out, spec, (reader.host, reader.prefix)),
             false => names::write_foreign_base(&mut out, spec),
@@ -144,6 +150,7 @@ fn write_head(
             | TextFault::NotUtf8
             | TextFault::NulByte
             | TextFault::ForeignScheme
+            | TextFault::Gaps
             | TextFault::Odd(_)
             | TextFault::HugeTags { .. } => {}
         }

@@ -22,6 +22,8 @@ pub struct Offered {
     pub path: String,
     /// Whether its URI is one that a client asks for.
     pub fetchable: bool,
+    /// Whether its list says that there is nothing to ask for.
+    pub gap: bool,
     /// Whether EXT-X-DISCONTINUITY stands before it.
     pub discontinuity: bool,
     /// When it begins on the encoder's own wall clock.
@@ -204,7 +206,8 @@ impl Origin {
         Offered {
             media: self.media(place),
             path,
-            fetchable: self.is_fetchable(place),
+            fetchable: self.is_fetchable(place) && !self.is_gap(place),
+            gap: self.is_gap(place),
             discontinuity: piece.discontinuity && place.index == 0,
             starts: names::wall(&self.spec, piece.start(place.index)),
             listed_at: self.encoder.listed_at(place),

@@ -83,6 +83,7 @@ pub(crate) fn fault(words: &mut Words<'_>) -> Result<FaultKind, String> {
         "nul" => TextFault::NulByte.into(),
         "bom" => TextFault::ByteOrderMark.into(),
         "foreign-scheme" => TextFault::ForeignScheme.into(),
+        "gaps" => TextFault::Gaps.into(),
         "huge" => TextFault::HugeTags { bytes: 50_000_000 }.into(),
         "playlist" => PlaylistFault::Status {
             code: words.small()?,

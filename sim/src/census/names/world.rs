@@ -64,6 +64,7 @@ names! {
         FaultKind::Text(TextFault::NotUtf8) => "fault not utf-8",
         FaultKind::Text(TextFault::NulByte) => "fault nul byte",
         FaultKind::Text(TextFault::ForeignScheme) => "fault foreign scheme",
+        FaultKind::Text(TextFault::Gaps) => "fault gaps",
         FaultKind::Text(TextFault::HugeTags { .. }) => "fault huge tags",
         FaultKind::Playlist(PlaylistFault::Status { .. }) => "fault playlist status",
         FaultKind::Playlist(PlaylistFault::Html200) => "fault html",

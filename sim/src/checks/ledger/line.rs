@@ -1,6 +1,6 @@
 //! One published playlist: each of its segments follows on the one before, or it is said why not.
 
-use super::loss::{is_ambiguous, segments};
+use super::loss::{has_gaps, is_ambiguous, segments};
 use super::sum::{Sum, Why};
 use super::{Asker, Held, Known, MediaKey, Stored, Totals, broken, needs};
 use crate::checks::untold::{self, Position, Told};
@@ -210,7 +210,10 @@ impl Line {
             self.crosses(books, last, next)?;
             // Where others go on, gaps keep a playlist in step with them.
             let in_step = books.several && gaps.iter().any(|gap| gap.discontinuity);
-            if in_step || (listed.discontinuity && (gaps.is_empty() || books.several)) {
+            // Of those that a source has of its own each run may have some, and the first of them the discontinuity.
+            let own = has_gaps(books.origin(last.key)) || has_gaps(books.origin(next.key));
+            let marked = listed.discontinuity || (own && gaps.iter().any(|it| it.discontinuity));
+            if in_step || (marked && (gaps.is_empty() || own || books.several)) {
                 return Ok(());
             }
             return broken(

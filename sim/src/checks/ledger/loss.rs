@@ -3,7 +3,7 @@
 use super::line::{Books, Line};
 use super::sum::Why;
 use super::{Held, Known, Listed, MediaKey, OfferState, Stored, broken};
-use crate::origin::{Fault, FaultKind, Offered, Origin, Tokens, ViewFault};
+use crate::origin::{Fault, FaultKind, Offered, Origin, TextFault, Tokens, ViewFault};
 use hls_relay_core::config::SEGMENT_WAIT_TARGETS;
 use hls_relay_core::limits;
 use hls_relay_core::time::{Span, Timestamp};
@@ -22,6 +22,10 @@ impl Line {
     ) -> Held {
         let lost = last.key.number + 1..next.key.number;
         books.totals.missing += lost.end - lost.start;
+        if has_gaps(books.origin(last.key)) {
+            let between = segments(books.origin(last.key), books.now, last.key, lost.clone());
+            books.totals.own_gaps += between.iter().filter(|it| it.gap).count() as u64;
+        }
         let restarted = listed.discontinuity && self.restarts_said > 0;
         self.restarts_said -= u64::from(restarted);
         let (known, now, origin) = (books.known, books.now, books.origin(last.key));
@@ -179,12 +183,19 @@ fn hole_is_said(
     (gaps, ended, last_left): (&[Arc<Listed>], bool, bool),
 ) -> Held {
     let (known, now, origin) = (books.known, books.now, books.origin(next.key));
-    let lost: Span = between.iter().map(|it| it.media.duration).sum();
+    // Gaps of the source's own are no loss, and stand whatever is said of losses.
+    let (own, lost): (Vec<_>, Vec<_>) = between.iter().partition(|it| it.gap);
+    let lasts = |all: &[&Offered]| all.iter().map(|it| it.media.duration).sum::<Span>();
+    let lost = lasts(&lost);
     let said: Span = gaps.iter().map(|gap| gap.duration).sum();
+    let said = said.saturating_sub(lasts(&own));
     // One of several that was closed with gaps, to end with the others (S-26), begins the next run of ours behind
     // them with a discontinuity (DESIGN 5.10), which says what else is lost.
     let closed = books.several && ended && said <= lost;
-    if listed.discontinuity && (gaps.is_empty() || closed) {
+    // Where there are some, a discontinuity may stand at any of them, or behind all.
+    let own_gaps = books.origins.iter().any(has_gaps);
+    let around_own = own_gaps && gaps.iter().any(|gap| gap.discontinuity);
+    if around_own || (listed.discontinuity && (gaps.is_empty() || closed || own_gaps)) {
         return Ok(());
     }
     let told = |it: &Offered| {
@@ -247,6 +258,12 @@ fn hole_is_said(
             said.as_millis()
         ),
     )
+}
+
+/// Whether a source has gaps of its own at some time.
+pub(super) fn has_gaps(origin: &Origin) -> bool {
+    let mut faults = origin.spec().faults.iter();
+    faults.any(|it| it.kind == FaultKind::Text(TextFault::Gaps))
 }
 
 /// Without date-times an edge that stays behind for long looks just like an origin that started

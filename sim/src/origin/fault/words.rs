@@ -106,6 +106,7 @@ impl fmt::Display for TextFault {
             Self::NotUtf8 => write!(out, "playlist is not UTF-8"),
             Self::NulByte => write!(out, "playlist holds a NUL"),
             Self::ForeignScheme => write!(out, "segments listed meanwhile have ftp URLs"),
+            Self::Gaps => write!(out, "segments listed meanwhile are gaps"),
             Self::HugeTags { bytes } => write!(out, "playlist holds {bytes} bytes of tags"),
         }
     }

@@ -104,6 +104,7 @@ impl Origin {
             encoder: &self.encoder,
             range: &|place| self.range_of(place),
             fetchable: &|place| self.is_fetchable(place),
+            gap: &|place| self.is_gap(place),
         };
         let mut text = playlist::render(source, window, reader, &faults);
         for fault in faults {
@@ -130,6 +131,7 @@ impl Origin {
                 | TextFault::DuplicateTags { .. }
                 | TextFault::ByteOrderMark
                 | TextFault::ForeignScheme
+                | TextFault::Gaps
                 | TextFault::NulByte => {}
             }
         }
@@ -165,6 +167,7 @@ impl Origin {
             | TextFault::NotUtf8
             | TextFault::NulByte
             | TextFault::ForeignScheme
+            | TextFault::Gaps
             | TextFault::Odd(_)
             | TextFault::HugeTags { .. } => None,
         });

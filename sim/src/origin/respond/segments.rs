@@ -129,10 +129,19 @@ impl Origin {
 
     /// Whether a segment's URI is one that a client asks for.
     pub(in crate::origin) fn is_fetchable(&self, place: Place) -> bool {
-        let is_foreign =
-            |kind: &FaultKind| matches!(kind, FaultKind::Text(TextFault::ForeignScheme));
-        let mut faults = self.spec.faults.iter().filter(|it| is_foreign(&it.kind));
-        !faults.any(|it| self.strikes(it, Which::ListedMeanwhile, place, Span::ZERO))
+        !self.is_listed_amid(TextFault::ForeignScheme, place)
+    }
+
+    /// Whether its list says that there is nothing to ask for.
+    pub(in crate::origin) fn is_gap(&self, place: Place) -> bool {
+        self.is_listed_amid(TextFault::Gaps, place)
+    }
+
+    /// Whether a segment was first listed amid such a fault.
+    fn is_listed_amid(&self, fault: TextFault, place: Place) -> bool {
+        let wanted = FaultKind::Text(fault);
+        let mut faults = self.lasting.iter().filter(|it| it.kind == wanted);
+        faults.any(|it| self.strikes(it, Which::ListedMeanwhile, place, Span::ZERO))
     }
 
     pub(in crate::origin) fn strikes(
