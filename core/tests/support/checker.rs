@@ -351,7 +351,7 @@ fn check_text(text: &str, list: &MediaPlaylist) {
         [required_version(list).to_string()],
         "S-29"
     );
-    assert_eq!(values("#EXT-X-PLAYLIST-TYPE"), [""; 0], "S-16");
+    assert_eq!(values("#EXT-X-PLAYLIST-TYPE:"), [""; 0], "S-16");
 }
 
 /// S-04.
