@@ -357,6 +357,14 @@ impl Downloader {
         Some(offered)
     }
 
+    /// What waits of a run stands so much later.
+    pub(crate) fn delay(&mut self, run: u64, by: Span) {
+        let of_run = self.jobs.iter_mut().filter(|job| job.offered.run == run);
+        for job in of_run.filter(|job| job.again.is_none()) {
+            job.offered.place = job.offered.place.map(|at| at + by);
+        }
+    }
+
     /// What can leave from the front now. `last` says that nothing will follow: then a hole does not
     /// wait for a successor.
     pub(crate) fn next_done(&mut self, now: Timestamp, last: bool) -> Option<(Done, Leftovers)> {

@@ -30,6 +30,11 @@ impl ListedRanges {
         Self { lines, run, fresh }
     }
 
+    /// The run of the encoder is counted otherwise.
+    pub(super) fn is_of_run(&mut self, run: u64) {
+        self.run = run;
+    }
+
     /// What there is to be looked at once segment `number` is relayed: each list is looked at with the
     /// first segment that is relayed of it, and with its last.
     pub(crate) fn with(&mut self, run: u64, number: u64) -> Option<&[ListedRange]> {

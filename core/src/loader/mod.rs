@@ -183,6 +183,13 @@ impl Loader {
         self.ended = ended;
     }
 
+    /// Where others have counted the runs of the encoder for longer, its present one is theirs.
+    pub(crate) fn counts_runs_as_others(&mut self, listing: &mut Listing, run: u64) {
+        self.run = run;
+        self.date_ranges.is_of_run(run);
+        listing.listed.iter_mut().for_each(|it| it.run = run);
+    }
+
     /// The same source under another configuration: its numbers change, its work goes on.
     pub(crate) fn reconfigure(&mut self, source: usize, generation: Generation) {
         (self.source, self.generation) = (source, generation);

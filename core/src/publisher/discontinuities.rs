@@ -16,9 +16,23 @@ pub(super) struct Discontinuities {
     opened: VecDeque<(Place, u64)>,
     /// The number before the first of them.
     first: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    guessed: Option<Guessed>,
+    /// What is appended is of this run of the encoder.
+    #[serde(default)]
+    run: u64,
     /// Viewers know what a track has until there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     shown_until: Option<Place>,
+}
+
+/// A discontinuity of which nothing tells where it lies: others may have more of the run before than the track that
+/// opened it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Guessed {
+    number: u64,
+    /// It begins with this run of the encoder.
+    run: u64,
 }
 
 impl Discontinuities {
@@ -29,13 +43,21 @@ impl Discontinuities {
         Self {
             opened,
             first,
+            guessed: None,
+            run: 0,
             shown_until: None,
         }
     }
 
-    /// Viewers know what a track has until then.
-    pub(super) fn shown(&mut self, until: Option<Place>) {
-        self.shown_until = until;
+    /// Where the newest lies was guessed: what others have there of a run before is before it.
+    pub(super) fn is_guessed(&mut self) {
+        let run = self.run;
+        self.guessed = self.newest().map(|(_, number)| Guessed { number, run });
+    }
+
+    /// What is appended next is of this run of the encoder. Viewers know what a track has until then.
+    pub(super) fn appends(&mut self, run: u64, shown_until: Option<Place>) {
+        (self.run, self.shown_until) = (run, shown_until);
     }
 
     /// Whether viewers know what another track has at `place`, which has come to more than `last` there.
@@ -47,20 +69,25 @@ impl Discontinuities {
 
     /// The number for a segment at `place` of a track that has come to `last`, or has `taken` it from
     /// the others before it came to it. `own`: this track comes to a discontinuity there. Tracks come to
-    /// the same one within a target duration; where this one has nothing `behind` some place, it has not
-    /// passed those that are there, as long as it can be out of step by that much.
+    /// the same one within a target duration; where what this one has ends (`end`) before some place, it has not
+    /// passed those that are there, as long as it can be out of step by that much. Nor has it passed one whose place
+    /// was guessed, which lies behind what it still has.
     pub(super) fn number(
         &mut self,
         (last, taken): (u64, bool),
-        (behind, place): (Option<Place>, Place),
+        (end, place): (Option<Place>, Place),
         own: bool,
         target_duration: Span,
     ) -> u64 {
         let reach = target_duration.scaled(1, 8);
-        let passed = self
-            .opened
-            .iter()
-            .take_while(|(at, _)| *at <= place + reach);
+        let out_of_step = target_duration * OUT_OF_STEP_TARGETS;
+        let is_guessed = |number| self.guessed.is_some_and(|it| it.number == number);
+        let of_before = self.guessed.filter(|it| end.is_some() && self.run < it.run);
+        let is_passed = |(at, number): &&(Place, u64)| match of_before {
+            Some(guessed) if guessed.number == *number => *at + out_of_step < place,
+            Some(_) | None => *at <= place + reach,
+        };
+        let passed = self.opened.iter().take_while(is_passed);
         let passed = passed
             .last()
             .map_or(self.first, |(_, number)| *number)
@@ -69,10 +96,10 @@ impl Discontinuities {
             return passed;
         }
         let least = if taken { last } else { last.saturating_add(1) };
-        let out_of_step = target_duration * OUT_OF_STEP_TARGETS;
+        let behind = end.filter(|end| *end < place);
         let near = |(at, number): &&(Place, u64)| {
             let unpassed = *at < place && behind.is_none_or(|end| end <= *at + reach);
-            let within = if unpassed {
+            let within = if unpassed || (is_guessed(*number) && *at < place) {
                 out_of_step
             } else {
                 target_duration
@@ -80,8 +107,14 @@ impl Discontinuities {
             *number >= least && at.abs_diff(place) <= within
         };
         let same = self.opened.iter().filter(near);
-        if let Some((_, number)) = same.min_by_key(|(at, _)| at.abs_diff(place)) {
-            return *number;
+        let same = same.min_by_key(|(at, _)| at.abs_diff(place));
+        if let Some((at, number)) = same.copied() {
+            let has_more = at < place && end.is_some_and(|end| at < end);
+            let moves = |it: &&mut (Place, u64)| has_more && it.1 == number && is_guessed(number);
+            if let Some(newest) = self.opened.back_mut().filter(moves) {
+                newest.0 = place;
+            }
+            return number;
         }
         let number = passed.saturating_add(1);
         if self
@@ -181,6 +214,37 @@ mod tests {
         assert_eq!(number(&mut all, (0, false), at(60), false), 1);
         assert_eq!(number(&mut all, (1, true), at(60), true), 1);
         assert_eq!(number(&mut all, (1, false), at(62), true), 2);
+    }
+
+    #[test]
+    fn s_19_what_a_track_still_has_of_before_a_break_whose_place_was_guessed_is_before_it() {
+        for (end, place, own, expected) in [
+            (60, 60, false, 0),
+            (66, 72, false, 0),
+            // As far as it can be out of step.
+            (90, 96, false, 1),
+            // It comes to it later, and so does the next one.
+            (66, 66, true, 1),
+            (72, 72, true, 1),
+        ] {
+            let mut all = Discontinuities::default();
+            all.appends(1, None);
+            assert_eq!(number(&mut all, (0, false), at(60), true), 1);
+            all.is_guessed();
+            all.appends(u64::from(own), None);
+            let from = (Some(at(end)), at(place));
+            let come_to = all.number((0, false), from, own, TARGET);
+            assert_eq!(come_to, expected, "from {end} s to {place} s");
+            let lies = if own { at(place) } else { at(60) };
+            assert_eq!(all.place_of(1), Some(lies));
+        }
+        // What begins there has nothing of before.
+        let mut all = Discontinuities::default();
+        assert_eq!(number(&mut all, (0, false), at(60), true), 1);
+        all.is_guessed();
+        assert_eq!(all.number((0, false), (None, at(60)), false, TARGET), 1);
+        // Nor has what is of the new run and says no break, as the others have said it.
+        assert_eq!(number(&mut all, (0, false), at(60), false), 1);
     }
 
     #[test]

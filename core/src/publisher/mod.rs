@@ -24,7 +24,7 @@ use crate::formats::Formats;
 use crate::ids::{Generation, ObjectName, PlaylistName};
 use crate::limits;
 use crate::loader::About;
-use crate::notice::{HoleCause, LadderWaits, Notice};
+use crate::notice::{Break, HoleCause, LadderWaits, Notice};
 use crate::planted::Mistake;
 use crate::playlist::{self, Segment};
 use crate::processor::Finished;
@@ -160,9 +160,12 @@ impl Publisher {
             self.begin_beside(stage, track, place, &mut done);
             self.fill_before(stage, track, place, done.lost);
             let shown = self.windows.iter().filter_map(Window::shown_end);
-            self.discontinuities.shown(shown.max());
+            self.discontinuities.appends(done.run, shown.max());
         }
         let window = &mut self.windows[track];
+        let why = window.holes.broken.or(done.broken);
+        let undated = done.segment.date_time.is_none();
+        let guessed = undated && why.is_some_and(Break::is_of_the_encoder);
         let before = window.entries.len();
         let opened = self.discontinuities.newest();
         let marks = Some(&mut self.discontinuities).filter(|_| several);
@@ -171,7 +174,10 @@ impl Publisher {
             self.windows.iter_mut().for_each(|it| it.comes_late = false);
         }
         if self.discontinuities.newest() != opened {
-            self.mark_in_others(track);
+            match guessed {
+                true => self.discontinuities.is_guessed(),
+                false => self.mark_in_others(track),
+            }
         }
         let added = self.windows[track].entries.iter().skip(before);
         for it in added.clone().flat_map(|entry| &entry.resources) {

@@ -367,8 +367,9 @@ impl Window {
         let joins = self.entries.is_empty() && known && marks.are_shown_behind(last, place);
         let own = entry.segment.discontinuity && !joins;
         let taken = self.taken == Some(last);
-        let behind = self.end().filter(|end| *end < place);
-        let number = marks.number((last, taken), (behind, place), own, target_duration);
+        let end = self.end();
+        let behind = end.filter(|end| *end < place);
+        let number = marks.number((last, taken), (end, place), own, target_duration);
         if number > last || own {
             self.taken = Some(number).filter(|_| !own);
         }

@@ -93,6 +93,14 @@ impl Axis {
         self.marks.drain(..many);
         self.next = Some(place + offered.segment.duration);
     }
+
+    /// What is known of the present run, and what follows, is so much later.
+    fn delay(&mut self, by: Span) {
+        let run = self.marks.back().map(|it| it.run);
+        let of_run = self.marks.iter_mut().filter(|it| Some(it.run) == run);
+        of_run.for_each(|it| it.place = it.place + by);
+        self.next = self.next.map(|at| at + by);
+    }
 }
 
 impl Lane {
@@ -191,6 +199,9 @@ impl Lane {
     fn begin_late(&mut self, stage: &mut Stage<'_>, index: usize, mut listing: Listing) {
         let edge = self.feeds.iter().filter_map(|feed| feed.axis.next).max();
         let edge = edge.unwrap_or(stage.now.wall);
+        let run = self.feeds.iter().map(|feed| feed.loader.run).max();
+        let own = &mut self.feeds[index].loader;
+        own.counts_runs_as_others(&mut listing, run.unwrap_or_default());
         let shift = self.start.shift;
         let dated = listing
             .listed
@@ -259,6 +270,23 @@ impl Lane {
         former.filter_map(|feed| feed.axis.next).max()
     }
 
+    /// Others that came first to the run of `first` did not know how much this track has of the one before: what has not
+    /// left of them moves behind that.
+    fn delay_others(&mut self, index: usize, first: &Offered) {
+        let end = self.feeds[index].axis.next.unwrap_or_default();
+        let most = self.target_duration() * config::OUT_OF_STEP_TARGETS;
+        let is_first =
+            |it: &&Mark| (it.run, it.number) == (first.run, first.identity.media_sequence);
+        for feed in &mut self.feeds {
+            let early = feed.axis.present_run().find(is_first);
+            let by = early.map_or(Span::ZERO, |it| end.since(it.place));
+            if by > Span::ZERO && by <= most {
+                feed.axis.delay(by);
+                feed.downloader.delay(first.run, by);
+            }
+        }
+    }
+
     /// Gives every segment of a list its place: by its date-time, or counted back from where it ends.
     fn place_all(&mut self, index: usize, listing: &mut Listing, end: Option<Place>) {
         let axis = &mut self.feeds[index].axis;
@@ -284,6 +312,11 @@ impl Lane {
     /// Gives what is new in a list its place: after what was there before, put right by its date-time.
     fn place_fresh(&mut self, now: Timestamp, index: usize, listing: &mut Listing) {
         let target_duration = self.target_duration();
+        let first = listing.listed.get(listing.first_new);
+        let undated = first.filter(|it| listing.restarted && it.segment.date_time.is_none());
+        if let Some(first) = undated {
+            self.delay_others(index, first);
+        }
         // What begins now began after as long a time as nothing came at most, and the track may be out of step.
         let silent = now.since(self.feeds[index].advanced_at);
         let latest = silent + target_duration * config::OUT_OF_STEP_TARGETS;

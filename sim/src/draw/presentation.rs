@@ -1,9 +1,9 @@
 //! One world in six has its sources behind multivariant playlists, with what can go wrong there alone.
 //!
 //! Not drawn together with it, and left to scenarios and to the tests of the core: several sources, several
-//! faults of an origin one upon the other, and tracks that are cut otherwise. Nor, in these worlds alone: an
-//! encoder that starts again with stops, ends of processes or a store in trouble; ends of processes
-//! with stops or a store in trouble.
+//! faults of an origin one upon the other but for a list that stands still while the encoder starts again, and
+//! tracks that are cut otherwise. Nor, in these worlds alone: an encoder that starts again with stops, ends of
+//! processes or a store in trouble; ends of processes with stops or a store in trouble.
 
 use super::dice::Dice;
 use super::families::{stretch, wish};
@@ -13,6 +13,7 @@ use crate::origin::{
 };
 use crate::plan::{Change, Plan};
 use hls_relay_core::config::{KeyPolicy, Selection};
+use hls_relay_core::time::Span;
 
 /// Puts the origin of a plan behind a multivariant playlist, if its seed says so.
 pub(super) fn draw(plan: &mut Plan) {
@@ -24,6 +25,10 @@ pub(super) fn draw(plan: &mut Plan) {
     plan.channel.keys = dice.pick(&[KeyPolicy::Origin, KeyPolicy::Rehost, KeyPolicy::Decrypt]);
     plan.origins[0].presentation = Some(presentation(&mut dice));
     add_fault(plan, &mut dice);
+    stand_still(
+        &mut plan.origins[0],
+        &mut Dice::new(plan.seed, "stand still"),
+    );
     part(plan);
     let seed = plan.seed;
     if let Some(presentation) = &mut plan.origins[0].presentation {
@@ -91,7 +96,7 @@ fn narrow(plan: &mut Plan) {
 fn part(plan: &mut Plan) {
     let is_stop = |change: &Change| matches!(change, Change::Stop | Change::Run);
     let mut faults = plan.origins[0].faults.iter();
-    if faults.any(|fault| matches!(fault.kind, FaultKind::Encoder(_))) {
+    if faults.any(is_restart) {
         plan.controls.retain(|it| !is_stop(&it.change));
         plan.ends.clear();
         plan.store.faults.clear();
@@ -100,6 +105,32 @@ fn part(plan: &mut Plan) {
         plan.controls.retain(|it| !is_stop(&it.change));
         plan.store.faults.clear();
     }
+}
+
+fn is_restart(fault: &Fault) -> bool {
+    matches!(fault.kind, FaultKind::Encoder(_))
+}
+
+/// In one of two where the encoder starts again, the list of a track stands still meanwhile: it may come to the new
+/// run first of all, and know least of the one before.
+fn stand_still(origin: &mut OriginSpec, dice: &mut Dice) {
+    let restart = origin.faults.iter().find(|it| is_restart(it));
+    let Some((restart, presentation)) = restart.zip(origin.presentation.as_ref()) else {
+        return;
+    };
+    if !dice.one_in(2) {
+        return;
+    }
+    let most = Span::from_secs(origin.target_duration * 3).as_millis();
+    let (before, after) = (dice.millis(0, most), dice.millis(0, most));
+    let track = dice.below(presentation.tracks.len() as u64) as u16;
+    let fault = Fault {
+        from: restart.from.saturating_sub(before),
+        until: restart.from + after,
+        track: Some(track),
+        kind: ViewFault::Freeze.into(),
+    };
+    origin.faults.push(fault);
 }
 
 fn presentation(dice: &mut Dice) -> PresentationSpec {
@@ -270,7 +301,7 @@ fn add_fault(plan: &mut Plan, dice: &mut Dice) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Fault, FaultKind, PresentationFault};
+    use super::{Fault, FaultKind, PresentationFault, ViewFault, is_restart};
     use crate::draw::plan;
 
     #[test]
@@ -293,6 +324,22 @@ mod tests {
             };
             let tracks = origin.presentation.map_or(Vec::new(), |it| it.tracks);
             origin.faults.iter().any(down) && tracks.iter().any(|it| it.behind > 0)
+        };
+        let count = (0..2_000).filter(has).count();
+        assert!(count >= 4, "{count} of 2,000");
+    }
+
+    #[test]
+    fn a_list_stands_still_over_a_restart_in_some_worlds_whose_tracks_are_out_of_step_without_date_times()
+     {
+        let has = |seed: &u64| {
+            let origin = plan(*seed).origins.swap_remove(0);
+            let stands_still = |it: &Fault| it.kind == FaultKind::View(ViewFault::Freeze);
+            let tracks = origin.presentation.map_or(Vec::new(), |it| it.tracks);
+            !origin.program_date_time
+                && origin.faults.iter().any(is_restart)
+                && origin.faults.iter().any(stands_still)
+                && tracks.iter().any(|it| it.behind > 0)
         };
         let count = (0..2_000).filter(has).count();
         assert!(count >= 4, "{count} of 2,000");
