@@ -242,7 +242,8 @@ impl Publisher {
                 self.entry_dirty |= version.entry;
                 for list in version.lists {
                     let window = &mut self.windows[list.track];
-                    window.dirty = true;
+                    // What comes now is beside what comes of the others from now on.
+                    (window.dirty, window.dirty_since) = (true, now);
                     window.shown |= !unseen;
                     if unseen {
                         window.not_known_to_be_visible();

@@ -2,8 +2,8 @@
 //!
 //! Not drawn together with it, and left to scenarios and to the tests of the core: several sources, several
 //! faults of an origin one upon the other but for a list that stands still while the encoder starts again, and
-//! tracks that are cut otherwise. Nor, in these worlds alone: an encoder that starts again with stops, ends of
-//! processes or a store in trouble; ends of processes with stops or a store in trouble.
+//! tracks that are cut otherwise. Nor, in these worlds alone: an encoder that starts again with stops or ends of
+//! processes; ends of processes with stops.
 
 use super::dice::Dice;
 use super::families::{stretch, wish};
@@ -96,14 +96,12 @@ fn narrow(plan: &mut Plan) {
 fn part(plan: &mut Plan) {
     let is_stop = |change: &Change| matches!(change, Change::Stop | Change::Run);
     let mut faults = plan.origins[0].faults.iter();
-    if faults.any(is_restart) {
+    let starts_again = faults.any(is_restart);
+    if starts_again || !plan.ends.is_empty() {
         plan.controls.retain(|it| !is_stop(&it.change));
-        plan.ends.clear();
-        plan.store.faults.clear();
     }
-    if !plan.ends.is_empty() {
-        plan.controls.retain(|it| !is_stop(&it.change));
-        plan.store.faults.clear();
+    if starts_again {
+        plan.ends.clear();
     }
 }
 

@@ -156,8 +156,9 @@ impl Line {
                 format!("again as {}", listed.number),
             );
         }
-        needs::right(books, stored, listed)?;
         let gaps = std::mem::take(&mut self.gaps);
+        let is_broken = listed.discontinuity || gaps.iter().any(|gap| gap.discontinuity);
+        needs::right(books, stored, listed, is_broken)?;
         let skipped = std::mem::take(&mut self.skipped);
         match self.last {
             Some(last) if skipped => {

@@ -7,10 +7,11 @@ use crate::origin::{Fault, FaultKind, MediaRef, Origin, TextFault};
 use crate::published::{Listed, quoted};
 use hls_relay_core::time::Timestamp;
 
-/// Whether a segment is listed with just what it needs.
-pub(super) fn right(books: &Books<'_>, stored: Stored, listed: &Listed) -> Held {
+/// Whether a segment is listed with just what it needs. It `is_broken` off from what came before it: there is a
+/// discontinuity right before it, or before the gaps between the two.
+pub(super) fn right(books: &Books<'_>, stored: Stored, listed: &Listed, is_broken: bool) -> Held {
     is_rated(books.origin(stored.key), &stored.media, listed)?;
-    keeps_lines(books, stored.key, listed)?;
+    keeps_lines(books, stored.key, listed, is_broken)?;
     let (key, at) = (stored.key, books.now.since(Timestamp::default()));
     let wanted = books.origin(key).needs_of(&stored.media, at);
     let named = |value: &Option<std::sync::Arc<str>>| {
@@ -67,7 +68,7 @@ pub(super) fn right(books: &Books<'_>, stored: Stored, listed: &Listed) -> Held 
 }
 
 /// What the source says of a segment and the relay does not understand stands before it, in its order, and nothing else.
-fn keeps_lines(books: &Books<'_>, key: MediaKey, listed: &Listed) -> Held {
+fn keeps_lines(books: &Books<'_>, key: MediaKey, listed: &Listed, is_broken: bool) -> Held {
     let spec = books.origin(key).spec();
     let of_text = |fault: &Fault| matches!(fault.kind, FaultKind::Text(_));
     if books.known.chooses_tags || spec.faults.iter().any(of_text) {
@@ -87,7 +88,7 @@ fn keeps_lines(books: &Books<'_>, key: MediaKey, listed: &Listed) -> Held {
         let mut all = books.origins.iter().flat_map(|it| it.spec().tags.values());
         all.any(|lines| lines.iter().any(|it| it == line))
     };
-    let may_have_more = listed.discontinuity && kept[..own_at].iter().all(of_others);
+    let may_have_more = is_broken && kept[..own_at].iter().all(of_others);
     if kept == told || may_lack || (may_have_more && kept[own_at..] == told) {
         return Ok(());
     }
