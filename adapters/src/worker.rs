@@ -517,10 +517,26 @@ impl Channel {
     /// before successors, so a checkpoint that fails is only told; where the successor may be elsewhere, and begin
     /// at any moment, nothing becomes visible.
     async fn publish(self: Arc<Self>, publish: Publish) -> Result<(), StoreError> {
-        let saved = self.save(publish.checkpoint.clone()).await;
-        self.tell_checkpoint(&saved);
-        if let Kept::InRedis(_) = self.kept {
+        if let Kept::InRedis(owned) = &self.kept {
+            let saved = owned.save(publish.checkpoint.clone()).await;
+            self.tell_checkpoint(&saved);
             saved?;
+        }
+        let waits = matches!(self.kept, Kept::InFile(_)) || self.output.store().is_on_disk();
+        if !waits {
+            return self.write(&publish);
+        }
+        // All files in one go: each way to where waiting is allowed and back costs as much as they do.
+        let write = move || self.write(&publish);
+        tokio::task::spawn_blocking(write)
+            .await
+            .unwrap_or(Err(StoreError::Unknown))
+    }
+
+    /// May wait for the disk.
+    fn write(&self, publish: &Publish) -> Result<(), StoreError> {
+        if let Kept::InFile(file) = &self.kept {
+            self.tell_checkpoint(&file.save(&publish.checkpoint));
         }
         let Publish {
             playlists,
@@ -528,8 +544,8 @@ impl Channel {
             segment_max_age,
             ..
         } = publish;
-        self.output.store().publish(playlists.clone()).await?;
-        self.output.publish(&playlists, max_age, segment_max_age);
+        self.output.store().publish(playlists)?;
+        self.output.publish(playlists, *max_age, *segment_max_age);
         Ok(())
     }
 

@@ -177,14 +177,19 @@ impl Store {
     }
 
     /// Puts playlists beside the objects, each replacing the one before in one step; the multivariant
-    /// playlist comes last, when all that it names is there.
-    pub async fn publish(&self, playlists: Vec<PublishedPlaylist>) -> Result<(), StoreError> {
+    /// playlist comes last, when all that it names is there. It waits for a disk: not to be called where waiting is
+    /// not allowed.
+    pub fn publish(&self, playlists: &[PublishedPlaylist]) -> Result<(), StoreError> {
         playlists
             .iter()
             .try_for_each(|it| check_playlist_name(&it.name))?;
-        self.in_directory(move |directory| directory.publish(&playlists))
-            .await
-            .unwrap_or(Ok(()))
+        let directory = self.inner.directory.as_ref();
+        directory.map_or(Ok(()), |it| it.publish(playlists))
+    }
+
+    /// Whether files are what is kept.
+    pub(crate) fn is_on_disk(&self) -> bool {
+        self.inner.directory.is_some()
     }
 
     /// Takes all playlists away, also those that an earlier process has left; the objects stay.

@@ -45,7 +45,7 @@ impl ObjectWriter {
 
     /// So many bytes are to be written: a hint that saves moving them about.
     pub fn expect(&mut self, length: u64) {
-        let most = if self.is_on_disk() {
+        let most = if self.store.is_on_disk() {
             SPILL as u64
         } else {
             MOST_EXPECTED
@@ -61,13 +61,13 @@ impl ObjectWriter {
 
     /// Takes the next bytes.
     pub async fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        if !self.is_on_disk() {
+        if !self.store.is_on_disk() {
             self.lease.grow(bytes.len() as u64)?;
         }
         self.hasher.update(bytes);
         self.length += bytes.len() as u64;
         self.buffer.extend_from_slice(bytes);
-        if self.is_on_disk() && self.buffer.len() > SPILL {
+        if self.store.is_on_disk() && self.buffer.len() > SPILL {
             self.spill().await?;
         }
         Ok(())
@@ -75,7 +75,7 @@ impl ObjectWriter {
 
     /// Makes the object visible under its name, whole. From here on viewers can fetch it.
     pub async fn commit(mut self) -> Result<StoredSegment, StoreError> {
-        let content = if self.is_on_disk() {
+        let content = if self.store.is_on_disk() {
             let (mut temp, buffer) = (self.spilled.take(), std::mem::take(&mut self.buffer));
             let object = self.object.clone();
             let finish = self.store.in_directory(move |directory| {
@@ -114,9 +114,5 @@ impl ObjectWriter {
         let (temp, buffer) = spill.await.unwrap_or(Err(StoreError::Unknown))?;
         (self.spilled, self.buffer) = (Some(temp), buffer);
         Ok(())
-    }
-
-    fn is_on_disk(&self) -> bool {
-        self.store.inner.directory.is_some()
     }
 }

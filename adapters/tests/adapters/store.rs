@@ -99,8 +99,7 @@ async fn contract(store: Store) {
     );
 
     store
-        .publish(vec![PublishedPlaylist::entry("#EXTM3U\n")])
-        .await
+        .publish(&[PublishedPlaylist::entry("#EXTM3U\n")])
         .unwrap();
     store.withdraw().await.unwrap();
     store.withdraw().await.unwrap();
@@ -155,12 +154,10 @@ async fn a_directory_is_plain_files_that_others_may_read() {
     let store = Store::directory(root.path(), "news").unwrap();
     put(&store, "0a0b0c0d-1.ts", &[b"media"]).await;
     store
-        .publish(vec![PublishedPlaylist::entry("#EXTM3U\n#one\n")])
-        .await
+        .publish(&[PublishedPlaylist::entry("#EXTM3U\n#one\n")])
         .unwrap();
     store
-        .publish(vec![PublishedPlaylist::entry("#EXTM3U\n")])
-        .await
+        .publish(&[PublishedPlaylist::entry("#EXTM3U\n")])
         .unwrap();
     let folder = root.path().join("news");
     assert_eq!(files(&folder), ["0a0b0c0d-1.ts", "index.m3u8"]);
@@ -190,7 +187,7 @@ async fn a_playlist_has_a_name_of_its_own_in_the_folder() {
     let store = Store::directory(root.path(), "news").unwrap();
     for bad in ["", "../v0.m3u8", "a/v0.m3u8", ".m3u8", ".v0.m3u8", "v0.ts"] {
         let playlists = vec![playlist("index.m3u8", "x"), playlist(bad, "x")];
-        let refused = store.publish(playlists).await;
+        let refused = store.publish(&playlists);
         assert!(matches!(refused, Err(StoreError::Failed(_))), "{bad:?}");
     }
     assert_eq!(files(&root.path().join("news")), Vec::<String>::new());
@@ -203,7 +200,7 @@ async fn s_46_what_an_earlier_process_left_is_taken_away_with_the_presentation()
     let store = Store::directory(root.path(), "news").unwrap();
     let names = ["index.m3u8", "v0.m3u8", "v12.m3u8", "a0.m3u8"];
     let playlists = names.map(|name| playlist(name, "#EXTM3U\n"));
-    store.publish(playlists.to_vec()).await.unwrap();
+    store.publish(&playlists).unwrap();
     drop(store);
     let own = ["extra.m3u8", "v.m3u8", "v0x.m3u8", "V0.m3u8", "v0.txt"];
     for name in own {
@@ -211,10 +208,7 @@ async fn s_46_what_an_earlier_process_left_is_taken_away_with_the_presentation()
     }
 
     let store = Store::directory(root.path(), "news").unwrap();
-    store
-        .publish(vec![playlist("v0.m3u8", "#EXTM3U\n")])
-        .await
-        .unwrap();
+    store.publish(&[playlist("v0.m3u8", "#EXTM3U\n")]).unwrap();
     assert_eq!(files(&folder).len(), names.len() + own.len());
     store.withdraw().await.unwrap();
     let mut left = own.map(str::to_owned);
@@ -233,7 +227,7 @@ async fn s_01_the_multivariant_playlist_comes_after_what_it_names() {
             .map(|name| playlist(name, number.to_string()))
             .to_vec()
     };
-    store.publish(version(0)).await.unwrap();
+    store.publish(&version(0)).unwrap();
     let folder = root.path().join("news");
     let reader = tokio::task::spawn_blocking(move || {
         let read = |name| -> u64 {
@@ -250,7 +244,7 @@ async fn s_01_the_multivariant_playlist_comes_after_what_it_names() {
     let mut number = 0;
     while !reader.is_finished() {
         number += 1;
-        store.publish(version(number)).await.unwrap();
+        store.publish(&version(number)).unwrap();
     }
     reader.await.unwrap();
 }
@@ -310,10 +304,7 @@ async fn s_01_the_playlist_file_is_replaced_in_one_step() {
     let root = tempfile::tempdir().unwrap();
     let store = Store::directory(root.path(), "news").unwrap();
     let text = |number: usize| format!("#EXTM3U\n{}#END\n", "#x\n".repeat(number % 50 * 1_000));
-    store
-        .publish(vec![PublishedPlaylist::entry(text(0))])
-        .await
-        .unwrap();
+    store.publish(&[PublishedPlaylist::entry(text(0))]).unwrap();
     let path = root.path().join("news/index.m3u8");
     let reader = tokio::task::spawn_blocking(move || {
         let mut lengths = BTreeSet::new();
@@ -327,8 +318,7 @@ async fn s_01_the_playlist_file_is_replaced_in_one_step() {
     while !reader.is_finished() {
         number += 1;
         store
-            .publish(vec![PublishedPlaylist::entry(text(number))])
-            .await
+            .publish(&[PublishedPlaylist::entry(text(number))])
             .unwrap();
     }
     reader.await.unwrap();

@@ -72,11 +72,10 @@ async fn fills_the_folder() {
 
     let text = format!("#EXTM3U\n{}", "#x\n".repeat(100_000));
     store
-        .publish(vec![PublishedPlaylist::entry("#EXTM3U\n")])
-        .await
+        .publish(&[PublishedPlaylist::entry("#EXTM3U\n")])
         .unwrap();
     assert_eq!(
-        store.publish(vec![PublishedPlaylist::entry(text)]).await,
+        store.publish(&[PublishedPlaylist::entry(text)]),
         Err(StoreError::Full)
     );
     let small = PublishedPlaylist::entry("#EXTM3U\n#NEW\n");
@@ -85,7 +84,7 @@ async fn fills_the_folder() {
         text: "#x\n".repeat(100_000).into(),
     };
     for version in [vec![small.clone(), large.clone()], vec![large, small]] {
-        let refused = store.publish(version).await;
+        let refused = store.publish(&version);
         assert_eq!(refused, Err(StoreError::Full), "all of it or nothing");
     }
     let playlist = std::fs::read_to_string(folder.join("news/index.m3u8")).unwrap();
