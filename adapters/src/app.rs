@@ -154,6 +154,7 @@ async fn relay(args: RelayArgs, screen: Screen) -> Result<(), Failure> {
     let name = args.name.name();
     let places = Places {
         store: args.store,
+        newest: Arc::default(),
         state: args.state,
         journal: args.record.journal.map(|it| (it, args.record.journal_size)),
         fetcher: Fetcher::through(args.proxy),

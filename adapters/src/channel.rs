@@ -10,7 +10,7 @@ use crate::driver::{Control, Driver};
 use crate::fetch::Fetcher;
 use crate::journal::Recorder;
 use crate::output::Output;
-use crate::store::{OpenError, Store};
+use crate::store::{Newest, OpenError, Store};
 use crate::transcode::makers::Makers;
 use crate::worker::{Channel, Kept, Worker};
 use hls_relay_core::checkpoint::Checkpoint;
@@ -33,6 +33,8 @@ pub(crate) const ONLY_EPOCH: Epoch = Epoch(1);
 pub struct Places {
     /// Where segments are kept.
     pub store: StoreArg,
+    /// Of those that are kept as files, what is in memory, too.
+    pub newest: Arc<Newest>,
     /// The folder of checkpoints, if they are kept.
     pub state: Option<PathBuf>,
     /// The folder of journals, if they are kept, and what one may take.
@@ -146,16 +148,17 @@ impl Places {
 
     fn take(&self, name: &Arc<str>, owned: Option<Arc<Owned>>) -> Result<Taken, OpenFailure> {
         let checkpoint = owned.as_ref().and_then(|it| it.checkpoint());
+        let directory = |root: &Path, name: &str| -> Result<Store, OpenFailure> {
+            let store = Store::directory(root, name).map_err(OpenFailure::Store)?;
+            Ok(store.with_newest(self.newest.clone()))
+        };
         let store = match (&self.store, &owned) {
             (StoreArg::Memory, _) => Store::memory(),
-            (StoreArg::Directory(root), None) => {
-                Store::directory(root, name).map_err(OpenFailure::Store)?
-            }
+            (StoreArg::Directory(root), None) => directory(root, name)?,
             (StoreArg::Directory(root), Some(owned)) => {
                 let folder = root.join(&**name);
                 let epoch = owned.epoch().0;
-                let store = Store::directory(&folder, &epoch.to_string());
-                let store = store.map_err(OpenFailure::Store)?;
+                let store = directory(&folder, &epoch.to_string())?;
                 inherit::inherit(&folder, epoch, checkpoint.as_deref());
                 store
             }

@@ -65,6 +65,7 @@ pub(super) async fn run(args: &NodeArgs) -> Result<(), Failure> {
     let makers = Makers::new(config.slots, orders);
     let places = Places {
         store: config.store.clone(),
+        newest: Arc::default(),
         // In a cluster it is where every node finds it.
         state: (config.redis.is_none()).then(|| config.data.join(STATE)),
         journal: config.journal.clone().map(|it| (it, config.journal_size)),

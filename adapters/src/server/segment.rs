@@ -115,17 +115,12 @@ fn unreadable(name: &str, error: &std::io::Error) -> Response {
 }
 
 async fn body(object: Object, first: u64, count: u64) -> std::io::Result<Body> {
-    match object.content {
-        Content::Memory(bytes) => {
-            let from = usize::try_from(first)
-                .unwrap_or(usize::MAX)
-                .min(bytes.len());
-            let to = usize::try_from(first + count)
-                .unwrap_or(usize::MAX)
-                .min(bytes.len());
-            Ok(Body::from(bytes.slice(from..to)))
+    match (object.in_memory(), object.content) {
+        (Some(bytes), _) | (None, Content::Memory(bytes)) => {
+            let at = |it: u64| usize::try_from(it).map_or(bytes.len(), |it| it.min(bytes.len()));
+            Ok(Body::from(bytes.slice(at(first)..at(first + count))))
         }
-        Content::File(path) => file_body(path, object.length, first, count).await,
+        (None, Content::File(path)) => file_body(path, object.length, first, count).await,
     }
 }
 

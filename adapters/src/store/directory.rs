@@ -16,6 +16,7 @@ use std::fs::{self, File, Permissions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Weak;
 use tempfile::NamedTempFile;
 
 /// Begins with a dot, so that web servers pass it over, and names its maker.
@@ -135,6 +136,7 @@ impl Directory {
             hash,
             content: Content::File(named),
             _lease: None,
+            newest: Weak::new(),
         };
         Ok((object, bytes))
     }
@@ -196,6 +198,7 @@ impl Directory {
             hash,
             content: Content::File(path),
             _lease: None,
+            newest: Weak::new(),
         })
     }
 

@@ -4,11 +4,13 @@
 //! object enters the index in one step, complete, after its last byte is in place (S-11).
 
 mod directory;
+mod newest;
 mod room;
 mod writer;
 
 pub use directory::OpenError;
 pub(crate) use directory::hidden;
+pub use newest::Newest;
 pub use writer::ObjectWriter;
 
 use bytes::Bytes;
@@ -20,7 +22,7 @@ use room::{Lease, Room};
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 
 /// The names of playlists end so, in URLs and in the folder: no object can take one.
 pub const PLAYLIST_ENDING: &str = ".m3u8";
@@ -31,6 +33,7 @@ const MAX_NAME: usize = 200;
 #[derive(Clone, Debug)]
 pub struct Store {
     inner: Arc<Inner>,
+    newest: Option<Arc<Newest>>,
 }
 
 #[derive(Debug)]
@@ -52,6 +55,8 @@ pub struct Object {
     pub content: Content,
     /// The memory that they take.
     _lease: Option<Arc<Lease>>,
+    /// The bytes of a file, while it is one of the newest.
+    newest: Weak<Bytes>,
 }
 
 /// The bytes of an object.
@@ -61,6 +66,16 @@ pub enum Content {
     Memory(Bytes),
     /// In this file.
     File(PathBuf),
+}
+
+impl Object {
+    /// The bytes, where nobody has to read a file for them.
+    pub fn in_memory(&self) -> Option<Bytes> {
+        match &self.content {
+            Content::Memory(bytes) => Some(bytes.clone()),
+            Content::File(_) => Some(Bytes::clone(&*self.newest.upgrade()?)),
+        }
+    }
 }
 
 impl Store {
@@ -80,6 +95,13 @@ impl Store {
         Ok(Self::with(Some(directory), u64::MAX))
     }
 
+    /// The same; what comes into its folder is in memory, too, while it is among these.
+    #[must_use]
+    pub fn with_newest(self, newest: Arc<Newest>) -> Self {
+        let newest = Some(newest);
+        Self { newest, ..self }
+    }
+
     fn with(directory: Option<Directory>, bytes: u64) -> Self {
         Self {
             inner: Arc::new(Inner {
@@ -87,6 +109,7 @@ impl Store {
                 room: Room::new(bytes),
                 directory,
             }),
+            newest: None,
         }
     }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use hls_relay_core::event::{StoreError, StoredSegment};
 use hls_relay_core::ids::{ContentHash, ObjectName};
 use sha2::{Digest, Sha256};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 /// Kept in memory before a file is begun: nearly every segment fits, so that a directory sees one
 /// write and one rename for each, and a large one still does not fill the memory.
@@ -75,18 +75,25 @@ impl ObjectWriter {
 
     /// Makes the object visible under its name, whole. From here on viewers can fetch it.
     pub async fn commit(mut self) -> Result<StoredSegment, StoreError> {
+        let bytes = Bytes::from(self.buffer.into_boxed_slice());
+        let mut newest = Weak::new();
         let content = if self.store.is_on_disk() {
-            let (mut temp, buffer) = (self.spilled.take(), std::mem::take(&mut self.buffer));
-            let object = self.object.clone();
+            let (mut temp, rest, object) =
+                (self.spilled.take(), bytes.clone(), self.object.clone());
+            let is_whole = temp.is_none();
             let finish = self.store.in_directory(move |directory| {
                 let mut temp = temp.take().map_or_else(|| directory.temp_file(), Ok)?;
-                temp.append(&buffer)?;
+                temp.append(&rest)?;
                 let path = directory.path_of(&object);
                 temp.rename_to(&path).map(|()| path)
             });
-            Content::File(finish.await.unwrap_or(Err(StoreError::Unknown))?)
+            let path = finish.await.unwrap_or(Err(StoreError::Unknown))?;
+            if let Some(kept) = self.store.newest.as_ref().filter(|_| is_whole) {
+                newest = kept.keep(bytes);
+            }
+            Content::File(path)
         } else {
-            Content::Memory(Bytes::from(self.buffer.into_boxed_slice()))
+            Content::Memory(bytes)
         };
         let hash = ContentHash(self.hasher.finalize().into());
         let stored = Object {
@@ -94,6 +101,7 @@ impl ObjectWriter {
             hash,
             _lease: matches!(content, Content::Memory(_)).then(|| Arc::new(self.lease)),
             content,
+            newest,
         };
         self.store.index_mut().insert(self.object, stored);
         Ok(StoredSegment {

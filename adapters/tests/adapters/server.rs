@@ -36,6 +36,12 @@ impl Served {
         Self::with(Store::directory(folder.path(), "live").unwrap(), folder).await
     }
 
+    async fn newest() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::directory(folder.path(), "live").unwrap();
+        Self::with(store.with_newest(Arc::default()), folder).await
+    }
+
     async fn with(store: Store, folder: tempfile::TempDir) -> Self {
         put(&store, "a.ts", MEDIA).await;
         let output = Arc::new(Output::new(store));
@@ -357,7 +363,11 @@ async fn the_compressed_text_has_a_tag_of_its_own() {
 
 #[tokio::test]
 async fn s_69_segments_are_served_in_ranges_from_memory_and_from_files() {
-    for served in [Served::memory().await, Served::directory().await] {
+    for served in [
+        Served::memory().await,
+        Served::directory().await,
+        Served::newest().await,
+    ] {
         served.show(TEXT);
         for (range, part, shown) in [
             ("bytes=2-4", &b"234"[..], "bytes 2-4/10"),
@@ -517,6 +527,21 @@ async fn a_file_that_somebody_took_away_is_not_found() {
     let served = Served::directory().await;
     served.show(TEXT);
     std::fs::remove_file(served.folder.path().join("live/a.ts")).unwrap();
+    assert_eq!(
+        served.get("/live/a.ts", &[]).await.status(),
+        StatusCode::NOT_FOUND
+    );
+}
+
+#[tokio::test]
+async fn one_of_the_newest_is_given_without_its_file_and_not_once_it_is_deleted() {
+    let served = Served::newest().await;
+    served.show(TEXT);
+    std::fs::remove_file(served.folder.path().join("live/a.ts")).unwrap();
+    let answer = served.get("/live/a.ts", &[]).await;
+    assert_eq!(answer.bytes().await.unwrap(), MEDIA);
+    let name = ObjectName("a.ts".into());
+    served.output.store().delete(vec![name]).await.unwrap();
     assert_eq!(
         served.get("/live/a.ts", &[]).await.status(),
         StatusCode::NOT_FOUND

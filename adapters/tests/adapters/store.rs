@@ -1,6 +1,6 @@
 //! One contract, two stores.
 
-use hls_relay::store::{Content, Store};
+use hls_relay::store::{Content, Newest, Store};
 use hls_relay_core::command::{ObjectCheck, PublishedPlaylist};
 use hls_relay_core::event::{StoreError, StoredSegment};
 use hls_relay_core::ids::{ContentHash, ObjectName, PlaylistName};
@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::Arc;
 
 fn name(text: &str) -> ObjectName {
     ObjectName(text.into())
@@ -322,4 +323,34 @@ async fn s_01_the_playlist_file_is_replaced_in_one_step() {
             .unwrap();
     }
     reader.await.unwrap();
+}
+
+#[tokio::test]
+async fn the_newest_files_are_in_memory_too() {
+    let root = tempfile::tempdir().unwrap();
+    let newest = Arc::new(Newest::default());
+    let store = Store::directory(root.path(), "news").unwrap();
+    let store = store.with_newest(newest.clone());
+    put(&store, "0a0b0c0d-1.ts", &[b"abc", b"def"]).await;
+    let of_another = Store::directory(root.path(), "sport").unwrap();
+    let of_another = of_another.with_newest(newest);
+    let large = vec![9; 900 << 10];
+    let in_memory = |store: &Store, name: &str| store.get(name).unwrap().in_memory();
+    for number in 1..=9 {
+        assert_eq!(in_memory(&store, "0a0b0c0d-1.ts").unwrap(), "abcdef");
+        put(&of_another, &format!("0a0b0c0d-{number}.ts"), &[&large]).await;
+    }
+    assert!(in_memory(&of_another, "0a0b0c0d-9.ts").is_some());
+    put(&of_another, "0a0b0c0d-10.ts", &[&large]).await;
+    assert!(
+        in_memory(&store, "0a0b0c0d-1.ts").is_none(),
+        "they share the room"
+    );
+    assert_eq!(bytes(&store, "0a0b0c0d-1.ts").unwrap(), b"abcdef");
+    let halves = vec![9; 600 << 10];
+    put(&store, "0a0b0c0d-2.ts", &[&halves, &halves]).await;
+    assert!(
+        in_memory(&store, "0a0b0c0d-2.ts").is_none(),
+        "it went to its file in pieces"
+    );
 }
