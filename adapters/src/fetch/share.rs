@@ -11,18 +11,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use url::Url;
 
 /// Requests to one origin, and so connections, of a node.
 pub(super) const MOST_REQUESTS: usize = 16;
 /// After the end of an answer its connection is back among the idle ones, or closed, within this time. A turn is held as
-/// much longer: the next request would find no idle connection, and make one more than there are turns.
+/// much longer: the next request would find no idle connection, and make one more than there are turns. Nobody is woken
+/// for that where nobody waits: whoever asks next sees what has ended.
 const BACK_WITHIN: Duration = Duration::from_millis(5);
 
 /// The turns at all origins. A clone is the same one.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Turns {
-    origins: Arc<Mutex<BTreeMap<Authority, Origin>>>,
+    state: Arc<Mutex<State>>,
 }
 
 /// A channel's part in them.
@@ -34,6 +36,14 @@ pub(super) struct Share {
 
 /// Scheme, host and port.
 type Authority = (String, String, u16);
+
+#[derive(Debug, Default)]
+struct State {
+    /// Those with a request under way, or one that waits.
+    origins: BTreeMap<Authority, Origin>,
+    /// What has ended and is still counted, and until when.
+    ended: VecDeque<(Instant, Authority, Arc<str>)>,
+}
 
 #[derive(Debug, Default)]
 struct Origin {
@@ -58,13 +68,33 @@ impl Turns {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Authority, Origin>> {
-        self.origins.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives back what has ended long enough ago, at all origins.
+    fn settle(&self, state: &mut State) {
+        let now = Instant::now();
+        while let Some((_, at, channel)) = state.ended.pop_front_if(|(until, ..)| *until <= now) {
+            if let Some(origin) = state.origins.get_mut(&at) {
+                origin.end(&channel);
+            }
+            self.give(&at, state);
+        }
+    }
+
+    /// The same once all that has ended by now has done so long enough ago.
+    fn settle_later(&self, runtime: &Handle) {
+        let turns = self.clone();
+        runtime.spawn(async move {
+            tokio::time::sleep(BACK_WITHIN).await;
+            turns.settle(&mut turns.lock());
+        });
     }
 
     /// Gives turns to those who may have one now.
-    fn give(&self, at: &Authority, origins: &mut BTreeMap<Authority, Origin>) {
-        let Some(origin) = origins.get_mut(at) else {
+    fn give(&self, at: &Authority, state: &mut State) {
+        let Some(origin) = state.origins.get_mut(at) else {
             return;
         };
         while let Some((channel, waiting)) = origin.next() {
@@ -77,7 +107,7 @@ impl Turns {
             }
         }
         if origin.under_way.is_empty() && origin.waiting.is_empty() {
-            origins.remove(at);
+            state.origins.remove(at);
         }
     }
 }
@@ -114,12 +144,16 @@ impl Share {
         );
         let (waiting, turn) = oneshot::channel();
         {
-            let mut origins = self.turns.lock();
-            let origin = origins.entry(at.clone()).or_default();
+            let mut state = self.turns.lock();
+            self.turns.settle(&mut state);
+            let origin = state.origins.entry(at.clone()).or_default();
             // Those who gave up leave no more behind than who still wait.
             origin.waiting.retain(|(_, waiting)| !waiting.is_closed());
             origin.waiting.push_back((self.channel.clone(), waiting));
-            self.turns.give(&at, &mut origins);
+            self.turns.give(&at, &mut state);
+            if state.is_waited_for(&at) && state.ended.iter().any(|(_, ended, _)| *ended == at) {
+                self.turns.settle_later(&Handle::current());
+            }
         }
         match tokio::time::timeout(patience, turn).await {
             Ok(Ok(turn)) => Ok(turn),
@@ -130,28 +164,27 @@ impl Share {
     }
 }
 
-impl Turn {
-    fn give_back(&mut self) {
-        let Some((turns, at, channel)) = self.held.take() else {
-            return;
-        };
-        let mut origins = turns.lock();
-        if let Some(origin) = origins.get_mut(&at) {
-            origin.end(&channel);
-        }
-        turns.give(&at, &mut origins);
+impl State {
+    fn is_waited_for(&self, at: &Authority) -> bool {
+        let origin = self.origins.get(at);
+        origin.is_some_and(|it| it.waiting.iter().any(|(_, waiting)| !waiting.is_closed()))
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
+        let Some((turns, at, channel)) = self.held.take() else {
+            return;
+        };
+        let mut state = turns.lock();
+        let until = Instant::now() + BACK_WITHIN;
         // Where the runtime ends nobody waits for a turn.
-        if let (Some(held), Ok(runtime)) = (self.held.take(), Handle::try_current()) {
-            runtime.spawn(async move {
-                tokio::time::sleep(BACK_WITHIN).await;
-                Turn { held: Some(held) }.give_back();
-            });
+        if state.is_waited_for(&at)
+            && let Ok(runtime) = Handle::try_current()
+        {
+            turns.settle_later(&runtime);
         }
+        state.ended.push_back((until, at, channel));
     }
 }
 
@@ -194,7 +227,15 @@ mod tests {
         drop(share.turn(&elsewhere, NO_TIME).await.unwrap());
         drop((greedy, other, third));
         given_back().await;
-        assert!(all.lock().is_empty(), "nothing is left behind");
+        let turn = share.turn(&elsewhere, NO_TIME).await.unwrap();
+        let known: Vec<_> = all.lock().origins.keys().map(|it| it.2).collect();
+        assert_eq!(
+            known,
+            [81],
+            "nothing is left behind once anybody asks again"
+        );
+        assert!(all.lock().ended.is_empty());
+        drop(turn);
     }
 
     #[tokio::test]
@@ -231,5 +272,17 @@ mod tests {
         );
         given_back().await;
         assert_eq!(take_all(&share).await.len(), 8);
+    }
+
+    #[tokio::test]
+    async fn who_comes_while_connections_are_on_their_way_back_waits_for_them_alone() {
+        let all = Turns::default();
+        let share = all.share(&"one".into());
+        // Nobody waits when they end.
+        drop(take_all(&share).await);
+        let long = Duration::from_secs(5);
+        let began = Instant::now();
+        drop(share.turn(&url(), long).await.unwrap());
+        assert!(began.elapsed() < long / 2);
     }
 }
