@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How long each player watches.
-const WATCH: Duration = Duration::from_secs(30);
+pub(crate) const WATCH: Duration = Duration::from_secs(30);
 /// What a player may owe at the end of it.
 const SHORT: Duration = Duration::from_secs(1);
 /// A channel that has not begun after this never will.
@@ -21,19 +21,19 @@ const KEYS: [&[u8]; 2] = [
     include_bytes!("../../../testdata/media/aes128/key/1.key"),
 ];
 /// Pictures a second of every loop.
-const FRAME_RATE: u64 = 25;
+pub(crate) const FRAME_RATE: u64 = 25;
 
 /// What came of it.
-struct Shown {
-    report: Report,
-    decoded: Decoded,
-    played: Played,
+pub(crate) struct Shown {
+    pub(crate) report: Report,
+    pub(crate) decoded: Decoded,
+    pub(crate) played: Played,
     /// What the relay has logged.
     log: String,
 }
 
 /// Relays an origin and lets all three watch.
-async fn watch(origin: &LiveFolder) -> Shown {
+pub(crate) async fn watch(origin: &LiveFolder) -> Shown {
     watch_with(origin, &[]).await
 }
 
@@ -59,7 +59,7 @@ async fn watch_with(origin: &LiveFolder, arguments: &[&str]) -> Shown {
 }
 
 /// Relays an origin, once it is live.
-async fn live(origin: &LiveFolder, arguments: &[&str]) -> Relay {
+pub(crate) async fn live(origin: &LiveFolder, arguments: &[&str]) -> Relay {
     let relay = Relay::start(&origin.url(), any_address(), arguments, Instant::now());
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let asked = Instant::now();
@@ -79,8 +79,8 @@ impl Shown {
     /// No player had an error, none waited, and time went on in all of them. There is one track to play.
     fn check_played(&self) {
         self.check_browser();
-        self.check_ffmpeg();
-        self.check_gstreamer();
+        check_decoded(&self.decoded);
+        check_gstreamer(&self.played);
     }
 
     fn check_browser(&self) {
@@ -99,14 +99,6 @@ impl Shown {
         check_list(report);
         let others = [&report.audio, &report.subtitles, &report.cues];
         assert!(others.iter().all(|it| it.is_empty()), "{others:?}");
-    }
-
-    fn check_ffmpeg(&self) {
-        check_decoded(&self.decoded);
-    }
-
-    fn check_gstreamer(&self) {
-        check_gstreamer(&self.played);
     }
 
     /// Those that show pictures have shown all of them.
@@ -245,20 +237,20 @@ async fn s_31_keys_that_are_hosted_here_and_media_in_the_clear_are_played() {
 }
 
 /// The list goes on, and its segments are as long as it says.
-fn check_list(report: &Report) {
+pub(crate) fn check_list(report: &Report) {
     let list = report.list.as_ref().expect("hls.js has a list");
     assert!(list.live && list.segments >= 6, "{list:?}");
     assert!((list.duration - list.stated).abs() < 0.1, "{list:?}");
 }
 
-fn check_gstreamer(gstreamer: &Played) {
+pub(crate) fn check_gstreamer(gstreamer: &Played) {
     assert!(gstreamer.wrong.is_empty(), "GStreamer: {gstreamer:#?}");
     let late = gstreamer.watched.saturating_sub(gstreamer.advanced);
     assert!(gstreamer.watched >= WATCH - SHORT, "{gstreamer:?}");
     assert!(late <= SHORT, "GStreamer stalled: {gstreamer:?}");
 }
 
-fn check_decoded(decoded: &Decoded) {
+pub(crate) fn check_decoded(decoded: &Decoded) {
     assert!(decoded.status.success(), "{decoded:?}");
     assert_eq!(decoded.said, "", "ffmpeg has something to say");
     assert!(decoded.length >= Duration::from_secs(29), "{decoded:?}");
@@ -299,127 +291,4 @@ async fn c_57_packed_audio_is_played() {
         ),
         (0, 0)
     );
-}
-
-/// Everything that is offered for choice is there, and the subtitles are shown.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_presentation_keeps_its_variants_languages_and_subtitles() {
-    let ways = Ways {
-        date_times: true,
-        ..Ways::default()
-    };
-    let origin = LiveFolder::of("multi", ways).await;
-    let shown = watch(&origin).await;
-    let report = &shown.report;
-    // A request that hls.js itself takes back when it changes the level is told as one.
-    let own = |it: &&serde_json::Value| it["details"] == "aborted" && it["fatal"] == false;
-    let errors: Vec<_> = report.errors.iter().filter(|it| !own(it)).collect();
-    assert!(errors.is_empty(), "{errors:#?}");
-    let began = report.began.expect("hls.js began");
-    let stalls: Vec<_> = report.events.iter().filter(|it| it.at > began).collect();
-    assert!(stalls.is_empty(), "hls.js stalled: {stalls:#?}");
-    check_list(report);
-    assert_eq!(report.heights, [Some(108), Some(180)]);
-    assert_eq!(report.audio, ["en", "de"]);
-    assert_eq!(report.subtitles, ["en", "de"]);
-    assert!(report.cues.len() >= 20, "{:?}", report.cues);
-    assert!(report.cues.iter().all(|cue| cue.starts_with("en ")));
-    let last = report.samples.last().unwrap();
-    assert!(last.frames >= FRAME_RATE * 28, "hls.js: {last:?}");
-    // ffmpeg has decoded the pictures of both variants, and both languages.
-    shown.check_ffmpeg();
-    assert!(shown.decoded.frames >= FRAME_RATE * 29);
-    shown.check_gstreamer();
-}
-
-/// Who chooses another language hears it, and reads it.
-#[tokio::test(flavor = "multi_thread")]
-async fn another_language_is_chosen_while_it_plays() {
-    let ways = Ways {
-        date_times: true,
-        ..Ways::default()
-    };
-    let origin = LiveFolder::of("multi", ways).await;
-    let relay = live(&origin, &[]).await;
-    let report = browser::play_and_choose(&relay.url, WATCH, 12).await;
-    let fatal = report.errors.iter().find(|it| it["fatal"] == true);
-    assert!(fatal.is_none(), "{fatal:#?}");
-    assert_eq!(report.languages, ["en", "de"]);
-    for language in ["en ", "de "] {
-        let read = report.cues.iter().filter(|it| it.starts_with(language));
-        assert!(read.count() >= 5, "{:?}", report.cues);
-    }
-    let [first, .., last] = &report.samples[..] else {
-        panic!("{report:#?}");
-    };
-    assert!(
-        last.current_time - first.current_time >= 26.0,
-        "{report:#?}"
-    );
-    tokio::task::spawn_blocking(move || drop(relay))
-        .await
-        .unwrap();
-}
-
-/// The other players find all that is offered for choice as well, and play each of it.
-#[tokio::test(flavor = "multi_thread")]
-async fn ffmpeg_and_gstreamer_find_every_language_and_play_each() {
-    let ways = Ways {
-        date_times: true,
-        ..Ways::default()
-    };
-    let origin = LiveFolder::of("multi", ways).await;
-    let relay = live(&origin, &[]).await;
-    let list = |name: &str| relay.url.replace("index.m3u8", name);
-    let url = relay.url.clone();
-    let chosen = tokio::task::spawn_blocking(move || gstreamer::choose(&url, WATCH));
-    let decoding = ["v0.m3u8", "v1.m3u8", "a0.m3u8", "a1.m3u8"].map(|name| {
-        let url = list(name);
-        let decoding = tokio::task::spawn_blocking(move || ffmpeg::decode(&url, WATCH));
-        (name, decoding)
-    });
-    let german = list("a1.m3u8");
-    let german = tokio::task::spawn_blocking(move || gstreamer::play(&german, WATCH));
-    let url = relay.url.clone();
-    let streams = tokio::task::spawn_blocking(move || ffmpeg::streams(&url));
-    let text = |kind: &str, told: &str| (kind.to_owned(), told.to_owned());
-    assert_eq!(
-        streams.await.unwrap(),
-        [
-            text("audio", "en"),
-            text("audio", "de"),
-            text("video", "180"),
-            text("video", "108"),
-        ]
-    );
-    for (name, decoding) in decoding {
-        let decoded = decoding.await.unwrap();
-        check_decoded(&decoded);
-        let pictures = decoded.frames >= FRAME_RATE * 29;
-        assert_eq!(pictures, name.starts_with('v'), "{name}: {decoded:?}");
-    }
-    let chosen = chosen.await.unwrap();
-    assert!(chosen.wrong.is_empty(), "GStreamer: {chosen:#?}");
-    for stream in ["audio-English", "text-English", "main-video"] {
-        let found = chosen.streams.iter().any(|it| it.contains(stream));
-        assert!(found, "no {stream}: {chosen:#?}");
-    }
-    // One begins each second, once it plays.
-    assert!(chosen.cues >= 10, "{} cues", chosen.cues);
-    check_gstreamer(&german.await.unwrap());
-    // ffmpeg plays no subtitles of a live list; each segment of them it reads.
-    for (name, language) in [("s0.m3u8", "en"), ("s1.m3u8", "de")] {
-        let listed = reqwest::Client::builder().no_proxy().build().unwrap();
-        let listed = listed.get(list(name)).send().await.unwrap();
-        let listed = listed.text().await.unwrap();
-        let newest = listed.lines().rfind(|line| !line.starts_with('#')).unwrap();
-        let url = list(newest);
-        let said = tokio::task::spawn_blocking(move || ffmpeg::subtitles(&url));
-        let said = said.await.unwrap();
-        assert!(said.len() >= 2, "{name}: {said:?}");
-        assert!(said.iter().all(|it| it.starts_with(language)), "{said:?}");
-    }
-    tokio::task::spawn_blocking(move || drop(relay))
-        .await
-        .unwrap();
 }

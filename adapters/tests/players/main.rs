@@ -10,6 +10,7 @@ mod ffmpeg;
 mod gstreamer;
 mod kinds;
 mod ladder;
+mod presentation;
 mod ts;
 
 use browser::Report;

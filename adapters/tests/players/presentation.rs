@@ -1,0 +1,128 @@
+//! A multivariant presentation, relayed by the real binary, in the same players: all that it offers for choice is there,
+//! and is played.
+
+use crate::browser;
+use crate::ffmpeg;
+use crate::gstreamer;
+use crate::kinds::{FRAME_RATE, WATCH, check_decoded, check_gstreamer, check_list, live, watch};
+use crate::stage::live_folder::{LiveFolder, Ways};
+
+/// An origin of two variants, and sound and subtitles in two languages.
+async fn origin() -> LiveFolder {
+    let ways = Ways {
+        date_times: true,
+        ..Ways::default()
+    };
+    LiveFolder::of("multi", ways).await
+}
+
+/// Everything that is offered for choice is there, and the subtitles are shown.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_presentation_keeps_its_variants_languages_and_subtitles() {
+    let origin = origin().await;
+    let shown = watch(&origin).await;
+    let report = &shown.report;
+    // A request that hls.js itself takes back when it changes the level is told as one.
+    let own = |it: &&serde_json::Value| it["details"] == "aborted" && it["fatal"] == false;
+    let errors: Vec<_> = report.errors.iter().filter(|it| !own(it)).collect();
+    assert!(errors.is_empty(), "{errors:#?}");
+    let began = report.began.expect("hls.js began");
+    let stalls: Vec<_> = report.events.iter().filter(|it| it.at > began).collect();
+    assert!(stalls.is_empty(), "hls.js stalled: {stalls:#?}");
+    check_list(report);
+    assert_eq!(report.heights, [Some(108), Some(180)]);
+    assert_eq!(report.audio, ["en", "de"]);
+    assert_eq!(report.subtitles, ["en", "de"]);
+    assert!(report.cues.len() >= 20, "{:?}", report.cues);
+    assert!(report.cues.iter().all(|cue| cue.starts_with("en ")));
+    let last = report.samples.last().unwrap();
+    assert!(last.frames >= FRAME_RATE * 28, "hls.js: {last:?}");
+    // ffmpeg has decoded the pictures of both variants, and both languages.
+    check_decoded(&shown.decoded);
+    assert!(shown.decoded.frames >= FRAME_RATE * 29);
+    check_gstreamer(&shown.played);
+}
+
+/// Who chooses another language hears it, and reads it.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_language_is_chosen_while_it_plays() {
+    let origin = origin().await;
+    let relay = live(&origin, &[]).await;
+    let report = browser::play_and_choose(&relay.url, WATCH, 12).await;
+    let fatal = report.errors.iter().find(|it| it["fatal"] == true);
+    assert!(fatal.is_none(), "{fatal:#?}");
+    assert_eq!(report.languages, ["en", "de"]);
+    for language in ["en ", "de "] {
+        let read = report.cues.iter().filter(|it| it.starts_with(language));
+        assert!(read.count() >= 5, "{:?}", report.cues);
+    }
+    let [first, .., last] = &report.samples[..] else {
+        panic!("{report:#?}");
+    };
+    assert!(
+        last.current_time - first.current_time >= 26.0,
+        "{report:#?}"
+    );
+    tokio::task::spawn_blocking(move || drop(relay))
+        .await
+        .unwrap();
+}
+
+/// The other players find all that is offered for choice as well, and play each of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn ffmpeg_and_gstreamer_find_every_language_and_play_each() {
+    let origin = origin().await;
+    let relay = live(&origin, &[]).await;
+    let list = |name: &str| relay.url.replace("index.m3u8", name);
+    let url = relay.url.clone();
+    let chosen = tokio::task::spawn_blocking(move || gstreamer::choose(&url, WATCH));
+    let decoding = ["v0.m3u8", "v1.m3u8", "a0.m3u8", "a1.m3u8"].map(|name| {
+        let url = list(name);
+        let decoding = tokio::task::spawn_blocking(move || ffmpeg::decode(&url, WATCH));
+        (name, decoding)
+    });
+    let german = list("a1.m3u8");
+    let german = tokio::task::spawn_blocking(move || gstreamer::play(&german, WATCH));
+    let url = relay.url.clone();
+    let streams = tokio::task::spawn_blocking(move || ffmpeg::streams(&url));
+    let text = |kind: &str, told: &str| (kind.to_owned(), told.to_owned());
+    assert_eq!(
+        streams.await.unwrap(),
+        [
+            text("audio", "en"),
+            text("audio", "de"),
+            text("video", "180"),
+            text("video", "108"),
+        ]
+    );
+    for (name, decoding) in decoding {
+        let decoded = decoding.await.unwrap();
+        check_decoded(&decoded);
+        let pictures = decoded.frames >= FRAME_RATE * 29;
+        assert_eq!(pictures, name.starts_with('v'), "{name}: {decoded:?}");
+    }
+    let chosen = chosen.await.unwrap();
+    assert!(chosen.wrong.is_empty(), "GStreamer: {chosen:#?}");
+    for stream in ["audio-English", "text-English", "main-video"] {
+        let found = chosen.streams.iter().any(|it| it.contains(stream));
+        assert!(found, "no {stream}: {chosen:#?}");
+    }
+    // One begins each second, once it plays.
+    assert!(chosen.cues >= 10, "{} cues", chosen.cues);
+    check_gstreamer(&german.await.unwrap());
+    // ffmpeg plays no subtitles of a live list; each segment of them it reads.
+    for (name, language) in [("s0.m3u8", "en"), ("s1.m3u8", "de")] {
+        let listed = reqwest::Client::builder().no_proxy().build().unwrap();
+        let listed = listed.get(list(name)).send().await.unwrap();
+        let listed = listed.text().await.unwrap();
+        let newest = listed.lines().rfind(|line| !line.starts_with('#')).unwrap();
+        let url = list(newest);
+        let said = tokio::task::spawn_blocking(move || ffmpeg::subtitles(&url));
+        let said = said.await.unwrap();
+        assert!(said.len() >= 2, "{name}: {said:?}");
+        assert!(said.iter().all(|it| it.starts_with(language)), "{said:?}");
+    }
+    tokio::task::spawn_blocking(move || drop(relay))
+        .await
+        .unwrap();
+}
