@@ -9,6 +9,8 @@
 pub enum Mistake {
     /// An update is taken, but for its sources.
     UpdateLosesItsSources,
+    /// An update is taken, but for what it wants of the lists.
+    UpdateLosesItsPolicies,
     /// A wish of the revision in force is taken for a new one.
     RevisionOffByOne,
     /// A gap that leaves the list is not counted in the media sequence.
@@ -115,8 +117,9 @@ pub enum Mistake {
 
 impl Mistake {
     /// All of them.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 42] = [
         Self::UpdateLosesItsSources,
+        Self::UpdateLosesItsPolicies,
         Self::RevisionOffByOne,
         Self::MediaSequenceSkipsGaps,
         Self::DiscontinuityLeavesUncounted,

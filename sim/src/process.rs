@@ -5,6 +5,7 @@ use crate::checks::ledger::MediaKey;
 use crate::checks::pace::PaceChecks;
 use crate::checks::retries::RetryChecks;
 use crate::checks::rungs::{MakingChecks, OfferChecks};
+use crate::checks::switches::SwitchChecks;
 use crate::checks::work::WorkChecks;
 use crate::origin::{Listed as Offer, MediaRef};
 use crate::published::Shown;
@@ -55,8 +56,8 @@ pub struct Process {
     pub making: MakingChecks,
     /// To which rungs viewers are led.
     pub offer: OfferChecks,
-    /// When it last went over to another source.
-    pub switched_at: Option<Timestamp>,
+    /// From source to source.
+    pub switches: SwitchChecks,
     /// It dies after so many commands of its next step that has any.
     pub dies_after: Option<(usize, usize)>,
     /// The end it was told to come to in order, and since when.
@@ -174,7 +175,7 @@ impl Process {
             generations: GenerationChecks::default(),
             making: MakingChecks::default(),
             offer,
-            switched_at: None,
+            switches: SwitchChecks::default(),
             dies_after: None,
             closing: None,
             // The monotonic clock of another boot has nothing to do with the one before.

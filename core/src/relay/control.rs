@@ -37,7 +37,9 @@ impl Relay {
             revision,
             generation: self.generation.0,
         });
-        self.publisher.reconfigure(&spec);
+        if self.spec.is_none() || !stage.makes(Mistake::UpdateLosesItsPolicies) {
+            self.publisher.reconfigure(&spec);
+        }
         let newest = RequestId(stage.counters.requests);
         self.processor.reconfigure(&spec, self.generation, newest);
         self.desired = desired;

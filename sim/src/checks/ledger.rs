@@ -78,8 +78,7 @@ struct Known {
     need_failed_at: Option<Timestamp>,
     /// When a playlist of each track of each origin last came.
     listed_at: BTreeMap<(usize, u16), Timestamp>,
-    /// The window asked for.
-    window: u64,
+    policies: Policies,
     /// Segments are published in the clear.
     decrypted: bool,
     /// Some tags are dropped, or alone kept.
@@ -88,6 +87,15 @@ struct Known {
     process: u64,
     /// So often a process began without knowing what was listed.
     losses: u64,
+}
+
+/// What the channel's owner wants of its lists.
+#[derive(Debug, Default)]
+struct Policies {
+    window: usize,
+    hole: HolePolicy,
+    /// They are in force since then.
+    since: Timestamp,
 }
 
 /// How many, over the whole life of a world.
@@ -416,7 +424,14 @@ impl Ledger {
         origins: &[Origin],
         spec: &Spec,
     ) -> Held {
-        self.known.window = spec.window as u64;
+        let policies = &mut self.known.policies;
+        if (policies.window, policies.hole) != (spec.window, spec.hole) {
+            *policies = Policies {
+                window: spec.window,
+                hole: spec.hole,
+                since: now,
+            };
+        }
         self.known.decrypted = spec.keys == KeyPolicy::Decrypt;
         self.known.chooses_tags = spec.tags != TagPolicy::default();
         self.line(name);

@@ -4,7 +4,7 @@ use super::date_ranges::DateRangeChecks;
 use super::pace::Asked;
 use super::{Held, broken};
 use crate::published::{Listed, Version};
-use hls_relay_core::config::MIN_WINDOW;
+use hls_relay_core::config::{LISTED_TARGETS, MIN_WINDOW};
 use hls_relay_core::time::{Span, Timestamp};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -52,6 +52,8 @@ pub struct Excuses {
     pub head_lost: bool,
     /// Nothing has gone wrong for long, so there is nothing to catch up with.
     pub calm: bool,
+    /// Nothing has gone wrong for long, and it is no other list's companion: it has as many segments as this.
+    pub window: Option<usize>,
     /// It is one of several, that begin within a target duration of each other (S-26).
     pub several: bool,
     /// It becomes visible with another one, beside which the one before would not belong.
@@ -86,6 +88,9 @@ impl ListChecks {
             self.numbering(&last, version, excuses)?;
             self.nothing_changes(&last, version, excuses)?;
             removal(&last, version, excuses)?;
+            if let Some(window) = excuses.window {
+                holds_the_window(&last, version, window)?;
+            }
             after_the_end(&last, version, excuses)?;
             self.distance(&last, version, excuses)?;
             self.lateness(&last, version, excuses)?;
@@ -372,6 +377,24 @@ fn after_the_end(last: &Version, version: &Version, excuses: Excuses) -> Held {
         "the same list, or a new run that begins with a discontinuity",
         version.text.to_string(),
     )
+}
+
+/// What was asked for is listed: nothing leaves before there is more, and then it does, but for what players need (S-07).
+fn holds_the_window(last: &Version, version: &Version, window: usize) -> Held {
+    let listed = version.segments.len();
+    let removed = version.media_sequence > last.media_sequence;
+    let first = version.segments.first().map(|it| it.duration);
+    let rest = version.total.saturating_sub(first.unwrap_or_default());
+    // What came in one go may stay until players have seen it.
+    let needed = version.target() * (LISTED_TARGETS + 1);
+    if (removed && listed < window) || (listed > window && rest > needed) {
+        return broken(
+            "a list holds the window asked for",
+            format!("{window} segments"),
+            format!("{listed} segments of {} ms", version.total.as_millis()),
+        );
+    }
+    Ok(())
 }
 
 /// S-21: date-times map to media without a doubt. Up to each discontinuity all segments have one, or none

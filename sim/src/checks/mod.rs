@@ -20,6 +20,7 @@ pub mod list;
 pub mod pace;
 pub mod retries;
 pub mod rungs;
+pub mod switches;
 pub mod target_duration;
 pub mod tracks;
 mod untold;

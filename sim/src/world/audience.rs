@@ -149,7 +149,7 @@ impl World {
             return self.sees("nothing that was seen", (viewer, reel), Some(seen), now);
         }
         // Whoever goes over to another variant while the channel goes over to another source meets both at once.
-        let switched_at = self.process.as_ref().and_then(|it| it.switched_at);
+        let switched_at = self.process.as_ref().and_then(|it| it.switches.last());
         let switching = switched_at.is_some_and(|at| self.now.since(at) < self.settling());
         let calm = seam.of_another && !switching && self.calm_for(self.settling());
         let follows = |it: Stamps| it.timeline == now.timeline && it.ends == now.begins;

@@ -41,12 +41,10 @@ impl World {
                 Command::Publish(_) => self.moment(Moment::PublishSent)?,
                 Command::Delete { .. } => self.moment(Moment::DeleteSent)?,
                 Command::Notify(Notice::Preparing { .. }) => self.moment(Moment::Preparing)?,
-                Command::Notify(Notice::Switched { .. }) => {
-                    let now = self.now;
-                    let process = self.process.as_mut();
-                    process
-                        .into_iter()
-                        .for_each(|it| it.switched_at = Some(now));
+                Command::Notify(Notice::Switched { why, .. }) => {
+                    if let Some(process) = &mut self.process {
+                        process.switches.switched(self.now, *why)?;
+                    }
                 }
                 Command::Notify(Notice::StateChanged { to, .. }) => {
                     self.stays_live(*to)?;

@@ -4,6 +4,7 @@ use super::audience::SLACK;
 use super::{Due, World};
 use crate::checks::ledger::MediaKey;
 use crate::checks::list::ListChecks;
+use crate::checks::switches::HEALTHY_FOR;
 use crate::checks::{Held, broken};
 use crate::origin::{EncoderFault, Fault, FaultKind, MediaRef};
 use crate::plan::Change;
@@ -65,7 +66,7 @@ impl World {
     /// What is listed last comes from the source that the machine says it relays, and the wish names, once
     /// the first version since it went over to that one can be visible: several tracks wait for each other.
     fn is_of_the_source_in_use(&self, source: usize) -> Held {
-        let switched_at = self.process.as_ref().and_then(|it| it.switched_at);
+        let switched_at = self.process.as_ref().and_then(|it| it.switches.last());
         let listed_by = switched_at.map(|at| at + stalled_after(self.target()) + SLACK);
         if listed_by.is_some_and(|at| self.now < at) {
             return Ok(());
@@ -185,7 +186,7 @@ impl World {
             return Ok(());
         }
         let source = self.fate.source(process.machine.source());
-        let started = [process.switched_at, self.fate.last_wish];
+        let started = [process.switches.last(), self.fate.last_wish];
         let started = started.into_iter().flatten().max().unwrap_or_default();
         // What is made of segments has a time of its own, and so has a version after another one.
         let allowed = self.target() + self.processing() + self.plan.wakes.by * 2 + SLACK;
@@ -305,7 +306,7 @@ impl World {
 
     /// After a minute of its health the first source is in use again.
     fn is_on_the_first_source(&self, source: usize) -> Held {
-        let healthy = self.settling() + Span::from_secs(120);
+        let healthy = self.settling() + HEALTHY_FOR;
         if source == 0 || !self.calm_for(healthy) {
             return Ok(());
         }

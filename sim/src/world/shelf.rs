@@ -448,6 +448,8 @@ impl World {
         let calm = self.calm_for(self.settling());
         let list = self.lists.entry(name.clone()).or_default();
         list.excuses.calm = calm;
+        let alone = calm && !self.has_rungs && self.plan.tracks() == 1;
+        list.excuses.window = alone.then_some(self.wish.spec.window);
         list.excuses.unpublished |= self.ledger.numbers_unseen(name);
         list.excuses.asked = self.ledger.asked_for(name, version);
         list.visible(version)?;

@@ -6,12 +6,15 @@ use super::{Asker, Held, Known, MediaKey, Stored, Totals, broken, needs};
 use crate::checks::untold::{self, Position, Told};
 use crate::origin::Origin;
 use crate::published::{Listed, Version};
-use hls_relay_core::time::{Span, Timestamp};
+use hls_relay_core::time::{Span, Timestamp, WallTime};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// What is less is a matter of rounding.
 const MILLISECOND_TICKS: u64 = 90;
+
+/// What is less comes from reckoning with durations that are rounded.
+const DATED_WITHIN: Span = Span::from_millis(10);
 
 /// What has been listed under one name.
 #[derive(Clone, Debug, Default)]
@@ -159,6 +162,7 @@ impl Line {
         let gaps = std::mem::take(&mut self.gaps);
         let is_broken = listed.discontinuity || gaps.iter().any(|gap| gap.discontinuity);
         needs::right(books, stored, listed, is_broken)?;
+        dated(books, stored.key, listed)?;
         let skipped = std::mem::take(&mut self.skipped);
         match self.last {
             Some(last) if skipped => {
@@ -288,6 +292,31 @@ impl Line {
         let (origin, now) = (books.origin(next), books.now);
         untold::is_untold(origin, now, &position, newer.run, &told(newer.run))
     }
+}
+
+/// S-21: a segment begins when its source says, and none has a date-time where the source tells none.
+fn dated(books: &Books<'_>, key: MediaKey, listed: &Listed) -> Held {
+    let origin = books.origin(key);
+    let offered = segments(origin, books.now, key, key.number..key.number + 1);
+    // Where a track comes from two places, one of them may be ahead of the other.
+    let Some(offered) = offered.first() else {
+        return Ok(());
+    };
+    let told = origin.spec().program_date_time.then_some(offered.starts);
+    let is_near = |(one, other): (WallTime, WallTime)| one.abs_diff(other) <= DATED_WITHIN;
+    let right = match (told, listed.date_time) {
+        (None, None) => true,
+        (Some(_), None) => books.known.chooses_tags,
+        (told, listed) => told.zip(listed).is_some_and(is_near),
+    };
+    if right {
+        return Ok(());
+    }
+    broken(
+        "S-21 date-times are the source's",
+        format!("{told:?} of {key:?}"),
+        listed.block.to_string(),
+    )
 }
 
 /// Nothing is missing: nothing may be said either, but what the source itself says, and that a run of ours

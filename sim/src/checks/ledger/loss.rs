@@ -4,7 +4,7 @@ use super::line::{Books, Line};
 use super::sum::Why;
 use super::{Held, Known, Listed, MediaKey, OfferState, Stored, broken};
 use crate::origin::{Fault, FaultKind, Offered, Origin, TextFault, Tokens, ViewFault};
-use hls_relay_core::config::SEGMENT_WAIT_TARGETS;
+use hls_relay_core::config::{HolePolicy, SEGMENT_WAIT_TARGETS, START_SEGMENTS};
 use hls_relay_core::limits;
 use hls_relay_core::time::{Span, Timestamp};
 use std::ops::Range;
@@ -63,6 +63,10 @@ impl Line {
         if self.left_behind {
             // Gaps stood for what came after all.
             return Ok(());
+        }
+        if same && !books.several && known.policies.since <= last.at && !self.last_left {
+            let broken = restarted || given_up;
+            as_wished(books, &between, next, (listed, gaps), broken)?;
         }
         lost.filter(|number| !unfetchable.contains(number))
             .map(|number| MediaKey { number, ..last.key })
@@ -170,7 +174,7 @@ impl Known {
         let number = u64::MAX;
         let later = self.offers.range(key..=MediaKey { number, ..key });
         let listed = later.filter(|(_, it)| it.first <= offer.first).count() as u64;
-        listed > self.window
+        listed > self.policies.window as u64
     }
 }
 
@@ -256,6 +260,46 @@ fn hole_is_said(
             listed.discontinuity,
             gaps.len(),
             said.as_millis()
+        ),
+    )
+}
+
+/// A hole is said as the channel's policy has it, where nothing else decides: a break of the source's own, or that
+/// gaps would leave too little to play.
+fn as_wished(
+    books: &Books<'_>,
+    between: &[Offered],
+    next: Stored,
+    (listed, gaps): (&Listed, &[Arc<Listed>]),
+    broken_anyway: bool,
+) -> Held {
+    let policies = &books.known.policies;
+    let (key, now, origin) = (next.key, books.now, books.origin(next.key));
+    let own = between.iter().filter(|it| it.gap).count();
+    let following = segments(origin, now, key, key.number..key.number + 1);
+    let breaks = between.iter().chain(&following).any(|it| it.discontinuity);
+    let room = policies.window.saturating_sub(START_SEGMENTS);
+    let right = match policies.hole {
+        HolePolicy::Discontinuity => gaps.len() <= own,
+        HolePolicy::Gap => {
+            let forced = broken_anyway || breaks || between.len() > room || is_ambiguous(origin);
+            !gaps.is_empty() || forced
+        }
+    };
+    if right {
+        return Ok(());
+    }
+    broken(
+        "5.3 a hole is said as the channel wants it",
+        format!(
+            "{:?} for {} segments before {key:?}",
+            policies.hole,
+            between.len()
+        ),
+        format!(
+            "{} gaps, discontinuity: {}",
+            gaps.len(),
+            listed.discontinuity
         ),
     )
 }
