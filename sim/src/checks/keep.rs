@@ -116,8 +116,8 @@ impl KeepChecks {
             .try_for_each(|it| self.may_go(&it.uri, at, "S-46 the playlist stays for its time"))
     }
 
-    /// An object goes away by our own doing.
-    pub fn deleted(&mut self, name: &ObjectName, at: Timestamp) -> Held {
+    /// An object goes away by our own doing; where nothing has gone wrong, at most so long after its time.
+    pub fn deleted(&mut self, name: &ObjectName, at: Timestamp, late: Option<Span>) -> Held {
         if self.is_listed(&name.0) && self.lives.get(&name.0).is_some_and(|it| !it.lost) {
             return broken(
                 "S-11 what is listed can be fetched",
@@ -127,6 +127,9 @@ impl KeepChecks {
         }
         let kept = "S-09 a removed segment is kept for its time";
         self.may_go(&name.0, at, kept)?;
+        if let (Some(late), Some(life)) = (late, self.lives.get(&name.0)) {
+            life.goes_in_time(name, at, late)?;
+        }
         if self.needs.remove(&name.0).is_some() {
             let reads = |life: &&Life| life.needs.contains(&name.0);
             let mut lives = self.lives.values().filter(reads);
@@ -185,6 +188,19 @@ impl KeepChecks {
 }
 
 impl Life {
+    /// Nobody needs it any more, and it fills the store.
+    fn goes_in_time(&self, name: &ObjectName, at: Timestamp, late: Span) -> Held {
+        let kept = self.duration + self.longest;
+        match self.removed_at {
+            Some(removed) if !self.lost && at > removed + kept + late => broken(
+                "what has left the lists is deleted once its time is over",
+                format!("{name} at most {late} after {kept}"),
+                format!("after {}", at.since(removed)),
+            ),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     fn may_go(&self, name: &str, at: Timestamp, invariant: &str) -> Held {
         let kept = self.duration + self.longest;
         match self.removed_at {

@@ -306,7 +306,7 @@ impl World {
 
     /// After a minute of its health the first source is in use again.
     fn is_on_the_first_source(&self, source: usize) -> Held {
-        let healthy = self.settling() + HEALTHY_FOR;
+        let healthy = HEALTHY_FOR + self.target() * 4 + SLACK;
         if source == 0 || !self.calm_for(healthy) {
             return Ok(());
         }

@@ -35,6 +35,8 @@ const RUNGS_REMEMBERED: usize = 512;
 
 /// What a store may take for the list that ends, with those under way before it.
 const ENDS_WITHIN: Span = Span::from_secs(60);
+/// What is deleted goes so long after its time, beside a target duration: a delete that failed is tried again.
+const DELETED_WITHIN: Span = Span::from_secs(15);
 
 impl World {
     /// What the store takes for a piece of work, faults aside.
@@ -561,7 +563,11 @@ impl World {
             process.generations.deleted(object);
         }
         self.edges.deleted(object);
-        self.keep.deleted(object, self.now)
+        // Who takes over counts the time of what has left the lists anew, and of several lists one may be the longest.
+        let counted = self.incarnations == 1 && self.plan.tracks() == 1;
+        let calm = counted && self.calm_for(self.settling());
+        let late = calm.then(|| self.target() + DELETED_WITHIN);
+        self.keep.deleted(object, self.now, late)
     }
 }
 
