@@ -67,7 +67,7 @@ impl Client {
 
     async fn act(&mut self, act: &OriginAct) -> String {
         match act {
-            OriginAct::HasEntityTags | OriginAct::HasTokens => {}
+            OriginAct::HasEntityTags | OriginAct::HasTokens | OriginAct::HasCookies => {}
             OriginAct::Fault(kind) => self.server.inject(kind.clone(), LONG),
             OriginAct::Cured => self.server.set_faults(Vec::new()),
             OriginAct::Playlist { again } => return self.playlist(*again).await,

@@ -6,7 +6,7 @@
 
 mod names;
 
-use crate::origin::{ConnectionFault, Fault, FaultKind, OriginSpec, TextFault};
+use crate::origin::{ConnectionFault, Fault, FaultKind, OriginSpec, PresentationSpec, TextFault};
 use crate::plan::{Change, EndKind, Moment, NetworkFaultKind};
 use crate::store::{StoreFault, StoreWork};
 use crate::workers::WorkerFaultKind;
@@ -246,6 +246,14 @@ impl Census {
             let of_tracks = source.presentation.as_ref().map(|it| it.segments_per_key);
             if of_tracks.unwrap_or(source.segments_per_key).is_some() {
                 census.count(names::keying_name(source.keying));
+            }
+            census.count(names::keeps_name(source.keeps));
+            census.count(names::cookies_name(source.cookies));
+            let files = source.presentation.as_ref().map(|it| it.segments_per_file);
+            census.count(names::files_name(files.flatten().is_some()));
+            for (kind, container) in source.presentation.iter().flat_map(PresentationSpec::media) {
+                census.count(names::track_name(kind));
+                census.count(names::container_name(container));
             }
         }
         census

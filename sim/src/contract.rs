@@ -55,6 +55,8 @@ pub enum OriginAct {
     HasEntityTags,
     /// It is one whose tokens change at every reload.
     HasTokens,
+    /// It is one that gives a cookie with its playlists, and no segment without it.
+    HasCookies,
     /// From here on something is wrong.
     Fault(FaultKind),
     /// From here on nothing is.
@@ -141,6 +143,7 @@ pub fn origin_of(case: &Case<OriginAct>) -> OriginSpec {
         durations: SegmentDurations::Constant(Span::from_secs(SEGMENT)),
         target_duration: SEGMENT,
         etag: is(|act| matches!(act, OriginAct::HasEntityTags)),
+        cookies: is(|act| matches!(act, OriginAct::HasCookies)),
         tokens: if is(|act| matches!(act, OriginAct::HasTokens)) {
             Tokens::Query
         } else {
@@ -157,6 +160,7 @@ pub fn origin_cases(text: &str) -> Result<Vec<Case<OriginAct>>, String> {
             "origin" => match words.word()? {
                 "etag" => OriginAct::HasEntityTags,
                 "tokens" => OriginAct::HasTokens,
+                "cookies" => OriginAct::HasCookies,
                 other => return Err(format!("no such origin: {other}")),
             },
             "fault" => OriginAct::Fault(fault(words)?),

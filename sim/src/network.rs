@@ -1,11 +1,12 @@
 //! What an HTTP client makes of an origin's reply, within the limits that a command carries.
 
-use crate::origin::{Body, Delivery, MediaRef, OriginReply};
+use crate::origin::{Body, Delivery, MediaRef, OriginReply, OriginRequest};
 use crate::plan::NetworkFaultKind;
 use hls_relay_core::command::FetchLimits;
 use hls_relay_core::event::{FetchError, PlaylistBody};
 use hls_relay_core::limits::BODY_BYTES;
 use hls_relay_core::time::Span;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A playlist without a segment.
@@ -36,6 +37,26 @@ pub enum Content {
     },
     /// A whole segment.
     Media(MediaRef),
+}
+
+/// What hosts have given to be shown to them: a client keeps it for as long as it lives.
+#[derive(Clone, Debug, Default)]
+pub struct Cookies(BTreeMap<String, &'static str>);
+
+impl Cookies {
+    /// The request with what its host has given.
+    pub fn with(&self, request: OriginRequest) -> OriginRequest {
+        let cookie = self.0.get(&request.host).map(|it| (*it).to_owned());
+        OriginRequest { cookie, ..request }
+    }
+
+    /// What came with a reply.
+    pub fn keep(&mut self, host: &str, reply: &OriginReply) {
+        if let Some(given) = reply.headers.set_cookie {
+            let pair = given.split(';').next().unwrap_or_default();
+            self.0.insert(host.to_owned(), pair);
+        }
+    }
 }
 
 /// What happens to a request on its way, before any origin sees it.

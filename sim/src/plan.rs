@@ -5,7 +5,7 @@
 
 mod words;
 
-use crate::origin::{EncoderFault, Fault, FaultKind, OriginSpec, PresentationSpec};
+use crate::origin::{EncoderFault, Fault, FaultKind, Keeps, OriginSpec, PresentationSpec};
 use crate::store::StorePlan;
 use crate::workers::WorkerPlan;
 use hls_relay_core::config::{HolePolicy, KeyPolicy, ReloadPolicy, Selection};
@@ -369,6 +369,14 @@ impl Plan {
     /// The most segments that an origin lists at a time.
     pub fn listed(&self) -> usize {
         let listed = self.origins.iter().map(|it| it.window.max(it.backlog));
+        let listed = usize::try_from(listed.max().unwrap_or(0)).unwrap_or(usize::MAX);
+        listed + self.kept_by_events()
+    }
+
+    /// The most segments that an event comes to list in addition.
+    pub fn kept_by_events(&self) -> usize {
+        let events = self.origins.iter().filter(|it| it.keeps == Keeps::Event);
+        let listed = events.map(|it| self.stop_at.as_micros() / it.durations.least());
         usize::try_from(listed.max().unwrap_or(0)).unwrap_or(usize::MAX)
     }
 

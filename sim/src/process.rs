@@ -7,6 +7,7 @@ use crate::checks::retries::RetryChecks;
 use crate::checks::rungs::{MakingChecks, OfferChecks};
 use crate::checks::switches::SwitchChecks;
 use crate::checks::work::WorkChecks;
+use crate::network::Cookies;
 use crate::origin::{Listed as Offer, MediaRef};
 use crate::published::Shown;
 use crate::rng::Stream;
@@ -44,6 +45,8 @@ pub struct Process {
     pub woken_for: Option<Wake>,
     /// What was asked for and has not been answered.
     pub works: BTreeMap<RequestId, Work>,
+    /// What sources have given it to be shown to them.
+    pub cookies: Cookies,
     /// How often sources were asked.
     pub pace: PaceChecks,
     /// How often what could not be had is asked for again.
@@ -169,6 +172,7 @@ impl Process {
             wakes_at: None,
             woken_for: None,
             works: BTreeMap::new(),
+            cookies: Cookies::default(),
             pace: PaceChecks::default(),
             retries: RetryChecks::default(),
             work: WorkChecks::new(tracks),

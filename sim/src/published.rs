@@ -9,7 +9,7 @@ mod reader;
 mod values;
 
 pub use date_ranges::DateRange;
-pub use multivariant::{Multivariant, parse_multivariant};
+pub use multivariant::{Alternative, Multivariant, parse_multivariant};
 
 use crate::lines::lines;
 use hls_relay_core::ids::PlaylistName;

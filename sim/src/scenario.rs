@@ -14,7 +14,8 @@
 //! reply takes its `latency`. It has listed a `window` of segments when the world begins, or a longer `backlog`, and
 //! `numbers` them from 0 where nothing is said. `tells` writes a line before the segment of a number of the origin
 //! before it. Its `keys` are others after so many segments, told `keys-with-vectors`, `keys-by-turns` with what is in
-//! the clear, or `keys-of-drm`; a presentation that `says-more` has lines of the session and a variable. A `presentation` puts that origin behind a multivariant playlist: of each track, `behind` says how many
+//! the clear, `keys-of-drm` or `keys-of-gcm`. An `event` keeps all of its list until it ends, and a `vod` is its backlog, which
+//! has ended. One that gives `cookies` wants them shown; a presentation that `says-more` has lines of the session and a variable. A `presentation` puts that origin behind a multivariant playlist: of each track, `behind` says how many
 //! segments it is behind the encoder, and `numbers` where it counts from by itself. `workers` make all rungs of a
 //! segment in a number of percent of what it lasts, and `hands` says of how many segments at once.
 //!

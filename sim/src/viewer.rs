@@ -5,7 +5,7 @@
 
 use crate::checks::ledger::MediaKey;
 use crate::player::{Player, Suffered, Watched};
-use crate::published::Multivariant;
+use crate::published::{Alternative, Multivariant};
 use crate::rng::Stream;
 use hls_relay_core::ids::PlaylistName;
 use std::collections::BTreeSet;
@@ -70,7 +70,11 @@ impl Viewer {
         let variant = self.choose(entry.variants.len());
         let variant = &entry.variants[variant];
         let names = [Some(&variant.name), entry.audio_of(variant)];
-        let names = names.into_iter().flatten().cloned();
+        let mut views = entry.group_of(variant, Alternative::Video).peekable();
+        // One in two would rather see another view, and takes it beside the sound of its variant.
+        let other = views.peek().is_some() && self.choose(2) == 0;
+        let view = views.next().filter(|_| other).map(|it| &it.name);
+        let names = names.into_iter().chain([view]).flatten().cloned();
         self.reels = names.map(Reel::new).collect();
         true
     }

@@ -183,6 +183,7 @@ impl World {
             bounds: BoundChecks::new(
                 plan.tracks() * (1 + plan.rungs()),
                 plan.listed(),
+                plan.kept_by_events(),
                 plan.told(),
             ),
             edges: EdgeChecks::new(plan.channel.edges),

@@ -11,7 +11,7 @@ use hls_relay_sim::contract::{
     Case, LIMITS, OriginAct, QueueAct, StoreAct, fetch_words, given_words, order_words,
     origin_cases, origin_of, playlist_words, queue_cases, store_cases, store_words, waiting_words,
 };
-use hls_relay_sim::network::{self, Content};
+use hls_relay_sim::network::{self, Content, Cookies};
 use hls_relay_sim::origin::{Origin, OriginRequest, RequestCounter};
 use hls_relay_sim::published::{self, Version};
 use hls_relay_sim::store::{
@@ -47,6 +47,7 @@ struct Client {
     /// The last list that came.
     list: String,
     etag: Option<String>,
+    cookies: Cookies,
 }
 
 impl Client {
@@ -56,12 +57,13 @@ impl Client {
             counter: RequestCounter::default(),
             list: String::new(),
             etag: None,
+            cookies: Cookies::default(),
         }
     }
 
     fn act(&mut self, act: &OriginAct) -> String {
         match act {
-            OriginAct::HasEntityTags | OriginAct::HasTokens => {}
+            OriginAct::HasEntityTags | OriginAct::HasTokens | OriginAct::HasCookies => {}
             OriginAct::Fault(kind) => self.origin.inject(NOW, Span::from_secs(50), kind.clone()),
             OriginAct::Cured => self.origin.set_faults(Vec::new()),
             OriginAct::Playlist { again } => return self.playlist(*again),
@@ -119,10 +121,13 @@ impl Client {
                 path_and_query: format!("/{path}"),
                 range: None,
                 if_none_match: etag.clone(),
+                cookie: None,
                 sequence: 0,
             };
             let sequence = self.counter.next(request.path());
-            let reply = self.origin.respond(NOW, &request.numbered(sequence));
+            let request = self.cookies.with(request.numbered(sequence));
+            let reply = self.origin.respond(NOW, &request);
+            self.cookies.keep(&request.host, &reply);
             match network::receive(reply, &LIMITS, Span::ZERO).what {
                 Ok(Content::Redirect(location)) => url = location,
                 what => return (url, what),

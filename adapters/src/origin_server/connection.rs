@@ -95,6 +95,7 @@ fn parse_head(text: &str, host: &str) -> Option<Head> {
         let value = value.trim();
         match name.to_ascii_lowercase().as_str() {
             "range" => head.request.range = parse_range(value),
+            "cookie" => head.request.cookie = Some(value.to_owned()),
             "if-none-match" => head.request.if_none_match = Some(value.to_owned()),
             "connection" => head.close = value.eq_ignore_ascii_case("close"),
             _ => {}
@@ -171,6 +172,9 @@ fn head_of(reply: &OriginReply, len: u64) -> String {
     }
     if let Some(etag) = &headers.etag {
         let _ = write!(head, "ETag: {etag}\r\n");
+    }
+    if let Some(cookie) = headers.set_cookie {
+        let _ = write!(head, "Set-Cookie: {cookie}\r\n");
     }
     if let Some((first, last, whole)) = headers.content_range {
         let _ = write!(head, "Content-Range: bytes {first}-{last}/{whole}\r\n");

@@ -21,17 +21,19 @@ const DUE_FOR_EACH: usize = 64;
 pub struct BoundChecks {
     tracks: usize,
     listed: usize,
+    at_once: usize,
     told: usize,
     widest: usize,
 }
 
 impl BoundChecks {
     /// Of a world whose sources have so many tracks at most, and list so many segments, with so many
-    /// lines of their own.
-    pub fn new(tracks: usize, listed: usize, told: usize) -> Self {
+    /// lines of their own; `at_once`: as much of an event as an outage may keep back, which then comes at once.
+    pub fn new(tracks: usize, listed: usize, at_once: usize, told: usize) -> Self {
         Self {
             tracks,
             listed,
+            at_once,
             told,
             widest: 0,
         }
@@ -52,7 +54,7 @@ impl BoundChecks {
         };
         // Only tracks of a presentation have keys.
         let keys = if self.tracks > 1 { REMEMBERED_NEEDS } else { 0 };
-        let most = self.tracks * (3 * self.widest + beside + keys);
+        let most = self.tracks * (3 * (self.widest + self.at_once) + beside + keys);
         bounded("objects in the store are bounded", most, objects)
     }
 
@@ -81,7 +83,7 @@ impl BoundChecks {
     /// What a successor is left: as many segments as are listed, and what has left the lists. Where it
     /// is not `sure` what was stored, each attempt may be there and has to be deleted.
     pub fn saved(&self, checkpoint: &Checkpoint, sure: bool) -> Held {
-        let most = 2 * self.widest + BESIDE;
+        let most = 2 * self.widest + BESIDE + self.at_once;
         for track in &checkpoint.tracks {
             // For as long as players need what is listed, more is listed than was asked for (S-07).
             let total: Span = track.window.iter().map(|it| it.segment.duration).sum();
@@ -94,7 +96,8 @@ impl BoundChecks {
             return Ok(());
         }
         let gone = checkpoint.retired.len() + checkpoint.leaving.len();
-        let most = self.tracks * (3 * self.widest + BESIDE + LEFT_BY_AN_OUTAGE);
+        let window = self.widest + self.at_once;
+        let most = self.tracks * (3 * window + BESIDE + LEFT_BY_AN_OUTAGE);
         bounded("a checkpoint holds what is kept for its time", most, gone)
     }
 }

@@ -234,6 +234,7 @@ impl World {
             path_and_query: path.to_owned(),
             range: None,
             if_none_match: etag.map(|etag| etag.to_string()),
+            cookie: None,
             sequence: self.counter.next(path),
         };
         let at = self.now.since(Timestamp::default());

@@ -154,6 +154,7 @@ fn presentation(dice: &mut Dice) -> PresentationSpec {
         expiring_tokens: dice.one_in(3),
         formats: FormatsTold::Stated,
         says_more: false,
+        packed_audio: false,
     }
 }
 

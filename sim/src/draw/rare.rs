@@ -3,9 +3,9 @@
 use super::dice::Dice;
 use super::families::stretch;
 use crate::origin::{
-    Container, EncoderFault, EntryFault, Fault, FaultKind, FormatsTold, Keying, Names, Oddity,
-    OriginSpec, PlaylistFault, PresentationFault, SegmentFault, TextFault, Tokens, TrackKind,
-    Which, date_time,
+    Container, EncoderFault, EntryFault, Fault, FaultKind, FormatsTold, Keeps, Keying, Names,
+    Oddity, OriginSpec, PlaylistFault, PresentationFault, SegmentFault, TextFault, Tokens,
+    TrackKind, TrackSpec, Which, date_time,
 };
 use crate::plan::{Change, Plan, WakePlan};
 use hls_relay_core::config::KeyPolicy;
@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 type Rare = fn(&mut Plan, &mut Dice);
 
 /// By the name of its stream, and in one of how many worlds that it can be in.
-const SINGLE: [(&str, u64, Rare); 7] = [
+const SINGLE: [(&str, u64, Rare); 10] = [
     ("lines", 6, lines),
     ("keys", 8, keys),
     ("one segment", 12, one_segment),
@@ -25,13 +25,20 @@ const SINGLE: [(&str, u64, Rare); 7] = [
     ("bit rates", 15, bit_rates),
     ("the end alone", 20, the_end_alone),
     ("segments elsewhere", 12, segments_elsewhere),
+    ("cookies", 10, cookies),
+    ("event", 12, event),
+    ("vod", 25, vod),
 ];
 
 /// The same of presentations.
-const PRESENTED: [(&str, u64, Rare); 13] = [
+const PRESENTED: [(&str, u64, Rare); 17] = [
     ("session", 5, session),
     ("lines", 4, lines),
     ("keying", 3, keying),
+    ("views", 6, views),
+    ("packed audio", 4, packed_audio),
+    ("cookies", 10, cookies),
+    ("event", 25, event),
     ("date ranges", 5, date_ranges),
     ("bit rates", 8, bit_rates),
     ("another kind", 12, another_kind),
@@ -175,7 +182,7 @@ fn keys(plan: &mut Plan, dice: &mut Dice) {
 
 /// Its keys are told in another way.
 fn keying(plan: &mut Plan, dice: &mut Dice) {
-    let keying = dice.pick(&[Keying::Vector, Keying::InTurns, Keying::Drm]);
+    let keying = dice.pick(&[Keying::Vector, Keying::InTurns, Keying::Drm, Keying::Gcm]);
     let tracks = plan.origins.iter().flat_map(|it| &it.presentation);
     let mut tracks = tracks.flat_map(|it| &it.tracks);
     let frames = tracks.any(|it| matches!(it.kind, TrackKind::IFrames { .. }));
@@ -184,6 +191,60 @@ fn keying(plan: &mut Plan, dice: &mut Dice) {
         return;
     }
     plan.origins.iter_mut().for_each(|it| it.keying = keying);
+}
+
+/// There are other views beside that of the variants.
+fn views(plan: &mut Plan, dice: &mut Dice) {
+    let views: &[&str] = dice.pick(&[&["left"], &["left", "right"]]);
+    let presentations = plan.origins.iter_mut().flat_map(|it| &mut it.presentation);
+    for presentation in presentations {
+        let behind = presentation.tracks[0].behind;
+        let tracks = views.iter().map(|view| TrackSpec {
+            behind,
+            ..TrackSpec::new(TrackKind::Video {
+                view: (*view).to_owned(),
+            })
+        });
+        presentation.tracks.extend(tracks);
+    }
+}
+
+/// Sound beside the pictures has no container.
+fn packed_audio(plan: &mut Plan, _: &mut Dice) {
+    let presentations = plan.origins.iter_mut().flat_map(|it| &mut it.presentation);
+    presentations.for_each(|it| it.packed_audio = true);
+}
+
+/// Nothing but playlists is had without a cookie.
+fn cookies(plan: &mut Plan, _: &mut Dice) {
+    plan.origins.iter_mut().for_each(|it| it.cookies = true);
+}
+
+/// Lists keep all that there was.
+fn event(plan: &mut Plan, _: &mut Dice) {
+    plan.origins
+        .iter_mut()
+        .for_each(|it| it.keeps = Keeps::Event);
+}
+
+/// What is relayed has ended before. Its encoder has nothing left to go wrong. Not drawn with stops: whoever runs again
+/// asks sooner than it may.
+fn vod(plan: &mut Plan, dice: &mut Dice) {
+    let is_stop = |change: &Change| matches!(change, Change::Stop | Change::Run);
+    if plan.controls.iter().any(|it| is_stop(&it.change)) {
+        return;
+    }
+    let segments = dice.pick(&[8, 20, 60]);
+    plan.origins.truncate(1);
+    plan.channel.sources.truncate(1);
+    plan.network.retain(|fault| fault.origin == 0);
+    plan.controls
+        .retain(|it| !matches!(it.change, Change::Sources(_)));
+    let origin = &mut plan.origins[0];
+    origin
+        .faults
+        .retain(|it| !matches!(it.kind, FaultKind::Encoder(_)));
+    (origin.keeps, origin.backlog) = (Keeps::Vod, segments);
 }
 
 /// Multivariant playlists say more than what there is.
@@ -238,7 +299,10 @@ fn tell_sizes(plan: &Plan) -> bool {
     };
     let heights = presentation.tracks.iter().filter_map(|it| match it.kind {
         TrackKind::Variant { height, .. } => Some(height),
-        TrackKind::Audio { .. } | TrackKind::Subtitles { .. } | TrackKind::IFrames { .. } => None,
+        TrackKind::Audio { .. }
+        | TrackKind::Video { .. }
+        | TrackKind::Subtitles { .. }
+        | TrackKind::IFrames { .. } => None,
     });
     let heights: Vec<u64> = heights.collect();
     let apart: BTreeSet<&u64> = heights.iter().collect();

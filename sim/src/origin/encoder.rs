@@ -8,7 +8,7 @@ mod life;
 
 use super::fault::Fault;
 use super::piece::{Piece, micros};
-use super::spec::OriginSpec;
+use super::spec::{Keeps, OriginSpec};
 use hls_relay_core::time::Span;
 use life::{changes, first_piece};
 
@@ -29,6 +29,17 @@ pub(super) struct Place {
     pub(super) index: u64,
 }
 
+/// No encoder makes as many segments: whoever lists so many lists all.
+const ALL: u64 = u32::MAX as u64;
+
+/// How many segments a playlist has room for.
+fn listed_at_most(spec: &OriginSpec) -> u64 {
+    match spec.keeps {
+        Keeps::Window => spec.window.max(1),
+        Keeps::Event | Keeps::Vod => ALL,
+    }
+}
+
 /// What the playlist lists at some time, oldest first. Never empty.
 #[derive(Clone, Debug)]
 pub(super) struct Window {
@@ -40,7 +51,7 @@ impl Encoder {
     pub(super) fn new(spec: &OriginSpec, faults: &[Fault]) -> Self {
         let mut encoder = Self {
             pieces: vec![first_piece(spec)],
-            window: spec.window.max(1),
+            window: listed_at_most(spec),
             publish_delay: micros(spec.publish_delay),
             publish_jitter: 0,
             seed: spec.seed,
@@ -65,7 +76,7 @@ impl Encoder {
         let late = spec.durations.mean() * behind;
         let mut encoder = Self {
             pieces: Vec::with_capacity(lead.pieces.len()),
-            window: spec.window.max(1),
+            window: listed_at_most(spec),
             publish_delay: lead.publish_delay + i64::try_from(late).unwrap_or(i64::MAX),
             publish_jitter: lead.publish_jitter.min(spec.durations.least() / 2),
             seed: spec.seed,
@@ -98,7 +109,7 @@ impl Encoder {
     /// What is listed at `at`; `None` before the first segment.
     pub(super) fn window(&self, at: Span) -> Option<Window> {
         let newest = self.newest(at)?;
-        let mut places = Vec::with_capacity(self.window as usize);
+        let mut places = Vec::new();
         let mut cursor = Some(newest);
         while let Some(place) = cursor.filter(|_| (places.len() as u64) < self.window) {
             places.push(place);

@@ -19,6 +19,8 @@ pub enum Container {
     Fragments,
     /// Text with cues.
     WebVtt,
+    /// Sound without a container.
+    Packed,
 }
 
 /// How one list of segments is written. That of a single media playlist is the default, but for its keys.
@@ -40,6 +42,7 @@ impl Form {
             Container::TransportStream => ".ts",
             Container::Fragments => ".m4s",
             Container::WebVtt => ".vtt",
+            Container::Packed => ".aac",
         }
     }
 
@@ -49,6 +52,7 @@ impl Form {
             Container::TransportStream => "video/mp2t",
             Container::Fragments => "video/iso.segment",
             Container::WebVtt => "text/vtt",
+            Container::Packed => "audio/aac",
         }
     }
 
@@ -57,6 +61,7 @@ impl Form {
             Container::TransportStream => MediaKind::TransportStream,
             Container::Fragments => MediaKind::Fragment,
             Container::WebVtt => MediaKind::Text,
+            Container::Packed => MediaKind::Packed,
         }
     }
 
@@ -90,6 +95,7 @@ impl Form {
                 let vector = vector_of(key);
                 format!("#EXT-X-KEY:METHOD=AES-128,URI=\"{address}\",IV=0x{vector:032X}\n")
             }
+            Keying::Gcm => format!("#EXT-X-KEY:METHOD=AES-256-GCM,URI=\"{address}\"\n"),
             Keying::Drm => {
                 let [fair, vine] = FORMATS;
                 let [of_fair, of_vine] = DRM;

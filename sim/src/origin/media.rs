@@ -46,6 +46,8 @@ pub enum MediaKind {
     Fragment,
     /// A segment of WebVTT.
     Text,
+    /// A segment of packed audio.
+    Packed,
     /// What EXT-X-MAP names.
     InitSection,
     /// What EXT-X-KEY names.
@@ -146,7 +148,7 @@ impl MediaLoop {
         match media.kind {
             MediaKind::TransportStream => self.transport_stream(media),
             MediaKind::Text => text(media),
-            MediaKind::Fragment | MediaKind::InitSection | MediaKind::Key => {
+            MediaKind::Fragment | MediaKind::Packed | MediaKind::InitSection | MediaKind::Key => {
                 let words = media.hash.to_le_bytes().into_iter().cycle();
                 words.take(media.len as usize).collect()
             }

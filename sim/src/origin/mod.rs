@@ -47,7 +47,7 @@ pub use presentation::{FormatsTold, MORE, PresentationSpec, TrackKind, TrackSpec
 pub use reply::{
     Body, Delivery, Headers, Listed, OriginReply, OriginRequest, RequestCounter, believed,
 };
-pub use spec::{Keying, Naming, OriginSpec, SegmentDurations, Tokens, UriForm};
+pub use spec::{Keeps, Keying, Naming, OriginSpec, SegmentDurations, Tokens, UriForm};
 pub use struck::Unmet;
 pub use truth::{KeyNeed, Needs, Offered};
 
@@ -137,6 +137,7 @@ impl Origin {
             MediaKind::Text => media::TEXT_LEN,
             MediaKind::TransportStream
             | MediaKind::Fragment
+            | MediaKind::Packed
             | MediaKind::InitSection
             | MediaKind::Key => {
                 self.padded(self.media_loop.natural_len(start_tick, ticks), duration)

@@ -7,7 +7,7 @@ use super::fault::TextFault;
 use super::form::{self, Form};
 use super::media::MediaRef;
 use super::names::{self, DateForm};
-use super::spec::{OriginSpec, Tokens};
+use super::spec::{Keeps, OriginSpec, Tokens};
 use crate::rng::Stream;
 use hls_relay_core::time::Span;
 use std::fmt::Write;
@@ -160,6 +160,11 @@ fn write_head(
         "#EXTM3U\n#EXT-X-VERSION:{version}\n#EXT-X-TARGETDURATION:{target_duration}\n\
          #EXT-X-MEDIA-SEQUENCE:{media_sequence}\n"
     );
+    match spec.keeps {
+        Keeps::Window => {}
+        Keeps::Event => out.push_str("#EXT-X-PLAYLIST-TYPE:EVENT\n"),
+        Keeps::Vod => out.push_str("#EXT-X-PLAYLIST-TYPE:VOD\n"),
+    }
     if let Some(difference) = again {
         let _ = write!(
             out,

@@ -34,6 +34,8 @@ pub struct PresentationSpec {
     pub tracks: Vec<TrackSpec>,
     /// What segments of variants and audio are.
     pub container: Container,
+    /// Segments of audio are packed, whatever those of variants are.
+    pub packed_audio: bool,
     /// So many segments stand in one file, each a byte range of it.
     pub segments_per_file: Option<u64>,
     /// Segments are under AES-128 with another key after so many.
@@ -55,6 +57,11 @@ pub const MORE: [&str; 6] = [
     "#EXT-X-VENDOR:A=1",
     "#EXT-X-MEDIA:TYPE=CLOSED-CAPTIONS,GROUP-ID=\"said\",NAME=\"en\",INSTREAM-ID=\"CC1\"",
 ];
+/// Lines of the picture of another view.
+const VIEW_HEIGHT: u64 = 480;
+/// The view that each variant has itself.
+const OWN_VIEW: &str =
+    "#EXT-X-MEDIA:TYPE=VIDEO,GROUP-ID=\"views\",NAME=\"own\",DEFAULT=YES,AUTOSELECT=YES\n";
 /// What stands at the beginning of the path of each track.
 const TRACK: &str = "t";
 
@@ -105,6 +112,11 @@ pub enum TrackKind {
         /// RFC 5646.
         language: String,
     },
+    /// EXT-X-MEDIA of TYPE=VIDEO: another view of the same, beside that of the variants.
+    Video {
+        /// NAME.
+        view: String,
+    },
     /// EXT-X-MEDIA of TYPE=SUBTITLES.
     Subtitles {
         /// RFC 5646.
@@ -127,6 +139,13 @@ impl PresentationSpec {
         twin.unwrap_or(track)
     }
 
+    /// What each track is, and what its segments are.
+    pub fn media(&self) -> impl Iterator<Item = (&TrackKind, Container)> {
+        let form = |number| form_of(self, number, Keying::default());
+        let tracks = self.tracks.iter().enumerate();
+        tracks.map(move |(number, track)| (&track.kind, form(number).container))
+    }
+
     /// What nobody waits for is less far behind the encoder than the slowest that is waited for, or nothing
     /// is behind: all can cover the same time, whoever is looked at first.
     pub fn is_in_step(&self) -> bool {
@@ -144,7 +163,7 @@ impl TrackKind {
     /// Whether other tracks wait for it.
     pub fn is_waited_for(&self) -> bool {
         match self {
-            Self::Variant { .. } | Self::Audio { .. } => true,
+            Self::Variant { .. } | Self::Audio { .. } | Self::Video { .. } => true,
             Self::Subtitles { .. } | Self::IFrames { .. } => false,
         }
     }
@@ -154,6 +173,7 @@ impl TrackKind {
         let (codecs, height): (&[&str], Option<u64>) = match self {
             Self::Variant { height, .. } => (&["avc1.4d401f", "mp4a.40.2"], Some(*height)),
             Self::Audio { .. } => (&["mp4a.40.2"], None),
+            Self::Video { .. } => (&["avc1.4d401f"], Some(VIEW_HEIGHT)),
             Self::Subtitles { .. } => (&[], None),
             Self::IFrames { height, .. } => (&["avc1.4d401f"], Some(*height)),
         };
@@ -185,6 +205,9 @@ impl TrackSpec {
 impl fmt::Display for PresentationSpec {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "presentation of {:?}", self.container)?;
+        if self.packed_audio {
+            write!(out, ", packed audio")?;
+        }
         if let Some(each) = self.segments_per_file {
             write!(out, ", {each} segments in a file")?;
         }
@@ -335,7 +358,10 @@ pub(super) fn faults_of(spec: &OriginSpec, track: usize) -> Vec<Fault> {
 pub(super) fn form_of(presentation: &PresentationSpec, number: usize, keying: Keying) -> Form {
     let track = &presentation.tracks[number];
     let (container, first_frame) = match track.kind {
-        TrackKind::Variant { .. } | TrackKind::Audio { .. } => (presentation.container, false),
+        TrackKind::Audio { .. } if presentation.packed_audio => (Container::Packed, false),
+        TrackKind::Variant { .. } | TrackKind::Audio { .. } | TrackKind::Video { .. } => {
+            (presentation.container, false)
+        }
         TrackKind::Subtitles { .. } => (Container::WebVtt, false),
         TrackKind::IFrames { .. } => (presentation.container, true),
     };
@@ -405,6 +431,10 @@ fn render_good(presentation: &PresentationSpec, at: Span, name: &str) -> String 
             false => path,
         }
     };
+    if has(|kind| matches!(kind, TrackKind::Video { .. })) {
+        groups.push_str(",VIDEO=\"views\"");
+        out.push_str(OWN_VIEW);
+    }
     if presentation.says_more {
         // Writing to a String cannot fail.
         let _ = writeln!(out, "#EXT-X-DEFINE:NAME=\"track\",VALUE=\"{TRACK}\"");
@@ -437,6 +467,10 @@ fn render_good(presentation: &PresentationSpec, at: Span, name: &str) -> String 
                 language,
                 &mut defaults[0],
                 &uri,
+            ),
+            TrackKind::Video { view } => writeln!(
+                out,
+                "#EXT-X-MEDIA:TYPE=VIDEO,GROUP-ID=\"views\",NAME=\"{view}\",URI=\"{uri}\""
             ),
             TrackKind::Subtitles { language } => write_rendition(
                 &mut out,

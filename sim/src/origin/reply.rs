@@ -17,6 +17,8 @@ pub struct OriginRequest {
     pub range: Option<(u64, Option<u64>)>,
     /// `If-None-Match`.
     pub if_none_match: Option<String>,
+    /// `Cookie`.
+    pub cookie: Option<String>,
     /// How many requests for the same path came before; see [`RequestCounter`].
     pub sequence: u64,
 }
@@ -49,6 +51,8 @@ pub struct Headers {
     pub location: Option<String>,
     /// ETag, with its quotation marks.
     pub etag: Option<String>,
+    /// Set-Cookie.
+    pub set_cookie: Option<&'static str>,
     /// Content-Range: first byte, last byte, length of the whole.
     pub content_range: Option<(u64, u64, u64)>,
 }

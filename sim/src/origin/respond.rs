@@ -12,6 +12,11 @@ use hls_relay_core::time::Span;
 
 const HTML_TYPE: &str = "text/html; charset=utf-8";
 
+/// What a client has to show that has loaded a playlist of the first host.
+const COOKIE: &str = "session=5";
+/// How it is given.
+const SET_COOKIE: &str = "session=5; Max-Age=3600; Path=/";
+
 /// The folder under which the second host has everything.
 pub(super) const OTHER_PREFIX: &str = "/edge";
 
@@ -45,8 +50,12 @@ impl Origin {
                 ..plain(200, Body::Empty)
             },
             None if is_playlist => self.playlist_reply(at, request, reader),
+            None if self.lacks_cookie(request, prefix) => status(403),
             None => self.segment_reply(at, request, path, reader),
         };
+        if is_playlist && self.spec.cookies && prefix.is_empty() && connection.ended.is_none() {
+            reply.headers.set_cookie = Some(SET_COOKIE);
+        }
         reply.delay = connection.delay + self.latency(path, request.sequence);
         if reply.delivery == (Delivery::Whole { rate: None }) {
             reply.delivery = Delivery::Whole {
@@ -54,6 +63,13 @@ impl Origin {
             };
         }
         reply
+    }
+
+    /// Whoever asks for this has loaded no playlist before, or has forgotten it.
+    fn lacks_cookie(&self, request: &OriginRequest, prefix: &str) -> bool {
+        let cookies = request.cookie.as_deref().unwrap_or_default();
+        let has = cookies.split("; ").any(|it| it == COOKIE);
+        self.spec.cookies && prefix.is_empty() && !has
     }
 
     /// A request whose token has run out is refused, and takes as long as any other.

@@ -24,8 +24,10 @@ pub struct OriginSpec {
     pub durations: SegmentDurations,
     /// EXT-X-TARGETDURATION, stated whether or not the segments keep it.
     pub target_duration: u64,
-    /// How many segments the playlist lists.
+    /// How many segments the playlist lists, where it slides.
     pub window: u64,
+    /// What becomes of the segments before those.
+    pub keeps: Keeps,
     /// How many segments have been listed at time zero.
     pub backlog: u64,
     /// The media sequence number of the first segment ever made, the oldest of the backlog.
@@ -61,6 +63,8 @@ pub struct OriginSpec {
     pub tokens: Tokens,
     /// Whether playlists carry an ETag, and If-None-Match is understood.
     pub etag: bool,
+    /// The first host gives a cookie with each playlist, and nothing else without it.
+    pub cookies: bool,
     /// Segments are under AES-128 with another key after so many; of a presentation its own word counts.
     pub segments_per_key: Option<u64>,
     /// How it tells of its keys.
@@ -81,6 +85,19 @@ pub struct OriginSpec {
     pub faults: Vec<Fault>,
 }
 
+/// What a playlist keeps of its run, as EXT-X-PLAYLIST-TYPE says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Keeps {
+    /// No more than its window; there is no type.
+    #[default]
+    Window,
+    /// All of it: EVENT. It grows until EXT-X-ENDLIST.
+    Event,
+    /// All of it: VOD. The backlog is the whole of it, and EXT-X-ENDLIST stands in the first list already.
+    Vod,
+}
+
 /// How a playlist tells with which key segments are encrypted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -94,6 +111,8 @@ pub enum Keying {
     InTurns,
     /// Two DRM systems, which have the same key in their own ways.
     Drm,
+    /// AES-256-GCM, which has its vector in each segment.
+    Gcm,
 }
 
 /// The durations of the segments of one origin.
@@ -163,6 +182,7 @@ impl Default for OriginSpec {
             durations: SegmentDurations::Constant(Span::from_secs(2)),
             target_duration: 2,
             window: 6,
+            keeps: Keeps::Window,
             backlog: 6,
             media_sequence: 0,
             counted_higher: 0,
@@ -179,6 +199,7 @@ impl Default for OriginSpec {
             discontinuity_sequence: true,
             tokens: Tokens::None,
             etag: false,
+            cookies: false,
             segments_per_key: None,
             keying: Keying::ByNumber,
             tags: BTreeMap::new(),
@@ -201,7 +222,7 @@ impl SegmentDurations {
     }
 
     /// No segment is shorter, in microseconds.
-    pub(super) fn least(&self) -> u64 {
+    pub(crate) fn least(&self) -> u64 {
         match self {
             Self::Constant(span) => span.as_micros().max(1),
             Self::Pattern(spans) => spans.iter().map(|span| span.as_micros()).min().unwrap_or(1),

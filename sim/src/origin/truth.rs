@@ -54,8 +54,10 @@ pub struct KeyNeed {
     pub hash: u64,
     /// The vector that its playlist tells; the number of the segment where it tells none.
     pub vector: Option<u128>,
-    /// It is a DRM system's: whoever is no player leaves it as it is.
-    pub drm: bool,
+    /// How it is told, where there are several ways the last.
+    pub method: &'static str,
+    /// Whoever is no player leaves it as it is.
+    pub untouched: bool,
 }
 
 impl Origin {
@@ -124,11 +126,16 @@ impl Origin {
             KeyNeed {
                 name: match keying {
                     Keying::Drm => format!("-{key}"),
-                    Keying::ByNumber | Keying::Vector | Keying::InTurns => name,
+                    Keying::ByNumber | Keying::Vector | Keying::InTurns | Keying::Gcm => name,
                 },
                 hash,
                 vector: (keying == Keying::Vector).then(|| form::vector_of(key)),
-                drm: keying == Keying::Drm,
+                method: match keying {
+                    Keying::ByNumber | Keying::Vector | Keying::InTurns => "AES-128",
+                    Keying::Drm => "SAMPLE-AES-CTR",
+                    Keying::Gcm => "AES-256-GCM",
+                },
+                untouched: matches!(keying, Keying::Drm | Keying::Gcm),
             }
         });
         Needs { init, key }

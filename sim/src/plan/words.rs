@@ -1,7 +1,7 @@
 //! A plan as it is printed: whatever decides how its world goes, but for what its seed draws.
 
 use super::{ChannelPlan, Control, NetworkFault, Plan, When};
-use crate::origin::{Keying, Naming, OriginSpec, Tokens};
+use crate::origin::{Keeps, Keying, Naming, OriginSpec, Tokens};
 use crate::store::StorePlan;
 use crate::workers::WorkerPlan;
 use hls_relay_core::config::Selection;
@@ -17,11 +17,15 @@ fn habits(origin: &OriginSpec) -> String {
         (origin.tokens == Tokens::Query, ", tokens in queries"),
         (origin.tokens == Tokens::Parameter, ", tokens in parameters"),
         (origin.tokens == Tokens::Folder, ", tokens in folders"),
+        (origin.keeps == Keeps::Event, ", an event"),
+        (origin.keeps == Keeps::Vod, ", ended before"),
         (origin.etag, ", with entity tags"),
+        (origin.cookies, ", with cookies"),
         (origin.segments_per_key.is_some(), ", under keys"),
         (origin.keying == Keying::Vector, ", keys with vectors"),
         (origin.keying == Keying::InTurns, ", keys by turns"),
         (origin.keying == Keying::Drm, ", keys of DRM systems"),
+        (origin.keying == Keying::Gcm, ", keys of AES-256-GCM"),
         (
             !origin.discontinuity_sequence,
             ", without discontinuity sequence",

@@ -23,8 +23,8 @@ pub struct Multivariant {
 pub struct Variant {
     /// Its media playlist.
     pub name: PlaylistName,
-    /// AUDIO, SUBTITLES.
-    pub groups: [Option<Arc<str>>; 2],
+    /// AUDIO, SUBTITLES, VIDEO.
+    pub groups: [Option<Arc<str>>; 3],
 }
 
 /// EXT-X-MEDIA.
@@ -32,13 +32,31 @@ pub struct Variant {
 pub struct Rendition {
     /// Its media playlist.
     pub name: PlaylistName,
-    /// TYPE=AUDIO.
-    pub audio: bool,
+    /// What it is an alternative to.
+    pub kind: Alternative,
     /// GROUP-ID.
     pub group: Arc<str>,
     /// DEFAULT=YES.
     pub default: bool,
 }
+
+/// TYPE of EXT-X-MEDIA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Alternative {
+    /// AUDIO.
+    Audio,
+    /// SUBTITLES.
+    Subtitles,
+    /// VIDEO.
+    Video,
+}
+
+/// In the order of [`Variant::groups`].
+const ALTERNATIVES: [(&str, Alternative); 3] = [
+    ("AUDIO", Alternative::Audio),
+    ("SUBTITLES", Alternative::Subtitles),
+    ("VIDEO", Alternative::Video),
+];
 
 impl Multivariant {
     /// Every playlist that it leads to.
@@ -52,18 +70,31 @@ impl Multivariant {
     /// seek.
     pub fn is_waited_for(&self, name: &str) -> bool {
         let variants = self.variants.iter().map(|it| &it.name);
-        let audio = self.renditions.iter().filter(|it| it.audio);
-        let mut waited = variants.chain(audio.map(|it| &it.name));
+        let renditions = self.renditions.iter();
+        let renditions = renditions.filter(|it| it.kind != Alternative::Subtitles);
+        let mut waited = variants.chain(renditions.map(|it| &it.name));
         waited.any(|it| *it.0 == *name)
     }
 
     /// The sound that plays with a variant whose own has been put elsewhere.
     pub fn audio_of(&self, variant: &Variant) -> Option<&PlaylistName> {
-        let group = variant.groups[0].as_ref()?;
-        let of_group = |it: &&Rendition| it.audio && it.group == *group;
-        let mut audio = self.renditions.iter().filter(of_group);
-        let first = audio.clone().next();
-        audio.find(|it| it.default).or(first).map(|it| &it.name)
+        let mut audio = self.group_of(variant, Alternative::Audio);
+        let first = audio.next()?;
+        let default = std::iter::once(first).chain(audio).find(|it| it.default);
+        Some(&default.unwrap_or(first).name)
+    }
+
+    /// The alternatives of one kind that go with a variant.
+    pub fn group_of(
+        &self,
+        variant: &Variant,
+        kind: Alternative,
+    ) -> impl Iterator<Item = &Rendition> {
+        let groups = ALTERNATIVES.iter().zip(variant.groups.clone());
+        let mut own = groups.filter(move |((_, it), _)| *it == kind);
+        let group = own.next().and_then(|(_, group)| group);
+        let renditions = self.renditions.iter();
+        renditions.filter(move |it| it.kind == kind && Some(&it.group) == group.as_ref())
     }
 }
 
@@ -77,6 +108,7 @@ pub fn parse_multivariant(text: &Arc<str>) -> Result<Multivariant, String> {
         i_frames: Vec::new(),
     };
     let mut variant = None;
+    let mut groups: Vec<(&str, Arc<str>)> = Vec::new();
     for (index, line) in lines(text).enumerate() {
         let fault = |what: &str| format!("line {}: {what}: {line}", index + 1);
         if (index == 0) != (line == "#EXTM3U") {
@@ -93,14 +125,19 @@ pub fn parse_multivariant(text: &Arc<str>) -> Result<Multivariant, String> {
                 if !value.split(',').any(|it| it.starts_with("BANDWIDTH=")) {
                     return Err(fault("no BANDWIDTH (S-35)"));
                 }
-                variant = Some([group("AUDIO"), group("SUBTITLES")]);
+                variant = Some(ALTERNATIVES.map(|(kind, _)| group(kind)));
             }
             "#EXT-X-MEDIA" => {
                 let group = group("GROUP-ID").ok_or_else(|| fault("no GROUP-ID"))?;
+                let is_of = |(kind, _): &&(&str, _)| value.contains(&format!("TYPE={kind},"));
+                let Some((kind, alternative)) = ALTERNATIVES.iter().find(is_of) else {
+                    continue;
+                };
+                groups.push((*kind, Arc::clone(&group)));
                 if let Some(uri) = quoted(value, "URI") {
                     read.renditions.push(Rendition {
                         name: name(uri),
-                        audio: value.contains("TYPE=AUDIO"),
+                        kind: *alternative,
                         group,
                         default: value.contains("DEFAULT=YES"),
                     });
@@ -124,13 +161,16 @@ pub fn parse_multivariant(text: &Arc<str>) -> Result<Multivariant, String> {
     if variant.is_some() || read.variants.is_empty() {
         return Err("no variant, or one without a URI".to_owned());
     }
-    let known = |group: &Arc<str>| read.renditions.iter().any(|it| it.group == *group);
-    let mut groups = read
-        .variants
-        .iter()
-        .flat_map(|it| it.groups.iter().flatten());
-    match groups.find(|group| !known(group)) {
-        Some(group) => Err(format!("a group that nobody is in: {group}")),
+    let named = |it: &Variant| {
+        let kinds = ALTERNATIVES.iter().map(|(kind, _)| *kind);
+        let named = kinds.zip(it.groups.clone());
+        named
+            .filter_map(|(kind, group)| Some((kind, group?)))
+            .collect::<Vec<_>>()
+    };
+    let mut named = read.variants.iter().flat_map(named);
+    match named.find(|it| !groups.contains(it)) {
+        Some((_, group)) => Err(format!("a group that nobody is in: {group}")),
         None => Ok(read),
     }
 }

@@ -2,8 +2,8 @@
 
 use super::Words;
 use crate::origin::{
-    Container, FormatsTold, Keying, Naming, OriginSpec, PresentationSpec, SegmentDurations, Tokens,
-    TrackKind, TrackSpec,
+    Container, FormatsTold, Keeps, Keying, Naming, OriginSpec, PresentationSpec, SegmentDurations,
+    Tokens, TrackKind, TrackSpec,
 };
 use crate::plan::Plan;
 use hls_relay_core::time::Span;
@@ -40,6 +40,10 @@ pub(super) fn origin(plan: &mut Plan, words: &mut Words<'_>) -> Result<(), Strin
             "keys-with-vectors" => spec.keying = Keying::Vector,
             "keys-by-turns" => spec.keying = Keying::InTurns,
             "keys-of-drm" => spec.keying = Keying::Drm,
+            "keys-of-gcm" => spec.keying = Keying::Gcm,
+            "event" => spec.keeps = Keeps::Event,
+            "vod" => spec.keeps = Keeps::Vod,
+            "cookies" => spec.cookies = true,
             other => return Err(format!("unknown word {other}")),
         }
     }
@@ -81,7 +85,7 @@ pub(super) fn presentation(plan: &mut Plan, words: &mut Words<'_>) -> Result<(),
     let mut spec = PresentationSpec::default();
     while let Some(word) = words.next() {
         match word {
-            "audio" | "subtitles" | "i-frames" if spec.tracks.is_empty() => {
+            "audio" | "view" | "subtitles" | "i-frames" if spec.tracks.is_empty() => {
                 return Err("a variant comes first".to_owned());
             }
             "variant" => {
@@ -94,6 +98,10 @@ pub(super) fn presentation(plan: &mut Plan, words: &mut Words<'_>) -> Result<(),
                 let language = words.word()?.to_owned();
                 let kind = TrackKind::Audio { language };
                 spec.tracks.push(TrackSpec::new(kind));
+            }
+            "view" => {
+                let view = words.word()?.to_owned();
+                spec.tracks.push(TrackSpec::new(TrackKind::Video { view }));
             }
             "subtitles" => {
                 let language = words.word()?.to_owned();
@@ -118,6 +126,7 @@ pub(super) fn presentation(plan: &mut Plan, words: &mut Words<'_>) -> Result<(),
                 let last = spec.tracks.last_mut().ok_or("what is?")?;
                 last.counted_higher = words.number()?;
             }
+            "packed-audio" => spec.packed_audio = true,
             "fragments" => spec.container = Container::Fragments,
             "files" => spec.segments_per_file = Some(words.positive()?),
             "keys" => spec.segments_per_key = Some(words.positive()?),

@@ -4,7 +4,7 @@ use super::{Due, World};
 use crate::census::Crash;
 use crate::checks::ledger::{Ledger, MediaKey};
 use crate::checks::{Held, broken};
-use crate::network::{self, Arrival, Content};
+use crate::network::{self, Arrival, Content, Cookies};
 use crate::origin::{
     EncoderFault, Fault, FaultKind, Names, Origin, OriginRequest, RequestCounter, without_tokens,
 };
@@ -255,14 +255,16 @@ impl World {
             }
             None => {
                 let counter = &mut self.counters[fetch.origin];
-                let asked = request_for(fetch, &fetch.url, counter);
+                let cookies = &mut process.cookies;
+                let asked = cookies.with(request_for(fetch, &fetch.url, counter));
                 let origin = &self.origins[fetch.origin];
                 let reply = origin.respond(at, &asked);
+                cookies.keep(&asked.host, &reply);
                 let met = self.unmet[fetch.origin].meet(origin, at, &asked);
                 met.iter().for_each(|fault| self.census.struck(fault));
                 fetch.offer = reply.listed;
                 let arrival = network::receive(reply, &fetch.limits, self.now.since(fetch.sent_at));
-                match without_key(origin, at, fetch, counter) {
+                match without_key(origin, at, fetch, (counter, cookies)) {
                     Some(error) if arrival.what.is_ok() => Arrival {
                         what: Err(error),
                         ..arrival
@@ -464,6 +466,7 @@ fn request_for(fetch: &Fetch, url: &str, counter: &mut RequestCounter) -> Origin
         path_and_query: path.to_owned(),
         range: range.map(|it| (it.offset, Some(it.offset + it.length - 1))),
         if_none_match: fetch.etag.as_ref().map(|etag| etag.to_string()),
+        cookie: None,
         sequence: counter.next(path.split('?').next().unwrap_or_default()),
     }
 }
@@ -473,13 +476,13 @@ fn without_key(
     origin: &Origin,
     at: Span,
     fetch: &Fetch,
-    counter: &mut RequestCounter,
+    (counter, cookies): (&mut RequestCounter, &Cookies),
 ) -> Option<FetchError> {
     let url = fetch.key_url.as_ref()?;
-    let asked = OriginRequest {
+    let asked = cookies.with(OriginRequest {
         range: None,
         ..request_for(fetch, url, counter)
-    };
+    });
     let reply = origin.respond(at, &asked);
     let arrival = network::receive(reply, &fetch.limits, Span::ZERO);
     let error = arrival.what.err()?;

@@ -6,10 +6,11 @@ use crate::checks::ledger::MediaKey;
 use crate::checks::list::ListChecks;
 use crate::checks::switches::HEALTHY_FOR;
 use crate::checks::{Held, broken};
-use crate::origin::{EncoderFault, Fault, FaultKind, MediaRef};
+use crate::origin::{EncoderFault, Fault, FaultKind, Keeps, MediaRef, Origin, TrackKind};
 use crate::plan::Change;
+use crate::published::Alternative;
 use hls_relay_core::config::{
-    LONGEST_REST, ReloadPolicy, SWITCH_AT_MOST_EVERY, TRIED_SEGMENTS, stalled_after,
+    LONGEST_REST, ReloadPolicy, SWITCH_AT_MOST_EVERY, Selection, TRIED_SEGMENTS, stalled_after,
 };
 use hls_relay_core::event::Desired;
 use hls_relay_core::ids::PlaylistName;
@@ -40,7 +41,14 @@ impl World {
         let Some(source) = self.process.as_ref().map(|it| it.machine.source()) else {
             return Ok(());
         };
-        self.is_live()?;
+        match self.fate.source(source).map(|it| &self.origins[it]) {
+            Some(origin) if origin.spec().keeps == Keeps::Vod => self.is_whole()?,
+            Some(origin) => {
+                self.is_live()?;
+                self.offers_all(origin)?;
+            }
+            None => self.is_live()?,
+        }
         self.keeps_up()?;
         self.rungs_are_back()?;
         self.is_of_the_source_in_use(source)?;
@@ -102,6 +110,60 @@ impl World {
             "liveness: the state comes back to live",
             format!("live {} after the last fault", self.settling()),
             format!("{} because {:?}", status.state, status.reason),
+        )
+    }
+
+    /// S-14, of a source that had ended before anybody asked for it: its lists end, behind all that they have.
+    fn is_whole(&self) -> Held {
+        let state = self.process.as_ref().map(|it| it.machine.state());
+        let goes_on = self.store.playlists.iter().find(|(_, it)| !it.ended);
+        if state == Some(State::Ended) && goes_on.is_none() {
+            return Ok(());
+        }
+        broken(
+            "S-14 what has ended is relayed to its end",
+            "ended, and EXT-X-ENDLIST in each list",
+            format!("{state:?}, {:?} goes on", goes_on.map(|(name, _)| name)),
+        )
+    }
+
+    /// S-38: viewers are led to each rendition and each variant that the source has, where all of it is wanted.
+    fn offers_all(&self, origin: &Origin) -> Held {
+        let selects = |change: &Change| matches!(change, Change::Selection(_));
+        let all = self.plan.channel.selection == Selection::default()
+            && !self.plan.controls.iter().any(|it| selects(&it.change));
+        let presentation = origin.spec().presentation.as_ref();
+        let (Some(entry), Some(presentation)) = (&self.store.multivariant, presentation) else {
+            return Ok(());
+        };
+        if !all || self.has_rungs || self.wish.spec.ladder.is_some() {
+            return Ok(());
+        }
+        let had = |wanted: fn(&TrackKind) -> bool| {
+            let own = (0..presentation.tracks.len()).filter(|at| presentation.twin_of(*at) == *at);
+            own.filter(|at| wanted(&presentation.tracks[*at].kind))
+                .count()
+        };
+        let led_to = |kind| entry.renditions.iter().filter(|it| it.kind == kind).count();
+        let offered = [
+            had(|it| matches!(it, TrackKind::Variant { .. })),
+            had(|it| matches!(it, TrackKind::Audio { .. })),
+            had(|it| matches!(it, TrackKind::Subtitles { .. })),
+            had(|it| matches!(it, TrackKind::Video { .. })),
+        ];
+        let shown = [
+            entry.variants.len(),
+            led_to(Alternative::Audio),
+            led_to(Alternative::Subtitles),
+            led_to(Alternative::Video),
+        ];
+        if offered == shown {
+            return Ok(());
+        }
+        broken(
+            "S-38 all that is offered is offered",
+            format!("variants, audio, subtitles, views: {offered:?}"),
+            format!("{shown:?}"),
         )
     }
 

@@ -3,8 +3,9 @@
 use super::Name;
 use crate::census::{Coming, Crash};
 use crate::origin::{
-    ConnectionFault, EncoderFault, EntryFault, FaultKind, Keying, Names, Oddity, PlaylistFault,
-    PresentationFault, Requests, SegmentFault, TextFault, ViewFault, Which,
+    ConnectionFault, Container, EncoderFault, EntryFault, FaultKind, Keeps, Keying, Names, Oddity,
+    PlaylistFault, PresentationFault, Requests, SegmentFault, TextFault, TrackKind, ViewFault,
+    Which,
 };
 use crate::plan::{Change, EndKind, Moment, NetworkFaultKind};
 use crate::store::{StoreFaultKind, StoreWork};
@@ -17,6 +18,33 @@ names! {
         Keying::Vector => "keys with vectors",
         Keying::InTurns => "keys by turns",
         Keying::Drm => "keys of drm systems",
+        Keying::Gcm => "keys of gcm",
+    }
+    keeps_name(Keeps) {
+        Keeps::Window => "list slides",
+        Keeps::Event => "list of an event",
+        Keeps::Vod => "list of a vod",
+    }
+    track_name(&TrackKind) {
+        TrackKind::Variant { .. } => "track variant",
+        TrackKind::Audio { .. } => "track audio",
+        TrackKind::Video { .. } => "track video",
+        TrackKind::Subtitles { .. } => "track subtitles",
+        TrackKind::IFrames { .. } => "track i-frames",
+    }
+    container_name(Container) {
+        Container::TransportStream => "media in transport streams",
+        Container::Fragments => "media in fragments",
+        Container::WebVtt => "media as webvtt",
+        Container::Packed => "media packed",
+    }
+    files_name(bool) {
+        true => "several segments in a file",
+        false => "one segment in a file",
+    }
+    cookies_name(bool) {
+        true => "cookies asked for",
+        false => "no cookies",
     }
     worker_fault_name(WorkerFaultKind) {
         WorkerFaultKind::Slow(_) => "workers slow",

@@ -3,13 +3,14 @@
 
 use super::line::Books;
 use super::{Held, MediaKey, Stored, broken};
-use crate::origin::{Fault, FaultKind, MediaRef, Origin, TextFault};
+use crate::origin::{Fault, FaultKind, MediaKind, MediaRef, Origin, TextFault};
 use crate::published::{Listed, quoted};
 use hls_relay_core::time::Timestamp;
 
 /// Whether a segment is listed with just what it needs. It `is_broken` off from what came before it: there is a
 /// discontinuity right before it, or before the gaps between the two.
 pub(super) fn right(books: &Books<'_>, stored: Stored, listed: &Listed, is_broken: bool) -> Held {
+    is_called_right(stored.media.kind, listed)?;
     is_rated(books.origin(stored.key), &stored.media, listed)?;
     keeps_lines(books, stored.key, listed, is_broken)?;
     let (key, at) = (stored.key, books.now.since(Timestamp::default()));
@@ -39,7 +40,10 @@ pub(super) fn right(books: &Books<'_>, stored: Stored, listed: &Listed, is_broke
         );
     }
     let uri = named(&listed.needs.key);
-    let key_wanted = wanted.key.filter(|it| it.drm || !books.known.decrypted);
+    let key_wanted = wanted
+        .key
+        .filter(|it| it.untouched || !books.known.decrypted);
+    let said = |name| said(listed, name);
     let good = match (&key_wanted, uri.as_deref()) {
         (None, None) => true,
         // Left where it was, or ours.
@@ -52,8 +56,13 @@ pub(super) fn right(books: &Books<'_>, stored: Stored, listed: &Listed, is_broke
                 Some(vector) => vec![vector],
                 None => books.numbers(key).into_iter().map(u128::from).collect(),
             };
-            let here = !own.drm && hash(uri) == Some(own.hash);
-            (left || here) && (own.drm || has_vector(listed, &vectors))
+            let here = !own.untouched && hash(uri) == Some(own.hash);
+            let vector = match own.untouched {
+                // Where its source says none, the media has it.
+                true => said("IV").is_none(),
+                false => has_vector(listed, &vectors),
+            };
+            (left || here) && vector && said("METHOD") == Some(own.method)
         }
         (Some(_), None) | (None, Some(_)) => false,
     };
@@ -137,11 +146,32 @@ fn is_rated(origin: &Origin, media: &MediaRef, listed: &Listed) -> Held {
     )
 }
 
+/// S-43: what is neither a transport stream nor a fragment is served as what it is, by the ending of its name.
+fn is_called_right(kind: MediaKind, listed: &Listed) -> Held {
+    let ending = match kind {
+        MediaKind::Text => ".vtt",
+        MediaKind::Packed => ".aac",
+        MediaKind::TransportStream
+        | MediaKind::Fragment
+        | MediaKind::InitSection
+        | MediaKind::Key => return Ok(()),
+    };
+    if listed.uri.ends_with(ending) {
+        return Ok(());
+    }
+    broken("S-43 media is named by its kind", ending, &*listed.uri)
+}
+
+/// What its key says under a name, where that stands without quotes.
+fn said<'a>(listed: &'a Listed, name: &str) -> Option<&'a str> {
+    let value = listed.needs.key.as_deref().unwrap_or_default();
+    let named = |it: &'a str| it.strip_prefix(name)?.strip_prefix('=');
+    value.split(',').find_map(named)
+}
+
 /// The vector is one of these, said or by the segment's own number here.
 fn has_vector(listed: &Listed, vectors: &[u128]) -> bool {
-    let value = listed.needs.key.as_deref().unwrap_or_default();
-    let said = value.split(',').find_map(|it| it.strip_prefix("IV="));
-    match said {
+    match said(listed, "IV") {
         Some(vector) => {
             let digits = vector.trim_start_matches("0x").trim_start_matches("0X");
             u128::from_str_radix(digits, 16).is_ok_and(|it| vectors.contains(&it))

@@ -3,7 +3,7 @@
 use super::super::fault::{EncoderFault, Fault, FaultKind, Names};
 use super::super::media::IDR_TICKS;
 use super::super::piece::{Piece, micros, ticks};
-use super::super::spec::{OriginSpec, SegmentDurations};
+use super::super::spec::{Keeps, OriginSpec, SegmentDurations};
 use super::super::ts::TIMESTAMP_RANGE;
 use super::Encoder;
 use crate::rng::Stream;
@@ -144,6 +144,7 @@ pub(super) fn first_piece(spec: &OriginSpec) -> Piece {
         .as_micros()
         .min(spec.durations.least() / 2);
     let began = -(made + micros(spec.publish_delay) + jitter_at_most as i64);
+    let whole = spec.keeps == Keeps::Vod;
     Piece {
         run: 0,
         names: 0,
@@ -152,9 +153,9 @@ pub(super) fn first_piece(spec: &OriginSpec) -> Piece {
         target_duration: spec.target_duration,
         discontinuity: false,
         discontinuity_sequence: 0,
-        ended_at: None,
+        ended_at: whole.then_some(Span::ZERO),
         began,
-        count: u64::MAX,
+        count: if whole { spec.backlog } else { u64::MAX },
         cut: None,
         durations: spec.durations.clone(),
         jitter,

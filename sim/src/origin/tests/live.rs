@@ -490,3 +490,45 @@ fn a_spec_is_plain_data() {
         "1 s to 3 s: segments numbered 4 drip at 1000 bytes a second"
     );
 }
+
+#[test]
+fn an_event_keeps_all_that_it_has_listed() {
+    let origin = Origin::new(OriginSpec {
+        keeps: Keeps::Event,
+        ..spec()
+    });
+    assert!(text(&origin, secs(0)).contains("#EXT-X-PLAYLIST-TYPE:EVENT\n"));
+    assert_eq!(uris(&origin, secs(0)).len(), 6);
+    assert_eq!(summary(&origin, secs(600)), "0 to seg305.ts");
+    assert_eq!(uris(&origin, secs(600)).len(), 306);
+}
+
+#[test]
+fn a_vod_is_its_backlog_and_has_ended() {
+    let origin = Origin::new(OriginSpec {
+        keeps: Keeps::Vod,
+        backlog: 20,
+        publish_jitter: Span::from_millis(300),
+        ..spec()
+    });
+    let first = text(&origin, secs(0));
+    assert!(first.contains("#EXT-X-PLAYLIST-TYPE:VOD\n") && first.ends_with("#EXT-X-ENDLIST\n"));
+    assert_eq!(uris(&origin, secs(0)).len(), 20);
+    assert_eq!(text(&origin, secs(600)), first);
+}
+
+#[test]
+fn whoever_shows_no_cookie_has_playlists_alone() {
+    let origin = Origin::new(OriginSpec {
+        cookies: true,
+        ..spec()
+    });
+    let given = load(&origin, secs(0)).headers.set_cookie.unwrap();
+    assert_eq!(segment(&origin, secs(0), "seg3.ts").status, 403);
+    let cookie = given.split(';').next().map(str::to_owned);
+    let asked = OriginRequest {
+        cookie,
+        ..OriginRequest::get("/live/seg3.ts")
+    };
+    assert_eq!(origin.respond(secs(0), &asked).status, 200);
+}

@@ -310,3 +310,22 @@ fn tokens_are_refused_from_when_they_expire_until_the_list_of_tracks_is_loaded_a
         assert_eq!(get(&origin, secs(99), &new).status, 200);
     }
 }
+
+#[test]
+fn another_view_is_an_alternative_to_the_pictures_of_all_variants() {
+    let mut spec = presentation();
+    spec.packed_audio = true;
+    let view = "left".to_owned();
+    spec.tracks.push(TrackSpec::new(TrackKind::Video { view }));
+    let origin = with_faults(spec, Vec::new());
+    let text = text_of(get(&origin, secs(0), "index.m3u8"));
+    let own = "TYPE=VIDEO,GROUP-ID=\"views\",NAME=\"own\",DEFAULT=YES,AUTOSELECT=YES\n";
+    let left = "TYPE=VIDEO,GROUP-ID=\"views\",NAME=\"left\",URI=\"t5/index.m3u8\"\n";
+    assert!(text.contains(own) && text.contains(left), "{text}");
+    let mut variants = text.lines().filter(|it| it.starts_with("#EXT-X-STREAM"));
+    assert!(variants.all(|it| it.contains(",VIDEO=\"views\"")));
+    assert!(list(&origin, secs(0), 5).contains("seg3.ts\n"));
+    assert!(list(&origin, secs(0), 2).contains("seg3.aac\n"));
+    let sound = get(&origin, secs(0), "t2/seg3.aac");
+    assert_eq!(sound.headers.content_type, Some("audio/aac"));
+}
