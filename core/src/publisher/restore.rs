@@ -274,8 +274,15 @@ impl Publisher {
         let mut begins: Option<Place> = None;
         for window in &mut self.windows {
             let last = window.entries.iter().rposition(is_lost);
+            let behind = last.map_or(0, |last| last + 1);
+            // What stands alone for segments that others have got since the store was asked begins no list, but for a
+            // break, which has its number.
+            let mut rest = window.entries.iter().skip(behind);
+            if rest.all(|it| it.is_unlisted_gap() && !it.segment.discontinuity) {
+                window.entries.truncate(behind);
+            }
             let end = window.end();
-            cut.extend(window.cut(last.map_or(0, |last| last + 1)));
+            cut.extend(window.cut(behind));
             let is_waited_for = window.kind().is_some_and(Kind::is_waited_for);
             let head = window.head().or(end).filter(|_| is_waited_for);
             begins = begins.max(head);

@@ -663,7 +663,7 @@ impl Entry {
     }
 
     /// A gap that no version has had.
-    fn is_unlisted_gap(&self) -> bool {
+    pub(super) fn is_unlisted_gap(&self) -> bool {
         self.seen == Seen::Never && self.stored.is_none()
     }
 
