@@ -177,6 +177,8 @@ impl Loader {
     /// The run is over (C-08); only a new one is looked for, at the pace of a failed source.
     pub(super) fn look_after_the_end(&mut self, stage: &mut Stage<'_>, sent: Timestamp) {
         if self.fixed {
+            // Whoever follows it next asks no sooner for that.
+            self.earliest = sent + self.target_duration();
             return;
         }
         let ended_for = stage.now.monotonic.since(self.grown_at);

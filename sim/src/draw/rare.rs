@@ -227,13 +227,8 @@ fn event(plan: &mut Plan, _: &mut Dice) {
         .for_each(|it| it.keeps = Keeps::Event);
 }
 
-/// What is relayed has ended before. Its encoder has nothing left to go wrong. Not drawn with stops: whoever runs again
-/// asks sooner than it may.
+/// What is relayed has ended before. Its encoder has nothing left to go wrong.
 fn vod(plan: &mut Plan, dice: &mut Dice) {
-    let is_stop = |change: &Change| matches!(change, Change::Stop | Change::Run);
-    if plan.controls.iter().any(|it| is_stop(&it.change)) {
-        return;
-    }
     let segments = dice.pick(&[8, 20, 60]);
     plan.origins.truncate(1);
     plan.channel.sources.truncate(1);
