@@ -64,6 +64,9 @@ pub(crate) struct Loader {
     /// The body before ended without a line end.
     open_end: bool,
     failing: Option<Failing>,
+    /// Whoever followed this source before has had nothing of it since then, and nor has anybody here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    failed_before: Option<Failing>,
     older: bool,
     refused: bool,
     flaws: Vec<Flaw>,
@@ -156,6 +159,7 @@ impl Loader {
             elsewhere: false,
             open_end: false,
             failing: None,
+            failed_before: None,
             older: false,
             refused: false,
             flaws: Vec::new(),
@@ -439,6 +443,7 @@ impl Loader {
     /// What came can be used; a multivariant playlist is looked at by whoever follows what it names.
     pub(crate) fn recovered(&mut self, stage: &mut Stage<'_>) {
         self.refused = false;
+        self.failed_before = None;
         if let Some(failing) = self.failing.take() {
             let after = stage.now.monotonic.since(failing.since);
             stage.notify(Notice::PlaylistRecovered {

@@ -21,6 +21,9 @@ const LONGEST_WAIT: (u64, u64) = (7, 5);
 pub(crate) struct Pace {
     pub(crate) may_load_at: Timestamp,
     target_duration: Option<Span>,
+    /// All loads have failed since then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    failing: Option<Failing>,
 }
 
 /// What reloads are timed by.
@@ -66,6 +69,7 @@ impl Loader {
         Pace {
             may_load_at,
             target_duration: self.target_duration,
+            failing: self.failing_here_or_before(),
         }
     }
 
@@ -82,6 +86,14 @@ impl Loader {
         self.earliest = self.earliest.max(pace.may_load_at);
         self.next_load = self.next_load.map(|next| next.max(self.earliest));
         self.target_duration = self.target_duration.or(pace.target_duration);
+        self.failed_before = pace.failing;
+    }
+
+    /// Since when nothing was had, whoever asked: it backs off no later for being followed by somebody else.
+    fn failing_here_or_before(&self) -> Option<Failing> {
+        let since = self.failed_before.or(self.failing)?.since;
+        let tries = self.failing.or(self.failed_before)?.tries;
+        Some(Failing { since, tries })
     }
 
     /// What its siblings have told, until it tells its own.
@@ -140,11 +152,13 @@ impl Loader {
         stage.counters.retries += 1;
         self.in_vain = true;
         self.trouble = Some(trouble);
+        let before = self.failed_before;
         let failing = self.failing.get_or_insert(Failing {
             since: sent,
-            tries: 0,
+            tries: before.map_or(0, |it| it.tries),
         });
-        let quick = now.since(failing.since) < config::QUICK_RETRY_FOR;
+        let since = before.map_or(failing.since, |it| it.since);
+        let quick = now.since(since) < config::QUICK_RETRY_FOR;
         let wait = if quick || stage.makes(Mistake::NeverBacksOff) {
             self.target_duration
                 .unwrap_or(config::ASSUMED_TARGET_DURATION)

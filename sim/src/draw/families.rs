@@ -80,10 +80,7 @@ pub(super) const FAMILIES: [(&str, Family); 35] = [
         origin_fault(plan, dice, TextFault::ForeignScheme)
     }),
     ("gaps", |plan, dice| {
-        // With several, whoever follows one that stands still is another at every switch.
-        if plan.origins.len() == 1 {
-            origin_fault(plan, dice, TextFault::Gaps);
-        }
+        origin_fault(plan, dice, TextFault::Gaps)
     }),
     ("two edges", |plan, dice| {
         let lag = dice.between(1, 2);
