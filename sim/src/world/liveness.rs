@@ -369,7 +369,10 @@ impl World {
     /// After a minute of its health the first source is in use again.
     fn is_on_the_first_source(&self, source: usize) -> Held {
         let healthy = HEALTHY_FOR + self.target() * 4 + SLACK;
-        if source == 0 || !self.calm_for(healthy) {
+        // It is watched since another one is in use.
+        let left_at = self.process.as_ref().and_then(|it| it.switches.last());
+        let watched = left_at.is_none_or(|at| self.now.since(at) > healthy);
+        if source == 0 || !watched || !self.calm_for(self.settling() + Span::from_secs(30)) {
             return Ok(());
         }
         broken(

@@ -568,7 +568,8 @@ impl World {
         }
         self.edges.deleted(object);
         // Who takes over counts the time of what has left the lists anew, and of several lists one may be the longest.
-        let counted = self.incarnations == 1 && self.plan.tracks() == 1;
+        let alone = self.plan.tracks() == 1 && !self.has_rungs;
+        let counted = alone && self.incarnations == 1;
         let calm = counted && self.calm_for(self.settling());
         let late = calm.then(|| self.target() + DELETED_WITHIN);
         self.keep.deleted(object, self.now, late)

@@ -40,7 +40,8 @@ impl Ledger {
         if waited_by(offer) >= now || known.need_failed_at >= Some(offer.first) {
             return None;
         }
-        let objects = known.objects.values();
+        // What was stored before was for another run of the channel.
+        let objects = known.objects.values().filter(|it| it.at >= offer.first);
         let later = objects.filter(|it| it.key.is_of_run(*key) && it.key.number > key.number);
         let next = later.min_by_key(|it| it.key.number)?;
         // All before it are waited for, each for its time, and it is listed with the holes before it.
