@@ -180,11 +180,11 @@ impl Loader {
         }
     }
 
-    /// Goes on from a position that was saved `silence` ago; the list had `ended` or not.
+    /// Goes on from a position that was saved `silence` ago, in the place where it is now; the list had `ended` or not.
     pub(crate) fn restore(&mut self, position: SavedPosition, silence: Span, ended: bool) {
         self.history = History::restored(position.known, position.former);
         self.silent_before = silence + position.silent;
-        self.ended = ended;
+        (self.ended, self.elsewhere) = (ended, false);
     }
 
     /// Where others have counted the runs of the encoder for longer, its present one is theirs.

@@ -421,14 +421,14 @@ impl Relay {
         }
         feed.reached = feed.axis.next;
         let other = |before: &Medium| feed.medium.as_ref().is_some_and(|it| !it.is_as(before));
-        if let Some(before) = position.medium.clone().filter(other) {
-            feed.follows_another(before);
+        let other = position.medium.clone().filter(other);
+        feed.loader.restore(position, silence, ended);
+        // Which of its places that was nobody knows.
+        if other.is_some() || feed.urls.len() > 1 {
             feed.loader.is_elsewhere();
         }
-        feed.loader.restore(position, silence, ended);
-        if feed.urls.len() > 1 {
-            // Which of its places that was nobody knows.
-            feed.loader.is_elsewhere();
+        if let Some(before) = other {
+            feed.follows_another(before);
         }
     }
 
