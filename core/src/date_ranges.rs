@@ -136,18 +136,25 @@ impl DateRanges {
         let Some(start) = told.start() else {
             return false;
         };
-        let name = self.free_name(id, start);
-        let new = Known {
-            told_as: (name != id).then(|| told.bare()),
-            range: told.named(&name),
+        let mut new = Known {
+            told_as: None,
+            range: told,
             start,
             before,
             run: self.run,
             list: self.list,
             contradicted: false,
         };
-        // What is over before it can be listed is of no use to anybody.
-        if new.range.length() <= limits::LINE_BYTES && self.is_needed(&new, covered) {
+        // What is over before it can be listed is of no use to anybody. A list that is kept from its beginning tells
+        // it with each reload.
+        if !self.is_needed(&new, covered) {
+            return true;
+        }
+        let id = new.range.id().unwrap_or_default();
+        let name = self.free_name(id, start);
+        new.told_as = (name != id).then(|| new.range.bare());
+        new.range = new.range.named(&name);
+        if new.range.length() <= limits::LINE_BYTES {
             self.known.push(new);
             self.keep_to_limits(faults);
         }

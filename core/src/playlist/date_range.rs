@@ -12,8 +12,33 @@ use url::Url;
 
 /// A date range as far as it is told. Its attributes stay as they came, those of SCTE-35 and of vendors too.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Told", into = "Told")]
 pub struct DateRange {
     attributes: AttributeList,
+    // What each is compared with all others by: a list may have a thousand, and tells them anew with each reload.
+    id: Option<Arc<str>>,
+    class: Option<Arc<str>>,
+}
+
+/// A date range as it is saved.
+#[derive(Serialize, Deserialize)]
+#[serde(rename = "DateRange")]
+struct Told {
+    attributes: AttributeList,
+}
+
+impl From<Told> for DateRange {
+    fn from(told: Told) -> Self {
+        Self::of(told.attributes)
+    }
+}
+
+impl From<DateRange> for Told {
+    fn from(range: DateRange) -> Self {
+        Self {
+            attributes: range.attributes,
+        }
+    }
 }
 
 /// Durations that differ by less say the same: sources round them.
@@ -31,10 +56,17 @@ impl DateRange {
         let text = line;
         let line = Line { number, text, tag };
         let attributes = Self::is_told_by(text).then(|| AttributeList::parse(line.raw_value()))?;
-        let range = Self {
-            attributes: attributes.ok()?,
-        };
+        let range = Self::of(attributes.ok()?);
         (!range.id()?.is_empty() && range.is_legal()).then_some(range)
+    }
+
+    fn of(attributes: AttributeList) -> Self {
+        let text = |name| attributes.text(name).map(Arc::from);
+        Self {
+            id: text("ID"),
+            class: text("CLASS"),
+            attributes,
+        }
     }
 
     /// The line that tells all of it.
@@ -49,15 +81,13 @@ impl DateRange {
 
     /// Its name in the playlist.
     pub fn id(&self) -> Option<&str> {
-        self.attributes.text("ID")
+        self.id.as_deref()
     }
 
     /// The same under another name.
     #[must_use]
     pub fn named(&self, id: &str) -> Self {
-        Self {
-            attributes: self.attributes.with_quoted("ID", id),
-        }
+        Self::of(self.attributes.with_quoted("ID", id))
     }
 
     /// Its name and its beginning, and nothing else of it.
@@ -71,12 +101,12 @@ impl DateRange {
         {
             attributes = attributes.without(name);
         }
-        Self { attributes }
+        Self::of(attributes)
     }
 
     /// What it has in common with others.
     pub fn class(&self) -> Option<&str> {
-        self.attributes.text("CLASS")
+        self.class.as_deref()
     }
 
     /// When it begins.
@@ -128,7 +158,7 @@ impl DateRange {
             }
         }
         let attributes = AttributeList::parse(&text).map_err(|_| Arc::from(added))?;
-        let merged = Self { attributes };
+        let merged = Self::of(attributes);
         let fits = merged.length() <= limits::LINE_BYTES;
         match fits && merged.is_legal() {
             true => Ok(merged),
