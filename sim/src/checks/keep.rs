@@ -167,7 +167,7 @@ impl KeepChecks {
             !life.lost
                 && life
                     .removed_at
-                    .is_none_or(|removed| at < removed + life.duration + life.longest)
+                    .is_none_or(|removed| at < removed + life.kept())
         })
     }
 
@@ -188,9 +188,14 @@ impl KeepChecks {
 }
 
 impl Life {
+    /// How long it stays after its removal (RFC 8216 6.2.2).
+    fn kept(&self) -> Span {
+        self.duration + self.longest
+    }
+
     /// Nobody needs it any more, and it fills the store.
     fn goes_in_time(&self, name: &ObjectName, at: Timestamp, late: Span) -> Held {
-        let kept = self.duration + self.longest;
+        let kept = self.kept();
         match self.removed_at {
             Some(removed) if !self.lost && at > removed + kept + late => broken(
                 "what has left the lists is deleted once its time is over",
@@ -202,7 +207,7 @@ impl Life {
     }
 
     fn may_go(&self, name: &str, at: Timestamp, invariant: &str) -> Held {
-        let kept = self.duration + self.longest;
+        let kept = self.kept();
         match self.removed_at {
             _ if self.lost => Ok(()),
             Some(removed) if at >= removed + kept => Ok(()),

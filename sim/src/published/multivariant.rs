@@ -78,10 +78,9 @@ impl Multivariant {
 
     /// The sound that plays with a variant whose own has been put elsewhere.
     pub fn audio_of(&self, variant: &Variant) -> Option<&PlaylistName> {
-        let mut audio = self.group_of(variant, Alternative::Audio);
-        let first = audio.next()?;
-        let default = std::iter::once(first).chain(audio).find(|it| it.default);
-        Some(&default.unwrap_or(first).name)
+        let audio: Vec<_> = self.group_of(variant, Alternative::Audio).collect();
+        let default = audio.iter().find(|it| it.default);
+        default.or(audio.first()).map(|it| &it.name)
     }
 
     /// The alternatives of one kind that go with a variant.

@@ -448,10 +448,10 @@ impl World {
 
     fn list_is_visible(&mut self, name: &PlaylistName, version: &Arc<Version>) -> Held {
         let calm = self.calm_for(self.settling());
+        let alone = self.has_one_list();
         let list = self.lists.entry(name.clone()).or_default();
         list.excuses.calm = calm;
-        let alone = calm && !self.has_rungs && self.plan.tracks() == 1;
-        list.excuses.window = alone.then_some(self.wish.spec.window);
+        list.excuses.window = (calm && alone).then_some(self.wish.spec.window);
         list.excuses.unpublished |= self.ledger.numbers_unseen(name);
         list.excuses.asked = self.ledger.asked_for(name, version);
         list.visible(version)?;
@@ -560,6 +560,11 @@ impl World {
         Ok(there)
     }
 
+    /// Viewers have one media playlist, that of a source which has no other.
+    fn has_one_list(&self) -> bool {
+        self.plan.tracks() == 1 && !self.has_rungs
+    }
+
     /// An object is gone by the machine's own doing.
     fn forget(&mut self, object: &ObjectName) -> Held {
         self.ledger.deleted(object);
@@ -568,8 +573,7 @@ impl World {
         }
         self.edges.deleted(object);
         // Who takes over counts the time of what has left the lists anew, and of several lists one may be the longest.
-        let alone = self.plan.tracks() == 1 && !self.has_rungs;
-        let counted = alone && self.incarnations == 1;
+        let counted = self.has_one_list() && self.incarnations == 1;
         let calm = counted && self.calm_for(self.settling());
         let late = calm.then(|| self.target() + DELETED_WITHIN);
         self.keep.deleted(object, self.now, late)

@@ -1,6 +1,6 @@
 //! One published playlist: each of its segments follows on the one before, or it is said why not.
 
-use super::loss::{has_gaps, is_ambiguous, segments};
+use super::loss::{has_gaps, is_ambiguous, segment, segments};
 use super::sum::{Sum, Why};
 use super::{Asker, Held, Known, MediaKey, Stored, Totals, broken, needs};
 use crate::checks::untold::{self, Position, Told};
@@ -297,9 +297,8 @@ impl Line {
 /// S-21: a segment begins when its source says, and none has a date-time where the source tells none.
 fn dated(books: &Books<'_>, key: MediaKey, listed: &Listed) -> Held {
     let origin = books.origin(key);
-    let offered = segments(origin, books.now, key, key.number..key.number + 1);
     // Where a track comes from two places, one of them may be ahead of the other.
-    let Some(offered) = offered.first() else {
+    let Some(offered) = segment(origin, books.now, key) else {
         return Ok(());
     };
     let told = origin.spec().program_date_time.then_some(offered.starts);

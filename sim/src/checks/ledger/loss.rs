@@ -276,7 +276,7 @@ fn as_wished(
     let policies = &books.known.policies;
     let (key, now, origin) = (next.key, books.now, books.origin(next.key));
     let own = between.iter().filter(|it| it.gap).count();
-    let following = segments(origin, now, key, key.number..key.number + 1);
+    let following = segment(origin, now, key);
     let breaks = between.iter().chain(&following).any(|it| it.discontinuity);
     let room = policies.window.saturating_sub(START_SEGMENTS);
     let right = match policies.hole {
@@ -341,8 +341,14 @@ fn has_a_twin(now: Timestamp, key: MediaKey, origin: &Origin) -> bool {
 
 /// Whether a client asks for its URI at all.
 fn is_fetchable(now: Timestamp, key: MediaKey, origin: &Origin) -> bool {
-    let found = segments(origin, now, key, key.number..key.number + 1);
-    found.first().is_some_and(|it| it.fetchable)
+    segment(origin, now, key).is_some_and(|it| it.fetchable)
+}
+
+/// What the origin really made under this number of that run.
+pub(super) fn segment(origin: &Origin, now: Timestamp, key: MediaKey) -> Option<Offered> {
+    segments(origin, now, key, key.number..key.number + 1)
+        .into_iter()
+        .next()
 }
 
 /// What the origin really made of the run of `key`, with these numbers.
