@@ -51,6 +51,8 @@ pub enum Mistake {
     VersionsTooFast,
     /// After a restart nobody looks whether the store has what is listed.
     StoreNotLookedAt,
+    /// After a restart the first segment that is new is taken for one that no list has shown.
+    RestartPassesOverOne,
     /// The source has ended, and the list stays open.
     EndNotTold,
     /// A gap for what no list has shown has no date-time, whatever the segments around it have.
@@ -117,7 +119,7 @@ pub enum Mistake {
 
 impl Mistake {
     /// All of them.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 43] = [
         Self::UpdateLosesItsSources,
         Self::UpdateLosesItsPolicies,
         Self::RevisionOffByOne,
@@ -140,6 +142,7 @@ impl Mistake {
         Self::TakenDownTooEarly,
         Self::VersionsTooFast,
         Self::StoreNotLookedAt,
+        Self::RestartPassesOverOne,
         Self::EndNotTold,
         Self::GapUndated,
         Self::GapDatedTooEarly,

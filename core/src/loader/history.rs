@@ -72,6 +72,11 @@ impl History {
         }
     }
 
+    /// Of lists nothing is known yet but what an earlier process has left.
+    pub(crate) fn is_restored(&self) -> bool {
+        self.listed == 0 && !self.known.is_empty()
+    }
+
     /// The newest segments known, oldest first.
     pub(crate) fn known(&self) -> &VecDeque<Identity> {
         &self.known
@@ -85,7 +90,7 @@ impl History {
     /// Takes out of a list's identities, and of those known, what does not tell segments apart.
     pub(crate) fn strip(&mut self, list: &mut [Identity], silence: Span) {
         if self.folders == Folders::Unknown {
-            let restored = self.listed == 0;
+            let restored = self.is_restored();
             self.folders = Folders::compare(self.known.iter(), list, silence, restored);
             let former = self.former.iter_mut().flatten();
             let known = self.known.iter_mut().chain(former);

@@ -1,6 +1,6 @@
 //! What a changed list brings: what of it is new, what was lost before it, and what is learnt from it.
 
-use super::history::Verdict;
+use super::history::{Lost, Verdict};
 use super::offer::{About, Listing, Offered, is_low_latency};
 use super::phase::Phase;
 use super::reload::Pacing;
@@ -111,6 +111,7 @@ impl Loader {
         let named = listed.iter_mut().zip(&identities);
         named.for_each(|(it, identity)| it.identity.clone_from(identity));
         let target_duration = self.target_duration();
+        let restored = self.history.is_restored();
         let verdict = match load.first_there {
             true => self
                 .history
@@ -132,6 +133,20 @@ impl Loader {
                 // The end of an older run does not end ours.
                 self.ended = was_ended;
                 return None;
+            }
+            Verdict::GoesOn {
+                first_new,
+                lost: None,
+            } if restored && stage.makes(Mistake::RestartPassesOverOne) => {
+                let fresh = |it: &&Identity| it.media_sequence >= first_new;
+                let mut fresh = identities.iter().filter(fresh);
+                let passed = fresh.next().filter(|_| fresh.next().is_some());
+                let lost = passed.map(|it| Lost {
+                    first: it.media_sequence,
+                    segments: 1,
+                    duration: it.duration,
+                });
+                (first_new + u64::from(lost.is_some()), None, lost)
             }
             Verdict::GoesOn { first_new, lost } => (first_new, None, lost),
             Verdict::Restarted { first_new, why } => {

@@ -10,9 +10,12 @@
 //! From one run of an encoder to the next, what this process was told of both is judged one by one as well: behind the
 //! last that is listed of the one, and before the first of the other.
 //!
+//! A process that takes over, and one that is told another wish, goes on where the list was left: what it was told of
+//! and has passed over is judged like anything else that is missing, unless it runs from other sources since, or again.
+//!
 //! Not judged, since nobody can know it: between two runs of an encoder, or two origins, how many there were
-//! that nobody was told of; what a process before this one, or before a wish, had given up; in lists that look
-//! as if the encoder had started again, which of two runs a number belongs to.
+//! that nobody was told of; what was given up before the channel was stopped, or led to other sources; in lists that
+//! look as if the encoder had started again, which of two runs a number belongs to.
 //!
 //! That the notices count as many as are missing is an equality where one process has relayed one track of one
 //! run to its end, whatever its policies: a track that is left behind is told as a whole, and not what it
@@ -73,6 +76,8 @@ struct Known {
     objects: BTreeMap<ObjectName, Stored>,
     /// What this process was told of, and how it went.
     offers: BTreeMap<MediaKey, OfferState>,
+    /// Since that wish the channel has run from the same sources.
+    goes_on_since: u64,
     longest_stored: Span,
     /// When something that segments are read with could last not be had.
     need_failed_at: Option<Timestamp>,
@@ -337,6 +342,11 @@ impl Ledger {
     pub fn begun(&mut self) {
         self.known.offers.clear();
         self.each(|line| line.went_back = None);
+    }
+
+    /// From that wish on it runs from other sources, or again.
+    pub fn follows_others(&mut self, revision: u64) {
+        self.known.goes_on_since = revision;
     }
 
     /// Another process takes over.

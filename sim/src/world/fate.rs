@@ -177,6 +177,7 @@ impl World {
                 self.keep.run_wanted();
                 if self.wish.desired == Desired::Stop {
                     self.ledger.begun();
+                    self.ledger.follows_others(self.wish.revision + 1);
                 }
             }
             Desired::Stop if self.wish.desired == Desired::Stop => {}
@@ -195,6 +196,9 @@ impl World {
         {
             process.pace.followed_anew();
             process.retries.followed_anew();
+        }
+        if spec.sources != self.wish.spec.sources {
+            self.ledger.follows_others(self.wish.revision + 1);
         }
         self.tell_line(&format!("-- wish: {change:?}"));
         self.wish = Configure {

@@ -30,8 +30,10 @@ impl Line {
         self.restarts_said -= u64::from(restarted);
         let (known, now, origin) = (books.known, books.now, books.origin(last.key));
         let between = segments(origin, now, last.key, lost.clone());
-        let one_asker = last.asker == next.asker && next.asker.process == known.process;
-        let same = one_asker && !self.begun_anew;
+        // Of several tracks a wish may leave one out for a while.
+        let of_one_wish = !books.several || last.asker.wish == next.asker.wish;
+        let goes_on = of_one_wish && known.goes_on(last, next, origin) && !self.begun_anew;
+        let same = last.asker == next.asker && goes_on;
         let given_up = self.given_up && listed.discontinuity;
         let unfetchable = between.iter().filter(|it| !it.fetchable);
         let unfetchable: Vec<u64> = unfetchable.map(|it| it.media.number).collect();
@@ -42,7 +44,7 @@ impl Line {
                 Why::NoAddress
             } else if line.published.contains_key(&key) {
                 Why::Repeated
-            } else if !same {
+            } else if !goes_on {
                 Why::Anothers
             } else if known.told_in_time(key).is_none() {
                 Why::NeverTold
@@ -70,7 +72,7 @@ impl Line {
         }
         lost.filter(|number| !unfetchable.contains(number))
             .map(|number| MediaKey { number, ..last.key })
-            .filter(|_| same && !given_up)
+            .filter(|_| goes_on && !given_up)
             .filter(|key| !(restarted && known.is_beyond_the_window(*key)))
             .filter(|key| !self.is_forgotten(known, *key, origin))
             .filter(|key| !(listed.discontinuity && has_a_twin(now, *key, origin)))
@@ -156,6 +158,16 @@ impl Line {
 }
 
 impl Known {
+    /// The present process has gone on from `last` to `next`: from the same sources, without a stop. Where another one
+    /// has listed `last` it goes on behind all that stands there, gaps of the source's own among it.
+    fn goes_on(&self, last: Stored, next: Stored, origin: &Origin) -> bool {
+        let (before, after) = (last.asker, next.asker);
+        after.process == self.process
+            && (before.process == after.process || !has_gaps(origin))
+            && before.wish.is_of_one_life(after.wish)
+            && before.wish.revision >= self.goes_on_since
+    }
+
     /// What this process was told of a segment, unless a list came first that no longer had it, and only
     /// then one of an edge that lags.
     fn told_in_time(&self, key: MediaKey) -> Option<&OfferState> {
