@@ -25,6 +25,8 @@ pub enum Mistake {
     FormerSourceFollowed,
     /// What could not be had is passed over in silence.
     HoleUnsaid,
+    /// Whatever could not be had is said to have been in no list.
+    HoleForAnotherReason,
     /// After an answer that nothing has changed, no reload is planned.
     ReloadNotPlannedAnew,
     /// A segment that left the list is kept for its own length, not the list's.
@@ -119,7 +121,7 @@ pub enum Mistake {
 
 impl Mistake {
     /// All of them.
-    pub const ALL: [Self; 43] = [
+    pub const ALL: [Self; 44] = [
         Self::UpdateLosesItsSources,
         Self::UpdateLosesItsPolicies,
         Self::RevisionOffByOne,
@@ -129,6 +131,7 @@ impl Mistake {
         Self::RetryWithoutBackOff,
         Self::FormerSourceFollowed,
         Self::HoleUnsaid,
+        Self::HoleForAnotherReason,
         Self::ReloadNotPlannedAnew,
         Self::DeletedTooEarly,
         Self::LostReplyTakenForFailure,

@@ -411,7 +411,7 @@ impl World {
                 self.census.policies(&self.wish.spec);
             }
         }
-        self.ledger.commands(&commands);
+        self.ledger.commands(self.now, &commands);
         self.tell(&commands);
         self.schedule_wake(next);
         let carried = self.carry_all(&commands);

@@ -87,7 +87,10 @@ impl Holes {
                 segments: self.segments,
                 duration: self.duration,
                 policy,
-                cause: cause.clone(),
+                cause: match stage.makes(Mistake::HoleForAnotherReason) {
+                    true => HoleCause::NeverListed,
+                    false => cause.clone(),
+                },
             });
         }
     }

@@ -12,6 +12,7 @@
 //!
 //! A process that takes over, and one that is told another wish, goes on where the list was left: what it was told of
 //! and has passed over is judged like anything else that is missing, unless it runs from other sources since, or again.
+//! What a notice says of a hole is compared with what befell the segments that are missing (`said`).
 //!
 //! Not judged, since nobody can know it: between two runs of an encoder, or two origins, how many there were
 //! that nobody was told of; what was given up before the channel was stopped, or led to other sources; in lists that
@@ -24,6 +25,7 @@
 mod line;
 mod loss;
 mod needs;
+mod said;
 mod sum;
 mod waits;
 
@@ -40,6 +42,7 @@ use hls_relay_core::notice::{Break, HoleCause, Notice, SwitchReason};
 use hls_relay_core::tags::TagPolicy;
 use hls_relay_core::time::{Span, Timestamp};
 use line::{Books, Line};
+use said::{Failures, Said};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 pub use sum::Why;
@@ -65,6 +68,8 @@ pub struct Ledger {
     lines: BTreeMap<PlaylistName, Line>,
     /// What holds for a playlist that no version has shown yet.
     unborn: Line,
+    /// What was said of holes.
+    said: Said,
     /// What was counted.
     pub totals: Totals,
 }
@@ -76,6 +81,8 @@ struct Known {
     objects: BTreeMap<ObjectName, Stored>,
     /// What this process was told of, and how it went.
     offers: BTreeMap<MediaKey, OfferState>,
+    /// How that went, where it failed.
+    failures: Failures,
     /// Since that wish the channel has run from the same sources.
     goes_on_since: u64,
     longest_stored: Span,
@@ -263,10 +270,19 @@ impl Ledger {
             offer.failures += u32::from(failed.is_some());
             offer.ended = Some(now);
         }
+        if let Some((key, error)) = key.zip(failed) {
+            self.known.failures.of_segment(key, error);
+        }
     }
 
     /// An init section or a key could not be had: everything that is listed may need it.
-    pub fn need_failed(&mut self, now: Timestamp, origin: usize, track: u16) {
+    pub fn need_failed(
+        &mut self,
+        now: Timestamp,
+        (origin, track): (usize, u16),
+        error: &FetchError,
+    ) {
+        self.known.failures.of_need((origin, track), error);
         self.known.need_failed_at = Some(now);
         let newest = self.known.listed_at.get(&(origin, track)).copied();
         let offers = self.known.offers.iter_mut();
@@ -341,6 +357,7 @@ impl Ledger {
     /// matter of it.
     pub fn begun(&mut self) {
         self.known.offers.clear();
+        self.known.failures = Failures::default();
         self.each(|line| line.went_back = None);
     }
 
@@ -352,6 +369,7 @@ impl Ledger {
     /// Another process takes over.
     pub fn restarted(&mut self, lost_state: bool) {
         self.begun();
+        self.said.clear();
         self.known.process += 1;
         self.known.losses += u64::from(lost_state);
         self.each(|line| line.restarted(lost_state));
@@ -363,7 +381,7 @@ impl Ledger {
     }
 
     /// What was said about losses.
-    pub fn commands(&mut self, commands: &[Command]) {
+    pub fn commands(&mut self, now: Timestamp, commands: &[Command]) {
         for command in commands {
             let Command::Notify(notice) = command else {
                 continue;
@@ -376,6 +394,7 @@ impl Ledger {
             } = notice
             {
                 self.totals.said_missing += segments;
+                self.said.add(now, *segments, cause);
                 let unseen = *cause == HoleCause::NotPublished;
                 let broken = *policy == HolePolicy::Discontinuity;
                 self.each(|line| {
@@ -448,6 +467,7 @@ impl Ledger {
         let mut books = Books {
             now,
             known: &self.known,
+            said: &mut self.said,
             totals: &mut self.totals,
             origins,
             several: !matches!(&*name.0, PlaylistName::ENTRY | "source.m3u8"),
@@ -459,11 +479,12 @@ impl Ledger {
 
     /// The world is over: closes all books.
     pub fn settle(&mut self, now: Timestamp, origins: &[Origin]) -> Held {
-        let (known, totals) = (&self.known, &mut self.totals);
+        let (known, totals, said) = (&self.known, &mut self.totals, &mut self.said);
         self.lines.values_mut().try_for_each(|line| {
             let mut books = Books {
                 now,
                 known,
+                said: &mut *said,
                 totals: &mut *totals,
                 origins,
                 several: false,

@@ -384,7 +384,8 @@ impl World {
                 self.ledger.downloaded(self.now, key, Some(&error));
             } else {
                 let track = self.origins[fetch.origin].track_of(split(&fetch.url).1);
-                self.ledger.need_failed(self.now, fetch.origin, track);
+                let track = (fetch.origin, track);
+                self.ledger.need_failed(self.now, track, &error);
             }
         }
         self.step(Event::Downloaded {

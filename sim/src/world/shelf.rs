@@ -301,8 +301,9 @@ impl World {
                 let failed = outcome.as_ref().err();
                 self.ledger.downloaded(self.now, Some(key), failed);
             }
-            (Content::InitSection | Content::Key, Err(_)) => {
-                self.ledger.need_failed(self.now, origin, media.track);
+            (Content::InitSection | Content::Key, Err(error)) => {
+                let track = (origin, media.track);
+                self.ledger.need_failed(self.now, track, error);
             }
             (Content::InitSection | Content::Key, Ok(_)) => {}
         }

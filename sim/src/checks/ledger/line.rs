@@ -1,6 +1,7 @@
 //! One published playlist: each of its segments follows on the one before, or it is said why not.
 
 use super::loss::{has_gaps, is_ambiguous, segment, segments};
+use super::said::Said;
 use super::sum::{Sum, Why};
 use super::{Asker, Held, Known, MediaKey, Stored, Totals, broken, needs};
 use crate::checks::untold::{self, Position, Told};
@@ -64,6 +65,7 @@ pub(super) struct Line {
 pub(super) struct Books<'a> {
     pub(super) now: Timestamp,
     pub(super) known: &'a Known,
+    pub(super) said: &'a mut Said,
     pub(super) totals: &'a mut Totals,
     pub(super) origins: &'a [Origin],
     /// The playlist is one of a presentation.

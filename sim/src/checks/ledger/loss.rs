@@ -1,6 +1,7 @@
 //! What is missing from what viewers see: is it said, and is there a reason for it?
 
 use super::line::{Books, Line};
+use super::said;
 use super::sum::Why;
 use super::{Held, Known, Listed, MediaKey, OfferState, Stored, broken};
 use crate::origin::{Fault, FaultKind, Offered, Origin, TextFault, Tokens, ViewFault};
@@ -70,6 +71,14 @@ impl Line {
             let broken = restarted || given_up;
             as_wished(books, &between, next, (listed, gaps), broken)?;
         }
+        let whole = between.len() as u64 == lost.end - lost.start;
+        let by_itself = whole && !restarted && !between.iter().any(|it| it.discontinuity);
+        let of_one = same || !books.several;
+        if goes_on && of_one && by_itself && !given_up && !is_ambiguous(origin) && !has_gaps(origin)
+        {
+            said::is_told(books, last, &between)?;
+        }
+        let (known, origin) = (books.known, books.origin(last.key));
         lost.filter(|number| !unfetchable.contains(number))
             .map(|number| MediaKey { number, ..last.key })
             .filter(|_| goes_on && !given_up)
@@ -170,7 +179,7 @@ impl Known {
 
     /// What this process was told of a segment, unless a list came first that no longer had it, and only
     /// then one of an edge that lags.
-    fn told_in_time(&self, key: MediaKey) -> Option<&OfferState> {
+    pub(super) fn told_in_time(&self, key: MediaKey) -> Option<&OfferState> {
         let offer = self.offers.get(&key)?;
         let number = u64::MAX;
         let mut later = self.offers.range(key..=MediaKey { number, ..key });
