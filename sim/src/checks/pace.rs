@@ -167,15 +167,22 @@ impl PaceChecks {
             Ok(LoadedPlaylist::Body { body, .. }) => Text::read(&body.0).filter(|_| usable),
             Ok(LoadedPlaylist::NotModified) | Err(_) => None,
         };
+        // A multivariant playlist, where there never was a list of segments, is what was asked for; it may be refused.
+        let leads_on = asked.target_duration.is_none() && is_multivariant(outcome);
         asked.wait = match (&text, outcome) {
             (Some(text), _) => asked.body(text, policy),
+            (None, _) if leads_on => {
+                let half = target.min(ASSUMED_TARGET_DURATION).half();
+                half.scaled(100 - RETRY_JITTER_PERCENT, 100)
+            }
             (None, Ok(LoadedPlaylist::NotModified)) => target.half(),
             (None, _) => {
                 // Who follows a source anew has not been told its target duration yet.
                 asked.failed(now, target.min(ASSUMED_TARGET_DURATION))
             }
         };
-        let failed = text.is_none() && !matches!(outcome, Ok(LoadedPlaylist::NotModified));
+        let failed =
+            text.is_none() && !leads_on && !matches!(outcome, Ok(LoadedPlaylist::NotModified));
         asked.failing = asked.failing.filter(|_| failed);
         text.map(|text| text.target_duration)
     }
@@ -321,6 +328,14 @@ impl Text {
             segments,
         })
     }
+}
+
+fn is_multivariant(outcome: &Result<LoadedPlaylist, FetchError>) -> bool {
+    let Ok(LoadedPlaylist::Body { body, .. }) = outcome else {
+        return false;
+    };
+    let text = std::str::from_utf8(&body.0).unwrap_or_default();
+    lines(text).any(|line| line.starts_with("#EXT-X-STREAM-INF:"))
 }
 
 fn rounded_up(span: Span) -> Span {

@@ -39,6 +39,8 @@ pub(super) struct Line {
     pub(super) begun_anew: bool,
     /// Gaps since the last segment with media.
     gaps: Vec<Arc<Listed>>,
+    /// So many of them stand at the end of the run of ours that was closed; those behind begin the next.
+    gaps_closed: Option<usize>,
     /// The lists went back to lower numbers of the same run then, and were believed.
     pub(super) went_back: Option<Timestamp>,
     /// So often the machine took a source for restarted, rightly or, where it was away for long, wrongly,
@@ -102,6 +104,7 @@ impl Line {
             self.begin_anew();
             self.published.clear();
             self.gaps.clear();
+            self.gaps_closed = None;
             self.last = None;
             self.next_number = 0;
         }
@@ -114,6 +117,7 @@ impl Line {
             // with it whatever stood before the first segment that is listed now.
             self.skipped = true;
             self.gaps.clear();
+            self.gaps_closed = None;
         }
         // One of several may come to a break before the others do: what it has until there is lost for all.
         self.given_up = std::mem::take(&mut self.unseen) && books.several;
@@ -126,6 +130,9 @@ impl Line {
         for listed in new.cloned().collect::<Vec<_>>() {
             self.next_number = listed.number + 1;
             if listed.gap {
+                if self.ended && listed.discontinuity {
+                    self.gaps_closed.get_or_insert(self.gaps.len());
+                }
                 self.gaps.push(listed);
             } else {
                 self.listed(books, &listed)?;
@@ -181,6 +188,7 @@ impl Line {
         (self.last, self.last_at) = (Some(stored), books.now);
         (self.last_number, self.last_left) = (listed.number, false);
         (self.left_behind, self.begun_anew) = (false, false);
+        self.gaps_closed = None;
         while self.published.len() > 8_192 {
             self.published.pop_first();
         }
@@ -247,9 +255,40 @@ impl Line {
         }
         if missing == 0 {
             let excused = last.asker != next.asker || self.begun_anew;
+            let gaps = match self.begins_in_gaps(books, next, gaps) {
+                true => &[],
+                false => gaps,
+            };
             return joins(books, (last, next), listed, gaps, (self.ended, excused));
         }
         self.misses(books, last, next, listed, gaps)
+    }
+
+    /// Whether a run of ours begins with gaps, behind which the others go on (S-26): with what they list again of what
+    /// viewers had before the run was closed, and this one has not got in time. They stand for what is right before.
+    pub(super) fn begins_in_gaps(
+        &self,
+        books: &Books<'_>,
+        next: Stored,
+        gaps: &[Arc<Listed>],
+    ) -> bool {
+        let Some(closed) = self.gaps_closed.filter(|_| books.several) else {
+            return false;
+        };
+        let mut missing: Span = gaps[closed..].iter().map(|gap| gap.duration).sum();
+        let numbers = next.key.number.saturating_sub(gaps.len() as u64)..next.key.number;
+        let before = segments(books.origin(next.key), books.now, next.key, numbers);
+        let exact = Span::from_millis(gaps.len() as u64 + 1);
+        for it in before.iter().rev() {
+            if missing <= exact {
+                break;
+            }
+            if it.media.duration > missing + exact {
+                return false;
+            }
+            missing = missing.saturating_sub(it.media.duration);
+        }
+        missing <= exact
     }
 
     /// Whether no client can know that `next` is of another run of the encoder than `last`.

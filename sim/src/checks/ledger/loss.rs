@@ -56,13 +56,10 @@ impl Line {
         if self.left_behind && listed.discontinuity {
             return Ok(());
         }
-        hole_is_said(
-            books,
-            &between,
-            next,
-            listed,
-            (gaps, self.ended, self.last_left),
-        )?;
+        if !self.begins_in_gaps(books, next, gaps) {
+            let at_end = (gaps, self.ended, self.last_left);
+            hole_is_said(books, &between, next, listed, at_end)?;
+        }
         if self.left_behind {
             // Gaps stood for what came after all.
             return Ok(());
