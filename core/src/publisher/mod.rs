@@ -162,7 +162,12 @@ impl Publisher {
             let shown = self.windows.iter().filter_map(Window::shown_end);
             self.discontinuities.appends(done.run, shown.max());
         }
+        let known = self.windows.iter().any(|it| it.media_sequence.is_some());
         let window = &mut self.windows[track];
+        if self.ended && known && window.begins_run && window.media_sequence.is_none() {
+            // Those that were closed come to it later.
+            done.broken = done.broken.or(Some(Break::NewRun));
+        }
         let why = window.holes.broken.or(done.broken);
         let undated = done.segment.date_time.is_none();
         let guessed = undated && why.is_some_and(Break::is_of_the_encoder);

@@ -88,6 +88,8 @@ impl Publisher {
                     .filter(|it| it.kind() == Some(medium.kind));
                 let mut window = Window::new(medium.kind.name(of_kind.count()));
                 window.medium = Some(medium.clone());
+                // It begins the next run with those that were closed.
+                window.begins_run = self.ended;
                 tracks[offer] = Some(self.windows.len());
                 self.windows.push(window);
             }

@@ -268,9 +268,9 @@ impl Window {
         if let Some(lost) = done.lost {
             self.holes.never_listed(lost, terms.window_limit);
         }
-        let new_run = std::mem::take(&mut self.begins_run)
-            && self.media_sequence.is_some()
-            && !stage.makes(Mistake::NewRunInClosedList);
+        let begins_run =
+            std::mem::take(&mut self.begins_run) && !stage.makes(Mistake::NewRunInClosedList);
+        let new_run = begins_run && self.media_sequence.is_some();
         let before = self.holes.broken.or(done.broken);
         let broken = before.or(new_run.then_some(Break::NewRun));
         if let Some(why) = broken {
@@ -308,7 +308,7 @@ impl Window {
             },
         );
         self.take_date_ranges(stage, first, broken);
-        new_run
+        begins_run
     }
 
     pub(super) fn push(
