@@ -18,6 +18,7 @@ mod feed;
 mod hand_on;
 mod lane;
 mod made;
+mod runs;
 mod sources;
 mod state;
 
@@ -27,7 +28,7 @@ use crate::config::Spec;
 use crate::downloader::Leftovers;
 use crate::event::{Desired, Event, FetchError, LoadedPlaylist, StoreError, StoredSegment};
 use crate::ids::{Epoch, Generation, ObjectName, RequestId};
-use crate::loader::Pace;
+use crate::loader::{Pace, Seen};
 use crate::notice::{Notice, Reason, State, StoreWork};
 use crate::planted::{Mistake, Planted};
 use crate::processor::Processor;
@@ -96,6 +97,9 @@ struct Left {
     pace: Pace,
     /// Where it goes on when this run of the channel comes back to it: nothing is relayed twice.
     position: Option<LeftAt>,
+    /// What was seen of it as one of several tracks, the last time that they were followed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    seen: Option<Seen>,
     /// The configured URL of its source.
     of: Arc<str>,
 }

@@ -157,6 +157,11 @@ impl Loader {
             }
         };
         self.older = false;
+        let anew = std::mem::take(&mut self.begins_anew);
+        let (number, broken, lost) = match anew {
+            true => (0, None, None),
+            false => (number, broken, lost),
+        };
         let first_new = listed.partition_point(|it| it.identity.media_sequence < number);
         let fresh = &mut listed[first_new..];
         let grown: Span = fresh.iter().map(|it| it.identity.duration).sum();
@@ -164,7 +169,7 @@ impl Loader {
             first.lost = lost;
             first.broken = broken.or(was_ended.then_some(Break::NewRun)).or_else(|| {
                 let own = u64::from(first.segment.discontinuity);
-                let unseen = before.is_some_and(|dsn| {
+                let unseen = before.filter(|_| !anew).is_some_and(|dsn| {
                     first.identity.discontinuity_sequence > dsn.saturating_add(own)
                 });
                 unseen.then_some(Break::Hole)

@@ -11,6 +11,7 @@ mod judge;
 mod offer;
 mod phase;
 mod reload;
+mod seen;
 
 use crate::checkpoint::{Identity, SavedPosition, without_secrets};
 use crate::command::{Command, LoadPlaylist};
@@ -36,6 +37,7 @@ use url::Url;
 pub(crate) use date_ranges::{ListedRange, ListedRanges};
 pub(crate) use offer::{About, Listing, Offered, has_data, resolve};
 pub(crate) use reload::Pace;
+pub(crate) use seen::Seen;
 
 /// Follows the playlist of one source.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -67,6 +69,17 @@ pub(crate) struct Loader {
     /// Whoever followed this source before has had nothing of it since then, and nor has anybody here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     failed_before: Option<Failing>,
+    /// What is known of it was seen by whoever followed it before: its first list is taken whole, as the lists of its
+    /// siblings are.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    begins_anew: bool,
+    /// How many runs of its encoder there were before is only taken from its siblings: it may be in the one before
+    /// theirs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    runs_assumed: bool,
+    /// So it is of whoever followed it before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    runs_known: bool,
     older: bool,
     refused: bool,
     flaws: Vec<Flaw>,
@@ -160,6 +173,9 @@ impl Loader {
             open_end: false,
             failing: None,
             failed_before: None,
+            begins_anew: false,
+            runs_assumed: false,
+            runs_known: false,
             older: false,
             refused: false,
             flaws: Vec::new(),
@@ -184,14 +200,7 @@ impl Loader {
     pub(crate) fn restore(&mut self, position: SavedPosition, silence: Span, ended: bool) {
         self.history = History::restored(position.known, position.former);
         self.silent_before = silence + position.silent;
-        (self.ended, self.elsewhere) = (ended, false);
-    }
-
-    /// Where others have counted the runs of the encoder for longer, its present one is theirs.
-    pub(crate) fn counts_runs_as_others(&mut self, listing: &mut Listing, run: u64) {
-        self.run = run;
-        self.date_ranges.is_of_run(run);
-        listing.listed.iter_mut().for_each(|it| it.run = run);
+        (self.ended, self.elsewhere, self.runs_assumed) = (ended, false, true);
     }
 
     /// The same source under another configuration: its numbers change, its work goes on.

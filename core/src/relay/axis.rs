@@ -40,7 +40,7 @@ struct Mark {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Start {
     /// The first of them has told its list then.
-    first_held: Option<Timestamp>,
+    pub(super) first_held: Option<Timestamp>,
     /// What ends before is not relayed; nothing until it is decided.
     pub(super) from: Option<Place>,
     /// From date-times to places, as the track that moved last has it.
@@ -125,7 +125,9 @@ impl Lane {
             return;
         }
         if self.start.from.is_some() {
-            self.begin_late(stage, index, listing);
+            if !self.is_still_in_run_before(index, stage.now.monotonic) {
+                self.begin_late(stage, index, listing);
+            }
             return;
         }
         self.start.first_held.get_or_insert(stage.now.monotonic);
@@ -145,12 +147,15 @@ impl Lane {
 
     /// Begins once all tracks that are waited for have told their lists, or the time for that is over.
     pub(super) fn begin(&mut self, stage: &mut Stage<'_>, first: impl Fn(&Listing) -> usize) {
+        // They begin in one run of the encoder: what is out of step may still list the one before.
+        let run = self.newest_run(|feed| feed.held.is_some());
+        let of_run = |feed: &Feed| feed.held.is_some() && !feed.is_in_run_before(run);
         let awaited = |feed: &Feed| {
-            feed.kind().is_waited_for() && feed.held.is_none() && feed.loader.trouble.is_none()
+            feed.kind().is_waited_for() && !of_run(feed) && feed.loader.trouble.is_none()
         };
         let over = self.begins_at().is_some_and(|at| at <= stage.now.monotonic);
         let waits = self.feeds.iter().any(awaited) && !over;
-        let Some(lead) = self.feeds.iter().position(|feed| feed.held.is_some()) else {
+        let Some(lead) = self.feeds.iter().position(of_run) else {
             return;
         };
         if self.start.from.is_some() || waits {
@@ -158,7 +163,8 @@ impl Lane {
         }
         let mut held: Vec<(usize, Listing)> = Vec::new();
         for (index, feed) in self.feeds.iter_mut().enumerate() {
-            held.extend(feed.held.take().map(|listing| (index, listing)));
+            let listing = feed.held.take().filter(|_| !feed.is_in_run_before(run));
+            held.extend(listing.map(|listing| (index, listing)));
         }
         let dated = can_compare_dates(&held);
         let edge = stage.now.wall;
@@ -201,6 +207,11 @@ impl Lane {
         let edge = edge.unwrap_or(stage.now.wall);
         let run = self.feeds.iter().map(|feed| feed.loader.run).max();
         let own = &mut self.feeds[index].loader;
+        if own.known_run() == run && listing.restarted {
+            // The others have begun with what it has come to.
+            let first = listing.listed.get_mut(listing.first_new);
+            first.into_iter().for_each(|it| it.broken = None);
+        }
         own.counts_runs_as_others(&mut listing, run.unwrap_or_default());
         let shift = self.start.shift;
         let dated = listing

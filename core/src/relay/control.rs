@@ -247,11 +247,21 @@ impl Relay {
         let wanted = |url: &Arc<str>| sources.iter().any(|source| source.url == *url);
         self.left
             .retain(|_, left| left.pace.may_load_at > now || wanted(&left.of));
+        let same = |left: &&mut Left| left.of == *lane.source_url();
+        self.left
+            .values_mut()
+            .filter(same)
+            .for_each(|left| left.seen = None);
         for loader in lane.loaders() {
-            let (pace, of) = (loader.pace(), Arc::clone(lane.source_url()));
-            let position = None;
             let left = self.left.entry(loader.asked_as());
-            left.or_insert(Left { pace, position, of }).pace = pace;
+            let left = left.or_insert_with(|| Left {
+                pace: loader.pace(),
+                position: None,
+                seen: None,
+                of: Arc::clone(lane.source_url()),
+            });
+            left.pace = loader.pace();
+            left.seen = lane.master.as_ref().and_then(|_| loader.seen());
         }
         let (loads, left) = lane.close();
         loads

@@ -371,6 +371,7 @@ impl Relay {
         let config = config::Source {
             url: Arc::clone(lane.source_url()),
         };
+        let first = lane.master.is_none();
         let gone = lane.present(stage, presentation, most, &config);
         for mut feed in gone {
             self.cancel(stage, feed.loader.stop());
@@ -378,8 +379,11 @@ impl Relay {
             self.abandon(stage, left);
         }
         for feed in &mut lane.feeds {
-            if let Some(left) = self.left.get(&feed.loader.asked_as()) {
+            if let Some(left) = self.left.get_mut(&feed.loader.asked_as()) {
                 feed.loader.keep_pace(left.pace);
+                if let Some(seen) = left.seen.take().filter(|_| first) {
+                    feed.loader.begin_anew(seen, stage.now.monotonic);
+                }
             }
         }
         if lane.role == Role::Relaying {

@@ -2,8 +2,8 @@
 //!
 //! Not drawn together with it, and left to scenarios and to the tests of the core: several sources, several
 //! faults of an origin one upon the other but for a list that stands still while the encoder starts again, and
-//! tracks that are cut otherwise. Nor, in these worlds alone: an encoder that starts again with stops or ends of
-//! processes; ends of processes with stops.
+//! tracks that are cut otherwise. Nor, in these worlds alone: ends of processes with an encoder that starts again, or
+//! with stops.
 
 use super::dice::Dice;
 use super::families::{stretch, wish};
@@ -97,11 +97,11 @@ fn part(plan: &mut Plan) {
     let is_stop = |change: &Change| matches!(change, Change::Stop | Change::Run);
     let mut faults = plan.origins[0].faults.iter();
     let starts_again = faults.any(is_restart);
-    if starts_again || !plan.ends.is_empty() {
-        plan.controls.retain(|it| !is_stop(&it.change));
-    }
     if starts_again {
         plan.ends.clear();
+    }
+    if !plan.ends.is_empty() {
+        plan.controls.retain(|it| !is_stop(&it.change));
     }
 }
 
@@ -300,7 +300,7 @@ fn add_fault(plan: &mut Plan, dice: &mut Dice) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Fault, FaultKind, PresentationFault, ViewFault, is_restart};
+    use super::{Change, Fault, FaultKind, PresentationFault, ViewFault, is_restart};
     use crate::draw::plan;
 
     #[test]
@@ -323,6 +323,18 @@ mod tests {
             };
             let tracks = origin.presentation.map_or(Vec::new(), |it| it.tracks);
             origin.faults.iter().any(down) && tracks.iter().any(|it| it.behind > 0)
+        };
+        let count = (0..2_000).filter(has).count();
+        assert!(count >= 4, "{count} of 2,000");
+    }
+
+    #[test]
+    fn channels_are_stopped_in_some_worlds_whose_encoder_of_several_tracks_starts_again() {
+        let has = |seed: &u64| {
+            let mut plan = plan(*seed);
+            let origin = plan.origins.swap_remove(0);
+            let stops = plan.controls.iter().any(|it| it.change == Change::Stop);
+            stops && origin.presentation.is_some() && origin.faults.iter().any(is_restart)
         };
         let count = (0..2_000).filter(has).count();
         assert!(count >= 4, "{count} of 2,000");
