@@ -2,7 +2,7 @@
 //! of them have the same numbers, holes and discontinuities, and what a rung lacks is a gap in its list.
 
 use super::Publisher;
-use super::window::{Entry, Window, measure};
+use super::window::{Entry, Window, gap_uri, measure};
 use crate::checkpoint::{SavedRung, SavedRungTrack};
 use crate::config;
 use crate::formats::Formats;
@@ -131,7 +131,7 @@ impl RungTrack {
             Some(object) => segment.uri = Arc::clone(&object.object.0),
             None => {
                 segment.gap = true;
-                segment.uri = format!("gap-{}.ts", segment.media_sequence).into();
+                segment.uri = gap_uri(segment.media_sequence);
             }
         }
     }

@@ -336,12 +336,12 @@ impl Window {
         // A channel without a past counts from the wall clock, so that a process that has lost its
         // checkpoint still goes on above everything it ever listed (S-70).
         let secs = stage.now.wall.as_micros().max(0) as u64 / 1_000_000;
-        let first = *self.media_sequence.get_or_insert(secs);
+        self.media_sequence.get_or_insert(secs);
         self.state_bit_rate(&mut entry);
         self.state_init_section(&mut entry);
         if entry.stored.is_none() {
-            let number = first + self.entries.len() as u64;
-            entry.name_gap(number);
+            // Its name comes from its number, which can change until a version has it.
+            entry.segment.uri = "".into();
         }
         let breaks = self.broken_in_gaps || entry.segment.discontinuity;
         self.broken_in_gaps = entry.stored.is_none() && breaks;
@@ -443,11 +443,8 @@ impl Window {
     /// A gap that no version has had has left the head: it was never given a number, as players count one after the
     /// other (S-05).
     fn give_back_number(&mut self) {
-        let number = self.media_sequence.unwrap_or_default();
-        self.date_ranges.close_up(number);
-        let numbered = self.entries.iter_mut().zip(number..);
-        let gaps = numbered.filter(|(entry, _)| entry.stored.is_none());
-        gaps.for_each(|(entry, number)| entry.name_gap(number));
+        self.date_ranges
+            .close_up(self.media_sequence.unwrap_or_default());
     }
 
     /// A break before a gap that no version has had stands before what follows that one now: without a number that
@@ -500,11 +497,15 @@ impl Window {
             .zip(first..)
             .map(move |(entry, number)| {
                 discontinuities += u64::from(entry.segment.discontinuity);
-                Segment {
+                let mut segment = Segment {
                     media_sequence: number,
                     discontinuity_sequence: discontinuities,
                     ..entry.segment.clone()
+                };
+                if entry.stored.is_none() {
+                    segment.uri = gap_uri(number);
                 }
+                segment
             })
     }
 
@@ -694,14 +695,14 @@ impl Entry {
         self
     }
 
-    /// A gap has a name of ours as well: the source's own may hold a token (S-65).
-    fn name_gap(&mut self, number: u64) {
-        self.segment.uri = format!("gap-{number}.ts").into();
-    }
-
     pub(super) fn middle(&self) -> Place {
         self.place + self.segment.duration.half()
     }
+}
+
+/// A gap has a name of ours as well: the source's own may hold a token (S-65).
+pub(super) fn gap_uri(media_sequence: u64) -> Arc<str> {
+    format!("gap-{media_sequence}.ts").into()
 }
 
 #[cfg(test)]
