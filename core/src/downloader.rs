@@ -127,7 +127,7 @@ impl Downloader {
                         run: job.offered.run,
                         ..now.clone()
                     };
-                    job.needs = needs_of(&now, self.keys).unwrap_or(std::mem::take(&mut job.needs));
+                    job.needs = needs_of(&now, job.keys).unwrap_or(std::mem::take(&mut job.needs));
                 }
             }
         }
@@ -407,7 +407,7 @@ impl Downloader {
             resources,
             rungs,
             formats,
-            keys: self.keys,
+            keys: job.keys,
         }
     }
 

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// Of those that failed.
@@ -71,7 +72,7 @@ impl Which {
     }
 
     /// Runs it in two processes of this program, by a command that prints a digest.
-    pub(super) fn twice(&self, command: &[&str]) -> Result<(), String> {
+    pub(super) fn twice(&self, command: &[&str], plan: &impl fmt::Display) -> Result<(), String> {
         let [kind, value]: [OsString; 2] = match (&self.plan, self.seed) {
             (Some(file), _) => ["--plan".into(), file.into()],
             (None, seed) => ["--seed".into(), seed.unwrap_or(0).to_string().into()],
@@ -86,10 +87,15 @@ impl Which {
         };
         let ((one, why), (two, _)) = (digest()?, digest()?);
         if one != two {
-            return Err(format!("two processes differ: {one:?} and {two:?}"));
+            return Err(format!(
+                "two processes differ: {one:?} and {two:?}\n\n{plan}\n\
+                 run this twice and compare: hls-relay-sim {} {} --trace\n",
+                command[..command.len() - 1].join(" "),
+                self.words(),
+            ));
         }
         if !why.is_empty() {
-            return Err(why);
+            return Err(format!("{why}\n\n{plan}"));
         }
         println!("two processes, one digest: {one}");
         Ok(())

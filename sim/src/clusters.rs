@@ -54,7 +54,10 @@ pub(super) fn carry_out(command: Command) -> Result<(), String> {
             digest,
         } => run(&which, trace, digest),
         Command::Sweep(many) => run_many(&many),
-        Command::Twice { which } => which.twice(&["cluster", "run", "--digest"]),
+        Command::Twice { which } => {
+            let plan: Plan = which.plan(Plan::draw)?;
+            which.twice(&["cluster", "run", "--digest"], &plan)
+        }
         #[cfg(feature = "planted")]
         Command::Shrink { failing, mistake } => {
             let options = mistake.map_or(Ok(Options::default()), |it| planting(&it))?;

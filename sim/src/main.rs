@@ -112,7 +112,7 @@ fn carry_out(command: What) -> Result<(), String> {
             digest,
         } => run(&which, trace, journal, digest),
         What::Sweep { many, minutes } => sweep(&many, minutes),
-        What::Twice { which } => which.twice(&["run", "--digest"]),
+        What::Twice { which } => which.twice(&["run", "--digest"], &which.plan(draw::plan)?),
         What::Shrink(failing) => shrink_plan(&failing),
         What::Scenario { files } => scenarios(&files),
         #[cfg(feature = "planted")]

@@ -168,6 +168,8 @@ pub enum Change {
     Hole(HolePolicy),
     /// The reload is timed so.
     Reload(ReloadPolicy),
+    /// This becomes of segments under AES-128, from the next that is listed on.
+    Keys(KeyPolicy),
     /// These rungs, or none.
     Ladder(Option<Ladder>),
     /// This of a multivariant playlist, from the next time on that it is loaded.
@@ -356,6 +358,7 @@ impl Plan {
             | Change::Window(_)
             | Change::Hole(_)
             | Change::Reload(_)
+            | Change::Keys(_)
             | Change::Selection(_)
             | Change::Nothing
             | Change::Outdated

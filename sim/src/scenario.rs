@@ -199,13 +199,7 @@ fn channel(plan: &mut Plan, words: &mut Words<'_>) -> Result<(), String> {
         match word {
             "window" => plan.channel.window = words.number()? as usize,
             "hole" => plan.channel.hole = hole(words.word()?)?,
-            "keys" => {
-                plan.channel.keys = match words.word()? {
-                    "rehost" => KeyPolicy::Rehost,
-                    "decrypt" => KeyPolicy::Decrypt,
-                    other => return Err(format!("no such policy: {other}")),
-                }
-            }
+            "keys" => plan.channel.keys = keys(words.word()?)?,
             "ladder" => plan.channel.ladder = ladder(words.word()?)?,
             "highest" => plan.channel.selection = highest(words.word()?)?,
             "edges" => plan.channel.edges = words.number()? as usize,
@@ -218,6 +212,15 @@ fn channel(plan: &mut Plan, words: &mut Words<'_>) -> Result<(), String> {
         }
     }
     window(plan, plan.channel.window)
+}
+
+fn keys(word: &str) -> Result<KeyPolicy, String> {
+    match word {
+        "origin" => Ok(KeyPolicy::Origin),
+        "rehost" => Ok(KeyPolicy::Rehost),
+        "decrypt" => Ok(KeyPolicy::Decrypt),
+        other => Err(format!("no such policy: {other}")),
+    }
 }
 
 /// Whether a channel may have such a window.

@@ -68,6 +68,8 @@ fn a_world_that_fails_ends_with_1_and_says_what_broke_however_it_is_run() {
         assert_eq!(code, Some(1), "{command:?}: {said}");
         assert!(said.contains("FAILED"), "{command:?}: {said}");
         assert!(said.contains("expected"), "{command:?}: {said}");
+        let has_plan = !command.contains(&"--digest");
+        assert_eq!(said.contains("plan of seed"), has_plan, "{said}");
     }
 }
 

@@ -30,6 +30,9 @@ pub(super) struct Job {
     pub(super) needs: Vec<Need>,
     pub(super) provided: Option<(Timestamp, Vec<SavedObject>)>,
     pub(super) decrypt: Option<Decrypt>,
+    /// What becomes of its keys, whatever is wished since.
+    #[serde(default)]
+    pub(super) keys: KeyPolicy,
     pub(super) attempts: Attempts,
     pub(super) state: JobState,
     /// What is made of it, once it is stored.
@@ -135,6 +138,7 @@ impl Job {
             provided: needs.is_empty().then(Default::default),
             needs,
             decrypt,
+            keys,
             attempts: Attempts { count: 0, error },
             state,
             work: None,

@@ -91,8 +91,7 @@ struct Known {
     /// When a playlist of each track of each origin last came.
     listed_at: BTreeMap<(usize, u16), Timestamp>,
     policies: Policies,
-    /// Segments are published in the clear.
-    decrypted: bool,
+    keys: Keys,
     /// Some tags are dropped, or alone kept.
     chooses_tags: bool,
     /// The present process.
@@ -107,6 +106,13 @@ struct Policies {
     window: usize,
     hole: HolePolicy,
     /// They are in force since then.
+    since: Timestamp,
+}
+
+/// What the channel's owner wants of keys, since then.
+#[derive(Debug, Default)]
+struct Keys {
+    policy: KeyPolicy,
     since: Timestamp,
 }
 
@@ -159,6 +165,8 @@ struct Stored {
     media: MediaRef,
     asker: Asker,
     at: Timestamp,
+    /// Its key was taken off on the way.
+    decrypted: bool,
 }
 
 /// A segment that the source told this process of.
@@ -298,7 +306,7 @@ impl Ledger {
         &mut self,
         at: Timestamp,
         object: &ObjectName,
-        (origin, media): (usize, MediaRef),
+        (origin, media, decrypted): (usize, MediaRef, bool),
         revision: u64,
     ) {
         let key = MediaKey::of(origin, &media);
@@ -314,6 +322,7 @@ impl Ledger {
             media,
             asker,
             at,
+            decrypted,
         };
         // What is fetched again under its old name stays what it was.
         let objects = &mut self.known.objects;
@@ -359,6 +368,16 @@ impl Ledger {
         self.known.offers.clear();
         self.known.failures = Failures::default();
         self.each(|line| line.went_back = None);
+    }
+
+    /// This is wanted from now on.
+    pub fn wished(&mut self, now: Timestamp, spec: &Spec) {
+        if self.known.keys.policy != spec.keys {
+            self.known.keys = Keys {
+                policy: spec.keys,
+                since: now,
+            };
+        }
     }
 
     /// From that wish on it runs from other sources, or again.
@@ -461,7 +480,6 @@ impl Ledger {
                 since: now,
             };
         }
-        self.known.decrypted = spec.keys == KeyPolicy::Decrypt;
         self.known.chooses_tags = spec.tags != TagPolicy::default();
         self.line(name);
         let mut books = Books {

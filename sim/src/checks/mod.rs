@@ -7,9 +7,11 @@
 //! `bounds`: what is stored and under way · `holds`: what the machine holds ·
 //! `ledger`: every segment of the source accounted for · `tracks`: the playlists of a presentation ·
 //! `target_duration`: that of all playlists · `rungs`: those of a ladder ·
+//! `chosen`: what of a multivariant playlist is wanted ·
 //! `edges`: what they have before it is listed · `date_ranges`: what is told of them, and for how long.
 
 pub mod bounds;
+pub mod chosen;
 pub mod date_ranges;
 pub mod edges;
 pub mod generations;

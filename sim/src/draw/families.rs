@@ -6,7 +6,8 @@ use crate::origin::{
     SegmentFault, TextFault, ViewFault, Which,
 };
 use crate::plan::{
-    Change, Control, EndKind, MOMENTS, NetworkFault, NetworkFaultKind, Plan, ProcessEnd, When,
+    Change, ChannelPlan, Control, EndKind, MOMENTS, NetworkFault, NetworkFaultKind, Plan,
+    ProcessEnd, When,
 };
 use crate::store::{StoreFault, StoreFaultKind, StoreWork};
 use hls_relay_core::config::{HolePolicy, ReloadPolicy};
@@ -345,7 +346,8 @@ fn store_fault(plan: &mut Plan, dice: &mut Dice, kind: StoreFaultKind) {
     });
 }
 
-fn when(plan: &Plan, dice: &mut Dice) -> When {
+/// A time, and in two of three a moment to wait for.
+pub(super) fn when(plan: &Plan, dice: &mut Dice) -> When {
     let (after, _) = stretch(plan, dice);
     let moment = if dice.one_in(3) {
         None
@@ -365,12 +367,13 @@ pub(super) fn wish(plan: &mut Plan, after: Span, change: Change) {
 /// in two goes back to what was before.
 fn control(plan: &mut Plan, dice: &mut Dice, change: Change) {
     let when = when(plan, dice);
-    plan.controls.push(Control { when, change });
+    let wish = change.clone();
+    plan.controls.push(Control { when, change: wish });
     if dice.one_in(3) {
         let long = dice.millis(100, 8_000);
         let pause = dice.pick(&[Span::ZERO, Span::from_millis(5), long]);
         let change = match dice.one_in(2) {
-            true => Change::Sources(plan.channel.sources.clone()),
+            true => before(&plan.channel, &change),
             false => Change::Nothing,
         };
         let when = When {
@@ -378,6 +381,24 @@ fn control(plan: &mut Plan, dice: &mut Dice, change: Change) {
             ..when
         };
         plan.controls.push(Control { when, change });
+    }
+}
+
+/// Back from a wish to what there was at first.
+pub(super) fn before(channel: &ChannelPlan, change: &Change) -> Change {
+    match change {
+        Change::Window(_) => Change::Window(channel.window),
+        Change::Hole(_) => Change::Hole(channel.hole),
+        Change::Reload(_) => Change::Reload(channel.reload),
+        Change::Keys(_) => Change::Keys(channel.keys),
+        Change::Ladder(_) => Change::Ladder(channel.ladder.clone()),
+        Change::Selection(_) => Change::Selection(channel.selection.clone()),
+        Change::Run
+        | Change::Stop
+        | Change::Sources(_)
+        | Change::Nothing
+        | Change::Outdated
+        | Change::Invalid => Change::Sources(channel.sources.clone()),
     }
 }
 

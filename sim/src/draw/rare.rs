@@ -1,13 +1,13 @@
 //! What is seldom: each in few worlds, and with a stream of its own, so that none moves anything else.
 
 use super::dice::Dice;
-use super::families::stretch;
+use super::families::{before, stretch, when};
 use crate::origin::{
     Container, EncoderFault, EntryFault, Fault, FaultKind, FormatsTold, Keeps, Keying, Names,
     Oddity, OriginSpec, PlaylistFault, PresentationFault, SegmentFault, TextFault, Tokens,
     TrackKind, TrackSpec, Which, date_time,
 };
-use crate::plan::{Change, Plan, WakePlan};
+use crate::plan::{Change, Control, Plan, WakePlan, When};
 use hls_relay_core::config::KeyPolicy;
 use hls_relay_core::limits::MAX_DATE_RANGES;
 use hls_relay_core::time::Span;
@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 type Rare = fn(&mut Plan, &mut Dice);
 
 /// By the name of its stream, and in one of how many worlds that it can be in.
-const SINGLE: [(&str, u64, Rare); 10] = [
+const SINGLE: [(&str, u64, Rare); 11] = [
     ("lines", 6, lines),
     ("keys", 8, keys),
     ("one segment", 12, one_segment),
@@ -28,10 +28,11 @@ const SINGLE: [(&str, u64, Rare); 10] = [
     ("cookies", 10, cookies),
     ("event", 12, event),
     ("vod", 25, vod),
+    ("other keys", 3, other_keys),
 ];
 
 /// The same of presentations.
-const PRESENTED: [(&str, u64, Rare); 17] = [
+const PRESENTED: [(&str, u64, Rare); 18] = [
     ("session", 5, session),
     ("lines", 4, lines),
     ("keying", 3, keying),
@@ -49,6 +50,7 @@ const PRESENTED: [(&str, u64, Rare); 17] = [
     ("redundant", 8, redundant),
     ("renamed", 10, renamed),
     ("alone", 12, alone),
+    ("other keys", 3, other_keys),
 ];
 
 /// Draws it for a plan that is complete but for that.
@@ -191,6 +193,27 @@ fn keying(plan: &mut Plan, dice: &mut Dice) {
         return;
     }
     plan.origins.iter_mut().for_each(|it| it.keying = keying);
+}
+
+/// Where there are keys, something else is to become of them, and in one of two soon what became of them before.
+fn other_keys(plan: &mut Plan, dice: &mut Dice) {
+    let has_keys = |it: &OriginSpec| match &it.presentation {
+        Some(presentation) => presentation.segments_per_key.is_some(),
+        None => it.segments_per_key.is_some(),
+    };
+    if !plan.origins.iter().any(has_keys) {
+        return;
+    }
+    let when = when(plan, dice);
+    let policies = [KeyPolicy::Origin, KeyPolicy::Rehost, KeyPolicy::Decrypt];
+    let change = Change::Keys(dice.pick(&policies));
+    let back = before(&plan.channel, &change);
+    plan.controls.push(Control { when, change });
+    if dice.one_in(2) {
+        let after = (when.after + dice.millis(0, 20_000)).min(plan.healed_at);
+        let (when, change) = (When { after, ..when }, back);
+        plan.controls.push(Control { when, change });
+    }
 }
 
 /// There are other views beside that of the variants.

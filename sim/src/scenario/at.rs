@@ -233,6 +233,7 @@ fn change(plan: &Plan, word: &str, words: &mut Words<'_>) -> Result<Change, Stri
             Ok(Change::Window(window))
         }
         "hole" => Ok(Change::Hole(hole(words.word()?)?)),
+        "keys" => Ok(Change::Keys(super::keys(words.word()?)?)),
         "highest" => Ok(Change::Selection(super::highest(words.word()?)?)),
         "ladder" => Ok(Change::Ladder(super::ladder(words.word()?)?)),
         "same" => Ok(Change::Nothing),

@@ -166,6 +166,7 @@ impl World {
             Change::Window(window) => channel.window = *window,
             Change::Hole(hole) => channel.hole = *hole,
             Change::Reload(reload) => channel.reload = *reload,
+            Change::Keys(keys) => channel.keys = *keys,
             Change::Ladder(ladder) => channel.ladder.clone_from(ladder),
             Change::Selection(selection) => channel.selection.clone_from(selection),
             Change::Nothing => {}
@@ -212,6 +213,7 @@ impl World {
 
     fn tell_wish(&mut self) -> Held {
         self.bounds.wished(&self.wish.spec);
+        self.ledger.wished(self.now, &self.wish.spec);
         self.step(Event::Configure(self.wish.clone()))
     }
 

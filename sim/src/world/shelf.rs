@@ -288,7 +288,7 @@ impl World {
         let key = MediaKey::of(origin, &media);
         if applied {
             self.store.put(object.clone(), &segment);
-            let media = (origin, media);
+            let media = (origin, media, fetch.key_url.is_some());
             self.ledger.stored(self.now, object, media, revision);
         }
         self.moment(Moment::SegmentStored)?;

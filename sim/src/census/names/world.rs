@@ -195,6 +195,7 @@ names! {
         Change::Window(_) => "control window",
         Change::Hole(_) => "control hole",
         Change::Reload(_) => "control reload",
+        Change::Keys(_) => "control keys",
         Change::Ladder(_) => "control ladder",
         Change::Selection(_) => "control selection",
         Change::Nothing => "control nothing",

@@ -2,10 +2,20 @@
 //! vector that its number at the source gives (S-31 to S-33).
 
 use super::line::Books;
-use super::{Held, MediaKey, Stored, broken};
+use super::{Held, Known, MediaKey, Stored, broken};
 use crate::origin::{Fault, FaultKind, MediaKind, MediaRef, Origin, TextFault};
 use crate::published::{Listed, quoted};
+use hls_relay_core::config::KeyPolicy;
 use hls_relay_core::time::Timestamp;
+
+impl Known {
+    /// What becomes of a segment's key, where that was not wished otherwise since it was first listed.
+    fn keys_of(&self, stored: Stored) -> Option<KeyPolicy> {
+        let first = self.offers.get(&stored.key)?.first;
+        let steady = self.keys.since < first && stored.asker.process == self.process;
+        steady.then_some(self.keys.policy)
+    }
+}
 
 /// Whether a segment is listed with just what it needs. It `is_broken` off from what came before it: there is a
 /// discontinuity right before it, or before the gaps between the two.
@@ -40,9 +50,15 @@ pub(super) fn right(books: &Books<'_>, stored: Stored, listed: &Listed, is_broke
         );
     }
     let uri = named(&listed.needs.key);
-    let key_wanted = wanted
-        .key
-        .filter(|it| it.untouched || !books.known.decrypted);
+    let wish = books.known.keys_of(stored);
+    if wish.is_some_and(|it| stored.decrypted && it != KeyPolicy::Decrypt) {
+        return broken(
+            "what becomes of keys is as wished",
+            format!("{wish:?} of {key:?}"),
+            "decrypted",
+        );
+    }
+    let key_wanted = wanted.key.filter(|it| it.untouched || !stored.decrypted);
     let said = |name| said(listed, name);
     let good = match (&key_wanted, uri.as_deref()) {
         (None, None) => true,
@@ -57,6 +73,12 @@ pub(super) fn right(books: &Books<'_>, stored: Stored, listed: &Listed, is_broke
                 None => books.numbers(key).into_iter().map(u128::from).collect(),
             };
             let here = !own.untouched && hash(uri) == Some(own.hash);
+            let (left, here) = match wish.filter(|_| !own.untouched) {
+                Some(KeyPolicy::Origin) => (left, false),
+                Some(KeyPolicy::Rehost) => (false, here),
+                Some(KeyPolicy::Decrypt) => (false, false),
+                None => (left, here),
+            };
             let vector = match own.untouched {
                 // Where its source says none, the media has it.
                 true => said("IV").is_none(),
