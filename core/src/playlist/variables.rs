@@ -12,7 +12,7 @@ use crate::limits;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use url::Url;
+use url::{Url, form_urlencoded};
 
 /// What a list may take from outside of itself.
 #[derive(Clone, Copy, Debug, Default)]
@@ -140,7 +140,9 @@ fn define(
 
 /// A parameter of the query, percent-decoded; one without a value is none.
 fn query(url: &Url, name: &str) -> Option<String> {
-    let (_, value) = url.query_pairs().find(|(known, _)| known == name)?;
+    // It is no form: a plus is no space, but one of the letters of Base64.
+    let query = url.query()?.replace('+', "%2B");
+    let (_, value) = form_urlencoded::parse(query.as_bytes()).find(|(known, _)| known == name)?;
     (!value.is_empty()).then(|| value.into_owned())
 }
 

@@ -30,7 +30,7 @@ use support::origin::Run;
 use support::{Asked, Bench, SEC, Spec, seconds, spec};
 use url::Url;
 
-const SOURCE: &str = "http://origin.example/live/index.m3u8?token=id=7";
+const SOURCE: &str = "http://origin.example/live/index.m3u8?token=id=7+8";
 const RELAY: &str = "http://relay.example/channel/index.m3u8";
 
 /// Relays a source until nothing of it is left; each load shows the next of its bodies.

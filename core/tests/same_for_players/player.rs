@@ -197,9 +197,10 @@ pub(crate) fn without_variables(text: &str, base: &Url) -> String {
         if tag.name() == "-X-DEFINE" {
             let of = attributes(&tag);
             let of_query = |name: &str| {
-                let mut pairs = base.query_pairs();
-                let found = pairs.find(|(known, _)| known == name);
-                found.expect("the query has it").1.into_owned()
+                // As it stands there: nothing in it is encoded.
+                let mut pairs = base.query().expect("a query").split('&');
+                let found = pairs.find_map(|it| it.split_once('=').filter(|it| it.0 == name));
+                found.expect("the query has it").1.to_owned()
             };
             match of.get("QUERYPARAM") {
                 Some(name) => defined.push((name.clone(), of_query(name))),
