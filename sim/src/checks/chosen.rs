@@ -2,6 +2,7 @@
 
 use crate::origin::{FormatsTold, PresentationSpec, TrackKind};
 use hls_relay_core::config::Selection;
+use std::sync::Arc;
 
 /// So many variants, audio renditions, subtitles and views.
 pub fn chosen(presentation: &PresentationSpec, selection: &Selection) -> [usize; 4] {
@@ -17,8 +18,8 @@ pub fn chosen(presentation: &PresentationSpec, selection: &Selection) -> [usize;
     let variants = count(&|it| match it {
         TrackKind::Variant { bandwidth, height } => {
             let height = if told { *height } else { 0 };
-            let coded = |it: &std::sync::Arc<str>| CODECS.iter().any(|own| own.starts_with(&**it));
-            let codecs = &selection.codecs;
+            let (codecs, made_of) = (&selection.codecs, it.formats().codecs);
+            let coded = |codec: &Arc<str>| made_of.iter().any(|own| own.starts_with(&**codec));
             selection.min_height.is_none_or(|least| height >= least)
                 && selection.max_height.is_none_or(|most| height <= most)
                 && selection
@@ -41,6 +42,3 @@ pub fn chosen(presentation: &PresentationSpec, selection: &Selection) -> [usize;
         count(&|it| matches!(it, TrackKind::Video { .. })),
     ]
 }
-
-/// Of every variant of ours.
-const CODECS: [&str; 2] = ["avc1.4d401f", "mp4a.40.2"];

@@ -169,7 +169,7 @@ impl TrackKind {
     }
 
     /// What its media is made of.
-    pub(super) fn formats(&self) -> Formats {
+    pub fn formats(&self) -> Formats {
         let (codecs, height): (&[&str], Option<u64>) = match self {
             Self::Variant { height, .. } => (&["avc1.4d401f", "mp4a.40.2"], Some(*height)),
             Self::Audio { .. } => (&["mp4a.40.2"], None),
