@@ -122,8 +122,13 @@ impl Driver {
 
     fn obey(&mut self, control: Control) -> Option<Event> {
         match control {
-            Control::Configure(configure, accesses) => {
+            Control::Configure(mut configure, accesses) => {
                 self.idle = None;
+                // Where a process keeps its segments no spec says.
+                let room = self.worker.channel().output.store().room();
+                if configure.spec.room != room {
+                    Arc::make_mut(&mut configure.spec).room = room;
+                }
                 self.worker.expect(configure.revision, accesses.clone());
                 self.configured = Some((configure.clone(), accesses));
                 Some(Event::Configure(configure))

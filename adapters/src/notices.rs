@@ -87,6 +87,7 @@ fn level(notice: &Notice) -> Level {
         | Notice::DateRange { .. }
         | Notice::FormatsUntold { .. }
         | Notice::InitSectionChanged
+        | Notice::NotWhole { .. }
         | Notice::TargetDurationRaised { .. } => Level::Warn,
         Notice::ConfigureRefused { .. } | Notice::StoreFailed { .. } => Level::Error,
     }
@@ -121,6 +122,7 @@ fn kind(notice: &Notice) -> &'static str {
         Notice::Redundant { .. } => "redundant",
         Notice::DateRange { .. } => "date_range",
         Notice::FormatsUntold { .. } => "formats_untold",
+        Notice::NotWhole { .. } => "not_whole",
         Notice::InitSectionChanged => "init_section_changed",
         Notice::Renewing { .. } => "renewing",
         Notice::RungsMissed { .. } => "rungs_missed",

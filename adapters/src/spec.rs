@@ -11,7 +11,7 @@ use crate::mask::mask;
 use crate::worker::Accesses;
 pub(crate) use headers::{header, user_agent};
 use hls_relay_core::config::{
-    DEFAULT_WINDOW, HolePolicy, KeyPolicy, MIN_WINDOW, ReloadPolicy, Selection, Source, Spec,
+    HolePolicy, KeyPolicy, MIN_WINDOW, ReloadPolicy, Selection, Source, Spec,
 };
 use hls_relay_core::ladder::{Preset, VideoCodec};
 use hls_relay_core::limits::{MAX_URL_BYTES, MAX_WINDOW};
@@ -44,9 +44,9 @@ pub struct ChannelSpec {
     /// What the relay calls itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_agent: Option<String>,
-    /// How many segments are listed.
-    #[serde(default = "default_window")]
-    pub window: usize,
+    /// How many segments are listed; ten where nothing is said, and all of a source that keeps all it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<usize>,
     /// How lost media is said.
     #[serde(default)]
     pub hole: HolePolicy,
@@ -133,10 +133,6 @@ impl SpecFault {
     }
 }
 
-fn default_window() -> usize {
-    DEFAULT_WINDOW
-}
-
 fn yes() -> bool {
     true
 }
@@ -159,7 +155,7 @@ impl ChannelSpec {
             headers: Vec::new(),
             headers_for: BTreeMap::new(),
             user_agent: None,
-            window: DEFAULT_WINDOW,
+            window: None,
             hole: HolePolicy::default(),
             keys: KeyPolicy::default(),
             strict_reload: false,
@@ -190,7 +186,8 @@ impl ChannelSpec {
     pub fn resolve(&self) -> Result<Resolved, SpecFault> {
         let urls = self.urls()?;
         self.check_lists()?;
-        window(self.window).map_err(|why| SpecFault::new("window", why))?;
+        let checked = self.window.map_or(Ok(0), window);
+        checked.map_err(|why| SpecFault::new("window", why))?;
         let tags = self.tags()?;
         let headers = self.headers_of(&urls)?;
         let accesses = urls.iter().zip(&headers);
@@ -204,6 +201,8 @@ impl ChannelSpec {
         let spec = Spec {
             sources: sources.collect(),
             window: self.window,
+            // Whoever knows the store says so.
+            room: None,
             hole: self.hole,
             selection: Selection {
                 min_height: self.min_height,
@@ -361,7 +360,7 @@ mod tests {
         assert_eq!(twice, "sources[1]");
         let many = (0..17).map(|it| format!("http://{it}.example/"));
         assert_eq!(with(&|it| it.sources = many.clone().collect()), "sources");
-        assert_eq!(with(&|it| it.window = 5), "window");
+        assert_eq!(with(&|it| it.window = Some(5)), "window");
         assert_eq!(with(&|it| it.headers = vec!["X".into()]), "headers[0]");
         let long = format!("X: {}", "x".repeat(MOST_ITEM_BYTES));
         assert_eq!(with(&|it| it.headers = vec![long.clone()]), "headers");

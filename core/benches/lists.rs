@@ -150,7 +150,8 @@ fn spec(window: u64) -> Spec {
         sources: vec![Source {
             url: "http://origin.example/live/index.m3u8".into(),
         }],
-        window: (window as usize).max(6),
+        window: Some((window as usize).max(6)),
+        room: None,
         hole: HolePolicy::default(),
         reload: ReloadPolicy::default(),
         keys: KeyPolicy::default(),

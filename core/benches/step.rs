@@ -61,7 +61,8 @@ fn drive(seed: u64, segments: u64, costs: &mut Costs) {
         sources: vec![Source {
             url: "http://origin.example/live/index.m3u8".into(),
         }],
-        window: 6,
+        window: Some(6),
+        room: None,
         hole: HolePolicy::Gap,
         reload: ReloadPolicy::LastSegment,
         keys: KeyPolicy::default(),

@@ -5,7 +5,7 @@ use crate::formats::Formats;
 use crate::ids::{ContentHash, ObjectName, PlaylistName};
 use crate::ladder::RungAudio;
 use crate::node::cluster::Skip;
-use crate::playlist::Segment;
+use crate::playlist::{PlaylistType, Segment};
 use crate::time::{Place, Span, WallTime};
 use crate::track::Medium;
 use serde::{Deserialize, Serialize};
@@ -54,6 +54,15 @@ pub struct SavedTrack {
     pub independent_segments: bool,
     /// EXT-X-I-FRAMES-ONLY as published.
     pub i_frames_only: bool,
+    /// EXT-X-PLAYLIST-TYPE of its source, where nothing has left the list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub playlist_type: Option<PlaylistType>,
+    /// Its source keeps all that it ever had.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub whole: bool,
+    /// And has come to its end.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub complete: bool,
     /// How its multivariant playlist describes it, where there is one.
     pub medium: Option<Medium>,
     /// What it is made of, where the media was asked.

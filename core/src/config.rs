@@ -20,8 +20,12 @@ use url::Url;
 pub struct Spec {
     /// Where it comes from: the first is wanted, the others are backups in order. At least one.
     pub sources: Vec<Source>,
-    /// How many segments the published playlist lists; more where three target durations need more.
-    pub window: usize,
+    /// How many segments the published playlist lists; more where three target durations need more. Where nothing is
+    /// said it is [`DEFAULT_WINDOW`], and all of a source that keeps all it has.
+    pub window: Option<usize>,
+    /// How many bytes the channel's store holds at most, where it is bounded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub room: Option<u64>,
     /// How a hole is said.
     pub hole: HolePolicy,
     /// Which rule times the reload after a change.
@@ -135,6 +139,15 @@ pub enum SpecError {
 }
 
 impl Spec {
+    /// How many segments are listed at most of a source that keeps all it has, or does not: it is `whole`, or a list that
+    /// slides.
+    pub fn window_of(&self, whole: bool) -> usize {
+        self.window.unwrap_or(match whole {
+            true => MAX_WINDOW,
+            false => DEFAULT_WINDOW,
+        })
+    }
+
     /// Checks what can be checked without asking anybody.
     ///
     /// # Errors
@@ -150,8 +163,9 @@ impl Spec {
                 return Err(SpecError::BadUrl(index));
             }
         }
-        if !(MIN_WINDOW..=MAX_WINDOW).contains(&self.window) {
-            return Err(SpecError::BadWindow(self.window));
+        let window = self.window.unwrap_or(DEFAULT_WINDOW);
+        if !(MIN_WINDOW..=MAX_WINDOW).contains(&window) {
+            return Err(SpecError::BadWindow(window));
         }
         self.tags.validate().map_err(SpecError::BadTag)?;
         let ladder = self.ladder.as_ref().map(Ladder::validate);

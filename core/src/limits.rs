@@ -4,6 +4,8 @@
 //! they can grow has an end (rule C-63). The limits stand far above what real channels send. How long
 //! things may take follows from a channel's timing: [`crate::config`].
 
+use crate::time::Span;
+
 // -- a playlist --
 
 /// The longest body in bytes. A window of 10,000 segments with dates, keys and ranges is 3 MB.
@@ -82,6 +84,18 @@ pub const MAX_DOWNLOADS: usize = 4;
 
 /// The largest: a DVR of more than a day of 10 s segments.
 pub const MAX_WINDOW: usize = 10_000;
+
+/// What a list may take of a bounded store: what has left it stays for as long as the list lasts, so twice that is
+/// needed, and some for what is on its way.
+pub fn listed_bytes(room: u64) -> u64 {
+    room / 5 * 2
+}
+
+/// How much of a source that goes on such a store is taken to have room for, before anything of it was had: at
+/// 8 Mbit/s.
+pub fn lasts_of_room(room: u64) -> Span {
+    Span::from_millis(listed_bytes(room) / 1_000)
+}
 
 /// The most media playlists of one channel. Long ladders have 12 variants, and films 40 languages of
 /// sound and as many of subtitles.

@@ -173,6 +173,15 @@ pub enum LadderWaits {
     Several,
 }
 
+/// Why a list does not hold all that its source keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Limit {
+    /// No list may have more segments.
+    Segments,
+    /// The store may not have more bytes.
+    Room,
+}
+
 /// One thing worth telling.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Notice {
@@ -263,6 +272,8 @@ pub enum Notice {
         track: PlaylistName,
         error: Unreadable,
     },
+    /// A source keeps all that it ever had, and the list lacks the first of it; said once.
+    NotWhole { segments: u64, why: Limit },
     /// Not all that a source tells of its date ranges can be relayed; each is said once.
     DateRange {
         track: PlaylistName,

@@ -211,7 +211,7 @@ fn act_on(bench: &mut Bench, act: Act, spec: &mut Spec, seed: u64) {
             bench.run(spec.clone());
         }
         Act::Window(window) => {
-            spec.window = window;
+            spec.window = Some(window);
             bench.run(spec.clone());
         }
         Act::StrictPace => {

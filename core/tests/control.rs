@@ -83,7 +83,7 @@ fn what_a_source_is_asked_with_stays_the_configuration_that_named_it() {
     bench.run(spec(&[BACKUP]));
     bench.pass(42 * SEC);
     bench.run(Spec {
-        window: 8,
+        window: Some(8),
         ..spec(&[BACKUP])
     });
     bench.requests.clear();

@@ -261,7 +261,7 @@ fn what_ended_long_ago_is_relayed_to_its_end_however_much_it_is() {
     bench.segment = Box::new(|_, _| Ok(SEC));
     bench.now = 700 * SEC;
     let mut spec = spec(&[MAIN]);
-    spec.window = 300;
+    spec.window = Some(300);
     bench.run(spec);
     bench.pass(800 * SEC);
     assert_eq!(bench.status().state, State::Ended);

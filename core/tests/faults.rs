@@ -34,7 +34,7 @@ fn lossy(dated: bool, lost: u64, hole: HolePolicy) -> Bench {
     let mut bench = bench(&run);
     bench.run(Spec {
         hole,
-        window: 10,
+        window: Some(10),
         ..spec(&[URL])
     });
     down(&mut bench, 40 * SEC, (40 + 12 + 2 * lost - 2) * SEC);

@@ -351,7 +351,7 @@ fn offered_with_its_newest(bench: &Bench, name: &str, from: u64) -> Vec<bool> {
 fn a_rung_that_comes_back_waits_for_its_newest_segments() {
     let mut bench = bench();
     let with = |heights: &[u32]| Spec {
-        window: 12,
+        window: Some(12),
         ..with(ladder(heights, true))
     };
     bench.run(with(&[720, 480]));

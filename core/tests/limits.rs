@@ -106,7 +106,7 @@ fn a_window_of_every_size_is_kept_in_bounds() {
         let run = Run::new(2 * SEC);
         let mut bench = relayed(move |now| run.at(now));
         bench.run(Spec {
-            window,
+            window: Some(window),
             ..spec(&[URL])
         });
         bench.pass(150 * SEC);
@@ -125,7 +125,7 @@ fn what_was_missed_while_no_process_ran_is_a_hole_and_no_jump() {
         let run = Run::new(2 * SEC);
         let mut bench = relayed(move |now| run.at(now));
         let window = Spec {
-            window: 12,
+            window: Some(12),
             ..spec(&[URL])
         };
         bench.run(window.clone());

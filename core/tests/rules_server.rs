@@ -391,7 +391,7 @@ fn s_21_dates_go_through_and_follow_from_durations_over_holes_too() {
         let run = Run::new(2 * SEC).dated();
         let mut bench = relayed(move |now| run.at(now));
         bench.run(Spec {
-            window: 12,
+            window: Some(12),
             ..spec(&[URL])
         });
         let source = std::mem::replace(&mut bench.source, Box::new(|_, _| Ok(String::new())));

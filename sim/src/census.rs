@@ -212,6 +212,7 @@ impl Census {
             | Notice::CaughtUp { .. }
             | Notice::FormatsUntold { .. }
             | Notice::InitSectionChanged
+            | Notice::NotWhole { .. }
             | Notice::Renewing { .. }
             | Notice::Fenced { .. }
             | Notice::Restored { .. } => {}

@@ -57,7 +57,8 @@ fn single(seed: u64, length: Span) -> Plan {
     let sources: Vec<usize> = (0..origins.len()).collect();
     let channel = ChannelPlan {
         sources,
-        window: dice.pick(&[6, 6, 8, 10, 10, 20]),
+        window: Some(dice.pick(&[6, 6, 8, 10, 10, 20])),
+        room: None,
         hole: dice.pick(&[HolePolicy::Gap, HolePolicy::Gap, HolePolicy::Discontinuity]),
         reload: dice.pick(&[
             ReloadPolicy::LastSegment,

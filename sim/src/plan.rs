@@ -63,7 +63,10 @@ pub struct ChannelPlan {
     /// The first is wanted, the others are backups.
     pub sources: Vec<usize>,
     /// Segments listed.
-    pub window: usize,
+    pub window: Option<usize>,
+    /// What the store is said to hold at most, in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub room: Option<u64>,
     /// How holes are said.
     pub hole: HolePolicy,
     /// What times the reload.
@@ -163,7 +166,7 @@ pub enum Change {
     /// It comes from here.
     Sources(Vec<usize>),
     /// So many segments.
-    Window(usize),
+    Window(Option<usize>),
     /// Holes are said so.
     Hole(HolePolicy),
     /// The reload is timed so.

@@ -43,6 +43,8 @@ pub struct Version {
     pub discontinuity_sequence: u64,
     /// EXT-X-ENDLIST.
     pub ended: bool,
+    /// EXT-X-PLAYLIST-TYPE: nothing leaves it.
+    pub typed: bool,
     /// Oldest first.
     pub segments: Vec<Arc<Listed>>,
     /// EXT-X-DATERANGE, but for those that a player ignores.
@@ -232,7 +234,8 @@ mod tests {
             format!("{HEAD}#EXTINF:4,\na.ts\n"),
             format!("{HEAD}{segment}#EXT-X-GAP\n"),
             format!("{HEAD}{segment}#EXT-X-ENDLIST\n{segment}"),
-            format!("{HEAD}#EXT-X-PLAYLIST-TYPE:EVENT\n{segment}"),
+            format!("{HEAD}#EXT-X-PLAYLIST-TYPE:LIVE\n{segment}"),
+            format!("{HEAD}#EXT-X-PLAYLIST-TYPE:VOD\n{segment}"),
             format!("{HEAD}{segment}#EXT-X-MEDIA-SEQUENCE:9\n"),
             HEAD.replace("#EXT-X-MEDIA-SEQUENCE:7\n", "") + segment,
             HEAD.replace("#EXT-X-DISCONTINUITY-SEQUENCE:2\n", "") + segment,

@@ -134,7 +134,8 @@ fn empty() -> Plan {
         origins: Vec::new(),
         channel: ChannelPlan {
             sources: Vec::new(),
-            window: 6,
+            window: Some(6),
+            room: None,
             hole: HolePolicy::Gap,
             reload: ReloadPolicy::LastSegment,
             keys: KeyPolicy::default(),
@@ -197,7 +198,8 @@ fn workers(plan: &mut Plan, words: &mut Words<'_>) -> Result<(), String> {
 fn channel(plan: &mut Plan, words: &mut Words<'_>) -> Result<(), String> {
     while let Some(word) = words.next() {
         match word {
-            "window" => plan.channel.window = words.number()? as usize,
+            "window" => plan.channel.window = window_wanted(words)?,
+            "room" => plan.channel.room = Some(words.positive()?),
             "hole" => plan.channel.hole = hole(words.word()?)?,
             "keys" => plan.channel.keys = keys(words.word()?)?,
             "ladder" => plan.channel.ladder = ladder(words.word()?)?,
@@ -214,6 +216,14 @@ fn channel(plan: &mut Plan, words: &mut Words<'_>) -> Result<(), String> {
     window(plan, plan.channel.window)
 }
 
+/// So many segments, or as many as where nothing is said.
+fn window_wanted(words: &mut Words<'_>) -> Result<Option<usize>, String> {
+    match words.0.first() {
+        Some(&"default") => words.word().map(|_| None),
+        _ => words.number().map(|it| Some(it as usize)),
+    }
+}
+
 fn keys(word: &str) -> Result<KeyPolicy, String> {
     match word {
         "origin" => Ok(KeyPolicy::Origin),
@@ -224,7 +234,7 @@ fn keys(word: &str) -> Result<KeyPolicy, String> {
 }
 
 /// Whether a channel may have such a window.
-fn window(plan: &Plan, window: usize) -> Result<(), String> {
+fn window(plan: &Plan, window: Option<usize>) -> Result<(), String> {
     let sources = vec![0];
     let channel = ChannelPlan {
         sources,

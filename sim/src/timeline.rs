@@ -310,6 +310,7 @@ impl Timeline {
             | Notice::DateRange { .. }
             | Notice::FormatsUntold { .. }
             | Notice::InitSectionChanged
+            | Notice::NotWhole { .. }
             | Notice::RungsMissed { .. }
             | Notice::RungSuspended { .. }
             | Notice::LadderWaits { .. }
@@ -464,7 +465,7 @@ fn wished(wish: &Configure) -> String {
     format!(
         "{what}, revision {}: {} segments, {:?}, {:?}, from {}",
         wish.revision,
-        wish.spec.window,
+        words::window(wish.spec.window),
         wish.spec.hole,
         wish.spec.reload,
         hosts.join(" and ")

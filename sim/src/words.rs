@@ -46,7 +46,11 @@ pub fn event(event: &Event) -> String {
             let urls: Vec<&str> = wish.spec.sources.iter().map(|it| &*it.url).collect();
             format!(
                 "configure: {:?}, revision {}, window {}, {:?}, {:?}, sources {urls:?}",
-                wish.desired, wish.revision, wish.spec.window, wish.spec.hole, wish.spec.reload
+                wish.desired,
+                wish.revision,
+                window(wish.spec.window),
+                wish.spec.hole,
+                wish.spec.reload
             )
         }
         Event::PlaylistLoaded { request, outcome } => match outcome {
@@ -186,4 +190,9 @@ pub fn of_panic(panic: &(dyn std::any::Any + Send)) -> String {
     text.or_else(|| panic.downcast_ref::<&str>().copied())
         .unwrap_or("a panic")
         .to_owned()
+}
+
+/// How many segments are to be listed.
+pub fn window(wanted: Option<usize>) -> String {
+    wanted.map_or_else(|| "by default".to_owned(), |it| it.to_string())
 }

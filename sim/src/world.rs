@@ -440,6 +440,7 @@ pub(crate) fn spec_of(plan: &Plan, channel: &ChannelPlan) -> Spec {
     Spec {
         sources: channel.sources.iter().map(url).collect(),
         window: channel.window,
+        room: channel.room,
         hole: channel.hole,
         reload: channel.reload,
         keys: channel.keys,

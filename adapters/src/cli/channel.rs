@@ -239,6 +239,12 @@ mod tests {
         args.unset = vec![Unset::Window];
         spec = full.clone();
         args.change(&mut spec);
-        assert_eq!(ChannelSpec { window: 7, ..spec }, full);
+        assert_eq!(
+            ChannelSpec {
+                window: Some(7),
+                ..spec
+            },
+            full
+        );
     }
 }

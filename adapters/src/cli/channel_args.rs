@@ -220,7 +220,7 @@ impl ChannelArgs {
             }
             None => {}
         }
-        set(&mut spec.window, self.window);
+        set_some(&mut spec.window, &self.window);
         set(&mut spec.hole, self.hole);
         set(&mut spec.keys, self.keys);
         set(&mut spec.strict_reload, self.strict_reload);
@@ -320,7 +320,7 @@ fn concurrency_help() -> String {
 
 fn window_help() -> String {
     format!(
-        "How many segments the playlist lists; more where three target durations need more [default: {DEFAULT_WINDOW}]"
+        "How many segments the playlist lists; more where three target durations need more [default: {DEFAULT_WINDOW}; of a source with EXT-X-PLAYLIST-TYPE, or that has ended, all of it]"
     )
 }
 
@@ -383,7 +383,7 @@ mod tests {
     #[test]
     fn what_is_not_said_stays() {
         let mut spec = ChannelSpec::of(vec!["http://a/".to_owned(), "http://b/".to_owned()]);
-        spec.window = 7;
+        spec.window = Some(7);
         spec.headers = vec!["X: 1".to_owned()];
         let before = spec.clone();
         let mut said = ChannelArgs::default();
@@ -393,7 +393,7 @@ mod tests {
         said.strict_reload = Some(true);
         said.change(None, &mut spec);
         assert_eq!(spec.sources, ["http://a/", "http://c/"]);
-        assert!(spec.strict_reload && spec.window == 7);
+        assert!(spec.strict_reload && spec.window == Some(7));
         ChannelArgs::default().change(Some("http://d/"), &mut spec);
         assert_eq!(spec.sources, ["http://d/"]);
     }

@@ -278,7 +278,7 @@ mod tests {
         let url = understood_spec(" https://origin.example/a.m3u8\n").unwrap();
         assert_eq!(url.sources, ["https://origin.example/a.m3u8"]);
         let full = r#"{ "sources": ["https://origin.example/a.m3u8"], "window": 9 }"#;
-        assert_eq!(understood_spec(full).unwrap().window, 9);
+        assert_eq!(understood_spec(full).unwrap().window, Some(9));
         for bad in [
             "",
             "nothing",

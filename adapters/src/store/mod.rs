@@ -210,6 +210,14 @@ impl Store {
         directory.map_or(Ok(()), |it| it.publish(playlists))
     }
 
+    /// How many bytes it holds at most, where it is bounded.
+    pub fn room(&self) -> Option<u64> {
+        self.inner
+            .directory
+            .is_none()
+            .then(|| self.inner.room.most())
+    }
+
     /// Whether files are what is kept.
     pub(crate) fn is_on_disk(&self) -> bool {
         self.inner.directory.is_some()

@@ -29,6 +29,11 @@ impl Room {
         Arc::new(Self { taken, most })
     }
 
+    /// All that may be taken.
+    pub(super) fn most(&self) -> u64 {
+        self.most
+    }
+
     /// Nothing of it yet.
     pub(super) fn lease(self: &Arc<Self>) -> Lease {
         Lease {

@@ -11,9 +11,7 @@ use hls_relay::output::Output;
 use hls_relay::store::Store;
 use hls_relay::worker::{Channel, Kept, Worker};
 use hls_relay_core::checkpoint::Checkpoint;
-use hls_relay_core::config::{
-    DEFAULT_WINDOW, HolePolicy, KeyPolicy, ReloadPolicy, Selection, Source, Spec,
-};
+use hls_relay_core::config::{HolePolicy, KeyPolicy, ReloadPolicy, Selection, Source, Spec};
 use hls_relay_core::event::{Configure, Desired};
 use hls_relay_core::ids::Epoch;
 use hls_relay_core::notice::State;
@@ -40,7 +38,8 @@ fn drive(
         sources: vec![Source {
             url: url.as_str().into(),
         }],
-        window: DEFAULT_WINDOW,
+        window: None,
+        room: None,
         hole: HolePolicy::Gap,
         reload: ReloadPolicy::LastSegment,
         keys: KeyPolicy::default(),

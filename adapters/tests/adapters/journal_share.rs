@@ -75,7 +75,8 @@ fn recorded(reloads: u64, piece: u64) -> Vec<String> {
         sources: vec![Source {
             url: "https://a.example/live/index.m3u8?auth=QuerySecret1".into(),
         }],
-        window: 6,
+        window: Some(6),
+        room: None,
         hole: HolePolicy::Gap,
         reload: ReloadPolicy::LastSegment,
         keys: KeyPolicy::default(),

@@ -190,7 +190,7 @@ async fn an_origin_is_reached_over_ipv6() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn c_08_a_vod_is_relayed_to_its_end_and_not_asked_for_again() {
-    let names: Vec<String> = (0..8).map(|n| format!("/{n}.ts")).collect();
+    let names: Vec<String> = (0..40).map(|n| format!("/{n}.ts")).collect();
     let uris = names.clone();
     let origin = RawServer::start(move |asked| match asked.path.ends_with(".m3u8") {
         true => ok(over(uris.iter().map(|it| &it[1..])).as_bytes()),
@@ -201,6 +201,7 @@ async fn c_08_a_vod_is_relayed_to_its_end_and_not_asked_for_again() {
     let relayed = relayed(&relay, ended).await;
     let names: Vec<&str> = names.iter().map(|it| &**it).collect();
     assert_eq!(relayed.segments, some(&names));
+    assert!(relayed.list.contains("#EXT-X-PLAYLIST-TYPE:VOD\n"));
     tokio::time::sleep(Duration::from_secs(2)).await;
     let lists = origin
         .asked()
@@ -216,21 +217,20 @@ async fn an_event_is_relayed_as_it_grows_and_ends() {
         if !asked.path.ends_with(".m3u8") {
             return named(asked);
         }
-        let count = (3 + loads.fetch_add(1, Ordering::Relaxed)).min(7);
+        let count = (15 + loads.fetch_add(1, Ordering::Relaxed)).min(19);
         let uris: Vec<String> = (0..count).map(|n| format!("{n}.ts")).collect();
         let list = over(uris.iter().map(|it| &**it)).replace(":VOD", ":EVENT");
         match count {
-            7 => ok(list.as_bytes()),
+            19 => ok(list.as_bytes()),
             _ => ok(list.replace("#EXT-X-ENDLIST\n", "").as_bytes()),
         }
     })
     .await;
     let relay = Relay::start(&["relay", &origin.url("/event.m3u8")]);
     let relayed = relayed(&relay, ended).await;
-    let expected = [
-        "/0.ts", "/1.ts", "/2.ts", "/3.ts", "/4.ts", "/5.ts", "/6.ts",
-    ];
-    assert_eq!(relayed.segments, some(&expected));
+    let expected = (0..19).map(|n| Some(format!("/{n}.ts")));
+    assert_eq!(relayed.segments, expected.collect::<Vec<_>>());
+    assert!(relayed.list.contains("#EXT-X-PLAYLIST-TYPE:EVENT\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -271,6 +271,45 @@ async fn c_27_a_range_that_the_origin_does_not_have_is_a_gap_and_stops_nothing()
         relayed.segments,
         [text("aaaa"), text("bbbb"), None, text("cccc")]
     );
+}
+
+/// A gigabyte is all that the memory of a channel may hold: the rest of a film is missing, and the operator is told why.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_vod_that_is_larger_than_memory_the_beginning_is_relayed_and_the_rest_is_said_to_be_missing()
+ {
+    let uris: Vec<String> = (0..20).map(|n| format!("{n}.ts")).collect();
+    let list = over(uris.iter().map(|it| &**it));
+    let list = list
+        .replace("DURATION:1", "DURATION:5")
+        .replace("EXTINF:1", "EXTINF:5");
+    let origin = RawServer::start(move |asked| match asked.path.ends_with(".m3u8") {
+        true => ok(list.as_bytes()),
+        false => ok(&vec![7; 64 << 20]),
+    })
+    .await;
+    let relay = Relay::start(&["relay", &origin.url("/film.m3u8")]);
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let began = Instant::now();
+    let list = loop {
+        let list = client.get(&relay.address).send().await.unwrap();
+        let list = list.text().await.unwrap();
+        if ended(&list) {
+            break list;
+        }
+        assert!(
+            began.elapsed() < Duration::from_secs(120),
+            "{}",
+            relay.log()
+        );
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    let listed = list.lines().filter(|line| !line.starts_with('#')).count();
+    assert!((12..=16).contains(&listed), "{list}");
+    let log = relay.log();
+    let told = log.lines().any(|line| {
+        line.contains("hole of") && line.contains("with --store DIR there is no such limit")
+    });
+    assert!(told, "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

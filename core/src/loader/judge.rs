@@ -53,6 +53,10 @@ impl Loader {
             resolve_foreign(line, base);
         }
         let date_ranges = date_ranges::of(&mut list, base);
+        let whole = list.playlist_type.is_some() || (list.end_list && (first || self.about.whole));
+        let complete = whole && list.end_list;
+        let mut head = list.head.iter();
+        let begins_with_first = complete && !head.any(|it| it.starts_with("#EXT-X-START:"));
         let closing = list.closing().filter(|_| list.end_list);
         let closing = closing.filter(|line| !is_low_latency(line));
         let about = About {
@@ -66,6 +70,10 @@ impl Loader {
                 .collect(),
             independent_segments: list.independent_segments,
             i_frames_only: list.i_frames_only,
+            playlist_type: list.playlist_type,
+            whole,
+            complete,
+            begins_with_first,
         };
         let now = stage.now.monotonic;
         let mut listed = self.resolved.offer(base, list.segments, now);
@@ -88,6 +96,8 @@ impl Loader {
             elsewhere: load.first_there,
             silence,
             target_duration,
+            whole,
+            complete,
         })
     }
 

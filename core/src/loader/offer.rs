@@ -5,7 +5,7 @@ use crate::checkpoint::Identity;
 use crate::event::FetchError;
 use crate::limits;
 use crate::notice::{Break, Refusal};
-use crate::playlist::{self, Context, Playlist, Segment, Variables, excerpt};
+use crate::playlist::{self, Context, Playlist, PlaylistType, Segment, Variables, excerpt};
 use crate::time::{Place, Span, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,6 +52,12 @@ pub(crate) struct Listing {
     pub(crate) silence: Span,
     /// As far as it is believed.
     pub(crate) target_duration: Span,
+    /// See [`About`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) whole: bool,
+    /// See [`About`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) complete: bool,
 }
 
 /// What a list says of itself as a whole.
@@ -63,6 +69,17 @@ pub(crate) struct About {
     pub(crate) closing: Vec<Arc<str>>,
     pub(crate) independent_segments: bool,
     pub(crate) i_frames_only: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) playlist_type: Option<PlaylistType>,
+    /// It keeps all that it ever had: by its type, or as it had ended before anybody asked.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) whole: bool,
+    /// And has come to its end.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) complete: bool,
+    /// Nobody says where players are to begin: with its first segment, then, also while ours is not complete yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) begins_with_first: bool,
 }
 
 /// Reads a playlist; one from nowhere is refused.

@@ -1,10 +1,12 @@
 //! The words for it, as they stand in the log, in `channel show` and in the status line.
 
 use super::{
-    Break, HoleCause, LadderWaits, Miss, Notice, Reason, State, StoreWork, SwitchReason, Trouble,
+    Break, HoleCause, LadderWaits, Limit, Miss, Notice, Reason, State, StoreWork, SwitchReason,
+    Trouble,
 };
 use crate::command::Content;
 use crate::config::HolePolicy;
+use crate::limits::MAX_WINDOW;
 use std::fmt;
 
 impl fmt::Display for State {
@@ -44,6 +46,18 @@ impl fmt::Display for Miss {
             Self::Encrypted => {
                 write!(out, "it is encrypted: decrypt it (keys = \"decrypt\")")
             }
+        }
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Segments => write!(out, "a list has at most {MAX_WINDOW}"),
+            Self::Room => write!(
+                out,
+                "there is no room for more in memory; with --store DIR there is no such limit"
+            ),
         }
     }
 }
@@ -256,6 +270,10 @@ impl fmt::Display for Notice {
             Self::Redundant { track, trouble } => write!(
                 out,
                 "{track} is loaded from the next place that the source names: {trouble}"
+            ),
+            Self::NotWhole { segments, why } => write!(
+                out,
+                "the source keeps all that it ever had, and what is relayed begins {segments} segments later: {why}"
             ),
             Self::InitSectionChanged => write!(
                 out,

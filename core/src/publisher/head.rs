@@ -6,6 +6,7 @@ use super::window::{Entry, Seen, Window};
 use super::{Publisher, limits};
 use crate::config;
 use crate::event::StoreError;
+use crate::notice::{Limit, Notice};
 use crate::stage::Stage;
 use crate::time::{Place, Span, Timestamp};
 use crate::track::Kind;
@@ -31,7 +32,8 @@ impl Publisher {
     /// would begin behind a hole, too late beside this one, it is so many more that both begin in time, or so many less.
     fn surplus(&self, now: Timestamp, track: usize) -> usize {
         let window = &self.windows[track];
-        let wanted = window.entries.len().saturating_sub(self.window_limit);
+        let wanted = window.entries.len().saturating_sub(self.window_limit());
+        let wanted = wanted.max(self.beyond_the_room(track));
         let early = window.entries.front().is_some_and(|it| self.is_early(it));
         if wanted == 0 && !early {
             return 0;
@@ -47,6 +49,41 @@ impl Publisher {
         match is_enough(&may) {
             true => may,
             false => fewer().unwrap_or(wanted).min(may),
+        }
+    }
+
+    /// How many of the leading track would have to leave for the store to have room for what comes. A list that will
+    /// not grow for ever waits instead: nobody wants a film without its beginning.
+    fn beyond_the_room(&self, track: usize) -> usize {
+        let window = &self.windows[track];
+        let Some(most) = self.most_bytes.filter(|_| !window.complete) else {
+            return 0;
+        };
+        let listed: u64 = self.windows.iter().map(Window::bytes).sum();
+        let own = u128::from(window.bytes());
+        let over = u128::from(listed.saturating_sub(most)) * own / u128::from(listed.max(1));
+        let mut leaves = 0_u128;
+        let leaving = window.entries.iter().take_while(|it| {
+            let goes_on = leaves < over;
+            leaves += u128::from(it.bytes());
+            goes_on
+        });
+        let most = window.entries.len().saturating_sub(config::MIN_WINDOW);
+        leaving.count().min(most)
+    }
+
+    /// Of a list that was to hold all that its source has the first is about to leave.
+    pub(super) fn say_not_whole(&mut self, stage: &mut Stage<'_>, track: usize) {
+        let segments = self.window_limit() < self.windows[track].entries.len();
+        let window = &mut self.windows[track];
+        if self.window_limit.is_none() && window.whole && !window.slid && window.is_listed() {
+            stage.notify(Notice::NotWhole {
+                segments: 1,
+                why: match segments {
+                    true => Limit::Segments,
+                    false => Limit::Room,
+                },
+            });
         }
     }
 

@@ -40,7 +40,7 @@ impl Publisher {
             gaps = gaps.into_iter().filter_map(|gap| gap.after(had)).collect();
             let reached = gaps.last().map_or(had, Gap::ends);
             let holes = &self.windows[track].holes;
-            if head <= Some(reached) && !holes.break_before(done, self.window_limit) {
+            if head <= Some(reached) && !holes.break_before(done, self.window_limit()) {
                 // What it has lost where the others have not come to may be theirs.
                 let rest = place.since(reached);
                 let of = (last_generation(lead), stage.now.monotonic);

@@ -46,7 +46,11 @@ pub(crate) use rungs::Shown;
 /// The published playlists and everything they list.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Publisher {
-    window_limit: usize,
+    /// As it was asked for.
+    window_limit: Option<usize>,
+    /// How many bytes are listed at most of a source that goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    most_bytes: Option<u64>,
     hole_policy: HolePolicy,
     tags: TagPolicy,
     #[serde(default)]
@@ -89,7 +93,8 @@ pub(crate) const ONLY: usize = 0;
 impl Publisher {
     pub(crate) fn new() -> Self {
         Self {
-            window_limit: config::DEFAULT_WINDOW,
+            window_limit: None,
+            most_bytes: None,
             hole_policy: HolePolicy::default(),
             tags: TagPolicy::default(),
             keys: KeyPolicy::default(),
@@ -120,15 +125,26 @@ impl Publisher {
     /// Policies in force from the next version on.
     pub(crate) fn reconfigure(&mut self, spec: &Spec) {
         self.window_limit = spec.window;
+        self.most_bytes = spec.room.map(limits::listed_bytes);
         self.hole_policy = spec.hole;
         self.tags.clone_from(&spec.tags);
         self.keys = spec.keys;
         self.ladder_waits = None;
     }
 
+    /// How many segments are listed, unless players need more.
+    fn window_limit(&self) -> usize {
+        let whole = self.windows.iter().any(|it| it.whole);
+        let usual = match whole {
+            true => limits::MAX_WINDOW,
+            false => config::DEFAULT_WINDOW,
+        };
+        self.window_limit.unwrap_or(usual)
+    }
+
     fn terms(&self) -> Terms {
         Terms {
-            window_limit: self.window_limit,
+            window_limit: self.window_limit(),
             hole_policy: self.hole_policy,
             target_duration: self.target_duration,
             lists_source: self.lists_source(),
@@ -138,7 +154,7 @@ impl Publisher {
     /// What the source says of a track's playlist as a whole.
     pub(crate) fn describe(&mut self, track: usize, about: &About, formats: Option<&Formats>) {
         let window = &mut self.windows[track];
-        window.describe(about, &self.tags);
+        window.describe(about, &self.tags, self.window_limit.is_none());
         window.formats = formats.cloned();
         self.source_told(formats);
         self.target_duration.get_or_insert(about.target_duration);
@@ -210,8 +226,8 @@ impl Publisher {
     /// A segment that was offered and cannot be had. It is said with the next one.
     pub(crate) fn lose(&mut self, track: usize, mut lost: Finished, cause: HoleCause) {
         self.drop_tags(&mut lost.segment);
-        let window = &mut self.windows[track];
-        window.holes.lose(lost, cause, self.window_limit);
+        let limit = self.window_limit();
+        self.windows[track].holes.lose(lost, cause, limit);
     }
 
     /// What the channel does not want of a segment's lines.
@@ -334,6 +350,7 @@ impl Publisher {
 
     fn remove_first(&mut self, stage: &mut Stage<'_>, track: usize) {
         let how = (self.hole_policy, self.is_listable());
+        self.say_not_whole(stage, track);
         let Some(entry) = self.windows[track].pop_first(stage, how) else {
             return;
         };

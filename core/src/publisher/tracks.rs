@@ -180,7 +180,7 @@ impl Publisher {
             place + done.segment.duration.half(),
         );
         let (marks, out_of_step) = (&self.discontinuities, config::OUT_OF_STEP_TARGETS);
-        window.holes.break_before(done, self.window_limit)
+        window.holes.break_before(done, self.window_limit())
             && marks.is_opened_behind(last, from, target_duration * out_of_step)
     }
 

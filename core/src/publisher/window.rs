@@ -10,7 +10,9 @@ use crate::ids::{Generation, PlaylistName};
 use crate::loader::About;
 use crate::notice::{Break, HoleCause, Notice};
 use crate::planted::Mistake;
-use crate::playlist::{MeasuredBandwidth, MediaPlaylist, Segment, measured_bandwidth};
+use crate::playlist::{
+    MeasuredBandwidth, MediaPlaylist, PlaylistType, Segment, measured_bandwidth,
+};
 use crate::processor::Finished;
 use crate::stage::Stage;
 use crate::tags::TagPolicy;
@@ -33,6 +35,21 @@ pub(super) struct Window {
     pub(super) closing: Vec<Arc<str>>,
     independent_segments: bool,
     i_frames_only: bool,
+    /// As its source says, where nothing is to leave it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    playlist_type: Option<PlaylistType>,
+    /// Its source keeps all that it ever had.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) whole: bool,
+    /// And has come to its end.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) complete: bool,
+    /// Players are to begin with its first segment.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    begins_with_first: bool,
+    /// Something that viewers had has left it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) slid: bool,
     /// The number of the first entry; of the next one to come where there is none.
     pub(super) media_sequence: Option<u64>,
     pub(super) discontinuity_sequence: u64,
@@ -114,6 +131,11 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    pub(super) fn bytes(&self) -> u64 {
+        let rungs = self.rungs.iter().map(|it| &it.stored);
+        self.stored.iter().chain(rungs).map(|it| it.length).sum()
+    }
+
     pub(super) fn objects(&self) -> impl Iterator<Item = &SavedObject> {
         let rungs = self.rungs.iter().map(|it| &it.stored);
         self.stored.iter().chain(&self.resources).chain(rungs)
@@ -139,6 +161,11 @@ impl Window {
             closing: Vec::new(),
             independent_segments: false,
             i_frames_only: false,
+            playlist_type: None,
+            whole: false,
+            complete: false,
+            begins_with_first: false,
+            slid: false,
             media_sequence: None,
             discontinuity_sequence: 0,
             entries: VecDeque::new(),
@@ -190,6 +217,10 @@ impl Window {
             date_ranges: saved.date_ranges.clone(),
             independent_segments: saved.independent_segments,
             i_frames_only: saved.i_frames_only,
+            playlist_type: saved.playlist_type,
+            whole: saved.whole,
+            complete: saved.complete,
+            slid: saved.playlist_type.is_none(),
             medium: saved.medium.clone(),
             formats: saved.formats.clone(),
             // One that had not begun has no number yet.
@@ -215,6 +246,9 @@ impl Window {
             discontinuity_sequence: self.discontinuity_sequence,
             independent_segments: self.independent_segments,
             i_frames_only: self.i_frames_only,
+            playlist_type: self.playlist_type.filter(|_| !self.slid),
+            whole: self.whole,
+            complete: self.complete,
             head: self.head.clone(),
             closing: self.closing.clone(),
             date_ranges: self.date_ranges.clone(),
@@ -243,8 +277,11 @@ impl Window {
     }
 
     /// What the source says of its playlist as a whole.
-    pub(super) fn describe(&mut self, about: &About, tags: &TagPolicy) {
+    pub(super) fn describe(&mut self, about: &About, tags: &TagPolicy, keeps_all: bool) {
         // A list that slides has no type, not even one that means nothing (S-16).
+        self.playlist_type = about.playlist_type.filter(|_| keeps_all);
+        (self.whole, self.complete) = (about.whole, about.complete);
+        self.begins_with_first = about.begins_with_first && keeps_all;
         let typed = |line: &str| line.starts_with("#EXT-X-PLAYLIST-TYPE");
         let wanted = |line: &&Arc<str>| !tags.drops(line) && !typed(line);
         self.head = about.head.iter().filter(wanted).cloned().collect();
@@ -416,6 +453,7 @@ impl Window {
         (policy, listable): (HolePolicy, bool),
     ) -> Option<Entry> {
         let entry = self.entries.pop_front()?;
+        self.slid |= entry.seen > Seen::Never;
         // Where nothing could be listed, there is a hole in the numbers as well: the gaps that are left say too little.
         let forgotten = stage.makes(Mistake::MediaSequenceSkipsGaps) && entry.segment.gap;
         if entry.is_unlisted_gap() && listable && self.takes_break_of(&entry) {
@@ -465,6 +503,7 @@ impl Window {
             let Some(entry) = self.entries.pop_front() else {
                 break;
             };
+            self.slid = true;
             if entry.is_unlisted_gap() && self.takes_break_of(&entry) {
                 self.give_back_number();
             } else {
@@ -484,7 +523,7 @@ impl Window {
         self.media_sequence = self.media_sequence.map(|number| number + left);
         self.entries.clear();
         self.cut_until = None;
-        (self.shown, self.comes_late) = (false, false);
+        (self.shown, self.comes_late, self.slid) = (false, false, false);
         self.began_at = None;
     }
 
@@ -533,6 +572,14 @@ impl Window {
             segments: self.numbered().collect(),
             ..MediaPlaylist::default()
         };
+        list.playlist_type = self.playlist_type.filter(|_| !self.slid);
+        if !list.end_list {
+            // Until all of it is there it grows, and players would begin at its end.
+            list.playlist_type = list.playlist_type.map(|_| PlaylistType::Event);
+            if self.begins_with_first {
+                list.head.push("#EXT-X-START:TIME-OFFSET=0".into());
+            }
+        }
         let told = self.entries.iter().zip(&mut list.segments);
         told.for_each(|(entry, segment)| tell(entry, segment));
         self.write_date_ranges(&mut list);
@@ -540,6 +587,11 @@ impl Window {
             list.tail.extend(self.closing.iter().cloned());
         }
         list
+    }
+
+    /// How much of the store is listed.
+    pub(super) fn bytes(&self) -> u64 {
+        self.entries.iter().map(Entry::bytes).sum()
     }
 
     pub(super) fn duration(&self) -> Span {

@@ -178,6 +178,7 @@ impl Relay {
         let mut about = feed.loader.about.clone();
         if says_start {
             about.head.retain(|line| !line.starts_with("#EXT-X-START:"));
+            about.begins_with_first = false;
         }
         if let Some(error) = feed.downloader.looks.take_untold() {
             let track = self.publisher.name(track).clone();
@@ -479,7 +480,9 @@ impl Relay {
         if role == Role::Relaying {
             self.fetch_again(lane, index, &listing);
         }
-        lane.feeds[index].listed = true;
+        if !std::mem::replace(&mut lane.feeds[index].listed, true) && index == 0 {
+            self.say_left_out(stage, &listing);
+        }
         lane.take_up(stage, index, listing, |listing| {
             self.first_of(role, listing)
         });

@@ -265,6 +265,8 @@ impl Lane {
             elsewhere: false,
             silence: Span::ZERO,
             target_duration: feed.loader.target_duration(),
+            whole: feed.loader.about.whole,
+            complete: feed.loader.about.complete,
         };
         if alone {
             feed.downloader.listed(stage, &listing, count);

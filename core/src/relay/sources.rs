@@ -5,8 +5,9 @@ use super::{LeftAt, Relay};
 use crate::checkpoint::SavedPosition;
 use crate::config;
 use crate::event::Desired;
+use crate::limits;
 use crate::loader::Listing;
-use crate::notice::{Break, Notice, SwitchReason};
+use crate::notice::{Break, Limit, Notice, SwitchReason};
 use crate::planted::Mistake;
 use crate::stage::Stage;
 use crate::time::{Span, Timestamp, WallTime};
@@ -334,33 +335,31 @@ impl Relay {
         lane: &mut Lane,
         mut listing: Listing,
     ) {
-        let window = self
-            .spec
-            .as_ref()
-            .map_or(config::DEFAULT_WINDOW, |spec| spec.window);
         let first = !std::mem::replace(&mut lane.feeds[0].listed, true);
-        let window = match first {
-            true => self.first_window(window),
-            false => window,
-        };
         let take = match lane.role {
             Role::Preparing { why, .. } if lane.feeds[0].downloader.is_empty() => {
                 // What it had while another source was relayed is not missing.
                 let fresh = listing.listed.get_mut(listing.first_new);
                 fresh.into_iter().for_each(|it| it.lost = None);
-                self.first_of_switch(why, &listing, window)
+                self.first_of_switch(why, &listing)
             }
             // A source that is followed without a break is relayed whole; a window's worth is taken
             // where it begins, or begins again.
             Role::Relaying | Role::Preparing { .. } | Role::Watching
                 if first || listing.restarted =>
             {
-                window
+                match first {
+                    true => self.first_window(&listing),
+                    false => self.window_of(&listing),
+                }
             }
             Role::Relaying | Role::Preparing { .. } | Role::Watching => usize::MAX,
         };
         if lane.role == Role::Relaying {
             self.fetch_again(lane, 0, &listing);
+        }
+        if first {
+            self.say_left_out(stage, &listing);
         }
         lane.feeds[0].downloader.listed(stage, &listing, take);
     }
@@ -387,37 +386,72 @@ impl Relay {
 
     /// How many of the newest segments of the first of several tracks to begin with.
     pub(super) fn first_of(&self, role: Role, listing: &Listing) -> usize {
-        let window = self
-            .spec
-            .as_ref()
-            .map_or(config::DEFAULT_WINDOW, |spec| spec.window);
         match role {
-            Role::Preparing { why, .. } => self.first_of_switch(why, listing, window),
-            Role::Relaying | Role::Watching => self.first_window(window),
+            Role::Preparing { why, .. } => self.first_of_switch(why, listing),
+            Role::Relaying | Role::Watching => self.first_window(listing),
         }
     }
 
-    /// So much of a source is taken where it begins: what is made of all of it at once would come too late for
+    /// So much of a source is taken where it begins. What is made of all of it at once would come too late for
     /// most, so a ladder begins with few.
-    fn first_window(&self, window: usize) -> usize {
+    fn first_window(&self, listing: &Listing) -> usize {
+        let window = self.window_of(listing);
         match self.processor.has_ladder() {
             true => window.min(config::START_SEGMENTS),
-            false => window,
+            false => window.min(self.fit(listing)),
         }
     }
 
-    /// How many of the newest segments of another source to begin with: by date-time where both
-    /// sources have one, else the newest, or three where viewers have been waiting.
-    fn first_of_switch(&self, why: SwitchReason, listing: &Listing, window: usize) -> usize {
+    fn window_of(&self, listing: &Listing) -> usize {
+        let spec = self.spec.as_ref();
+        spec.map_or(config::DEFAULT_WINDOW, |it| it.window_of(listing.whole))
+    }
+
+    /// How many of the newest segments of what goes on a bounded store has room for, before anybody knows how large
+    /// they are.
+    fn fit(&self, listing: &Listing) -> usize {
+        let room = self.spec.as_ref().and_then(|spec| spec.room);
+        let Some(room) = room.filter(|_| listing.whole && !listing.complete) else {
+            return usize::MAX;
+        };
+        let lasts = limits::lasts_of_room(room);
+        let mut total = Span::ZERO;
+        let newest = listing.listed.iter().rev();
+        let fits = newest.take_while(|it| {
+            total += it.segment.duration;
+            total <= lasts
+        });
+        fits.count().max(config::START_SEGMENTS)
+    }
+
+    /// Of a source that keeps all that it ever had a list can begin without the first of it.
+    pub(super) fn say_left_out(&self, stage: &mut Stage<'_>, listing: &Listing) {
+        let by_wish = self.spec.as_ref().is_none_or(|spec| spec.window.is_some());
+        let (window, fit) = (self.window_of(listing), self.fit(listing));
+        let segments = listing.listed.len().saturating_sub(window.min(fit));
+        if listing.whole && !by_wish && segments > 0 {
+            stage.notify(Notice::NotWhole {
+                segments: segments as u64,
+                why: match fit < window {
+                    true => Limit::Room,
+                    false => Limit::Segments,
+                },
+            });
+        }
+    }
+
+    /// How many of the newest segments of another source to begin with: all of one that is complete, where it is wanted;
+    /// else by date-time where both sources have one, else the newest, or three where viewers have been waiting.
+    fn first_of_switch(&self, why: SwitchReason, listing: &Listing) -> usize {
         let newest = self.publisher.newest();
         let end = newest.and_then(|it| Some(it.date_time? + it.duration));
         let dated = end.and_then(|end| after(listing, end));
-        dated
-            .unwrap_or(match why {
-                SwitchReason::Stalled | SwitchReason::KindChanged => config::START_SEGMENTS,
-                SwitchReason::FirstIsHealthy | SwitchReason::Reconfigured => 1,
-            })
-            .clamp(1, window)
+        let few = match why {
+            SwitchReason::Stalled | SwitchReason::KindChanged => config::START_SEGMENTS,
+            SwitchReason::Reconfigured if listing.complete => return self.first_window(listing),
+            SwitchReason::FirstIsHealthy | SwitchReason::Reconfigured => 1,
+        };
+        dated.unwrap_or(few).clamp(1, self.window_of(listing))
     }
 }
 

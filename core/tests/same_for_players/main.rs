@@ -47,7 +47,7 @@ fn relayed(source: &Source, keys: KeyPolicy, window: usize) -> Bench {
     bench.content = Box::new(|_, url| url.to_owned());
     bench.run(Spec {
         keys,
-        window,
+        window: Some(window),
         ..spec(&[SOURCE])
     });
     bench.pass(400 * SEC);

@@ -4,7 +4,9 @@
 //! of a channel. Rules that a scenario may suspend on purpose have a field that says so.
 
 use super::{date_ranges, media};
-use hls_relay_core::playlist::{MediaPlaylist, Segment, fits_target_duration, required_version};
+use hls_relay_core::playlist::{
+    MediaPlaylist, PlaylistType, Segment, fits_target_duration, required_version,
+};
 use hls_relay_core::time::Span;
 use std::collections::BTreeMap;
 
@@ -103,6 +105,10 @@ impl Checker {
         assert!(
             list.discontinuity_sequence >= before.discontinuity_sequence,
             "S-17: discontinuity sequence falls"
+        );
+        assert!(
+            new == old || list.playlist_type.is_none() || before.playlist_type.is_none(),
+            "S-16: {old} has left a list that keeps all:\n{text}"
         );
         let (old_end, new_end) = (before.end_media_sequence(), list.end_media_sequence());
         assert!(
@@ -351,7 +357,8 @@ fn check_text(text: &str, list: &MediaPlaylist) {
         [required_version(list).to_string()],
         "S-29"
     );
-    assert_eq!(values("#EXT-X-PLAYLIST-TYPE:"), [""; 0], "S-16");
+    let typed = list.playlist_type == Some(PlaylistType::Vod);
+    assert!(list.end_list || !typed, "S-16: a VOD that changes");
 }
 
 /// S-04.

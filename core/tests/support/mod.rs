@@ -137,7 +137,8 @@ pub(crate) fn spec(urls: &[&str]) -> Spec {
                 url: Arc::from(*url),
             })
             .collect(),
-        window: 6,
+        window: Some(6),
+        room: None,
         hole: HolePolicy::Gap,
         reload: ReloadPolicy::LastSegment,
         keys: KeyPolicy::default(),

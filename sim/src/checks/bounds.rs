@@ -4,7 +4,7 @@
 use super::holds::{Worldly, holds};
 use super::{Held, broken};
 use hls_relay_core::checkpoint::Checkpoint;
-use hls_relay_core::config::Spec;
+use hls_relay_core::config::{DEFAULT_WINDOW, Spec};
 use hls_relay_core::limits::{MAX_DOWNLOADS, REMEMBERED_NEEDS};
 use hls_relay_core::relay::Relay;
 use hls_relay_core::time::Span;
@@ -41,7 +41,9 @@ impl BoundChecks {
 
     /// A channel is wished for.
     pub fn wished(&mut self, spec: &Spec) {
-        self.widest = self.widest.max(spec.window);
+        // Where nothing is said, all that a source keeps may be listed.
+        let window = spec.window.unwrap_or(self.listed.max(DEFAULT_WINDOW));
+        self.widest = self.widest.max(window);
     }
 
     /// Objects in the store: what is listed, what has left the list and is kept for as long as the longest

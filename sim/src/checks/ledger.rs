@@ -32,7 +32,7 @@ mod waits;
 use super::pace::Asked;
 use super::{Held, broken};
 use crate::lines::lines;
-use crate::origin::{Listed as Offer, MediaRef, Origin};
+use crate::origin::{Keeps, Listed as Offer, MediaRef, Origin};
 use crate::published::{Listed, Version};
 use hls_relay_core::command::Command;
 use hls_relay_core::config::{HolePolicy, KeyPolicy, Spec};
@@ -473,9 +473,11 @@ impl Ledger {
         spec: &Spec,
     ) -> Held {
         let policies = &mut self.known.policies;
-        if (policies.window, policies.hole) != (spec.window, spec.hole) {
+        let whole = origins.iter().any(|it| it.spec().keeps != Keeps::Window);
+        let window = spec.window_of(whole);
+        if (policies.window, policies.hole) != (window, spec.hole) {
             *policies = Policies {
-                window: spec.window,
+                window,
                 hole: spec.hole,
                 since: now,
             };

@@ -88,6 +88,9 @@ impl ListChecks {
             self.numbering(&last, version, excuses)?;
             self.nothing_changes(&last, version, excuses)?;
             removal(&last, version, excuses)?;
+            if !excuses.lost_state {
+                nothing_leaves_what_is_typed(&last, version)?;
+            }
             if let Some(window) = excuses.window {
                 holds_the_window(&last, version, window)?;
             }
@@ -376,6 +379,20 @@ fn after_the_end(last: &Version, version: &Version, excuses: Excuses) -> Held {
         "S-15 after ENDLIST nothing changes in a run",
         "the same list, or a new run that begins with a discontinuity",
         version.text.to_string(),
+    )
+}
+
+/// S-16: a list says that it keeps all only as long as it does.
+fn nothing_leaves_what_is_typed(last: &Version, version: &Version) -> Held {
+    // What begins behind all that there was is another list, after that one was taken down.
+    let anew = version.media_sequence >= last.next_number();
+    if !version.typed || !last.typed || anew || version.media_sequence == last.media_sequence {
+        return Ok(());
+    }
+    broken(
+        "S-16 nothing leaves a list that has a type",
+        format!("it begins with {}", last.media_sequence),
+        version.media_sequence.to_string(),
     )
 }
 

@@ -67,7 +67,7 @@ impl World {
             sources: vec![Source {
                 url: url_of(source).into(),
             }],
-            window,
+            window: Some(window),
             selection: Selection::default(),
             ..base_spec()
         };
@@ -174,7 +174,8 @@ fn base_spec() -> Spec {
     use hls_relay_core::tags::TagPolicy;
     Spec {
         sources: Vec::new(),
-        window: 6,
+        window: Some(6),
+        room: None,
         hole: HolePolicy::default(),
         reload: ReloadPolicy::default(),
         keys: KeyPolicy::default(),

@@ -253,7 +253,7 @@ pub(super) const FAMILIES: [(&str, Family); 35] = [
     }),
     ("policy", |plan, dice| {
         let change = match dice.below(7) {
-            0 => Change::Window(dice.pick(&[6, 7, 12, 30])),
+            0 => Change::Window(Some(dice.pick(&[6, 7, 12, 30]))),
             1 => Change::Hole(HolePolicy::Gap),
             2 => Change::Hole(HolePolicy::Discontinuity),
             3 => Change::Reload(ReloadPolicy::TargetDuration),

@@ -243,12 +243,18 @@ fn cookies(plan: &mut Plan, _: &mut Dice) {
     plan.origins.iter_mut().for_each(|it| it.cookies = true);
 }
 
-/// Lists keep all that there was.
-fn event(plan: &mut Plan, _: &mut Dice) {
+/// Lists keep all that there was, and so does ours where nobody says how much it is to list, unless there is no room
+/// for it.
+fn event(plan: &mut Plan, dice: &mut Dice) {
     plan.origins
         .iter_mut()
         .for_each(|it| it.keeps = Keeps::Event);
+    plan.channel.window = plan.channel.window.filter(|_| dice.one_in(2));
+    plan.channel.room = dice.pick(&[None, Some(SMALL_ROOM)]);
 }
+
+/// Twice as much as some twenty segments.
+const SMALL_ROOM: u64 = 2_000_000;
 
 /// What is relayed has ended before. Its encoder has nothing left to go wrong.
 fn vod(plan: &mut Plan, dice: &mut Dice) {
@@ -263,6 +269,7 @@ fn vod(plan: &mut Plan, dice: &mut Dice) {
         .faults
         .retain(|it| !matches!(it.kind, FaultKind::Encoder(_)));
     (origin.keeps, origin.backlog) = (Keeps::Vod, segments);
+    plan.channel.window = plan.channel.window.filter(|_| dice.one_in(2));
 }
 
 /// Multivariant playlists say more than what there is.

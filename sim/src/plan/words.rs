@@ -39,6 +39,7 @@ impl fmt::Display for Plan {
         let ChannelPlan {
             sources,
             window,
+            room,
             hole,
             reload,
             keys,
@@ -56,8 +57,12 @@ impl fmt::Display for Plan {
         )?;
         writeln!(
             out,
-            "  channel: sources {sources:?}, window {window}, hole {hole:?}, reload {reload:?}, keys {keys:?}"
+            "  channel: sources {sources:?}, window {}, hole {hole:?}, reload {reload:?}, keys {keys:?}",
+            crate::words::window(*window)
         )?;
+        if let Some(room) = room {
+            writeln!(out, "  room: {room} bytes")?;
+        }
         if let Some(ladder) = ladder {
             let names: Vec<&str> = ladder.rungs.iter().map(|it| &*it.name).collect();
             let (passthrough, percent) = (ladder.passthrough, self.workers.percent);

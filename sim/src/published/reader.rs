@@ -5,6 +5,13 @@ use super::{DateRange, Listed, Needs, Version, date_ranges};
 use hls_relay_core::time::{Span, Timestamp, WallTime};
 use std::sync::Arc;
 
+/// EXT-X-PLAYLIST-TYPE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Type {
+    Event,
+    Vod,
+}
+
 /// Collects lines into segments.
 pub(super) struct Reader<'a> {
     before: Option<&'a Version>,
@@ -13,6 +20,7 @@ pub(super) struct Reader<'a> {
     media_sequence: Option<u64>,
     discontinuity_sequence: Option<u64>,
     ended: bool,
+    playlist_type: Option<Type>,
     needs_version: u64,
     i_frames_only: bool,
     segments: Vec<Arc<Listed>>,
@@ -37,6 +45,7 @@ impl<'a> Reader<'a> {
             media_sequence: None,
             discontinuity_sequence: None,
             ended: false,
+            playlist_type: None,
             needs_version: 1,
             i_frames_only: false,
             needs: Needs::default(),
@@ -114,7 +123,17 @@ impl<'a> Reader<'a> {
                 self.ended = true;
                 Ok(())
             }
-            "#EXT-X-PLAYLIST-TYPE" => Err("a sliding list with a type (S-16)"),
+            "#EXT-X-PLAYLIST-TYPE" => {
+                self.must_be_head()?;
+                once(
+                    &mut self.playlist_type,
+                    match value {
+                        "VOD" => Type::Vod,
+                        "EVENT" => Type::Event,
+                        _ => return Err("a type that means nothing (S-16)"),
+                    },
+                )
+            }
             "#EXT-X-INDEPENDENT-SEGMENTS" | "#EXT-X-START" => self.must_be_head(),
             "#EXT-X-I-FRAMES-ONLY" => {
                 self.i_frames_only = true;
@@ -230,6 +249,9 @@ impl<'a> Reader<'a> {
         if !self.block.is_empty() {
             return Err(format!("tags without a segment: {}", self.block));
         }
+        if self.playlist_type == Some(Type::Vod) && !self.ended {
+            return Err("a list that changes and says VOD (S-16)".to_owned());
+        }
         let target_duration = self.target_duration.ok_or("no EXT-X-TARGETDURATION")?;
         let written = self.version.unwrap_or(1);
         if written != self.needs_version {
@@ -250,6 +272,7 @@ impl<'a> Reader<'a> {
                 .discontinuity_sequence
                 .ok_or("no EXT-X-DISCONTINUITY-SEQUENCE (S-18)")?,
             ended: self.ended,
+            typed: self.playlist_type.is_some(),
             segments: self.segments,
             date_ranges: self.date_ranges,
             total: self.total,

@@ -228,7 +228,7 @@ fn change(plan: &Plan, word: &str, words: &mut Words<'_>) -> Result<Change, Stri
             Ok(Change::Sources(sources))
         }
         "window" => {
-            let window = words.number()? as usize;
+            let window = super::window_wanted(words)?;
             super::window(plan, window)?;
             Ok(Change::Window(window))
         }

@@ -223,7 +223,7 @@ impl World {
         self.wish.revision += 1;
         match self.wish.revision % 6 {
             0 => spec.sources.clear(),
-            1 => spec.window = 0,
+            1 => spec.window = Some(0),
             2 => spec.tags.drop.push("EXTINF".into()),
             3 => spec.ladder = Some(crate::draw::ladder(&[], false)),
             4 => {

@@ -452,7 +452,11 @@ impl World {
         let alone = self.has_one_list();
         let list = self.lists.entry(name.clone()).or_default();
         list.excuses.calm = calm;
-        list.excuses.window = (calm && alone).then_some(self.wish.spec.window);
+        list.excuses.window = self
+            .wish
+            .spec
+            .window
+            .filter(|_| calm && alone && self.wish.spec.room.is_none());
         list.excuses.unpublished |= self.ledger.numbers_unseen(name);
         list.excuses.asked = self.ledger.asked_for(name, version);
         list.visible(version)?;

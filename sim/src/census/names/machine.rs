@@ -90,6 +90,7 @@ names! {
         Notice::Redundant { .. } => "notice redundant",
         Notice::DateRange { .. } => "notice date range",
         Notice::FormatsUntold { .. } => "notice formats untold",
+        Notice::NotWhole { .. } => "notice not whole",
         Notice::InitSectionChanged => "notice init section changed",
         Notice::Renewing { .. } => "notice renewing",
         Notice::RungsMissed { .. } => "notice rungs missed",

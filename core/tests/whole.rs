@@ -1,0 +1,161 @@
+//! Sources that keep all that they ever had, relayed by default: nothing of it is left out, but for what no list, or no
+//! store, has room for.
+
+mod support;
+
+use hls_relay_core::notice::{Limit, Notice, State};
+use hls_relay_core::playlist::{MediaPlaylist, PlaylistType};
+use support::origin::Run;
+use support::{Bench, SEC, Spec, URL, media, spec};
+
+const VOD: &str = "#EXT-X-PLAYLIST-TYPE:VOD\n";
+const EVENT: &str = "#EXT-X-PLAYLIST-TYPE:EVENT\n";
+const START: &str = "#EXT-X-START:TIME-OFFSET=0\n";
+
+/// As many segments of two seconds, with a type or without.
+fn kept(segments: u64, head: &str) -> Run {
+    let mut run = Run::new(2 * SEC).between(0, segments * 2 * SEC);
+    (run.window, run.head, run.ends) = (u64::MAX, head.to_owned(), true);
+    run
+}
+
+/// What a channel makes of it that nobody has told how much to list.
+fn relayed(run: Run, since: u64, room: Option<u64>) -> Bench {
+    let mut bench = Bench::new(Box::new(move |now, _| Ok(run.at(now))));
+    bench.now = since;
+    bench.run(Spec {
+        window: None,
+        room,
+        ..spec(&[URL])
+    });
+    bench
+}
+
+fn lists(bench: &Bench) -> Vec<(String, MediaPlaylist)> {
+    let texts = bench.published.iter().map(|(_, it)| it.entry().unwrap());
+    texts.map(|it| (it.to_string(), media(it))).collect()
+}
+
+fn not_whole(bench: &Bench) -> Vec<(u64, Limit)> {
+    let told = bench.notices.iter().filter_map(|(_, it)| match it {
+        Notice::NotWhole { segments, why } => Some((*segments, *why)),
+        _ => None,
+    });
+    told.collect()
+}
+
+#[test]
+fn s_16_a_vod_is_listed_from_its_first_segment_to_its_end_and_says_so_once_it_is_whole() {
+    let mut bench = relayed(kept(40, VOD), 200 * SEC, None);
+    bench.pass(260 * SEC);
+    assert_eq!(bench.status().state, State::Ended);
+    let lists = lists(&bench);
+    let (last, growing) = lists.split_last().expect("it is listed");
+    assert!(!growing.is_empty());
+    for (text, list) in growing {
+        assert_eq!(list.playlist_type, Some(PlaylistType::Event), "{text}");
+        // Whoever opens it now is to see the film from its beginning.
+        assert!(text.contains(START), "{text}");
+    }
+    let (text, list) = last;
+    assert_eq!((list.segments.len(), list.end_list), (40, true));
+    assert_eq!(list.playlist_type, Some(PlaylistType::Vod));
+    assert!(!text.contains("#EXT-X-START"), "{text}");
+    assert!(bench.checker.relayed()[0].unwrap().ends_with("seg100.ts"));
+    assert_eq!((bench.holes(), not_whole(&bench)), (0, Vec::new()));
+}
+
+#[test]
+fn s_16_an_event_is_listed_from_its_first_segment_and_grows_until_it_ends() {
+    let mut bench = relayed(kept(60, EVENT), 60 * SEC, None);
+    bench.pass(150 * SEC);
+    assert_eq!(bench.status().state, State::Ended);
+    for (text, list) in lists(&bench) {
+        assert_eq!(list.playlist_type, Some(PlaylistType::Event), "{text}");
+        assert!(!text.contains("#EXT-X-START"), "{text}");
+    }
+    let (_, last) = lists(&bench).pop().expect("it is listed");
+    assert_eq!((last.segments.len(), last.end_list), (60, true));
+    assert!(bench.checker.relayed()[0].unwrap().ends_with("seg100.ts"));
+}
+
+#[test]
+fn what_has_ended_without_a_type_is_listed_whole_and_has_none() {
+    let mut bench = relayed(kept(40, ""), 200 * SEC, None);
+    bench.pass(260 * SEC);
+    let (text, last) = lists(&bench).pop().expect("it is listed");
+    assert_eq!((last.segments.len(), last.end_list), (40, true));
+    assert_eq!(last.playlist_type, None, "{text}");
+}
+
+#[test]
+fn what_slides_lists_ten_and_stays_so_when_it_ends() {
+    let mut run = kept(60, "");
+    run.window = 30;
+    let mut bench = relayed(run, 80 * SEC, None);
+    bench.pass(150 * SEC);
+    assert_eq!(bench.status().state, State::Ended);
+    let (text, last) = lists(&bench).pop().expect("it is listed");
+    assert_eq!((last.segments.len(), last.end_list), (10, true), "{text}");
+    assert!(bench.checker.relayed()[0].unwrap().ends_with("seg130.ts"));
+}
+
+#[test]
+fn a_window_that_was_asked_for_holds_for_what_is_kept_as_well() {
+    let run = kept(40, VOD);
+    let mut bench = Bench::new(Box::new(move |now, _| Ok(run.at(now))));
+    bench.now = 200 * SEC;
+    bench.run(Spec {
+        window: Some(12),
+        ..spec(&[URL])
+    });
+    bench.pass(260 * SEC);
+    let (text, last) = lists(&bench).pop().expect("it is listed");
+    assert_eq!((last.segments.len(), last.playlist_type), (12, None));
+    assert!(!text.contains("#EXT-X-START"), "{text}");
+    assert_eq!(not_whole(&bench), []);
+}
+
+#[test]
+fn of_more_than_a_list_may_have_the_first_are_left_out_and_that_is_said() {
+    let mut run = Run::new(SEC / 10).between(0, 1_001 * SEC);
+    (run.window, run.ends, run.head) = (u64::MAX, true, VOD.to_owned());
+    let run = run.at(2_000 * SEC);
+    let mut bench = Bench::new(Box::new(move |_, _| Ok(run.clone())));
+    bench.now = 2_000 * SEC;
+    bench.run(Spec {
+        window: None,
+        ..spec(&[URL])
+    });
+    bench.pass(2_001 * SEC);
+    assert_eq!(not_whole(&bench), [(10, Limit::Segments)]);
+    assert!(bench.downloads[0].1.ends_with("seg110.ts"));
+}
+
+/// Segments of 1,000 bytes.
+#[test]
+fn an_event_that_a_store_has_no_room_for_slides_and_says_so() {
+    let room = 50_000;
+    let mut bench = relayed(kept(90, EVENT), 7 * SEC, Some(room));
+    bench.pass(200 * SEC);
+    assert_eq!(not_whole(&bench), [(1, Limit::Room)]);
+    let lists = lists(&bench);
+    let slides = |list: &MediaPlaylist| list.media_sequence > lists[0].1.media_sequence;
+    for (text, list) in &lists {
+        let typed = list.playlist_type.is_some();
+        assert_eq!(typed, !slides(list), "{text}");
+        assert!(list.segments.len() <= 21, "{text}");
+    }
+    assert!(slides(&lists.last().unwrap().1));
+    let most = bench.objects.len() * 1_000;
+    assert!(most as u64 <= room, "{most}");
+}
+
+#[test]
+fn an_event_that_is_longer_than_a_store_has_room_for_begins_near_its_end() {
+    // Taken to be of 8 Mbit/s there is room for 40 seconds.
+    let mut bench = relayed(kept(300, EVENT), 400 * SEC, Some(100_000_000));
+    bench.pass(420 * SEC);
+    assert_eq!(not_whole(&bench), [(180, Limit::Room)]);
+    assert!(bench.checker.relayed()[0].unwrap().ends_with("seg280.ts"));
+}
