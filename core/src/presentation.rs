@@ -87,6 +87,9 @@ impl Presentation {
             let entry = presentation.rendition(base, &list, rendition, selection);
             presentation.renditions.push(entry);
         }
+        for rendition in 0..list.renditions.len() {
+            presentation.rendition_elsewhere(base, &list, rendition);
+        }
         for variant in &list.i_frame_variants {
             let wanted = selection.takes_height(variant.resolution.map(|it| it.height));
             let (bandwidth, codecs) = (variant.bandwidth, &variant.codecs);
@@ -143,6 +146,30 @@ impl Presentation {
         match &rendition.uri {
             None => Entry::Within,
             Some(uri) => self.lead_to(base, uri, of_rendition(rendition)),
+        }
+    }
+
+    /// A rendition of a group that stands beside variants which are the same media from another place: it is the same
+    /// one from elsewhere, too.
+    fn rendition_elsewhere(&mut self, base: &Url, list: &MultivariantPlaylist, index: usize) {
+        let rendition = &list.renditions[index];
+        let Some(uri) = rendition
+            .uri
+            .as_ref()
+            .filter(|_| self.renditions[index] == Entry::LeftOut)
+        else {
+            return;
+        };
+        let relayed = |variant: usize| self.variants[variant] != Entry::LeftOut;
+        let alike = list.rendition_alike(rendition, relayed);
+        let Some(Entry::Track(track)) = alike.map(|it| self.renditions[it]) else {
+            return;
+        };
+        if let Ok(url) = resolve(base, uri) {
+            let (url, urls) = (Arc::from(String::from(url)), &mut self.tracks[track].urls);
+            if !urls.contains(&url) {
+                urls.push(url);
+            }
         }
     }
 

@@ -415,6 +415,46 @@ fn a_variant_that_dies_is_had_from_the_redundant_one() {
 }
 
 #[test]
+fn a_redundant_variant_takes_the_renditions_of_its_own_group_along() {
+    let group = |id: &str, folder: &str| {
+        let what = "NAME=\"English\",LANGUAGE=\"en\",DEFAULT=YES";
+        format!(
+            "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"{id}\",{what},URI=\"{folder}en.m3u8\"\n\
+             #EXT-X-STREAM-INF:BANDWIDTH=10,CODECS=\"avc1.4d,mp4a.40.2\",AUDIO=\"{id}\"\n{folder}low.m3u8\n"
+        )
+    };
+    let main = format!(
+        "#EXTM3U\n{}{}",
+        group("aac", ""),
+        group("aac-backup", "other/")
+    );
+    let mut bench = run_of(Box::new(move |now, url| match url {
+        MAIN => Ok(main.clone()),
+        _ if !url.contains("/other/") && now > 60 * SEC => Err(FetchError::Status(404)),
+        _ if url.ends_with("en.m3u8") => Ok(list("en", 2 * SEC, 0, true, now)),
+        _ => Ok(list("low", 2 * SEC, 0, true, now)),
+    }));
+    bench.pass(120 * SEC);
+    assert_eq!(
+        (bench.status().state, bench.status().tracks),
+        (State::Live, 2)
+    );
+    let entry = entry(&bench);
+    assert!(
+        !entry.contains("backup") && entry.matches(".m3u8").count() == 2,
+        "{entry}"
+    );
+    for backup in ["low", "en"] {
+        let moved = bench.loads_of(&format!("http://origin.example/live/other/{backup}.m3u8"));
+        assert!(
+            moved.first().is_some_and(|at| *at > 60 * SEC),
+            "{backup}: {moved:?}"
+        );
+    }
+    assert_eq!(bench.downloaded_twice(), [""; 0]);
+}
+
+#[test]
 fn c_17_a_redundant_variant_that_counts_otherwise_is_paired_by_date() {
     let variant = "#EXT-X-STREAM-INF:BANDWIDTH=10,CODECS=\"avc1.4d\"\n";
     let main = format!("#EXTM3U\n{variant}low.m3u8\n{variant}other/low.m3u8\n");

@@ -259,18 +259,82 @@ impl MultivariantPlaylist {
         }
     }
 
-    /// The first variant that differs from this one in nothing but its URI and its pathway: the same
-    /// media from another place (RFC 8216 6.2.4). The variant itself where it is the first, and where it does not
-    /// say its bit rate: variants of which nothing is said are not alike for that.
+    /// The first variant that is the same media from another place (RFC 8216 6.2.4): it differs from this one in nothing but
+    /// its URI, its pathway, and the names of groups that have the same renditions. The variant itself where it is the
+    /// first, and where it does not say its bit rate: variants of which nothing is said are not alike for that.
     pub fn first_alike(&self, variant: usize) -> usize {
-        let what = |variant: &Variant| variant.attributes.without("PATHWAY-ID");
         let told = self.variants.get(variant).filter(|it| it.bandwidth > 0);
-        let Some(wanted) = told.map(what) else {
+        let Some(wanted) = told else {
             return variant;
         };
-        let alike = self.variants.iter().position(|known| what(known) == wanted);
+        let mut known = self.variants.iter();
+        let alike = known.position(|known| self.are_alike(known, wanted));
         alike.unwrap_or(variant)
     }
+
+    fn are_alike(&self, one: &Variant, other: &Variant) -> bool {
+        let what = |it: &Variant| without_all(&it.attributes.without("PATHWAY-ID"), &GROUPS);
+        let groups = |kind: &&str| match (one.group(kind), other.group(kind)) {
+            (Some(one), Some(other)) => one == other || self.are_groups_alike(kind, one, other),
+            (one, other) => one == other,
+        };
+        what(one) == what(other) && GROUPS.iter().all(groups)
+    }
+
+    /// Two groups whose renditions differ in nothing but where they are.
+    fn are_groups_alike(&self, kind: &str, one: &str, other: &str) -> bool {
+        let of = |group| self.group(kind, group).map(Rendition::what);
+        let mut renditions = of(one).peekable();
+        renditions.peek().is_some() && renditions.eq(of(other))
+    }
+
+    fn group<'a>(&'a self, kind: &str, group: &str) -> impl Iterator<Item = &'a Rendition> {
+        let renditions = self.renditions.iter();
+        renditions.filter(move |it| *it.kind == *kind && *it.group_id == *group)
+    }
+
+    /// The same rendition in the groups of variants that `relayed` tells of, where this one stands in a group of
+    /// variants alike; by their places.
+    pub fn rendition_alike(
+        &self,
+        rendition: &Rendition,
+        relayed: impl Fn(usize) -> bool,
+    ) -> Option<usize> {
+        let kind = &*rendition.kind;
+        let variants = self.variants.iter().enumerate();
+        let mut beside = variants.filter(|(_, it)| it.group(kind) == Some(&*rendition.group_id));
+        beside.find_map(|(index, _)| {
+            let first = self.first_alike(index);
+            let group = self.variants[first]
+                .group(kind)
+                .filter(|_| relayed(first))?;
+            let is_it = |it: &Rendition| *it.group_id == *group && it.what() == rendition.what();
+            let mut renditions = self.renditions.iter();
+            renditions.position(|it| &*it.kind == kind && is_it(it))
+        })
+    }
+}
+
+/// What names groups of renditions: the attributes of variants, and the types of renditions.
+const GROUPS: [&str; 4] = ["AUDIO", "VIDEO", "SUBTITLES", "CLOSED-CAPTIONS"];
+
+impl Variant {
+    /// The group of renditions of one kind.
+    fn group(&self, kind: &str) -> Option<&str> {
+        self.attributes.text(kind)
+    }
+}
+
+impl Rendition {
+    /// What it is, wherever it is.
+    fn what(&self) -> AttributeList {
+        without_all(&self.attributes, &["URI", "GROUP-ID", "PATHWAY-ID"])
+    }
+}
+
+fn without_all(attributes: &AttributeList, names: &[&str]) -> AttributeList {
+    let less = |it: AttributeList, name: &&str| it.without(name);
+    names.iter().fold(attributes.clone(), less)
 }
 
 /// A variant, or nothing where its tag cannot be used: then its URI line means nothing either, and

@@ -302,3 +302,33 @@ fn c_60_the_same_media_from_another_place_is_told() {
     let alike: Vec<usize> = (0..3).map(|index| list.first_alike(index)).collect();
     assert_eq!(alike, [0, 1, 0]);
 }
+
+/// With groups of their own, the backup's first as well as last.
+#[test]
+fn c_60_groups_with_the_same_renditions_elsewhere_are_no_difference() {
+    let media = |group: &str, rest: &str| {
+        format!("#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"{group}\",{rest},URI=\"{group}.m3u8\"\n")
+    };
+    let variant = |group: &str, rest: &str| {
+        format!(
+            "#EXT-X-STREAM-INF:BANDWIDTH=1,CODECS=\"avc1.64001f,mp4a.40.2\",AUDIO=\"{group}\"{rest}\n{group}-v.m3u8\n"
+        )
+    };
+    let english = "NAME=\"English\",LANGUAGE=\"en\",DEFAULT=YES";
+    let list = |backup: &str, pathway: &str| {
+        let [one, two] = [media("aac", english), media("aac-backup", backup)];
+        let variants = variant("aac", "") + &variant("aac-backup", pathway);
+        multivariant(&format!("#EXTM3U\n{two}{one}{variants}"))
+    };
+    assert_eq!(list(english, "").first_alike(1), 0);
+    assert_eq!(list(english, ",PATHWAY-ID=\"b\"").first_alike(1), 0);
+    for other in [
+        "NAME=\"English\",LANGUAGE=\"en\",DEFAULT=YES,CHANNELS=\"6\"",
+        "NAME=\"Deutsch\",LANGUAGE=\"de\",DEFAULT=YES",
+    ] {
+        assert_eq!(list(other, "").first_alike(1), 1, "{other}");
+    }
+    // A group that nothing stands in is not the same as another one.
+    let empty = variant("one", "") + &variant("two", "");
+    assert_eq!(multivariant(&format!("#EXTM3U\n{empty}")).first_alike(1), 1);
+}
