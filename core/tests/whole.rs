@@ -37,10 +37,13 @@ fn lists(bench: &Bench) -> Vec<(String, MediaPlaylist)> {
 }
 
 fn not_whole(bench: &Bench) -> Vec<(u64, Limit)> {
-    let told = bench.notices.iter().filter_map(|(_, it)| match it {
-        Notice::NotWhole { segments, why } => Some((*segments, *why)),
-        _ => None,
-    });
+    let of = |notice: &Notice| {
+        let Notice::NotWhole { segments, why } = notice else {
+            return None;
+        };
+        Some((*segments, *why))
+    };
+    let told = bench.notices.iter().filter_map(|(_, it)| of(it));
     told.collect()
 }
 
@@ -158,4 +161,23 @@ fn an_event_that_is_longer_than_a_store_has_room_for_begins_near_its_end() {
     bench.pass(420 * SEC);
     assert_eq!(not_whole(&bench), [(180, Limit::Room)]);
     assert!(bench.checker.relayed()[0].unwrap().ends_with("seg280.ts"));
+}
+
+/// A window of hours, of a source that lists hours.
+#[test]
+fn a_live_source_begins_at_its_live_edge_however_long_the_list_may_become() {
+    let mut run = Run::new(2 * SEC);
+    run.window = 500;
+    let source = run.clone();
+    let mut bench = Bench::new(Box::new(move |now, _| Ok(source.at(now))));
+    bench.now = 1_100 * SEC;
+    bench.run(Spec {
+        window: Some(10_000),
+        ..spec(&[URL])
+    });
+    bench.pass(1_105 * SEC);
+    assert!(bench.checker.relayed()[0].unwrap().ends_with("seg640.ts"));
+    bench.pass(1_200 * SEC);
+    let (text, last) = lists(&bench).pop().expect("it is listed");
+    assert!((58..=60).contains(&last.segments.len()), "{text}");
 }

@@ -35,7 +35,7 @@ use crate::lines::lines;
 use crate::origin::{Keeps, Listed as Offer, MediaRef, Origin};
 use crate::published::{Listed, Version};
 use hls_relay_core::command::Command;
-use hls_relay_core::config::{HolePolicy, KeyPolicy, Spec};
+use hls_relay_core::config::{DEFAULT_WINDOW, HolePolicy, KeyPolicy, Spec};
 use hls_relay_core::event::FetchError;
 use hls_relay_core::ids::{ObjectName, PlaylistName};
 use hls_relay_core::notice::{Break, HoleCause, Notice, SwitchReason};
@@ -104,6 +104,8 @@ struct Known {
 #[derive(Debug, Default)]
 struct Policies {
     window: usize,
+    /// With so many segments a source begins.
+    begins_with: usize,
     hole: HolePolicy,
     /// They are in force since then.
     since: Timestamp,
@@ -475,9 +477,14 @@ impl Ledger {
         let policies = &mut self.known.policies;
         let whole = origins.iter().any(|it| it.spec().keeps != Keeps::Window);
         let window = spec.window_of(whole);
+        let begins_with = match whole {
+            true => window,
+            false => window.min(DEFAULT_WINDOW),
+        };
         if (policies.window, policies.hole) != (window, spec.hole) {
             *policies = Policies {
                 window,
+                begins_with,
                 hole: spec.hole,
                 since: now,
             };

@@ -192,7 +192,7 @@ impl Known {
         let number = u64::MAX;
         let later = self.offers.range(key..=MediaKey { number, ..key });
         let listed = later.filter(|(_, it)| it.first <= offer.first).count() as u64;
-        listed > self.policies.window as u64
+        listed > self.policies.begins_with as u64
     }
 }
 
