@@ -2,12 +2,11 @@
 //! them, and where a smaller one goes.
 
 use clap::Args;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 /// Of those that failed.
 pub(super) const SEEDS_SHOWN: usize = 20;
@@ -52,13 +51,14 @@ pub(super) struct Failing {
 }
 
 impl Which {
-    pub(super) fn plan<P: DeserializeOwned>(
+    pub(super) fn plan<P: FromStr<Err = serde_json::Error>>(
         &self,
         draw: impl FnOnce(u64) -> P,
     ) -> Result<P, String> {
         match (&self.plan, self.seed) {
             (Some(file), _) => {
-                serde_json::from_str(&read(file)?).map_err(|error| format!("{file:?}: {error}"))
+                let plan = read(file)?.parse();
+                plan.map_err(|error| format!("{file:?}: {error}"))
             }
             (None, seed) => Ok(draw(seed.unwrap_or(0))),
         }
@@ -117,10 +117,14 @@ impl Many {
 
 impl Failing {
     /// Writes a smaller plan; gives the file.
-    pub(super) fn write(&self, name: &str, small: &impl Serialize) -> Result<PathBuf, String> {
+    pub(super) fn write(
+        &self,
+        name: &str,
+        small: serde_json::Result<String>,
+    ) -> Result<PathBuf, String> {
         let file = self.out.clone();
         let file = file.unwrap_or_else(|| PathBuf::from(format!("{name}.plan.json")));
-        let text = serde_json::to_string_pretty(small).map_err(|error| error.to_string())?;
+        let text = small.map_err(|error| error.to_string())?;
         write(&file, &(text + "\n"))?;
         Ok(file)
     }

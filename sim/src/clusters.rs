@@ -122,7 +122,7 @@ fn smaller(failing: &Failing, options: Options) -> Result<(), String> {
         println!("nothing to shrink: everything holds");
         return Ok(());
     };
-    let file = failing.write(&format!("cluster-{}", plan.seed), &small)?;
+    let file = failing.write(&format!("cluster-{}", plan.seed), small.to_json())?;
     Err(format!(
         "{small}\nFAILED: {invariant}\n{runs} runs; the smaller plan is {}",
         file.display()

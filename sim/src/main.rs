@@ -226,7 +226,7 @@ fn shrink_plan(failing: &Failing) -> Result<(), String> {
         println!("nothing to shrink: everything holds");
         return Ok(());
     };
-    let file = failing.write(&format!("seed-{}", plan.seed), &small)?;
+    let file = failing.write(&format!("seed-{}", plan.seed), small.to_json())?;
     let how = format!("--plan {}", file.display());
     let (from, to) = (plan.size(), small.size());
     Err(format!(

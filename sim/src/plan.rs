@@ -14,6 +14,7 @@ use hls_relay_core::preload::PreloadMethod;
 use hls_relay_core::tags::TagPolicy;
 use hls_relay_core::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
+use std::str::FromStr;
 
 /// Everything about one world. The same plan gives the same run, byte for byte.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -281,7 +282,23 @@ impl When {
     }
 }
 
+impl FromStr for Plan {
+    type Err = serde_json::Error;
+
+    fn from_str(json: &str) -> serde_json::Result<Self> {
+        serde_json::from_str(json)
+    }
+}
+
 impl Plan {
+    /// As it is kept in a file.
+    ///
+    /// # Errors
+    /// None that a plan can cause.
+    pub fn to_json(&self) -> serde_json::Result<String> {
+        serde_json::to_string_pretty(self)
+    }
+
     /// Every stretch in which something is known to go wrong at a stated time.
     pub fn troubles(&self) -> Vec<Trouble> {
         let faults = self.origins.iter().flat_map(|origin| {

@@ -28,7 +28,7 @@ fn every_plan_that_is_kept_holds_and_shows_what_it_is_kept_for() {
     assert!(files.len() >= 3, "{files:?}");
     for file in files {
         let text = std::fs::read_to_string(&file).unwrap();
-        let plan: Plan = serde_json::from_str(&text).unwrap();
+        let plan: Plan = text.parse().unwrap();
         assert!(!plan.about.is_empty() && !plan.sees.is_empty(), "{file:?}");
         let outcome = World::new(plan, Options::default()).run();
         if let Some((at, violation)) = outcome.failure {
@@ -55,11 +55,11 @@ fn a_plan_runs_from_its_file_and_one_that_fails_says_what_broke() {
     assert!(said.contains("held:"), "{said}");
 
     let text = std::fs::read_to_string(&file).unwrap();
-    let mut plan: Plan = serde_json::from_str(&text).unwrap();
+    let mut plan: Plan = text.parse().unwrap();
     plan.sees = vec!["what never happens".to_owned()];
     let folder = tempfile::tempdir().unwrap();
     let bad = folder.path().join("a plan.json");
-    std::fs::write(&bad, serde_json::to_string(&plan).unwrap()).unwrap();
+    std::fs::write(&bad, plan.to_json().unwrap()).unwrap();
     let (code, said) = run(&bad);
     assert_eq!(code, Some(1), "{said}");
     assert!(

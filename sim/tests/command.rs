@@ -24,7 +24,7 @@ fn run(arguments: &[&str], file: &Path) -> (Option<i32>, String) {
 /// In a folder and a file with spaces in their names.
 fn written(folder: &TempDir, plan: &Plan) -> PathBuf {
     let file = folder.path().join("a plan.json");
-    std::fs::write(&file, serde_json::to_string(plan).unwrap()).unwrap();
+    std::fs::write(&file, plan.to_json().unwrap()).unwrap();
     file
 }
 

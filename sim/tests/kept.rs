@@ -27,8 +27,7 @@ fn files(folder: &str) -> Vec<PathBuf> {
 fn every_plan_of_a_channel_that_is_kept_holds() {
     for file in files("scenarios/plans") {
         let text = std::fs::read_to_string(&file).unwrap();
-        let plan: Plan =
-            serde_json::from_str(&text).unwrap_or_else(|why| panic!("{file:?}: {why}"));
+        let plan: Plan = text.parse().unwrap_or_else(|why| panic!("{file:?}: {why}"));
         let outcome = World::new(plan, Options::default()).run();
         if let Some(failure) = outcome.failure {
             let command = "cargo run --release -p hls-relay-sim -- run --trace --plan";

@@ -6,6 +6,7 @@ use hls_relay_core::event::Desired;
 use hls_relay_core::time::Span;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::str::FromStr;
 
 /// Everything about one world. The same plan gives the same run, byte for byte.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -205,7 +206,23 @@ impl Slip {
     ];
 }
 
+impl FromStr for Plan {
+    type Err = serde_json::Error;
+
+    fn from_str(json: &str) -> serde_json::Result<Self> {
+        serde_json::from_str(json)
+    }
+}
+
 impl Plan {
+    /// As it is kept in a file.
+    ///
+    /// # Errors
+    /// None that a plan can cause.
+    pub fn to_json(&self) -> serde_json::Result<String> {
+        serde_json::to_string_pretty(self)
+    }
+
     /// Redis alone goes wrong, so no viewer may notice anything.
     pub fn is_static(&self) -> bool {
         let redis = |it: &Fault| matches!(it.kind, FaultKind::RedisAway(_));

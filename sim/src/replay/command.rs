@@ -71,7 +71,7 @@ impl ReplayArgs {
     ///
     /// # Errors
     /// At the first difference, and where something cannot be read or written.
-    pub fn run(&self, out: &mut impl Write) -> Result<(), ReplayError> {
+    pub fn run(&self, out: &mut dyn Write) -> Result<(), ReplayError> {
         let pieces = pieces(&self.files)?;
         let mut picture = self.timeline.as_ref().map(|_| Timeline::default());
         let first = pieces.first().map(|it| kind(it)).transpose()?;
@@ -92,7 +92,7 @@ impl ReplayArgs {
 
     fn replay<M: Spoken>(
         &self,
-        out: &mut impl Write,
+        out: &mut dyn Write,
         pieces: Vec<PathBuf>,
         see: &mut dyn FnMut(&Seen<'_, M>),
     ) -> Result<(), ReplayError> {
@@ -141,7 +141,7 @@ impl ReplayArgs {
 
     fn tell<M: Spoken>(
         &self,
-        out: &mut impl Write,
+        out: &mut dyn Write,
         path: &Path,
         seen: &Seen<'_, M>,
     ) -> io::Result<()> {
@@ -215,7 +215,7 @@ fn kind(path: &Path) -> Result<Kind, ReplayError> {
 }
 
 fn trace<M: Spoken>(
-    out: &mut impl Write,
+    out: &mut dyn Write,
     record: &Record<M::Event>,
     commands: &[M::Command],
 ) -> io::Result<()> {
