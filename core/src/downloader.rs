@@ -365,6 +365,13 @@ impl Downloader {
         }
     }
 
+    /// All that waits stands so many microseconds later.
+    pub(crate) fn shift_by(&mut self, by: i64) {
+        for job in self.jobs.iter_mut().filter(|job| job.again.is_none()) {
+            job.offered.place = job.offered.place.map(|at| at.shifted_by(by));
+        }
+    }
+
     /// What can leave from the front now. `last` says that nothing will follow: then a hole does not
     /// wait for a successor.
     pub(crate) fn next_done(&mut self, now: Timestamp, last: bool) -> Option<(Done, Leftovers)> {

@@ -19,8 +19,10 @@ mod hand_on;
 mod lane;
 mod made;
 mod runs;
+mod side_by_side;
 mod sources;
 mod state;
+mod waits;
 
 use crate::checkpoint::{Checkpoint, SavedPosition};
 use crate::command::Command;
@@ -36,6 +38,7 @@ use crate::publisher::Publisher;
 use crate::rng::Rng;
 use crate::stage::{Counters, Stage};
 use crate::time::{Now, Span, Timestamp};
+use axis::Axis;
 use feed::News;
 use lane::Lane;
 use serde::{Deserialize, Serialize};
@@ -100,6 +103,9 @@ struct Left {
     /// What was seen of it as one of several tracks, the last time that they were followed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     seen: Option<Seen>,
+    /// Where its segments stood then, on the axis of the channel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    axis: Option<Axis>,
     /// The configured URL of its source.
     of: Arc<str>,
 }

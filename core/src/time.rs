@@ -127,6 +127,11 @@ impl WallTime {
         self.0
     }
 
+    /// So many microseconds later or, negative, earlier.
+    pub const fn shifted_by(self, micros: i64) -> Self {
+        Self(self.0.saturating_add(micros))
+    }
+
     /// How far apart two moments are, whichever is later.
     pub const fn abs_diff(self, other: Self) -> Span {
         Span(self.0.abs_diff(other.0))

@@ -158,6 +158,111 @@ fn s_26_variants_out_of_step_by_three_segments_are_listed_in_step() {
     );
 }
 
+/// Tracks without date-times that count for themselves, each so many segments behind, all with a discontinuity at that
+/// second; `sound` is cut into so many microseconds, and `telling` says which of them tell of it.
+fn undated(sound: u64, behind: [u64; 3], second: u64, telling: [bool; 3]) -> support::SourceAt {
+    let track = move |name: &str, at: usize, first: u64, now: u64| {
+        let micros = if at == 2 { sound } else { 2 * SEC };
+        let mut run = Run::new(micros).named(name, first);
+        (run.window, run.target) = (8, 2);
+        if telling[at] {
+            run = run.marked(first + second * SEC / micros, "#EXT-X-DISCONTINUITY");
+        }
+        run.at(now.saturating_sub(behind[at] * micros))
+    };
+    Box::new(move |now, url| match url.rsplit('/').next() {
+        Some("low.m3u8") => Ok(track("low", 0, 100, now)),
+        Some("high.m3u8") => Ok(track("high", 1, 5_000, now)),
+        Some("en.m3u8") => Ok(track("en", 2, 70, now)),
+        _ => whole(false)(now, url),
+    })
+}
+
+/// What stands behind each discontinuity of each list, in whichever version.
+fn behind_breaks(bench: &Bench) -> BTreeMap<String, Vec<(u64, String)>> {
+    let mut found: BTreeMap<String, Vec<(u64, String)>> = BTreeMap::new();
+    for (_, lists) in seen(&bench.published) {
+        for (name, list) in lists {
+            let breaks = list.segments.iter().filter(|it| it.discontinuity);
+            for it in breaks {
+                let what = bench.checker.content.get(&*it.uri);
+                let what = what.map_or("a gap".to_owned(), |url| {
+                    url.rsplit('/').next().unwrap().to_owned()
+                });
+                let entry = (it.discontinuity_sequence, what);
+                let known = found.entry(name.clone()).or_default();
+                if !known.contains(&entry) {
+                    known.push(entry);
+                }
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn s_27_without_date_times_a_discontinuity_is_before_the_same_media_in_all_tracks() {
+    for (sound, behind) in [
+        (2 * SEC, [0, 3, 1]),
+        (2 * SEC, [3, 0, 2]),
+        (1_500_000, [0, 0, 0]),
+        (1_500_000, [0, 2, 3]),
+    ] {
+        let mut bench = run_of(undated(sound, behind, 90, [true; 3]));
+        bench.pass(120 * SEC);
+        let broken = |first: u64, micros: u64| first + 90 * SEC / micros;
+        let expected = [
+            ("a0.m3u8", format!("en{}.ts", broken(70, sound))),
+            ("v0.m3u8", format!("low{}.ts", broken(100, 2 * SEC))),
+            ("v1.m3u8", format!("high{}.ts", broken(5_000, 2 * SEC))),
+        ];
+        let expected = expected.map(|(name, what)| (name.to_owned(), vec![(1, what)]));
+        let why = format!("{sound} us, {behind:?} behind");
+        assert_eq!(behind_breaks(&bench), expected.into(), "{why}");
+        assert_eq!(bench.holes(), 0, "{why}");
+        let versions = seen(&bench.published);
+        let mut segments = versions
+            .iter()
+            .flat_map(|(_, lists)| lists.values())
+            .flat_map(|list| &list.segments);
+        assert!(segments.all(|it| !it.gap), "{why}");
+    }
+}
+
+#[test]
+fn a_track_that_does_not_tell_of_a_discontinuity_goes_on_with_the_others() {
+    let mut bench = run_of(undated(2 * SEC, [0; 3], 90, [true, false, true]));
+    bench.pass(120 * SEC);
+    assert_eq!(bench.holes(), 0);
+    let (_, lists) = seen(&bench.published).pop().unwrap();
+    let newest = |name: &str| {
+        let last = lists[name].segments.last().unwrap();
+        let url = &bench.checker.content[&*last.uri];
+        let number = url.rsplit_once("high").or(url.rsplit_once("low"));
+        let number = number.unwrap().1.strip_suffix(".ts").unwrap();
+        (last.discontinuity_sequence, number.parse::<u64>().unwrap())
+    };
+    let (low, high) = (newest("v0.m3u8"), newest("v1.m3u8"));
+    assert_eq!((low.0, high.0), (1, 1));
+    assert!(
+        (low.1 - 100).abs_diff(high.1 - 5_000) <= 1,
+        "{low:?} {high:?}"
+    );
+}
+
+#[test]
+fn s_22_all_tracks_have_date_times_or_none() {
+    for dated in [true, false] {
+        let mut bench = run_of(whole(dated));
+        bench.pass(60 * SEC);
+        let versions = seen(&bench.published);
+        check(&versions);
+        let lists = versions.iter().flat_map(|(_, lists)| lists.values());
+        let mut segments = lists.flat_map(|it| &it.segments);
+        assert!(segments.all(|it| it.date_time.is_some() == dated));
+    }
+}
+
 #[test]
 fn s_47_a_variant_that_dies_gets_gaps_stops_nobody_and_comes_back() {
     let source: support::SourceAt = Box::new(|now, url| match url.rsplit('/').next() {

@@ -60,6 +60,15 @@ pub(crate) struct Listing {
     pub(crate) complete: bool,
 }
 
+impl Listing {
+    /// It lies so many microseconds later on the axis of its source.
+    pub(crate) fn shift_by(&mut self, by: i64) {
+        for place in self.listed.iter_mut().filter_map(|it| it.place.as_mut()) {
+            *place = place.shifted_by(by);
+        }
+    }
+}
+
 /// What a list says of itself as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct About {

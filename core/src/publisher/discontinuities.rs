@@ -67,7 +67,7 @@ impl Discontinuities {
         is_shown && passed.any(|(_, number)| *number > last)
     }
 
-    /// The number for a segment at `place` of a track that has come to `last`, or has `taken` it from
+    /// The number for a segment that `lasts` so long from `place` on, of a track that has come to `last`, or has `taken` it from
     /// the others before it came to it. `own`: this track comes to a discontinuity there. Tracks come to
     /// the same one within a target duration; where what this one has ends (`end`) before some place, it has not
     /// passed those that are there, as long as it can be out of step by that much. Nor has it passed one whose place
@@ -75,17 +75,19 @@ impl Discontinuities {
     pub(super) fn number(
         &mut self,
         (last, taken): (u64, bool),
-        (end, place): (Option<Place>, Place),
+        (end, place, lasts): (Option<Place>, Place, Span),
         own: bool,
         target_duration: Span,
     ) -> u64 {
         let reach = target_duration.scaled(1, 8);
+        // What is cut off at a discontinuity may be as short.
+        let nearly = reach.min(lasts.half());
         let out_of_step = target_duration * OUT_OF_STEP_TARGETS;
         let is_guessed = |number| self.guessed.is_some_and(|it| it.number == number);
         let of_before = self.guessed.filter(|it| end.is_some() && self.run < it.run);
         let is_passed = |(at, number): &&(Place, u64)| match of_before {
             Some(guessed) if guessed.number == *number => *at + out_of_step < place,
-            Some(_) | None => *at <= place + reach,
+            Some(_) | None => *at <= place + nearly,
         };
         let passed = self.opened.iter().take_while(is_passed);
         let passed = passed
@@ -169,7 +171,7 @@ mod tests {
 
     /// Of a track that has all that comes before.
     fn number(all: &mut Discontinuities, come_to: (u64, bool), place: Place, own: bool) -> u64 {
-        all.number(come_to, (Some(place), place), own, TARGET)
+        all.number(come_to, (Some(place), place, TARGET), own, TARGET)
     }
 
     #[test]
@@ -186,6 +188,17 @@ mod tests {
     }
 
     #[test]
+    fn s_25_what_is_cut_off_right_before_a_discontinuity_is_before_it() {
+        let mut all = Discontinuities::default();
+        assert_eq!(number(&mut all, (0, false), at(60), true), 1);
+        let begins = Place::from_micros(59_900_000);
+        for (lasts, expected) in [(Span::from_millis(100), 0), (TARGET, 1)] {
+            let cut_off = (Some(begins), begins, lasts);
+            assert_eq!(all.number((0, false), cut_off, false, TARGET), expected);
+        }
+    }
+
+    #[test]
     fn s_25_a_track_that_missed_two_takes_both_numbers() {
         let mut all = Discontinuities::default();
         assert_eq!(number(&mut all, (0, false), at(60), true), 1);
@@ -199,7 +212,7 @@ mod tests {
         for (end, place, expected) in [(30, 78, 1), (60, 78, 1), (72, 78, 2), (30, 90, 2)] {
             let mut all = Discontinuities::default();
             assert_eq!(number(&mut all, (0, false), at(60), true), 1);
-            let lost = (Some(at(end)), at(place));
+            let lost = (Some(at(end)), at(place), TARGET);
             let come_to = all.number((0, false), lost, true, TARGET);
             assert_eq!(come_to, expected, "from {end} s to {place} s");
         }
@@ -232,7 +245,7 @@ mod tests {
             assert_eq!(number(&mut all, (0, false), at(60), true), 1);
             all.is_guessed();
             all.appends(u64::from(own), None);
-            let from = (Some(at(end)), at(place));
+            let from = (Some(at(end)), at(place), TARGET);
             let come_to = all.number((0, false), from, own, TARGET);
             assert_eq!(come_to, expected, "from {end} s to {place} s");
             let lies = if own { at(place) } else { at(60) };
@@ -242,7 +255,8 @@ mod tests {
         let mut all = Discontinuities::default();
         assert_eq!(number(&mut all, (0, false), at(60), true), 1);
         all.is_guessed();
-        assert_eq!(all.number((0, false), (None, at(60)), false, TARGET), 1);
+        let first = (None, at(60), TARGET);
+        assert_eq!(all.number((0, false), first, false, TARGET), 1);
         // Nor has what is of the new run and says no break, as the others have said it.
         assert_eq!(number(&mut all, (0, false), at(60), false), 1);
     }

@@ -101,6 +101,14 @@ impl Publisher {
         tracks
     }
 
+    /// A track lies so many microseconds later beside the others than it was taken to.
+    pub(crate) fn shift_track(&mut self, track: usize, by: i64) {
+        let window = &mut self.windows[track];
+        let places = window.entries.iter_mut().map(|it| &mut it.place);
+        let places = places.chain(&mut window.cut_until);
+        places.for_each(|place| *place = place.shifted_by(by));
+    }
+
     /// Where a track ends.
     pub(crate) fn end_of(&self, track: usize) -> Option<Place> {
         self.windows[track].end()
@@ -194,7 +202,8 @@ impl Publisher {
         let others = self.windows.iter_mut().enumerate();
         for (_, window) in others.filter(|(track, _)| *track != opener) {
             let next = window.discontinuities().saturating_add(1) == number;
-            let at_place = |it: &&mut Entry| it.place.abs_diff(place) <= reach;
+            let at_place =
+                |it: &&mut Entry| it.place.abs_diff(place) <= reach.min(it.segment.duration.half());
             let entry = window.entries.iter_mut().find(at_place);
             if let Some(entry) = entry.filter(|it| next && it.seen == Seen::Never) {
                 entry.segment.discontinuity = true;

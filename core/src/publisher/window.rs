@@ -406,7 +406,8 @@ impl Window {
         let taken = self.taken == Some(last);
         let end = self.end();
         let behind = end.filter(|end| *end < place);
-        let number = marks.number((last, taken), (end, place), own, target_duration);
+        let stands = (end, place, entry.segment.duration);
+        let number = marks.number((last, taken), stands, own, target_duration);
         if number > last || own {
             self.taken = Some(number).filter(|_| !own);
         }

@@ -1,8 +1,9 @@
-//! Where segments stand on a time axis that the tracks of a source share: by date-times, by equal media
-//! sequence numbers, or by taking live edges for the same moment.
+//! Where segments stand on a time axis that the tracks of a source share: by date-times, else by taking live edges for the
+//! same moment, put right by equal media sequence numbers where that is believable, and by discontinuities (`side_by_side`).
 
 use super::feed::Feed;
 use super::lane::Lane;
+use super::side_by_side::Moved;
 use crate::checkpoint::Identity;
 use crate::config;
 use crate::loader::{Listing, Offered};
@@ -24,16 +25,34 @@ pub(super) struct Axis {
     pub(super) next: Option<Place>,
     /// From date-times to places, in microseconds.
     pub(super) shift: Option<i64>,
-    marks: VecDeque<Mark>,
+    pub(super) marks: VecDeque<Mark>,
+    /// The discontinuity sequence number that was stated with the last of them: some sources count only what they list.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    stated: u64,
+    /// The newest discontinuity at which it was found where another track has it: its run, and its number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) agreed: Option<(u64, u64)>,
+    /// By so much it was moved since, as others have come to a discontinuity before it.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub(super) held_back: Span,
+    /// It has gone on behind one that it did not tell of.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) passes_over: bool,
 }
 
 /// A segment and its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Mark {
-    run: u64,
+pub(super) struct Mark {
+    pub(super) run: u64,
     number: u64,
-    place: Place,
+    pub(super) place: Place,
     duration: Span,
+    /// Counted on from the first that was stated in its run.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(super) discontinuity_sequence: u64,
+    /// It follows the discontinuity of that number.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) opens: bool,
 }
 
 /// When the tracks of a lane begin, and where.
@@ -52,13 +71,18 @@ impl Axis {
     pub(super) fn restored(known: &[Identity], end: Place) -> Self {
         let mut marks = VecDeque::new();
         let mut place = end;
-        for it in known.iter().rev().take(MARKS) {
+        let before = known.iter().rev().skip(1).map(Some);
+        let before = before.chain(std::iter::once(None));
+        for (it, before) in known.iter().rev().zip(before).take(MARKS) {
             place = place - it.duration;
+            let number = it.discontinuity_sequence;
             marks.push_front(Mark {
                 run: 0,
                 number: it.media_sequence,
                 place,
                 duration: it.duration,
+                discontinuity_sequence: number,
+                opens: before.is_some_and(|before| before.discontinuity_sequence < number),
             });
         }
         let last = known.last().and_then(|last| {
@@ -73,25 +97,57 @@ impl Axis {
             next: Some(end),
             shift: last,
             marks,
+            stated: known.last().map_or(0, |it| it.discontinuity_sequence),
+            ..Self::default()
         }
     }
 
     /// What is known of the run that goes on.
-    fn present_run(&self) -> impl Iterator<Item = &Mark> {
+    pub(super) fn present_run(&self) -> impl DoubleEndedIterator<Item = &Mark> {
         let run = self.marks.back().map(|it| it.run);
         self.marks.iter().filter(move |it| Some(it.run) == run)
     }
 
     pub(super) fn mark(&mut self, offered: &Offered, place: Place) {
+        let stated = offered.identity.discontinuity_sequence;
+        let opens = offered.segment.discontinuity;
+        let before = self.marks.back().filter(|it| it.run == offered.run);
+        let rises = stated.saturating_sub(self.stated).max(u64::from(opens));
+        let counted = before.map(|it| it.discontinuity_sequence.saturating_add(rises));
+        self.stated = stated;
         self.marks.push_back(Mark {
             run: offered.run,
             number: offered.identity.media_sequence,
             place,
             duration: offered.segment.duration,
+            discontinuity_sequence: counted.unwrap_or(stated),
+            opens,
         });
         let many = self.marks.len().saturating_sub(MARKS);
         self.marks.drain(..many);
         self.next = Some(place + offered.segment.duration);
+    }
+
+    /// As whoever follows its list next finds it: with nothing that follows, on an axis that is so much later.
+    pub(super) fn left_at(&self, shift: i64) -> Self {
+        let mut left = self.clone();
+        left.shift_by(shift);
+        left.next = None;
+        left
+    }
+
+    /// Where a list ends that has something of what is known.
+    fn end_of(&self, listing: &Listing) -> Option<Place> {
+        let place_of = |it: &Offered| {
+            let same =
+                |mark: &&Mark| (mark.run, mark.number) == (it.run, it.identity.media_sequence);
+            self.marks.iter().find(same).map(|mark| mark.place)
+        };
+        let mut listed = listing.listed.iter().enumerate();
+        let (at, place) = listed.find_map(|(at, it)| Some((at, place_of(it)?)))?;
+        let from_there = listing.listed[at..].iter();
+        let rest: Span = from_there.map(|it| it.segment.duration).sum();
+        Some(place + rest)
     }
 
     /// What is known of the present run, and what follows, is so much later.
@@ -103,16 +159,23 @@ impl Axis {
     }
 }
 
+impl Mark {
+    /// Tracks that are cut otherwise count otherwise.
+    fn is_as_long_as(&self, duration: Span) -> bool {
+        self.duration.abs_diff(duration) <= self.duration.scaled(1, 8)
+    }
+}
+
 impl Lane {
     /// Takes a listing of one of several tracks: to the downloader, or to be held until the lane begins.
-    /// `first` is how many of the newest segments the first track begins with.
+    /// `first` is how many of the newest segments the first track begins with. Gives the tracks that lie elsewhere since.
     pub(super) fn take_up(
         &mut self,
         stage: &mut Stage<'_>,
         index: usize,
         mut listing: Listing,
         first: impl Fn(&Listing) -> usize,
-    ) {
+    ) -> Vec<Moved> {
         if self.feeds[index].axis.next.is_some() {
             let elsewhere = listing.elsewhere && listing.restarted;
             if !(elsewhere && self.begin_elsewhere(index, &mut listing)) {
@@ -122,13 +185,13 @@ impl Lane {
             self.feeds[index].begin_another(&mut listing, take);
             let downloader = &mut self.feeds[index].downloader;
             downloader.listed(stage, &listing, take);
-            return;
+            return self.put_right(index);
         }
         if self.start.from.is_some() {
-            if !self.is_still_in_run_before(index, stage.now.monotonic) {
-                self.begin_late(stage, index, listing);
-            }
-            return;
+            return match self.is_still_in_run_before(index, stage.now.monotonic) {
+                true => Vec::new(),
+                false => self.begin_late(stage, index, listing),
+            };
         }
         self.start.first_held.get_or_insert(stage.now.monotonic);
         // What it has listed before and lists no more was of no use to anybody.
@@ -137,6 +200,7 @@ impl Lane {
         }
         self.feeds[index].held = Some(listing);
         self.begin(stage, first);
+        Vec::new()
     }
 
     /// When the tracks begin that have told their lists, without the others.
@@ -167,14 +231,21 @@ impl Lane {
             held.extend(listing.map(|listing| (index, listing)));
         }
         let dated = can_compare_dates(&held);
-        let edge = stage.now.wall;
+        let known = |(index, listing): &(usize, Listing)| self.feeds[*index].axis.end_of(listing);
+        let edge = held.iter().find_map(known).unwrap_or(stage.now.wall);
         for (index, listing) in &mut held {
             let end = match (dated, *index == lead) {
                 (true, _) => None,
-                (false, true) => Some(edge),
-                (false, false) => Some(self.end_beside(listing, edge)),
+                (false, true) => Some(self.feeds[lead].axis.end_of(listing).unwrap_or(edge)),
+                (false, false) => Some(self.end_beside(*index, listing, edge)),
             };
             self.place_all(*index, listing, end);
+        }
+        for at in 0..held.len() {
+            for Moved { feed, by } in self.put_right(held[at].0) {
+                let listings = held.iter_mut().filter(|it| it.0 == feed);
+                listings.for_each(|(_, listing)| listing.shift_by(by));
+            }
         }
         self.start.shift = Some(0).filter(|_| dated);
         // The tracks begin where all have something, as long as that leaves enough to begin with.
@@ -202,7 +273,12 @@ impl Lane {
     }
 
     /// A track that comes to others which are relayed already.
-    fn begin_late(&mut self, stage: &mut Stage<'_>, index: usize, mut listing: Listing) {
+    fn begin_late(
+        &mut self,
+        stage: &mut Stage<'_>,
+        index: usize,
+        mut listing: Listing,
+    ) -> Vec<Moved> {
         let edge = self.feeds.iter().filter_map(|feed| feed.axis.next).max();
         let edge = edge.unwrap_or(stage.now.wall);
         let run = self.feeds.iter().map(|feed| feed.loader.run).max();
@@ -221,16 +297,22 @@ impl Lane {
         let by_date = end_of_dates(&listing)
             .filter(|_| dated)
             .zip(shift)
-            .map(|(end, shift)| moved(end, shift))
+            .map(|(end, shift)| end.shifted_by(shift))
             .filter(|end| end.abs_diff(edge) <= COMPARABLE_CLOCKS);
-        let end = by_date.unwrap_or_else(|| self.end_beside(&listing, edge));
+        let end = by_date.unwrap_or_else(|| self.end_beside(index, &listing, edge));
         self.place_all(index, &mut listing, Some(end));
+        let (own, others): (Vec<_>, Vec<_>) = self
+            .put_right(index)
+            .into_iter()
+            .partition(|it| it.feed == index);
+        own.iter().for_each(|it| listing.shift_by(it.by));
         // Not more than the others have listed by now.
         let reached = self.feeds.iter().filter_map(|feed| feed.reached).min();
         let window: Span = listing.listed.iter().map(|it| it.segment.duration).sum();
         let from = self.start.from.unwrap_or(edge);
         let from = reached.map_or(from, |at| from.max(at - window));
         self.begin_from(stage, index, &listing, from);
+        others
     }
 
     fn begin_from(&mut self, stage: &mut Stage<'_>, index: usize, listing: &Listing, from: Place) {
@@ -246,9 +328,16 @@ impl Lane {
         feed.downloader.listed(stage, listing, take);
     }
 
-    /// Where a list ends, by equal numbers in another track, else where the others end.
-    pub(super) fn end_beside(&self, listing: &Listing, edge: Place) -> Place {
-        self.end_by_numbers(None, listing).unwrap_or(edge)
+    /// Where a list ends: as was known when it was followed last, or by equal numbers in another track where those are
+    /// believable, else where the others end.
+    pub(super) fn end_beside(&self, index: usize, listing: &Listing, edge: Place) -> Place {
+        if let Some(known) = self.feeds[index].axis.end_of(listing) {
+            return known;
+        }
+        let out_of_step = self.target_duration() * config::OUT_OF_STEP_TARGETS;
+        let end = self.end_by_numbers(None, listing);
+        end.filter(|end| end.abs_diff(edge) <= out_of_step)
+            .unwrap_or(edge)
     }
 
     /// Where a list ends, by equal numbers in what other tracks have of their present runs.
@@ -260,9 +349,8 @@ impl Lane {
         let place_of = |offered: &Offered| {
             let mut marks = others().flat_map(|(_, feed)| feed.axis.present_run());
             let same = marks.find(|mark| {
-                let apart = mark.duration.abs_diff(offered.segment.duration);
                 mark.number == offered.identity.media_sequence
-                    && apart <= mark.duration.scaled(1, 8)
+                    && mark.is_as_long_as(offered.segment.duration)
             });
             same.map(|mark| mark.place)
         };
@@ -301,6 +389,7 @@ impl Lane {
     /// Gives every segment of a list its place: by its date-time, or counted back from where it ends.
     fn place_all(&mut self, index: usize, listing: &mut Listing, end: Option<Place>) {
         let axis = &mut self.feeds[index].axis;
+        axis.marks.clear();
         let total: Span = listing.listed.iter().map(|it| it.segment.duration).sum();
         let dates_end = end_of_dates(listing);
         let mut next = match (end, dates_end) {
@@ -358,7 +447,7 @@ impl Lane {
             let shifts = [self.feeds[index].axis.shift, self.start.shift];
             let dated = offered.segment.date_time;
             let by_date = dated.and_then(|date| {
-                let places = shifts.into_iter().flatten().map(|it| moved(date, it));
+                let places = shifts.into_iter().flatten().map(|it| date.shifted_by(it));
                 places.into_iter().find(near)
             });
             // The first number from here on that others have as well tells where this one is.
@@ -366,7 +455,9 @@ impl Lane {
                 let others = self.feeds.iter().flat_map(|feed| &feed.axis.marks);
                 let mut before = Span::ZERO;
                 let place = fresh[at..].iter().find_map(|(run, number, duration)| {
-                    let same = |mark: &&Mark| (mark.run, mark.number) == (*run, *number);
+                    let same = |mark: &&Mark| {
+                        (mark.run, mark.number) == (*run, *number) && mark.is_as_long_as(*duration)
+                    };
                     let place = others.clone().find(same).map(|mark| mark.place - before);
                     before += *duration;
                     place
@@ -401,196 +492,14 @@ impl Lane {
             axis.mark(offered, place);
         }
     }
+}
 
-    /// The next wakeup that the tracks' being in step needs.
-    pub(super) fn aligns_at(&self) -> Option<Timestamp> {
-        let moves = self.feeds.iter();
-        let moves = moves.filter_map(|feed| feed.moves_at(self.target_duration()));
-        [self.begins_at(), self.patience_ends()]
-            .into_iter()
-            .flatten()
-            .chain(moves)
-            .min()
-    }
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
 
-    /// Whether what stands first in a track may be appended: while it ends at most a target duration
-    /// after what the slowest has (S-26). The slowest itself always may.
-    pub(super) fn lets_pass(&self, index: usize) -> bool {
-        let feed = &self.feeds[index];
-        let (Some(end), Some(slowest)) = (feed.front_ends(), self.slowest()) else {
-            return true;
-        };
-        if self.master.is_none() {
-            return true;
-        }
-        let target_duration = self.target_duration();
-        let shown = self.shown_until().map(|until| until + target_duration);
-        if !feed.kind().is_waited_for() && shown.is_none_or(|until| until < end) {
-            return false;
-        }
-        let is_slowest = feed.reached.is_none_or(|reached| reached <= slowest);
-        is_slowest || end <= slowest + target_duration
-    }
-
-    /// Until when there is something to be played: with nothing to be read or sought in it, nobody needs
-    /// subtitles, or I-frames.
-    fn shown_until(&self) -> Option<Place> {
-        let played = self.feeds.iter().filter(|feed| feed.kind().is_waited_for());
-        let ends = played.filter_map(|feed| feed.appended_end);
-        ends.max().map(|end| moved(end, -self.shift))
-    }
-
-    /// How many more segments are on their way to what is published as this track, that wait for no other.
-    pub(super) fn has_more_for(&self, track: usize) -> usize {
-        let of = |feed: &Feed| feed.track == Some(track);
-        let index = self.feeds.iter().position(of);
-        let index = index.filter(|it| self.lets_pass(*it));
-        index.map_or(0, |it| self.feeds[it].downloader.awaited())
-    }
-
-    /// How far the slowest track is that is waited for.
-    fn slowest(&self) -> Option<Place> {
-        let waited = self.feeds.iter().filter(|feed| feed.is_waited_for());
-        waited.filter_map(|feed| feed.reached).min()
-    }
-
-    /// How far the fastest of those is that others wait for: nobody is left behind for the sake of subtitles.
-    fn fastest(&self) -> Option<Place> {
-        let leading = self.feeds.iter().filter(|feed| feed.kind().is_waited_for());
-        leading.filter_map(|feed| feed.reached).max()
-    }
-
-    /// Whether another track is held up by this one, or has left it far behind, and could go on without it.
-    fn holds_up(&self, index: usize, now: Timestamp) -> bool {
-        let feed = &self.feeds[index];
-        let Some(reached) = feed
-            .reached
-            .filter(|_| !feed.is_over() && !feed.left_behind)
-        else {
-            return false;
-        };
-        if feed.downloader.is_done() && !self.lets_pass(index) {
-            // It waits itself.
-            return false;
-        }
-        let ahead = self
-            .fastest()
-            .is_some_and(|it| it > reached + self.target_duration());
-        let held_up = (0..self.feeds.len()).any(|other| other != index && self.is_held_up(other));
-        let holds_up = feed.is_waited_for() && held_up && self.slowest() == Some(reached);
-        ((ahead || holds_up) && self.goes_on_without(index, now)) || self.keeps_open(index)
-    }
-
-    /// Whether a variant has ended, and it is not known of this track, of which nothing is on its way: its list may
-    /// have died before it showed an end.
-    fn keeps_open(&self, index: usize) -> bool {
-        let feed = &self.feeds[index];
-        let ended = self.variants().any(Feed::is_over);
-        ended && feed.is_waited_for() && feed.downloader.is_empty()
-    }
-
-    /// Whether a track that others wait for has something to append, and waits for others itself.
-    fn is_held_up(&self, index: usize) -> bool {
-        let feed = &self.feeds[index];
-        feed.kind().is_waited_for() && feed.downloader.is_done() && !self.lets_pass(index)
-    }
-
-    /// Whether there is another track that gets on, or could: where nothing can be had of any, nobody is late.
-    fn goes_on_without(&self, index: usize, now: Timestamp) -> bool {
-        let stalled = config::stalled_after(self.target_duration());
-        (0..self.feeds.len()).any(|other| {
-            let feed = &self.feeds[other];
-            let stored = feed.downloader.stored_at;
-            let gets_on = feed.is_waited_for() && stored.is_some_and(|at| now < at + stalled);
-            other != index && (gets_on || self.is_held_up(other))
-        })
-    }
-
-    /// Whether another track has something again after a long time in which nothing came, and this one was
-    /// left behind in that time alone: what has befallen all of them ends for all of them, and before gaps
-    /// stand for what is on its way it is waited for once more. What was there before that time, and waits for
-    /// others since, is nothing that has come again.
-    fn comes_back_with_all(&self, index: usize) -> bool {
-        let target_duration = self.target_duration();
-        let stalled = config::stalled_after(target_duration);
-        let out_of_step = target_duration * config::OUT_OF_STEP_TARGETS;
-        let Feed {
-            reached, left_at, ..
-        } = &self.feeds[index];
-        let near = |feed: &Feed| {
-            let stood = feed.appended_end.map(|end| moved(end, -self.shift));
-            reached.is_some_and(|it| Some(it + out_of_step) >= stood)
-        };
-        let comes_back = |feed: &Feed| {
-            let times = feed.appended_at.zip(feed.downloader.done_at());
-            // What had waited for others may have been appended meanwhile.
-            let back = feed.loader.healthy_since();
-            let again = |(appended, done)| {
-                let listed = back.is_some_and(|back| appended < back && back <= done);
-                (appended + stalled <= done || listed) && *left_at <= Some(done)
-            };
-            feed.is_waited_for() && times.is_some_and(again)
-        };
-        let mut others = self.feeds.iter();
-        others.any(|feed| near(feed) && comes_back(feed))
-    }
-
-    /// When a track is left behind, if nothing comes until then.
-    fn patience_ends(&self) -> Option<Timestamp> {
-        let feeds = self.feeds.iter();
-        feeds.filter_map(|feed| self.patience_with(feed)).min()
-    }
-
-    /// What befell all tracks is over for one before it is over for the next, which is tried again half a
-    /// target duration later at most.
-    fn patience_with(&self, feed: &Feed) -> Option<Timestamp> {
-        let target_duration = self.target_duration();
-        let waited = feed.advanced_at + config::stalled_after(target_duration);
-        Some(waited.max(feed.holds_up_since? + target_duration))
-    }
-
-    /// A track that was left behind has come to the newest that its source has, and gaps stand for that
-    /// already: it is out of step, and would stay behind for ever. The others wait for it again. Gives
-    /// where it is published.
-    pub(super) fn wait_again(&mut self, index: usize) -> Option<usize> {
-        let out_of_step = self.target_duration() * config::OUT_OF_STEP_TARGETS;
-        let fastest = self.fastest()?;
-        let over = self.is_over();
-        let feed = &mut self.feeds[index];
-        let is_near = feed.reached? + out_of_step >= fastest;
-        let waits = feed.left_behind && feed.downloader.is_empty() && is_near && !over;
-        feed.left_behind &= !waits;
-        feed.track.filter(|_| waits)
-    }
-
-    /// Waits once more for those that come back with all.
-    pub(super) fn take_back(&mut self) {
-        let back =
-            |index: &usize| self.feeds[*index].left_behind && self.comes_back_with_all(*index);
-        let back: Vec<usize> = (0..self.feeds.len()).filter(back).collect();
-        for index in back {
-            self.feeds[index].left_behind = false;
-        }
-    }
-
-    /// The tracks for which nobody waits any longer.
-    pub(super) fn leave_behind(&mut self, now: Timestamp) -> Vec<usize> {
-        for index in 0..self.feeds.len() {
-            let holds_up = self.holds_up(index, now);
-            let since = &mut self.feeds[index].holds_up_since;
-            *since = holds_up.then(|| since.unwrap_or(now));
-        }
-        let late = |index: &usize| {
-            let patience = self.patience_with(&self.feeds[*index]);
-            patience.is_some_and(|at| at <= now)
-        };
-        let late: Vec<usize> = (0..self.feeds.len()).filter(late).collect();
-        for index in &late {
-            let feed = &mut self.feeds[*index];
-            (feed.left_behind, feed.left_at) = (true, Some(now));
-        }
-        late
-    }
+fn is_none(span: &Span) -> bool {
+    *span == Span::ZERO
 }
 
 /// Whether all lists have date-times of clocks that agree.
@@ -616,9 +525,4 @@ fn end_of(listing: &Listing) -> Option<Place> {
 fn end_of_dates(listing: &Listing) -> Option<Place> {
     let last = listing.listed.last()?;
     Some(last.segment.date_time? + last.segment.duration)
-}
-
-/// A place on another axis.
-pub(super) fn moved(place: Place, shift: i64) -> Place {
-    Place::from_micros(place.as_micros().saturating_add(shift))
 }

@@ -251,17 +251,24 @@ impl Relay {
         self.left
             .values_mut()
             .filter(same)
-            .for_each(|left| left.seen = None);
+            .for_each(|left| (left.seen, left.axis) = (None, None));
         for loader in lane.loaders() {
             let left = self.left.entry(loader.asked_as());
             let left = left.or_insert_with(|| Left {
                 pace: loader.pace(),
                 position: None,
                 seen: None,
+                axis: None,
                 of: Arc::clone(lane.source_url()),
             });
             left.pace = loader.pace();
             left.seen = lane.master.as_ref().and_then(|_| loader.seen());
+        }
+        for feed in &lane.feeds {
+            let left = self.left.get_mut(&feed.loader.asked_as());
+            if let Some(left) = left.filter(|left| left.seen.is_some()) {
+                left.axis = Some(feed.axis.left_at(lane.shift));
+            }
         }
         let (loads, left) = lane.close();
         loads

@@ -4,7 +4,7 @@
 //! The places of a track are variants of one presentation, so what they have in common has the same timestamps
 //! (RFC 8216 6.2.4): a list that shows what came last goes on behind it without a discontinuity.
 
-use super::axis::{COMPARABLE_CLOCKS, moved};
+use super::axis::COMPARABLE_CLOCKS;
 use super::lane::Lane;
 use crate::loader::history::Lost;
 use crate::loader::{Listing, Offered};
@@ -38,7 +38,7 @@ impl Lane {
         };
         let shifts = [self.feeds[index].axis.shift, self.start.shift];
         let shift = shifts.into_iter().flatten().next();
-        let by_date = |offered: &Offered| Some(moved(offered.segment.date_time?, shift?));
+        let by_date = |offered: &Offered| Some(offered.segment.date_time?.shifted_by(shift?));
         let places: Option<Vec<Place>> = listing.listed.iter().map(by_date).collect();
         // As far as they tell the same time: its own goes on while nothing comes.
         let near = |end: &Place| end.abs_diff(next) <= COMPARABLE_CLOCKS + listing.silence;
@@ -88,7 +88,7 @@ impl Lane {
             .last()
             .is_some_and(|it| ends_at(it, overlap.until));
         // Where it goes on is where it does in the new list.
-        let appended = feed.appended_end.map(|end| moved(end, -self.shift));
+        let appended = feed.appended_end.map(|end| end.shifted_by(-self.shift));
         let ends_there = |it: &&Offered| appended.is_some_and(|at| ends_at(it, at));
         if let Some(it) = fresh[..had].iter().rev().find(ends_there) {
             feed.appended = Some((it.run, it.identity.media_sequence));

@@ -1,9 +1,10 @@
 //! From a lane to the windows: in order, in step, and with what is due when a track falls behind.
 
 use super::Relay;
-use super::axis::{Axis, moved};
+use super::axis::Axis;
 use super::feed::Feed;
 use super::lane::{Lane, Role};
+use super::side_by_side::Moved;
 use crate::checkpoint::SavedPosition;
 use crate::config;
 use crate::ids::Generation;
@@ -384,6 +385,7 @@ impl Relay {
                 feed.loader.keep_pace(left.pace);
                 if let Some(seen) = left.seen.take().filter(|_| first) {
                     feed.loader.begin_anew(seen, stage.now.monotonic);
+                    feed.axis = left.axis.take().unwrap_or_default();
                 }
             }
         }
@@ -421,7 +423,7 @@ impl Relay {
         // Where gaps stand behind it, the others did not wait for it any longer.
         feed.left_behind = end < listed;
         feed.appended_end = end;
-        if let Some(end) = end.map(|end| moved(end, -shift)) {
+        if let Some(end) = end.map(|end| end.shifted_by(-shift)) {
             feed.axis = Axis::restored(&position.known, end);
         }
         feed.reached = feed.axis.next;
@@ -483,9 +485,14 @@ impl Relay {
         if !std::mem::replace(&mut lane.feeds[index].listed, true) && index == 0 {
             self.say_left_out(stage, &listing);
         }
-        lane.take_up(stage, index, listing, |listing| {
+        let moved = lane.take_up(stage, index, listing, |listing| {
             self.first_of(role, listing)
         });
+        for Moved { feed, by } in moved {
+            if let Some(track) = lane.feeds[feed].track {
+                self.publisher.shift_track(track, by);
+            }
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! One source being followed: its playlists, their segments. A channel relays one lane and may prepare
 //! another.
 
-use super::axis::{Start, moved};
+use super::axis::Start;
 use super::feed::{Feed, News};
 use crate::config::{KeyPolicy, ReloadPolicy, Source};
 use crate::downloader::{Asker, Leftovers};
@@ -243,7 +243,7 @@ impl Lane {
 
     /// What this lane calls so is so on the channel's axis.
     pub(super) fn on_channel(&self, place: Option<Place>) -> Option<Place> {
-        place.map(|place| moved(place, self.shift))
+        place.map(|place| place.shifted_by(self.shift))
     }
 
     /// A lane that watched prepares to take over, from the newest segments it has seen.
