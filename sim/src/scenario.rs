@@ -16,7 +16,7 @@
 //! before it. Its `keys` are others after so many segments, told `keys-with-vectors`, `keys-by-turns` with what is in
 //! the clear, `keys-of-drm` or `keys-of-gcm`. An `event` keeps all of its list until it ends, and a `vod` is its backlog, which
 //! has ended. One that gives `cookies` wants them shown; a presentation that `says-more` has lines of the session and a variable. A `presentation` puts that origin behind a multivariant playlist: of each track, `behind` says how many
-//! segments it is behind the encoder, and `numbers` where it counts from by itself. `workers` make all rungs of a
+//! segments it is behind the encoder, `numbers` where it counts from by itself, and `segment` how long its own are. `workers` make all rungs of a
 //! segment in a number of percent of what it lasts, and `hands` says of how many segments at once.
 //!
 //! One thing a line, before the line of dashes; after it the story: what the operator was told, and

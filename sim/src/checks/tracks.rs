@@ -14,10 +14,15 @@ const FRAME: Span = Span::from_micros(41_667);
 /// The others do not wait for subtitles and I-frames, and S-26, which is about variants, says nothing of what all of
 /// these share. Ours: while all is calm they cover the same time as well, but for what their next reload brings, which
 /// may be late by this (`reload`).
+///
+/// Where there are no date-times `made` tells where media stands. What tracks cover is not compared then, as nobody can know
+/// how far they are out of step. Their encoder's discontinuities are, as they are told; those of ours are where edges
+/// tell how tracks lie side by side, and no process ends: how long it was away is an estimate for each track.
 pub fn together(
     entry: Option<&Multivariant>,
     tracks: &[(&str, &Version)],
     reload: Option<Span>,
+    made: impl Fn(&Listed) -> Option<Made>,
 ) -> Held {
     for name in entry.iter().flat_map(|entry| entry.names()) {
         if tracks.iter().all(|(track, _)| **track != *name.0) {
@@ -35,7 +40,7 @@ pub fn together(
                 true => Some(Span::ZERO),
                 false => reload,
             };
-            pair(*one, *other, late)?;
+            pair(*one, *other, late, &made)?;
         }
     }
     Ok(())
@@ -45,6 +50,7 @@ fn pair(
     (one_name, one): (&str, &Version),
     (other_name, other): (&str, &Version),
     late: Option<Span>,
+    made: impl Fn(&Listed) -> Option<Made>,
 ) -> Held {
     let both = format!("{one_name} and {other_name}");
     if one.target_duration != other.target_duration {
@@ -66,12 +72,18 @@ fn pair(
         );
     }
     if !dated(one) {
-        return Ok(());
+        let (one, other) = (as_made(one, &made), as_made(other, &made));
+        encoder_breaks(&both, &one, &other)?;
+        let told = |it: &Standing<'_>| it.made.told_by_edges;
+        return match one.iter().all(told) && other.iter().all(told) {
+            true => breaks(&both, &one, &other),
+            false => Ok(()),
+        };
     }
     if let Some(late) = late {
         edges(&both, one, other, late)?;
     }
-    breaks(&both, one, other)
+    breaks(&both, &as_dated(one), &as_dated(other))
 }
 
 /// Whether a playlist that stayed as it is would not belong beside this one (S-25, S-26), as far as
@@ -155,49 +167,116 @@ fn tail(version: &Version, number: Option<u64>) -> Option<Edge> {
     })
 }
 
-/// S-25 and S-27: each discontinuity that both list is at one moment, under one number; a moment that both
-/// cover has one discontinuity sequence number.
-fn breaks(both: &str, one: &Version, other: &Version) -> Held {
-    for broken_at in one.segments.iter().filter(|it| it.discontinuity) {
-        let number = broken_at.discontinuity_sequence;
-        let begins = |it: &&Arc<Listed>| it.discontinuity && it.discontinuity_sequence == number;
-        let there = other.segments.iter().find(begins);
-        let moments = (broken_at.date_time, there.and_then(|it| it.date_time));
-        if let (Some(here), Some(there)) = moments
-            && here.abs_diff(there) > FRAME
-        {
-            return broken(
-                "S-27 discontinuities are at the same time in all playlists",
-                format!("discontinuity {number} of {both} at one moment"),
-                format!("{} ms apart", here.abs_diff(there).as_millis()),
-            );
-        }
-    }
-    for segment in &one.segments {
-        let Some(middle) = segment.date_time.map(|it| it + segment.duration.half()) else {
+/// Where media stands in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// By whose clock.
+    pub origin: usize,
+    /// When its encoder began it.
+    pub at: WallTime,
+    /// Its encoder has a discontinuity before it.
+    pub breaks: bool,
+    /// The lists of its encoder's tracks end at one time.
+    pub told_by_edges: bool,
+}
+
+/// A listed segment, and where it stands.
+struct Standing<'a> {
+    listed: &'a Listed,
+    made: Made,
+}
+
+/// As date-times tell, which are of one clock.
+fn as_dated(version: &Version) -> Vec<Standing<'_>> {
+    let segments = version.segments.iter();
+    let standing = segments.filter_map(|listed| {
+        let made = Made {
+            origin: 0,
+            at: listed.date_time?,
+            breaks: false,
+            told_by_edges: true,
+        };
+        Some(Standing { listed, made })
+    });
+    standing.collect()
+}
+
+/// As its encoder has made it: of gaps nobody can say that.
+fn as_made(version: &Version, made: impl Fn(&Listed) -> Option<Made>) -> Vec<Standing<'_>> {
+    let media = version.segments.iter().filter(|it| !it.gap);
+    let standing = media.filter_map(|listed| {
+        let made = made(listed)?;
+        Some(Standing { listed, made })
+    });
+    standing.collect()
+}
+
+/// S-25 and S-27: a discontinuity of their encoder has one number in both.
+fn encoder_breaks(both: &str, one: &[Standing<'_>], other: &[Standing<'_>]) -> Held {
+    for here in one.iter().filter(|it| it.made.breaks) {
+        let mut of_other = other.iter();
+        let Some(there) = of_other.find(|it| it.made == here.made) else {
             continue;
         };
-        let Some(same) = other.segments.iter().find(|it| covers(it, middle)) else {
-            continue;
-        };
-        if same.discontinuity_sequence != segment.discontinuity_sequence {
+        let number = |it: &Standing<'_>| it.listed.discontinuity_sequence;
+        if number(here) != number(there) {
             return broken(
-                "S-25 one discontinuity sequence number at one moment",
+                "S-25 one discontinuity sequence number behind a discontinuity of the source",
                 format!(
                     "{} in {both} at segment {}",
-                    segment.discontinuity_sequence, segment.number
+                    number(here),
+                    here.listed.number
                 ),
-                format!("{}", same.discontinuity_sequence),
+                format!("{} at segment {}", number(there), there.listed.number),
             );
         }
     }
     Ok(())
 }
 
-fn covers(listed: &Listed, moment: WallTime) -> bool {
-    listed
-        .date_time
-        .is_some_and(|it| it <= moment && moment < it + listed.duration)
+/// S-25 and S-27: each discontinuity that both list is at one moment, under one number; a moment that both
+/// cover has one discontinuity sequence number.
+fn breaks(both: &str, one: &[Standing<'_>], other: &[Standing<'_>]) -> Held {
+    for here in one.iter().filter(|it| it.listed.discontinuity) {
+        let number = here.listed.discontinuity_sequence;
+        let begins = |it: &&Standing<'_>| {
+            let listed = it.listed;
+            listed.discontinuity && listed.discontinuity_sequence == number
+        };
+        let of_clock = |it: &&Standing<'_>| it.made.origin == here.made.origin;
+        let there = other.iter().find(begins).filter(of_clock);
+        let apart = there.map(|there| here.made.at.abs_diff(there.made.at));
+        if let Some(apart) = apart.filter(|it| *it > FRAME) {
+            return broken(
+                "S-27 discontinuities are at the same time in all playlists",
+                format!("discontinuity {number} of {both} at one moment"),
+                format!("{} ms apart", apart.as_millis()),
+            );
+        }
+    }
+    for Standing { listed, made } in one {
+        let middle = made.at + listed.duration.half();
+        let covers = |it: &&Standing<'_>| {
+            let begins = it.made.at;
+            let covered = begins <= middle && middle < begins + it.listed.duration;
+            covered && it.made.origin == made.origin
+        };
+        let Some(same) = other.iter().find(covers) else {
+            continue;
+        };
+        let (here, there) = (
+            listed.discontinuity_sequence,
+            same.listed.discontinuity_sequence,
+        );
+        if here != there {
+            return broken(
+                "S-25 one discontinuity sequence number at one moment",
+                format!("{here} in {both} at segment {}", listed.number),
+                format!("{there}"),
+            );
+        }
+    }
+    Ok(())
 }
 
 fn first_moment(version: &Version) -> Option<WallTime> {
@@ -229,9 +308,28 @@ mod tests {
         published::parse(1, Timestamp::default(), &text.into(), None).unwrap()
     }
 
+    /// Media that is called by the second at which it begins.
+    fn made(listed: &Listed) -> Option<Made> {
+        let second: i64 = listed.uri.strip_suffix(".ts")?.parse().ok()?;
+        Some(Made {
+            origin: 0,
+            at: WallTime::from_micros(second * 1_000_000),
+            breaks: second == 6,
+            told_by_edges: second < 20,
+        })
+    }
+
+    /// The same list without date-times.
+    fn undated(version: &Version) -> Version {
+        let dated = |line: &&str| line.starts_with("#EXT-X-PROGRAM-DATE-TIME");
+        let lines = version.text.lines().filter(|line| !dated(line));
+        let text: String = lines.flat_map(|line| [line, "\n"]).collect();
+        published::parse(1, Timestamp::default(), &text.as_str().into(), None).unwrap()
+    }
+
     fn fault(one: &Version, other: &Version) -> String {
-        let held = together(None, &[("v0", one), ("v1", other)], Some(Span::ZERO));
-        let mirrored = together(None, &[("v1", other), ("v0", one)], Some(Span::ZERO));
+        let held = together(None, &[("v0", one), ("v1", other)], Some(Span::ZERO), made);
+        let mirrored = together(None, &[("v1", other), ("v0", one)], Some(Span::ZERO), made);
         assert_eq!(held.is_err(), mirrored.is_err());
         held.err()
             .map_or_else(String::new, |it| it.invariant[..4].to_owned())
@@ -300,6 +398,24 @@ mod tests {
     fn s_27_a_discontinuity_at_another_time_is_seen() {
         let (early, late) = (list(2, &[0, 2, 4], Some(2)), list(2, &[0, 2, 4], Some(4)));
         assert_eq!(fault(&early, &late), "S-27");
+    }
+
+    #[test]
+    fn s_27_a_discontinuity_at_another_time_is_seen_without_date_times() {
+        let starts = [2, 4, 6, 8];
+        let broken_at = |at| undated(&list(2, &starts, Some(at)));
+        assert_eq!(fault(&broken_at(6), &broken_at(6)), "");
+        assert_eq!(fault(&broken_at(6), &broken_at(4)), "S-27");
+        let unbroken = undated(&list(2, &starts, None));
+        assert_eq!(fault(&broken_at(6), &unbroken), "S-25");
+        // Where nothing tells how far they are out of step, their encoder does at its own.
+        let starts = [2, 4, 6, 8, 20];
+        let broken_at = |at| undated(&list(2, &starts, Some(at)));
+        assert_eq!(fault(&broken_at(6), &broken_at(6)), "");
+        assert_eq!(fault(&broken_at(4), &broken_at(2)), "");
+        assert_eq!(fault(&broken_at(6), &broken_at(8)), "S-25");
+        // And nobody knows what they should cover.
+        assert_eq!(fault(&unbroken, &undated(&list(2, &[2], None))), "");
     }
 
     #[test]

@@ -1,15 +1,15 @@
 //! One world in six has its sources behind multivariant playlists, with what can go wrong there alone.
 //!
 //! Not drawn together with it, and left to scenarios and to the tests of the core: several sources, several
-//! faults of an origin one upon the other but for a list that stands still while the encoder starts again, and
-//! tracks that are cut otherwise. Nor, in these worlds alone: ends of processes with an encoder that starts again, or
-//! with stops.
+//! faults of an origin one upon the other but for a list that stands still while the encoder starts again and timestamps
+//! that jump where it does not, and tracks with date-times that are cut otherwise. Nor, in these worlds alone: ends of
+//! processes with an encoder that starts again, or with stops.
 
 use super::dice::Dice;
 use super::families::{stretch, wish};
 use crate::origin::{
     Container, EncoderFault, Fault, FaultKind, FormatsTold, Names, OriginSpec, PlaylistFault,
-    PresentationFault, PresentationSpec, Tokens, TrackKind, TrackSpec, ViewFault,
+    PresentationFault, PresentationSpec, SegmentDurations, Tokens, TrackKind, TrackSpec, ViewFault,
 };
 use crate::plan::{Change, Plan};
 use hls_relay_core::config::{KeyPolicy, Selection};
@@ -47,6 +47,8 @@ pub(super) fn draw(plan: &mut Plan) {
         &mut plan.origins[0],
         &mut Dice::new(plan.seed, "counted otherwise"),
     );
+    cut_otherwise(plan, &mut Dice::new(seed, "cut otherwise"));
+    break_off(plan, &mut Dice::new(seed, "discontinuities"));
     select(plan, &mut Dice::new(plan.seed, "selection"));
     let origin = &mut plan.origins[0];
     if origin
@@ -174,14 +176,9 @@ fn out_of_step(origin: &mut OriginSpec, dice: &mut Dice) {
 }
 
 /// In one of four each track has numbers of its own, far from those of the others. Where they are out of step
-/// as well only date-times tell what belongs together.
+/// as well only date-times and discontinuities tell what belongs together.
 fn own_numbers(origin: &mut OriginSpec, dice: &mut Dice) {
-    let in_step = origin
-        .presentation
-        .iter()
-        .flat_map(|it| &it.tracks)
-        .all(|track| track.behind == 0);
-    if !dice.one_in(4) || !(in_step || origin.program_date_time) {
+    if !dice.one_in(4) {
         return;
     }
     let tracks = origin.presentation.iter_mut().flat_map(|it| &mut it.tracks);
@@ -195,6 +192,50 @@ fn own_numbers(origin: &mut OriginSpec, dice: &mut Dice) {
     for track in 0..presentation.tracks.len() {
         let twin = presentation.twin_of(track);
         presentation.tracks[track].media_sequence = presentation.tracks[twin].media_sequence;
+    }
+}
+
+/// In one of four without date-times, sound is cut otherwise than pictures. Nothing else goes wrong there but
+/// discontinuities: gaps that stand for what others have are as long as what those have, and not as what is missing.
+fn cut_otherwise(plan: &mut Plan, dice: &mut Dice) {
+    let origin = &mut plan.origins[0];
+    let tracks = origin.presentation.iter_mut().flat_map(|it| &mut it.tracks);
+    let is_sound = |it: &&mut TrackSpec| matches!(it.kind, TrackKind::Audio { .. });
+    let sound: Vec<_> = tracks.filter(is_sound).collect();
+    if !dice.one_in(4) || origin.program_date_time || sound.is_empty() {
+        return;
+    }
+    let target = Span::from_secs(origin.target_duration);
+    let each = dice.pick(&[target.scaled(3, 4), target.half()]);
+    for track in sound {
+        track.durations = Some(SegmentDurations::Constant(each));
+    }
+    origin.faults.clear();
+    plan.ends.clear();
+    plan.network.clear();
+}
+
+/// In one of three, the timestamps of an encoder that goes on jump once or twice, and its lists say so, and number it.
+/// Nobody could decrypt the init sections that it then makes amid keys.
+fn break_off(plan: &mut Plan, dice: &mut Dice) {
+    if !dice.one_in(3) {
+        return;
+    }
+    let (from, until) = stretch(plan, dice);
+    let origin = &mut plan.origins[0];
+    let amid_keys = |it: &PresentationSpec| {
+        it.container == Container::Fragments && it.segments_per_key.is_some()
+    };
+    let starts_again = origin.faults.iter().any(is_restart);
+    let amid_keys = origin.presentation.as_ref().is_some_and(amid_keys);
+    if starts_again || amid_keys {
+        return;
+    }
+    origin.discontinuity_sequence = true;
+    for at in [from, until].into_iter().take(dice.between(1, 2) as usize) {
+        let ticks = dice.pick(&[90_000, 900_000, 90_000_000]);
+        let jump = EncoderFault::DiscontinuityWithTimestampJump { ticks };
+        origin.faults.push(Fault::new(at, Span::ZERO, jump));
     }
 }
 
@@ -300,7 +341,7 @@ fn add_fault(plan: &mut Plan, dice: &mut Dice) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Change, Fault, FaultKind, PresentationFault, ViewFault, is_restart};
+    use super::{Change, EncoderFault, Fault, FaultKind, PresentationFault, ViewFault, is_restart};
     use crate::draw::plan;
 
     #[test]
@@ -326,6 +367,32 @@ mod tests {
         };
         let count = (0..2_000).filter(has).count();
         assert!(count >= 4, "{count} of 2,000");
+    }
+
+    #[test]
+    fn nothing_but_discontinuities_tells_in_some_worlds_how_tracks_lie_side_by_side() {
+        let has = |seed: &u64, cut_otherwise: bool| {
+            let origin = plan(*seed).origins.swap_remove(0);
+            let jumps = |it: &Fault| {
+                let kind = &it.kind;
+                matches!(
+                    kind,
+                    FaultKind::Encoder(EncoderFault::DiscontinuityWithTimestampJump { .. })
+                )
+            };
+            let tracks = origin.presentation.map_or(Vec::new(), |it| it.tracks);
+            let counts = tracks.iter().any(|it| it.media_sequence.is_some());
+            !origin.program_date_time
+                && origin.faults.iter().any(jumps)
+                && match cut_otherwise {
+                    true => tracks.iter().any(|it| it.durations.is_some()),
+                    false => counts && tracks.iter().any(|it| it.behind > 0),
+                }
+        };
+        for cut_otherwise in [false, true] {
+            let count = (0..5_000).filter(|seed| has(seed, cut_otherwise)).count();
+            assert!(count >= 4, "{count} of 5,000");
+        }
     }
 
     #[test]

@@ -96,6 +96,30 @@ impl Origin {
         track.and_then(|it| self.tracks.get(it)).unwrap_or(self)
     }
 
+    /// When the encoder began a segment, on its own wall clock, and whether a discontinuity is before it.
+    pub fn began(&self, media: &MediaRef) -> Option<(WallTime, bool)> {
+        let pieces = self.track(media.track).encoder.pieces().iter();
+        let mut of_run = pieces.filter(|piece| piece.run == media.run);
+        of_run.find_map(|piece| {
+            let index = piece.index_of(media.number)?;
+            let at = names::wall(&self.spec, piece.start(index));
+            Some((at, piece.discontinuity && index == 0))
+        })
+    }
+
+    /// Lists tell how its tracks lie side by side: by dates, by numbers in common, or by where they end.
+    pub fn tells_side_by_side(&self) -> bool {
+        let tracks = || self.spec.presentation.iter().flat_map(|it| &it.tracks);
+        let counted_alike = tracks().all(|it| it.media_sequence.is_none());
+        self.spec.program_date_time || counted_alike || tracks().all(|it| it.behind == 0)
+    }
+
+    /// The lists of all its tracks end at one time: they are in step, and cut alike.
+    pub fn is_told_by_edges(&self) -> bool {
+        let mut tracks = self.spec.presentation.iter().flat_map(|it| &it.tracks);
+        tracks.all(|it| it.behind == 0 && it.durations.is_none())
+    }
+
     /// What a segment of this track is read with, as far as it has been by `at`.
     pub fn needs_of(&self, media: &MediaRef, at: Span) -> Needs {
         let pieces = self.encoder.pieces().iter().enumerate();

@@ -122,6 +122,11 @@ pub(super) fn presentation(plan: &mut Plan, words: &mut Words<'_>) -> Result<(),
                 let last = spec.tracks.last_mut().ok_or("numbers of what?")?;
                 last.media_sequence = Some(words.number()?);
             }
+            "segment" => {
+                let last = spec.tracks.last_mut().ok_or("segments of what?")?;
+                let each = words.seconds_in_turn()?;
+                last.durations = Some(SegmentDurations::Pattern(each));
+            }
             "counted-higher" => {
                 let last = spec.tracks.last_mut().ok_or("what is?")?;
                 last.counted_higher = words.number()?;

@@ -152,6 +152,7 @@ impl World {
         let switched_at = self.process.as_ref().and_then(|it| it.switches.last());
         let switching = switched_at.is_some_and(|at| self.now.since(at) < self.settling());
         let calm = seam.of_another && !switching && self.calm_for(self.settling());
+        let calm = calm && origin.tells_side_by_side();
         let follows = |it: Stamps| it.timeline == now.timeline && it.ends == now.begins;
         if calm && !last.is_some_and(follows) {
             return self.sees("what comes next", (viewer, reel), last, now);

@@ -4,11 +4,12 @@ use super::{Due, World};
 use crate::checks::ledger::MediaKey;
 use crate::checks::list::ListChecks;
 use crate::checks::target_duration::{Grounds, needed_by};
-use crate::checks::{Held, Violation, broken, rungs, tracks};
+use crate::checks::tracks::{self, Made};
+use crate::checks::{Held, Violation, broken, rungs};
 use crate::origin::{EncoderFault, Fault, FaultKind, Keeps, MORE, Origin};
 use crate::plan::Moment;
 use crate::process::{Fetch, Work, content};
-use crate::published::{self, Multivariant, Shown, Version};
+use crate::published::{self, Listed, Multivariant, Shown, Version};
 use crate::store::{Saved, StoreFaultKind, StorePlan, StoreWork};
 use hls_relay_core::command::{Content, Publish, PublishedPlaylist};
 use hls_relay_core::config::ReloadPolicy;
@@ -397,9 +398,23 @@ impl World {
                     ReloadPolicy::LastSegment => self.target().half(),
                     ReloadPolicy::TargetDuration => self.target(),
                 };
-                tracks::together(entry, &visible, calm.then_some(reload))
+                let made = |listed: &Listed| self.stands(listed);
+                tracks::together(entry, &visible, calm.then_some(reload), made)
             }
         }
+    }
+
+    /// Where the media of a listed segment stands in time.
+    fn stands(&self, listed: &Listed) -> Option<Made> {
+        let (key, media, _) = self.ledger.media(&listed.uri)?;
+        let origin = &self.origins[key.origin];
+        let (at, breaks) = origin.began(&media)?;
+        Some(Made {
+            origin: key.origin,
+            at,
+            breaks,
+            told_by_edges: origin.is_told_by_edges() && self.plan.ends.is_empty(),
+        })
     }
 
     /// A list that viewers were not led to for a while has been followed by nobody: what was numbered meanwhile is not
