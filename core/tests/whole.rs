@@ -69,6 +69,16 @@ fn s_16_a_vod_is_listed_from_its_first_segment_to_its_end_and_says_so_once_it_is
 }
 
 #[test]
+fn a_vod_that_comes_slowly_is_waited_for() {
+    let mut bench = relayed(kept(12, VOD), 200 * SEC, None);
+    bench.segment = Box::new(|_, _| Ok(9 * SEC));
+    bench.pass(300 * SEC);
+    assert_eq!(bench.status().state, State::Ended);
+    let (_, last) = lists(&bench).pop().expect("it is listed");
+    assert_eq!((last.segments.len(), bench.holes()), (12, 0));
+}
+
+#[test]
 fn s_16_an_event_is_listed_from_its_first_segment_and_grows_until_it_ends() {
     let mut bench = relayed(kept(60, EVENT), 60 * SEC, None);
     bench.pass(150 * SEC);
