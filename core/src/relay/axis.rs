@@ -241,8 +241,10 @@ impl Lane {
             };
             self.place_all(*index, listing, end);
         }
-        for at in 0..held.len() {
-            for Moved { feed, by } in self.put_right(held[at].0) {
+        let begin: Vec<usize> = held.iter().map(|it| it.0).collect();
+        for index in &begin {
+            let moved = self.put_right_among(*index, |feed| begin.contains(&feed));
+            for Moved { feed, by } in moved {
                 let listings = held.iter_mut().filter(|it| it.0 == feed);
                 listings.for_each(|(_, listing)| listing.shift_by(by));
             }

@@ -38,9 +38,18 @@ impl Axis {
 impl Lane {
     /// Puts tracks right where one of them has told what is new. Gives those that lie elsewhere now.
     pub(super) fn put_right(&mut self, index: usize) -> Vec<Moved> {
+        self.put_right_among(index, |_| true)
+    }
+
+    /// The same, of some of them: the others are put right with the next list.
+    pub(super) fn put_right_among(
+        &mut self,
+        index: usize,
+        is_among: impl Fn(usize) -> bool,
+    ) -> Vec<Moved> {
         let own = self.apart_at_discontinuity(index);
         let mut moves: Vec<Moved> = own.into_iter().collect();
-        for feed in 0..self.feeds.len() {
+        for feed in (0..self.feeds.len()).filter(|feed| is_among(*feed)) {
             moves.extend(self.hold_before_discontinuity(feed));
         }
         moves.retain(|it| it.by != 0);
