@@ -12,6 +12,7 @@ use reqwest::{Client, Response};
 const SHOWN: Shown = Shown {
     window: 6,
     behind: 0,
+    counted_higher: 0,
     date_time: None,
 };
 

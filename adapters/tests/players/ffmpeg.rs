@@ -1,7 +1,7 @@
 //! ffmpeg as a player that keeps what it gets, and ffprobe as the judge of it.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -164,6 +164,21 @@ pub(crate) fn probe(file: &Path) -> Probed {
         said: String::from_utf8_lossy(&output.stderr).into_owned(),
         packets,
     }
+}
+
+/// Cuts sound in fragmented MP4 anew, every so many seconds: a playlist and its files, in a folder that is there.
+pub(crate) fn cut(init: &Path, segments: &[PathBuf], folder: &Path, seconds: &str) {
+    let parts = std::iter::once(init).chain(segments.iter().map(PathBuf::as_path));
+    let whole: Vec<u8> = parts.flat_map(|it| std::fs::read(it).unwrap()).collect();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), whole).unwrap();
+    let mut cut = tool("ffmpeg");
+    cut.args(["-loglevel", "error", "-i"]).arg(file.path());
+    cut.args(["-c", "copy", "-f", "hls", "-hls_time", seconds]);
+    cut.args(["-hls_playlist_type", "vod", "-hls_segment_type", "fmp4"]);
+    cut.arg("-hls_segment_filename").arg(folder.join("%d.m4s"));
+    let status = cut.arg(folder.join("index.m3u8")).status().unwrap();
+    assert!(status.success(), "ffmpeg: {status}");
 }
 
 fn tool(name: &str) -> Command {

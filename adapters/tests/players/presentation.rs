@@ -5,7 +5,8 @@ use crate::browser;
 use crate::ffmpeg;
 use crate::gstreamer;
 use crate::kinds::{FRAME_RATE, WATCH, check_decoded, check_gstreamer, check_list, live, watch};
-use crate::stage::live_folder::{LiveFolder, Ways};
+use crate::stage::live_folder::{LiveFolder, Ways, media};
+use tempfile::TempDir;
 
 /// An origin of two variants, and sound and subtitles in two languages.
 async fn origin() -> LiveFolder {
@@ -63,6 +64,62 @@ async fn another_language_is_chosen_while_it_plays() {
         last.current_time - first.current_time >= 26.0,
         "{report:#?}"
     );
+    tokio::task::spawn_blocking(move || drop(relay))
+        .await
+        .unwrap();
+}
+
+/// The media of two variants and of sound in two languages, sound cut every second and a half and pictures every two.
+fn cut_otherwise() -> TempDir {
+    let (from, to) = (media("multi"), TempDir::new().unwrap());
+    std::fs::copy(from.join("index.m3u8"), to.path().join("index.m3u8")).unwrap();
+    for entry in std::fs::read_dir(&from).unwrap().map(Result::unwrap) {
+        if !entry.file_type().unwrap().is_dir() {
+            continue;
+        }
+        let (name, folder) = (entry.file_name(), to.path().join(entry.file_name()));
+        std::fs::create_dir(&folder).unwrap();
+        if name.to_string_lossy().starts_with("audio") {
+            let segments: Vec<_> = (0..8)
+                .map(|number| entry.path().join(format!("{number}.m4s")))
+                .collect();
+            ffmpeg::cut(&entry.path().join("init.mp4"), &segments, &folder, "1.5");
+            continue;
+        }
+        for file in std::fs::read_dir(entry.path()).unwrap().map(Result::unwrap) {
+            std::fs::copy(file.path(), folder.join(file.file_name())).unwrap();
+        }
+    }
+    to
+}
+
+/// Nothing but discontinuities tells how tracks lie side by side that have no date-times and numbers of their own: nobody
+/// waits where the loop begins again.
+#[tokio::test(flavor = "multi_thread")]
+async fn sound_that_is_cut_and_counted_otherwise_goes_on_with_its_pictures() {
+    let folder = cut_otherwise();
+    let ways = Ways {
+        counted_higher: [("video-180", 1_000), ("audio-en", 70), ("audio-de", 9_000)].into(),
+        ..Ways::default()
+    };
+    let free = ([127, 0, 0, 1], 0).into();
+    let origin = LiveFolder::start(folder.path().to_owned(), free, ways)
+        .await
+        .unwrap();
+    let relay = live(&origin, &[]).await;
+    let report = browser::play(&relay.url, WATCH).await;
+    let own = |it: &&serde_json::Value| it["details"] == "aborted" && it["fatal"] == false;
+    let errors: Vec<_> = report.errors.iter().filter(|it| !own(it)).collect();
+    assert!(errors.is_empty(), "{errors:#?}");
+    let began = report.began.expect("hls.js began");
+    let stalls: Vec<_> = report.events.iter().filter(|it| it.at > began).collect();
+    assert!(stalls.is_empty(), "hls.js stalled: {stalls:#?}");
+    let [first, .., last] = &report.samples[..] else {
+        panic!("{report:#?}");
+    };
+    let played = last.current_time - first.current_time;
+    assert!(played >= 28.0, "hls.js played {played} s");
+    assert!(last.audio_bytes > first.audio_bytes, "no sound");
     tokio::task::spawn_blocking(move || drop(relay))
         .await
         .unwrap();

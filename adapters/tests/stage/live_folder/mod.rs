@@ -42,6 +42,8 @@ pub struct Ways {
     pub dead: Vec<&'static str>,
     /// The lists of these folders are so many segments behind the others.
     pub behind: BTreeMap<&'static str, usize>,
+    /// They count their segments higher by so many.
+    pub counted_higher: BTreeMap<&'static str, u64>,
 }
 
 /// A request that was answered.
@@ -249,6 +251,7 @@ impl Shared {
         let shown = Shown {
             window: WINDOW,
             behind: ways.behind.get(folder).copied().unwrap_or_default(),
+            counted_higher: ways.counted_higher.get(folder).copied().unwrap_or_default(),
             date_time: ways.date_times.then_some(self.wall_at_start),
         };
         live(&vod, &shown, span(self.started.elapsed())).into_bytes()

@@ -11,6 +11,8 @@ pub struct Shown {
     pub window: usize,
     /// How many segments the encoder is behind that of the other lists.
     pub behind: usize,
+    /// It counts its segments higher by so many than the others do.
+    pub counted_higher: u64,
     /// The date of the first segment; without it no segment has one.
     pub date_time: Option<WallTime>,
 }
@@ -81,7 +83,7 @@ fn segment(vod: &MediaPlaylist, shown: &Shown, number: u64) -> Segment {
             true => format!("{}?round={round}", original.uri).into(),
             false => original.uri.clone(),
         },
-        media_sequence: vod.media_sequence + number,
+        media_sequence: vod.media_sequence + shown.counted_higher + number,
         discontinuity: again && number.is_multiple_of(count),
         discontinuity_sequence: round,
         date_time: shown
