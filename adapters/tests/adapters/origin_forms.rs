@@ -279,9 +279,6 @@ async fn of_a_vod_that_is_larger_than_memory_the_beginning_is_relayed_and_the_re
  {
     let uris: Vec<String> = (0..20).map(|n| format!("{n}.ts")).collect();
     let list = over(uris.iter().map(|it| &**it));
-    let list = list
-        .replace("DURATION:1", "DURATION:5")
-        .replace("EXTINF:1", "EXTINF:5");
     let origin = RawServer::start(move |asked| match asked.path.ends_with(".m3u8") {
         true => ok(list.as_bytes()),
         false => ok(&vec![7; 64 << 20]),
@@ -303,8 +300,12 @@ async fn of_a_vod_that_is_larger_than_memory_the_beginning_is_relayed_and_the_re
         );
         tokio::time::sleep(Duration::from_millis(100)).await;
     };
-    let listed = list.lines().filter(|line| !line.starts_with('#')).count();
-    assert!((12..=16).contains(&listed), "{list}");
+    let uris = list.lines().filter(|line| !line.starts_with('#'));
+    let had: Vec<bool> = uris.map(|uri| !uri.starts_with("gap-")).collect();
+    // Several are on their way when the room ends: which of these have the last of it is chance.
+    let beginning = had.iter().take_while(|had| **had).count();
+    let all = had.iter().filter(|had| **had).count();
+    assert!(beginning >= 10 && all <= 16, "{list}");
     let log = relay.log();
     let told = log.lines().any(|line| {
         line.contains("hole of") && line.contains("with --store DIR there is no such limit")
