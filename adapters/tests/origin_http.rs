@@ -375,7 +375,7 @@ async fn redirects_to_another_host_and_without_end() {
 
 #[tokio::test]
 async fn an_encoder_can_be_restarted_at_run_time() {
-    let durations = SegmentDurations::Constant(Span::from_millis(100));
+    let durations = SegmentDurations::Constant(Span::from_millis(500));
     let server = start(OriginSpec {
         durations,
         ..OriginSpec::default()
@@ -386,7 +386,7 @@ async fn an_encoder_can_be_restarted_at_run_time() {
         names: Names::New,
     };
     server.inject(restart, Duration::ZERO);
-    tokio::time::sleep(Duration::from_millis(250)).await;
+    tokio::time::sleep(Duration::from_millis(750)).await;
     let playlist = get(server.url()).await.text().await.unwrap();
     assert!(playlist.contains("#EXT-X-MEDIA-SEQUENCE:0\n") && playlist.contains("r1-seg1.ts"));
     assert!(server.truth().iter().any(|segment| segment.media.run == 0));
