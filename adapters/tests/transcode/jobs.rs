@@ -54,6 +54,8 @@ pub(crate) fn long_job(peak: u64) -> (Vec<u8>, Transcode) {
     let bytes = recipe.make(20).segments.concat();
     let job = Transcode {
         preset: Preset::Slow,
+        // Workers die over it meanwhile, on a busy machine.
+        within: Span::from_secs(120),
         ..job("long", None, &[(128, peak * 100 / PEAK_PERCENT)])
     };
     (bytes, job)
