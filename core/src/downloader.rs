@@ -452,14 +452,14 @@ impl Downloader {
     }
 
     /// Keeps what is under way or stored, as far as nothing is missing in between: the next process
-    /// goes on behind what was listed last. For a shutdown.
-    pub(crate) fn only_in_flight(&mut self) -> Leftovers {
+    /// goes on behind what was listed last. For a shutdown; gives what is dropped, where that is anything.
+    pub(crate) fn only_in_flight(&mut self) -> Option<Leftovers> {
         let is_missing = |job: &Job| {
             let waits = matches!(job.state, JobState::Waiting { .. } | JobState::Failed);
             waits || self.resources.trouble(&job.needs).is_some()
         };
-        let missing = self.jobs.iter().position(is_missing);
-        self.drop_from(missing.unwrap_or(self.jobs.len()))
+        let missing = self.jobs.iter().position(is_missing)?;
+        Some(self.drop_from(missing))
     }
 
     fn drop_from(&mut self, index: usize) -> Leftovers {

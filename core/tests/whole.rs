@@ -3,6 +3,7 @@
 
 mod support;
 
+use hls_relay_core::event::Event;
 use hls_relay_core::notice::{Limit, Notice, State};
 use hls_relay_core::playlist::{MediaPlaylist, PlaylistType};
 use support::origin::Run;
@@ -76,6 +77,31 @@ fn a_vod_that_comes_slowly_is_waited_for() {
     assert_eq!(bench.status().state, State::Ended);
     let (_, last) = lists(&bench).pop().expect("it is listed");
     assert_eq!((last.segments.len(), bench.holes()), (12, 0));
+}
+
+#[test]
+fn s_16_a_shutdown_amid_a_vod_is_not_its_end() {
+    for step in 0..30 {
+        let mut bench = relayed(kept(20, VOD), 200 * SEC, None);
+        bench.segment = Box::new(|_, _| Ok(SEC));
+        bench.pass(201 * SEC + step * 300_000);
+        bench.step(Event::ShutDown);
+        bench.pass(bench.now + 6 * SEC);
+        assert!(bench.relay.is_finished());
+        let whole = |(text, list): (String, MediaPlaylist)| {
+            assert!(!list.end_list || list.segments.len() == 20, "{text}");
+        };
+        lists(&bench).into_iter().for_each(whole);
+        bench.kill(9, true);
+        bench.run(Spec {
+            window: None,
+            ..spec(&[URL])
+        });
+        bench.pass(260 * SEC);
+        lists(&bench).into_iter().for_each(whole);
+        assert!(bench.last().end_list && bench.last().segments.len() == 20);
+        assert_eq!((bench.holes(), bench.discontinuities()), (0, 0), "{step}");
+    }
 }
 
 #[test]

@@ -190,7 +190,12 @@ impl Relay {
         if let Some(active) = &mut self.active {
             let loads: Vec<_> = active.loaders_mut().filter_map(Loader::stop).collect();
             let feeds = active.feeds.iter_mut();
-            let left: Vec<_> = feeds.map(|it| it.downloader.only_in_flight()).collect();
+            let left = feeds.filter_map(|it| it.downloader.only_in_flight());
+            let left: Vec<_> = left.collect();
+            if !left.is_empty() {
+                // What is left to the next process is still to come: so nothing ends here.
+                active.loaders_mut().for_each(|it| it.ended = false);
+            }
             loads
                 .into_iter()
                 .for_each(|load| self.cancel(stage, Some(load)));
