@@ -386,7 +386,7 @@ async fn an_encoder_can_be_restarted_at_run_time() {
         names: Names::New,
     };
     server.inject(restart, Duration::ZERO);
-    tokio::time::sleep(Duration::from_millis(750)).await;
+    tokio::time::sleep(Duration::from_millis(1_250)).await;
     let playlist = get(server.url()).await.text().await.unwrap();
     assert!(playlist.contains("#EXT-X-MEDIA-SEQUENCE:0\n") && playlist.contains("r1-seg1.ts"));
     assert!(server.truth().iter().any(|segment| segment.media.run == 0));
