@@ -142,10 +142,7 @@ impl Spec {
     /// How many segments are listed at most of a source that keeps all it has, or does not: it is `whole`, or a list that
     /// slides.
     pub fn window_of(&self, whole: bool) -> usize {
-        self.window.unwrap_or(match whole {
-            true => MAX_WINDOW,
-            false => DEFAULT_WINDOW,
-        })
+        window_of(self.window, whole)
     }
 
     /// Checks what can be checked without asking anybody.
@@ -300,6 +297,14 @@ pub fn gather_for(target_duration: Span) -> Span {
 /// `stale`: one and a half target durations without a new segment (draft 6.3.4).
 pub fn stale_after(target_duration: Span) -> Span {
     target_duration.scaled(3, 2)
+}
+
+/// See [`Spec::window_of`].
+pub(crate) fn window_of(asked: Option<usize>, whole: bool) -> usize {
+    asked.unwrap_or(match whole {
+        true => MAX_WINDOW,
+        false => DEFAULT_WINDOW,
+    })
 }
 
 /// `stalled`, which is also when a backup takes over.

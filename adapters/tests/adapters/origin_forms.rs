@@ -12,23 +12,28 @@ struct Relayed {
     segments: Vec<Option<String>>,
 }
 
-/// Waits for a playlist that `enough` is true for, and fetches what it lists. Gaps hold nothing.
-async fn relayed(relay: &Relay, enough: impl Fn(&str) -> bool) -> Relayed {
+/// Waits for a playlist that `enough` is true for, with what it is asked for by.
+async fn listed(
+    relay: &Relay,
+    enough: impl Fn(&str) -> bool,
+    within: Duration,
+) -> (String, reqwest::Client) {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let began = Instant::now();
-    let list = loop {
+    loop {
         let list = client.get(&relay.address).send().await.unwrap();
         let list = list.text().await.unwrap();
         if enough(&list) {
-            break list;
+            return (list, client);
         }
-        assert!(
-            began.elapsed() < Duration::from_secs(60),
-            "{list}\n{}",
-            relay.log()
-        );
+        assert!(began.elapsed() < within, "{list}\n{}", relay.log());
         tokio::time::sleep(Duration::from_millis(50)).await;
-    };
+    }
+}
+
+/// Waits for a playlist that `enough` is true for, and fetches what it lists. Gaps hold nothing.
+async fn relayed(relay: &Relay, enough: impl Fn(&str) -> bool) -> Relayed {
+    let (list, client) = listed(relay, enough, Duration::from_secs(60)).await;
     let base = Url::parse(&relay.address).unwrap();
     let (mut segments, mut gap) = (Vec::new(), false);
     for line in list.lines() {
@@ -289,21 +294,7 @@ async fn of_a_vod_that_is_larger_than_memory_the_beginning_is_relayed_and_the_re
     })
     .await;
     let relay = Relay::start(&["relay", &origin.url("/film.m3u8")]);
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let began = Instant::now();
-    let list = loop {
-        let list = client.get(&relay.address).send().await.unwrap();
-        let list = list.text().await.unwrap();
-        if ended(&list) {
-            break list;
-        }
-        assert!(
-            began.elapsed() < Duration::from_secs(120),
-            "{}",
-            relay.log()
-        );
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    };
+    let (list, _) = listed(&relay, ended, Duration::from_secs(120)).await;
     let uris = list.lines().filter(|line| !line.starts_with('#'));
     let had: Vec<bool> = uris.map(|uri| !uri.starts_with("gap-")).collect();
     // Several are on their way when the room ends: which of these have the last of it is chance.

@@ -135,11 +135,7 @@ impl Publisher {
     /// How many segments are listed, unless players need more.
     fn window_limit(&self) -> usize {
         let whole = self.windows.iter().any(|it| it.whole);
-        let usual = match whole {
-            true => limits::MAX_WINDOW,
-            false => config::DEFAULT_WINDOW,
-        };
-        self.window_limit.unwrap_or(usual)
+        config::window_of(self.window_limit, whole)
     }
 
     fn terms(&self) -> Terms {

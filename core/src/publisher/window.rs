@@ -278,10 +278,10 @@ impl Window {
 
     /// What the source says of its playlist as a whole.
     pub(super) fn describe(&mut self, about: &About, tags: &TagPolicy, keeps_all: bool) {
-        // A list that slides has no type, not even one that means nothing (S-16).
         self.playlist_type = about.playlist_type.filter(|_| keeps_all);
         (self.whole, self.complete) = (about.whole, about.complete);
         self.begins_with_first = about.begins_with_first && keeps_all;
+        // A list that slides has no type, not even one that means nothing (S-16).
         let typed = |line: &str| line.starts_with("#EXT-X-PLAYLIST-TYPE");
         let wanted = |line: &&Arc<str>| !tags.drops(line) && !typed(line);
         self.head = about.head.iter().filter(wanted).cloned().collect();
