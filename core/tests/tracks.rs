@@ -158,14 +158,19 @@ fn s_26_variants_out_of_step_by_three_segments_are_listed_in_step() {
     );
 }
 
-/// Tracks without date-times that count for themselves, each so many segments behind, all with a discontinuity at that
-/// second; `sound` is cut into so many microseconds, and `telling` says which of them tell of it.
-fn undated(sound: u64, behind: [u64; 3], second: u64, telling: [bool; 3]) -> support::SourceAt {
+/// Tracks without date-times that count for themselves, each so many segments behind, all with discontinuities at these
+/// seconds, whose sequence number nobody states; `sound` is cut into so many microseconds, and `telling` says which of them tell of it.
+fn undated(
+    sound: u64,
+    behind: [u64; 3],
+    seconds: &'static [u64],
+    telling: [bool; 3],
+) -> support::SourceAt {
     let track = move |name: &str, at: usize, first: u64, now: u64| {
         let micros = if at == 2 { sound } else { 2 * SEC };
         let mut run = Run::new(micros).named(name, first);
         (run.window, run.target) = (8, 2);
-        if telling[at] {
+        for second in seconds.iter().filter(|_| telling[at]) {
             run = run.marked(first + second * SEC / micros, "#EXT-X-DISCONTINUITY");
         }
         run.at(now.saturating_sub(behind[at] * micros))
@@ -202,13 +207,17 @@ fn behind_breaks(bench: &Bench) -> BTreeMap<String, Vec<(u64, String)>> {
 
 #[test]
 fn s_27_without_date_times_a_discontinuity_is_before_the_same_media_in_all_tracks() {
-    for (sound, behind) in [
-        (2 * SEC, [0, 3, 1]),
-        (2 * SEC, [3, 0, 2]),
-        (1_500_000, [0, 0, 0]),
-        (1_500_000, [0, 2, 3]),
+    // At 22 s, only lists that are behind still have the first when it begins.
+    for (sound, behind, seconds) in [
+        (2 * SEC, [0, 3, 1], &[90][..]),
+        (2 * SEC, [3, 0, 2], &[90]),
+        (1_500_000, [0, 0, 0], &[90]),
+        (1_500_000, [0, 2, 3], &[90]),
+        (2 * SEC, [0, 2, 0], &[22, 90]),
+        (2 * SEC, [3, 0, 1], &[22, 90]),
+        (1_500_000, [2, 0, 0], &[22, 90]),
     ] {
-        let mut bench = run_of(undated(sound, behind, 90, [true; 3]));
+        let mut bench = run_of(undated(sound, behind, seconds, [true; 3]));
         bench.pass(120 * SEC);
         let broken = |first: u64, micros: u64| first + 90 * SEC / micros;
         let expected = [
@@ -217,7 +226,7 @@ fn s_27_without_date_times_a_discontinuity_is_before_the_same_media_in_all_track
             ("v1.m3u8", format!("high{}.ts", broken(5_000, 2 * SEC))),
         ];
         let expected = expected.map(|(name, what)| (name.to_owned(), vec![(1, what)]));
-        let why = format!("{sound} us, {behind:?} behind");
+        let why = format!("{sound} us, {behind:?} behind, {seconds:?}");
         assert_eq!(behind_breaks(&bench), expected.into(), "{why}");
         assert_eq!(bench.holes(), 0, "{why}");
         let versions = seen(&bench.published);
@@ -231,7 +240,7 @@ fn s_27_without_date_times_a_discontinuity_is_before_the_same_media_in_all_track
 
 #[test]
 fn a_track_that_does_not_tell_of_a_discontinuity_goes_on_with_the_others() {
-    let mut bench = run_of(undated(2 * SEC, [0; 3], 90, [true, false, true]));
+    let mut bench = run_of(undated(2 * SEC, [0; 3], &[90], [true, false, true]));
     bench.pass(120 * SEC);
     assert_eq!(bench.holes(), 0);
     let (_, lists) = seen(&bench.published).pop().unwrap();

@@ -12,7 +12,8 @@
 //! commas between them take turns, and with `jitter` each of its ends is off by up to so much. A segment is listed
 //! by a `publish-delay` after its end, and late by up to a `publish-jitter`; what jitters is `drawn` by a number. A
 //! reply takes its `latency`. It has listed a `window` of segments when the world begins, or a longer `backlog`, and
-//! `numbers` them from 0 where nothing is said. `tells` writes a line before the segment of a number of the origin
+//! `numbers` them from 0 where nothing is said. Some of the backlog, counted from the oldest, follow `discontinuities`; its
+//! `discontinuity-sequence` is `none`, or a number that it always states, where it does not count them. `tells` writes a line before the segment of a number of the origin
 //! before it. Its `keys` are others after so many segments, told `keys-with-vectors`, `keys-by-turns` with what is in
 //! the clear, `keys-of-drm` or `keys-of-gcm`. An `event` keeps all of its list until it ends, and a `vod` is its backlog, which
 //! has ended. One that gives `cookies` wants them shown; a presentation that `says-more` has lines of the session and a variable. A `presentation` puts that origin behind a multivariant playlist: of each track, `behind` says how many
@@ -346,12 +347,15 @@ impl<'a> Words<'a> {
     }
 
     /// Several, with commas between them.
-    fn seconds_in_turn(&mut self) -> Result<Vec<Span>, String> {
+    fn in_turn<T>(
+        &mut self,
+        each: impl Fn(&mut Words<'_>) -> Result<T, String>,
+    ) -> Result<Vec<T>, String> {
         let words: Vec<&str> = self.word()?.split(',').collect();
         let mut words = Words(&words);
         let mut all = Vec::new();
         while !words.0.is_empty() {
-            all.push(words.seconds()?);
+            all.push(each(&mut words)?);
         }
         Ok(all)
     }

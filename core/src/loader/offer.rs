@@ -67,6 +67,13 @@ impl Listing {
             *place = place.shifted_by(by);
         }
     }
+
+    /// Nothing is relayed of before `from`: a discontinuity there parts nothing.
+    pub(crate) fn begins_at(&mut self, from: Place) {
+        let until = |it: &&mut Offered| it.place.is_some_and(|place| place <= from);
+        let listed = self.listed.iter_mut().filter(until);
+        listed.for_each(|it| it.segment.discontinuity = false);
+    }
 }
 
 /// What a list says of itself as a whole.

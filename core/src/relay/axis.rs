@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
 /// So many of the newest segments are known by their places: as many as tracks may be out of step.
-const MARKS: usize = 64;
+pub(super) const MARKS: usize = 64;
 
 /// Date-times of two tracks that are further apart come from clocks that mean different things.
 pub(super) const COMPARABLE_CLOCKS: Span = Span::from_secs(60);
@@ -28,10 +28,13 @@ pub(super) struct Axis {
     pub(super) marks: VecDeque<Mark>,
     /// The discontinuity sequence number that was stated with the last of them: some sources count only what they list.
     #[serde(default, skip_serializing_if = "is_zero")]
-    stated: u64,
+    stated: i64,
+    /// It has stated a number of discontinuities that have left its list.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) states: bool,
     /// The newest discontinuity at which it was found where another track has it: its run, and its number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) agreed: Option<(u64, u64)>,
+    pub(super) agreed: Option<(u64, i64)>,
     /// By so much it was moved since, as others have come to a discontinuity before it.
     #[serde(default, skip_serializing_if = "is_none")]
     pub(super) held_back: Span,
@@ -47,9 +50,9 @@ pub(super) struct Mark {
     number: u64,
     pub(super) place: Place,
     duration: Span,
-    /// Counted on from the first that was stated in its run.
+    /// Counted on from the first that was stated in its run, and on one count with other tracks (`side_by_side`).
     #[serde(default, skip_serializing_if = "is_zero")]
-    pub(super) discontinuity_sequence: u64,
+    pub(super) discontinuity_sequence: i64,
     /// It follows the discontinuity of that number.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) opens: bool,
@@ -75,14 +78,14 @@ impl Axis {
         let before = before.chain(std::iter::once(None));
         for (it, before) in known.iter().rev().zip(before).take(MARKS) {
             place = place - it.duration;
-            let number = it.discontinuity_sequence;
+            let number = counted(it);
             marks.push_front(Mark {
                 run: 0,
                 number: it.media_sequence,
                 place,
                 duration: it.duration,
                 discontinuity_sequence: number,
-                opens: before.is_some_and(|before| before.discontinuity_sequence < number),
+                opens: before.is_some_and(|before| counted(before) < number),
             });
         }
         let last = known.last().and_then(|last| {
@@ -97,7 +100,7 @@ impl Axis {
             next: Some(end),
             shift: last,
             marks,
-            stated: known.last().map_or(0, |it| it.discontinuity_sequence),
+            stated: known.last().map_or(0, counted),
             ..Self::default()
         }
     }
@@ -109,10 +112,10 @@ impl Axis {
     }
 
     pub(super) fn mark(&mut self, offered: &Offered, place: Place) {
-        let stated = offered.identity.discontinuity_sequence;
+        let stated = counted(&offered.identity);
         let opens = offered.segment.discontinuity;
         let before = self.marks.back().filter(|it| it.run == offered.run);
-        let rises = stated.saturating_sub(self.stated).max(u64::from(opens));
+        let rises = stated.saturating_sub(self.stated).max(i64::from(opens));
         let counted = before.map(|it| it.discontinuity_sequence.saturating_add(rises));
         self.stated = stated;
         self.marks.push_back(Mark {
@@ -160,6 +163,10 @@ impl Axis {
 }
 
 impl Mark {
+    pub(super) fn end(&self) -> Place {
+        self.place + self.duration
+    }
+
     /// Tracks that are cut otherwise count otherwise.
     fn is_as_long_as(&self, duration: Span) -> bool {
         self.duration.abs_diff(duration) <= self.duration.scaled(1, 8)
@@ -176,10 +183,15 @@ impl Lane {
         mut listing: Listing,
         first: impl Fn(&Listing) -> usize,
     ) -> Vec<Moved> {
+        let head = listing.listed.first();
+        self.feeds[index].axis.states |= head.is_some_and(states_what_left);
         if self.feeds[index].axis.next.is_some() {
             let elsewhere = listing.elsewhere && listing.restarted;
             if !(elsewhere && self.begin_elsewhere(index, &mut listing)) {
                 self.place_fresh(stage.now.monotonic, index, &mut listing);
+            }
+            if listing.restarted {
+                self.count_beside(index, |_| true);
             }
             let take = self.not_had(index, &mut listing);
             self.feeds[index].begin_another(&mut listing, take);
@@ -232,7 +244,8 @@ impl Lane {
         }
         let dated = can_compare_dates(&held);
         let known = |(index, listing): &(usize, Listing)| self.feeds[*index].axis.end_of(listing);
-        let edge = held.iter().find_map(known).unwrap_or(stage.now.wall);
+        let place = held.iter().find_map(known);
+        let edge = place.unwrap_or(stage.now.wall);
         for (index, listing) in &mut held {
             let end = match (dated, *index == lead) {
                 (true, _) => None,
@@ -242,9 +255,10 @@ impl Lane {
             self.place_all(*index, listing, end);
         }
         let begin: Vec<usize> = held.iter().map(|it| it.0).collect();
-        for index in &begin {
+        for (at, index) in begin.iter().enumerate() {
+            let first = self.lay_beside(*index, |feed| begin[..at].contains(&feed));
             let moved = self.put_right_among(*index, |feed| begin.contains(&feed));
-            for Moved { feed, by } in moved {
+            for Moved { feed, by } in first.into_iter().chain(moved) {
                 let listings = held.iter_mut().filter(|it| it.0 == feed);
                 listings.for_each(|(_, listing)| listing.shift_by(by));
             }
@@ -269,7 +283,10 @@ impl Lane {
             }
         }
         self.start.from = Some(from);
-        for (index, listing) in held {
+        for (index, mut listing) in held {
+            if place.is_none() {
+                listing.begins_at(from);
+            }
             self.begin_from(stage, index, &listing, from);
         }
     }
@@ -303,10 +320,9 @@ impl Lane {
             .filter(|end| end.abs_diff(edge) <= COMPARABLE_CLOCKS);
         let end = by_date.unwrap_or_else(|| self.end_beside(index, &listing, edge));
         self.place_all(index, &mut listing, Some(end));
-        let (own, others): (Vec<_>, Vec<_>) = self
-            .put_right(index)
-            .into_iter()
-            .partition(|it| it.feed == index);
+        let first = self.lay_beside(index, |_| true);
+        let moved = first.into_iter().chain(self.put_right(index));
+        let (own, others): (Vec<_>, Vec<_>) = moved.partition(|it| it.feed == index);
         own.iter().for_each(|it| listing.shift_by(it.by));
         // Not more than the others have listed by now.
         let reached = self.feeds.iter().filter_map(|feed| feed.reached).min();
@@ -392,6 +408,7 @@ impl Lane {
     fn place_all(&mut self, index: usize, listing: &mut Listing, end: Option<Place>) {
         let axis = &mut self.feeds[index].axis;
         axis.marks.clear();
+        axis.agreed = None;
         let total: Span = listing.listed.iter().map(|it| it.segment.duration).sum();
         let dates_end = end_of_dates(listing);
         let mut next = match (end, dates_end) {
@@ -496,7 +513,12 @@ impl Lane {
     }
 }
 
-fn is_zero(number: &u64) -> bool {
+/// Its discontinuity sequence number, as stated. It may lie before the first one once tracks are on one count.
+fn counted(identity: &Identity) -> i64 {
+    i64::try_from(identity.discontinuity_sequence).unwrap_or(i64::MAX)
+}
+
+fn is_zero(number: &i64) -> bool {
     *number == 0
 }
 
@@ -517,6 +539,11 @@ fn can_compare_dates(held: &[(usize, Listing)]) -> bool {
         _ => false,
     };
     close && held.iter().all(|(_, listing)| dated(listing))
+}
+
+/// Of the first segment of a list.
+fn states_what_left(head: &Offered) -> bool {
+    head.identity.discontinuity_sequence > u64::from(head.segment.discontinuity)
 }
 
 fn end_of(listing: &Listing) -> Option<Place> {

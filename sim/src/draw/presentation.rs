@@ -215,8 +215,9 @@ fn cut_otherwise(plan: &mut Plan, dice: &mut Dice) {
     plan.network.clear();
 }
 
-/// In one of three, the timestamps of an encoder that goes on jump once or twice, and its lists say so, and number it.
-/// Nobody could decrypt the init sections that it then makes amid keys.
+/// In one of three, the timestamps of an encoder that goes on jump once or twice, and in one of two of those they had before,
+/// where some first lists may have lost it. Its lists say so, and in one of two they count it. Nobody could decrypt the
+/// init sections that it then makes amid keys.
 fn break_off(plan: &mut Plan, dice: &mut Dice) {
     if !dice.one_in(3) {
         return;
@@ -231,7 +232,19 @@ fn break_off(plan: &mut Plan, dice: &mut Dice) {
     if starts_again || amid_keys {
         return;
     }
-    origin.discontinuity_sequence = true;
+    origin.discontinuity_sequence = dice.one_in(2);
+    origin.discontinuity_sequence_says = dice.pick(&[None, None, Some(0), Some(7)]);
+    if dice.one_in(2) {
+        let oldest = origin.backlog.saturating_sub(origin.window + MOST_BEHIND);
+        let newest = origin.backlog - 1;
+        origin.discontinuities = vec![dice.between(oldest.max(1).min(newest), newest)];
+    }
+    if !origin.discontinuity_sequence {
+        // Nobody could tell one from the next where lists are hardly longer than they are out of step.
+        let most = origin.window / 3;
+        let tracks = origin.presentation.iter_mut().flat_map(|it| &mut it.tracks);
+        tracks.for_each(|it| it.behind = it.behind.min(most));
+    }
     for at in [from, until].into_iter().take(dice.between(1, 2) as usize) {
         let ticks = dice.pick(&[90_000, 900_000, 90_000_000]);
         let jump = EncoderFault::DiscontinuityWithTimestampJump { ticks };

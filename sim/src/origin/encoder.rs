@@ -56,6 +56,9 @@ impl Encoder {
             publish_jitter: 0,
             seed: spec.seed,
         };
+        for segment in &spec.discontinuities {
+            encoder.jumped_before(*segment);
+        }
         for (at, change) in changes(faults) {
             encoder.apply(spec, at, change);
         }

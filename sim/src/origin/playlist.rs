@@ -176,8 +176,12 @@ fn write_head(
     // The tag counts what has left the list: a discontinuity at its first segment is still in it.
     let still_listed = u64::from(head.discontinuity && first.index == 0);
     let left = head.discontinuity_sequence - still_listed;
-    if spec.discontinuity_sequence && left > 0 {
-        let _ = writeln!(out, "#EXT-X-DISCONTINUITY-SEQUENCE:{left}");
+    let said = match spec.discontinuity_sequence {
+        true => Some(left).filter(|left| *left > 0),
+        false => spec.discontinuity_sequence_says,
+    };
+    if let Some(said) = said {
+        let _ = writeln!(out, "#EXT-X-DISCONTINUITY-SEQUENCE:{said}");
     }
 }
 

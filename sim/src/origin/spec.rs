@@ -59,6 +59,10 @@ pub struct OriginSpec {
     pub wall_at_start: WallTime,
     /// Whether EXT-X-DISCONTINUITY-SEQUENCE is written, as it should.
     pub discontinuity_sequence: bool,
+    /// What it says always, where it is not written as it should; it is absent where `None`.
+    pub discontinuity_sequence_says: Option<u64>,
+    /// These segments of the backlog, counted from the oldest, follow a discontinuity.
+    pub discontinuities: Vec<u64>,
     /// Where each URI has a token that is another one at every reload.
     pub tokens: Tokens,
     /// Whether playlists carry an ETag, and If-None-Match is understood.
@@ -197,6 +201,8 @@ impl Default for OriginSpec {
             // 2026-01-01T00:00:00Z
             wall_at_start: WallTime::from_micros(1_767_225_600_000_000),
             discontinuity_sequence: true,
+            discontinuity_sequence_says: None,
+            discontinuities: Vec::new(),
             tokens: Tokens::None,
             etag: false,
             cookies: false,

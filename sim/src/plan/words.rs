@@ -30,6 +30,10 @@ fn habits(origin: &OriginSpec) -> String {
             !origin.discontinuity_sequence,
             ", without discontinuity sequence",
         ),
+        (
+            !origin.discontinuities.is_empty(),
+            ", discontinuities before",
+        ),
     ];
     habits.iter().filter(|it| it.0).map(|it| it.1).collect()
 }

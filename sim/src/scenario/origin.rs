@@ -21,7 +21,7 @@ pub(super) fn origin(plan: &mut Plan, words: &mut Words<'_>) -> Result<(), Strin
     while let Some(word) = words.next() {
         match word {
             "target" => spec.target_duration = words.positive()?,
-            "segment" => segments = words.seconds_in_turn()?,
+            "segment" => segments = words.in_turn(|it| it.seconds())?,
             "jitter" => jitter = words.seconds()?,
             "latency" => spec.latency = words.seconds()?,
             "publish-delay" => spec.publish_delay = words.seconds()?,
@@ -44,6 +44,14 @@ pub(super) fn origin(plan: &mut Plan, words: &mut Words<'_>) -> Result<(), Strin
             "event" => spec.keeps = Keeps::Event,
             "vod" => spec.keeps = Keeps::Vod,
             "cookies" => spec.cookies = true,
+            "discontinuities" => spec.discontinuities = words.in_turn(|it| it.number())?,
+            "discontinuity-sequence" => {
+                spec.discontinuity_sequence = false;
+                spec.discontinuity_sequence_says = match words.word()? {
+                    "none" => None,
+                    said => Some(said.parse().map_err(|_| format!("not a number: {said}"))?),
+                };
+            }
             other => return Err(format!("unknown word {other}")),
         }
     }
@@ -124,7 +132,7 @@ pub(super) fn presentation(plan: &mut Plan, words: &mut Words<'_>) -> Result<(),
             }
             "segment" => {
                 let last = spec.tracks.last_mut().ok_or("segments of what?")?;
-                let each = words.seconds_in_turn()?;
+                let each = words.in_turn(|it| it.seconds())?;
                 last.durations = Some(SegmentDurations::Pattern(each));
             }
             "counted-higher" => {

@@ -9,6 +9,9 @@ use super::Encoder;
 use crate::rng::Stream;
 use hls_relay_core::time::Span;
 
+/// Timestamps of the backlog jump by ten seconds.
+const JUMP_IN_BACKLOG: u64 = 900_000;
+
 /// A change in the life of an encoder.
 #[derive(Clone, Copy)]
 pub(super) enum Change {
@@ -53,10 +56,7 @@ impl Encoder {
             }
             Change::Fault(EncoderFault::DiscontinuityWithTimestampJump { ticks }, _) => {
                 let mut next = self.follow_on(at);
-                next.first_tick += ticks.next_multiple_of(IDR_TICKS);
-                // Two jumps before one segment are one tag.
-                next.discontinuity_sequence += u64::from(!next.discontinuity);
-                next.discontinuity = true;
+                next.jumps(ticks);
                 self.pieces.push(next);
             }
             Change::Fault(
@@ -82,10 +82,26 @@ impl Encoder {
 
     /// Ends the last piece with the segment that is being made at `at`, and gives the one after it.
     fn follow_on(&mut self, at: Span) -> Piece {
+        let last = self.pieces.len() - 1;
+        let count = self.pieces[last].count_begun(micros(at));
+        self.end_with(count, at.as_micros())
+    }
+
+    /// The timestamps jumped before this segment of the backlog, counted from the oldest.
+    pub(super) fn jumped_before(&mut self, segment: u64) {
+        let before = &self.pieces[..self.pieces.len() - 1];
+        let made: u64 = before.iter().map(|it| it.count).sum();
+        let mut next = self.end_with(segment.saturating_sub(made), segment);
+        next.jumps(JUMP_IN_BACKLOG);
+        self.pieces.push(next);
+    }
+
+    /// Ends the last piece with so many segments, and gives the one after it.
+    fn end_with(&mut self, count: u64, cause: u64) -> Piece {
         let seed = self.seed;
         let last = self.pieces.len() - 1;
         let piece = &mut self.pieces[last];
-        piece.count = piece.count_begun(micros(at));
+        piece.count = count;
         let made = piece.durations.boundary(piece.count, piece.jitter);
         Piece {
             first_number: piece.first_number + piece.count,
@@ -96,8 +112,8 @@ impl Encoder {
             began: piece.began + made as i64,
             count: u64::MAX,
             cut: None,
-            jitter: Stream::new(seed, "duration").child(at.as_micros()),
-            publish: Stream::new(seed, "publish").child(at.as_micros()),
+            jitter: Stream::new(seed, "duration").child(cause),
+            publish: Stream::new(seed, "publish").child(cause),
             ..piece.clone()
         }
     }
@@ -133,6 +149,15 @@ impl Encoder {
             jitter: Stream::new(self.seed, "duration").child(cause.as_micros()),
             publish: Stream::new(self.seed, "publish").child(cause.as_micros()),
         });
+    }
+}
+
+impl Piece {
+    /// Its timestamps do not follow those before. Two jumps before one segment are one tag.
+    fn jumps(&mut self, ticks: u64) {
+        self.first_tick += ticks.next_multiple_of(IDR_TICKS);
+        self.discontinuity_sequence += u64::from(!self.discontinuity);
+        self.discontinuity = true;
     }
 }
 
