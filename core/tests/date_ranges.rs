@@ -124,6 +124,42 @@ fn s_24_what_is_told_later_is_added() {
 }
 
 #[test]
+fn s_24_what_is_told_later_is_added_beside_a_discontinuity_too() {
+    let out = range("splice-1", 24, ",PLANNED-DURATION=10");
+    let back = "#EXT-X-DATERANGE:ID=\"splice-1\",DURATION=8";
+    // The segment behind it has a date-time of its own, or none; the line stands before the tag, or behind it.
+    for (dated_behind, first, second) in [
+        (true, back, "#EXT-X-DISCONTINUITY"),
+        (false, back, "#EXT-X-DISCONTINUITY"),
+        (false, "#EXT-X-DISCONTINUITY", back),
+    ] {
+        let run = dated()
+            .marked(112, &out)
+            .marked(116, first)
+            .marked(116, second);
+        let mut bench = Bench::new(Box::new(move |now, _| {
+            let text = run.at(now);
+            let (before, behind) = text
+                .split_once("#EXT-X-DISCONTINUITY\n")
+                .unwrap_or((&text, ""));
+            let dates = |it: &&str| dated_behind || !it.starts_with("#EXT-X-PROGRAM-DATE-TIME");
+            let behind: Vec<_> = behind.lines().filter(dates).collect();
+            Ok(match behind.is_empty() {
+                true => text,
+                false => format!("{before}#EXT-X-DISCONTINUITY\n{}\n", behind.join("\n")),
+            })
+        }));
+        bench.now = 14 * SEC;
+        bench.run(spec(&[URL]));
+        bench.pass(37 * SEC);
+        let last = bench.last();
+        let found: Vec<&str> = lines(&last).iter().map(|it| it.1).collect();
+        assert_eq!(found, [format!("{out},DURATION=8")], "{dated_behind}");
+        assert!(faults(&bench).is_empty());
+    }
+}
+
+#[test]
 fn s_23_what_begins_later_is_told_at_once() {
     let line = range("next", 60, ",DURATION=4");
     // At the end of the list, where no segment follows yet.

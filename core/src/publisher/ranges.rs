@@ -42,8 +42,8 @@ impl Publisher {
 }
 
 impl Window {
-    /// Takes the date ranges out of the lines of the entries from `first` on. Where there are no
-    /// date-times nobody can tell when one is over: it stays with its segment.
+    /// Takes the date ranges out of the lines of the entries from `first` on. Where nothing listed has a
+    /// date-time nobody can tell when one is over: it stays with its segment.
     pub(super) fn take_date_ranges(
         &mut self,
         stage: &mut Stage<'_>,
@@ -59,11 +59,11 @@ impl Window {
             return;
         }
         let (covered, mut faults) = (self.covered(), Vec::new());
+        if covered.dates.is_none() {
+            return;
+        }
         let numbers = self.media_sequence.unwrap_or_default()..;
         for (number, entry) in numbers.zip(&mut self.entries).skip(first) {
-            if entry.segment.date_time.is_none() {
-                continue;
-            }
             let ranges = &mut self.date_ranges;
             let mut taken =
                 |it: &Arc<str>| told(it) && ranges.take(it, number, covered, &mut faults);
