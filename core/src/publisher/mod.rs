@@ -280,6 +280,15 @@ impl Publisher {
         self.ended
     }
 
+    /// The presentation is closed before its source has ended: what is listed is a part, and as long as it was under
+    /// way it was told as an EVENT.
+    pub(crate) fn end_early(&mut self, stage: &mut Stage<'_>) {
+        if !self.ended {
+            self.windows.iter_mut().for_each(Window::is_part);
+        }
+        self.end(stage);
+    }
+
     /// Something is listed that viewers can play.
     pub(crate) fn is_listed(&self) -> bool {
         let mut entries = self.windows.iter().flat_map(|window| &window.entries);

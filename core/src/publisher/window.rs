@@ -276,6 +276,11 @@ impl Window {
         self.independent_segments
     }
 
+    /// What is listed is not all that there is.
+    pub(super) fn is_part(&mut self) {
+        self.playlist_type = self.playlist_type.map(|_| PlaylistType::Event);
+    }
+
     /// What the source says of its playlist as a whole.
     pub(super) fn describe(&mut self, about: &About, tags: &TagPolicy, keeps_all: bool) {
         self.playlist_type = about.playlist_type.filter(|_| keeps_all);

@@ -154,7 +154,7 @@ impl Relay {
         if let Some(saved) = self.checkpoint.take() {
             self.publisher.restore(stage.now, &saved);
         }
-        self.publisher.end(stage);
+        self.publisher.end_early(stage);
         self.publisher.keep_closed_list_from(stage.now.monotonic);
         self.left_over.clear();
         // The next run begins where the source is then.
