@@ -225,6 +225,9 @@ pub const START_SEGMENTS: usize = 3;
 pub const LISTED_TARGETS: u64 = 3;
 /// A segment is waited for so many target durations after it was first listed, then it is a hole.
 pub const SEGMENT_WAIT_TARGETS: u64 = 3;
+/// Of a source that has ended a segment is worth so many attempts while nothing else of it comes: an origin that answers
+/// none would be asked for ever.
+pub const ATTEMPTS_IN_VAIN: u32 = 3;
 /// Tracks may be out of step by so many target durations: three segments, and one between two loads.
 /// A track that comes back further behind is not waited for.
 pub const OUT_OF_STEP_TARGETS: u64 = 4;
@@ -313,11 +316,13 @@ pub fn stalled_after(target_duration: Span) -> Span {
 }
 
 /// What a load of a playlist may take. A request that hangs must be seen before the next segment is
-/// due, or a hung origin is noticed too late after its cure.
+/// due, or a hung origin is noticed too late after its cure; but an origin may take its seconds to connect and to
+/// answer, however short its segments are.
 pub fn playlist_limits(target_duration: Span) -> FetchLimits {
+    let first_byte = target_duration.clamp(Span::from_secs(3), Span::from_secs(10));
     FetchLimits {
-        first_byte: target_duration.clamp(Span::from_millis(1_500), Span::from_secs(3)),
-        whole: (target_duration * 2).clamp(Span::from_secs(4), Span::from_secs(10)),
+        first_byte,
+        whole: first_byte * 2,
         least_bytes: 0,
         rate_window: Span::from_secs(1),
         max_bytes: BODY_BYTES as u64,
@@ -342,11 +347,12 @@ pub fn resource_limits(target_duration: Span) -> FetchLimits {
 }
 
 /// What a download of a segment may take: a hung or dripping transfer is cut early enough to be tried
-/// once more before the segment is given up.
+/// once more before the segment is given up. An origin that is late with each can be relayed all the same, as
+/// several are under way at once: so the first byte may take longer than a segment lasts.
 pub fn segment_limits(target_duration: Span) -> FetchLimits {
     let patience = target_duration.clamp(Span::from_secs(2), Span::from_secs(5));
     FetchLimits {
-        first_byte: patience,
+        first_byte: (target_duration * 2).clamp(Span::from_secs(4), Span::from_secs(10)),
         whole: (target_duration * SEGMENT_WAIT_TARGETS).max(Span::from_secs(10)),
         least_bytes: LEAST_BYTES_PER_SECOND * patience.as_millis() / 1_000,
         rate_window: patience,
@@ -360,10 +366,12 @@ mod tests {
     use super::{Span, segment_limits};
 
     #[test]
-    fn a_segment_may_be_silent_for_its_length_and_take_three() {
-        for (target_duration, silent, whole) in [(1, 2, 10), (4, 4, 12), (6, 5, 18)] {
+    fn a_segment_may_be_late_by_two_lengths_silent_for_one_and_take_three() {
+        for (target_duration, late, silent, whole) in
+            [(1, 4, 2, 10), (2, 4, 2, 10), (4, 8, 4, 12), (6, 10, 5, 18)]
+        {
             let limits = segment_limits(Span::from_secs(target_duration));
-            assert_eq!(limits.first_byte, Span::from_secs(silent));
+            assert_eq!(limits.first_byte, Span::from_secs(late));
             assert_eq!(limits.rate_window, Span::from_secs(silent));
             assert_eq!(limits.least_bytes, silent * 2_048);
             assert_eq!(limits.whole, Span::from_secs(whole));

@@ -540,7 +540,8 @@ impl Downloader {
     /// at all could be had it is waited for until something can: then both get a last half target
     /// duration, so that what the source still lists after an outage is relayed. Where nothing will follow
     /// there may be nothing that can: then that ends three target durations after anything could, as what
-    /// was listed all at once takes its time, and not while some of it is on its way: that has limits of its own.
+    /// was listed all at once takes its time, and not while some of it is on its way, which has limits of its own: unless
+    /// this one has come up against them again and again.
     fn give_up_at(&self, front: &Job, last: bool) -> Option<Timestamp> {
         let patience = front.target_duration * config::SEGMENT_WAIT_TARGETS;
         let waited = front.offered.first_listed + patience;
@@ -553,7 +554,9 @@ impl Downloader {
         }
         match self.jobs.iter().skip(1).filter_map(Job::complete_at).min() {
             Some(at) => Some(waited.max(at + front.target_duration.half())),
-            None if self.jobs.iter().any(|job| job.request().is_some()) => None,
+            None if !front.is_in_vain() && self.jobs.iter().any(|job| job.request().is_some()) => {
+                None
+            }
             None => last.then(|| waited.max(self.stored_at.unwrap_or_default() + patience)),
         }
     }

@@ -3,7 +3,7 @@
 
 mod support;
 
-use hls_relay_core::event::Event;
+use hls_relay_core::event::{Desired, Event, FetchError};
 use hls_relay_core::notice::{Limit, Notice, State};
 use hls_relay_core::playlist::{MediaPlaylist, PlaylistType};
 use support::origin::Run;
@@ -216,4 +216,49 @@ fn a_live_source_begins_at_its_live_edge_however_long_the_list_may_become() {
     bench.pass(1_200 * SEC);
     let (text, last) = lists(&bench).pop().expect("it is listed");
     assert!((58..=60).contains(&last.segments.len()), "{text}");
+}
+
+/// Each hangs until it is cut, and something is always on its way.
+#[test]
+fn a_vod_ends_without_those_of_its_segments_that_never_come() {
+    let mut bench = relayed(kept(60, VOD), 200 * SEC, None);
+    let comes = |url: &str| url.contains("seg10");
+    bench.segment = Box::new(move |_, url| Ok(if comes(url) { 50_000 } else { 3_600 * SEC }));
+    bench.pass(1_400 * SEC);
+    let (text, last) = lists(&bench).pop().expect("it is listed");
+    assert!(last.end_list && last.segments.len() == 10, "{text}");
+    assert_eq!((bench.holes(), bench.status().state), (50, State::Ended));
+}
+
+/// Nothing of it comes for ten minutes: its origin is away, and comes back.
+#[test]
+fn a_vod_of_which_nothing_could_be_had_is_waited_for() {
+    let mut bench = relayed(kept(6, VOD), 200 * SEC, None);
+    bench.segment = Box::new(|now, _| match now < 800 * SEC {
+        true => Err(FetchError::Status(503)),
+        false => Ok(50_000),
+    });
+    bench.pass(790 * SEC);
+    assert_eq!((bench.holes(), bench.status().state), (0, State::Stalled));
+    bench.pass(810 * SEC);
+    let (text, last) = lists(&bench).pop().expect("it is listed");
+    assert!(last.end_list && last.segments.len() == 6, "{text}");
+}
+
+#[test]
+fn s_16_a_stop_amid_a_vod_leaves_a_part_that_is_none() {
+    let mut bench = relayed(kept(20, VOD), 200 * SEC, None);
+    bench.segment = Box::new(|_, _| Ok(2 * SEC));
+    bench.pass(206 * SEC);
+    bench.configure(
+        Spec {
+            window: None,
+            ..spec(&[URL])
+        },
+        Desired::Stop,
+    );
+    bench.pass(208 * SEC);
+    let (text, last) = lists(&bench).pop().expect("it is listed");
+    assert!(last.end_list && last.segments.len() < 20, "{text}");
+    assert_eq!(last.playlist_type, Some(PlaylistType::Event), "{text}");
 }

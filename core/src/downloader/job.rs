@@ -207,6 +207,12 @@ impl Job {
         }
     }
 
+    /// It was asked for as often as makes sense where nothing else comes either.
+    pub(super) fn is_in_vain(&self) -> bool {
+        let failed = self.attempts.count - u32::from(self.request().is_some());
+        failed >= config::ATTEMPTS_IN_VAIN
+    }
+
     /// Nobody wants it any more: what is under way for it, and what is stored.
     pub(super) fn leave(self) -> Leftovers {
         let mut left = self.work.map_or_else(Leftovers::default, Work::abandon);

@@ -92,7 +92,7 @@ impl Relay {
 
     /// Whether anything has left.
     fn hand_on_feed(&mut self, stage: &mut Stage<'_>, lane: &mut Lane, index: usize) -> bool {
-        let last = lane.feeds[index].loader.ended;
+        let last = lane.gives_up_last(index);
         let generation = match stage.makes(Mistake::FormerSourceFollowed) {
             true => self.generation,
             false => lane.generation(),

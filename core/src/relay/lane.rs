@@ -289,6 +289,13 @@ impl Lane {
         variants.peek().is_some() && variants.all(|feed| feed.loader.ended)
     }
 
+    /// Nothing follows what a track waits for, and so that is given up in the end; but not while nothing at all could be
+    /// had of the source, which may be away.
+    pub(super) fn gives_up_last(&self, index: usize) -> bool {
+        let had = |feed: &Feed| feed.appended.is_some() || feed.downloader.stored_at.is_some();
+        self.feeds[index].loader.ended && self.feeds.iter().any(had)
+    }
+
     /// Nothing will follow, and everything has left; of one variant at least there was something.
     pub(super) fn is_over(&self) -> bool {
         let waited = |feed: &&Feed| feed.kind().is_waited_for() && feed.has_part();

@@ -192,7 +192,7 @@ impl Relay {
         for (index, feed) in lane.feeds.iter().enumerate().take(watched) {
             wants(feed.loader.next_load(), Wake::Reload);
             if downloads {
-                let last = relays && feed.loader.ended;
+                let last = relays && lane.gives_up_last(index);
                 wants(feed.downloader.next_retry(), Wake::Retry);
                 wants(feed.downloader.work_due(), Wake::Process);
                 // What may not leave yet is given up when it may.

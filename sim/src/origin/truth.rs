@@ -88,6 +88,11 @@ impl Origin {
         Span::from_secs(self.spec.target_duration) * behind
     }
 
+    /// How long its replies take at the most, while nothing is wrong.
+    pub fn slowest_reply(&self) -> Span {
+        self.spec.latency + self.spec.latency_jitter
+    }
+
     /// The origin of the track that a path lies in; the origin itself where there is only one.
     pub fn track_at(&self, path: &str) -> &Self {
         let prefix = super::respond::OTHER_PREFIX;

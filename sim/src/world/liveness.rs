@@ -343,7 +343,9 @@ impl World {
                 continue;
             };
             let age = at.saturating_sub(listed_at);
-            let allowed = allowed + self.origins[key.origin].out_of_step();
+            // A list that was on its way when it came, the next one, and the segment take so long each.
+            let asked = self.origins[key.origin].slowest_reply() * 3;
+            let allowed = allowed + asked + self.origins[key.origin].out_of_step();
             if age > allowed {
                 return broken(
                     "liveness: the live edge is relayed",
