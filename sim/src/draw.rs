@@ -23,7 +23,7 @@ use hls_relay_core::time::Span;
 pub use ladder::ladder;
 
 /// How long a drawn world runs before its channel is stopped for good.
-pub const DEFAULT_LENGTH: Span = Span::from_secs(540);
+pub const DEFAULT_LENGTH: Span = Span::from_secs(600);
 
 /// The plan of a seed, of the usual length.
 pub fn plan(seed: u64) -> Plan {
@@ -85,7 +85,7 @@ fn single(seed: u64, length: Span) -> Plan {
         .collect();
     let mut plan = Plan {
         seed,
-        healed_at: length.scaled(3, 5),
+        healed_at: length.scaled(27, 50),
         stop_at: length,
         origins,
         channel,
