@@ -10,7 +10,7 @@ fn a_short_sweep_holds() {
         from: 1,
         count: Some(150),
         time: None,
-        length: Span::from_secs(120),
+        length: Span::from_secs(150),
         threads: 2,
     };
     let swept = sweep.run(|_| {});
