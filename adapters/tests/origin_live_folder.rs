@@ -4,12 +4,13 @@
 #[path = "stage/live_folder/mod.rs"]
 mod live_folder;
 
-use hls_relay_core::playlist::{MediaPlaylist, Playlist, parse};
+use hls_relay_core::playlist::{MediaPlaylist, Playlist, PlaylistType, parse};
 use hls_relay_core::time::{Span, WallTime};
-use live_folder::{LiveFolder, Shown, Ways, live, media};
+use live_folder::{Course, LiveFolder, Shown, Ways, live, media};
 use reqwest::{Client, Response};
 
 const SHOWN: Shown = Shown {
+    course: Course::Live,
     window: 6,
     behind: 0,
     counted_higher: 0,
@@ -57,6 +58,22 @@ fn the_window_slides_over_the_loop_and_begins_again_behind_a_discontinuity() {
             assert_eq!(segment.discontinuity, number > 0 && number % 8 == 0);
             assert!(segment.map.is_some() && segment.date_time.is_none());
         }
+    }
+}
+
+#[test]
+fn an_event_keeps_what_it_listed_and_ends_as_the_vod_it_becomes() {
+    let vod = vod("resized");
+    let shown = |course| Shown { course, ..SHOWN };
+    let whole = at(&vod, &shown(Course::Vod), 0);
+    assert_eq!(whole.playlist_type, Some(PlaylistType::Vod));
+    assert!(whole.end_list && whole.segments.len() == 16);
+    for seconds in 0..40 {
+        let list = at(&vod, &shown(Course::Event), seconds);
+        assert_eq!(list.playlist_type, Some(PlaylistType::Event));
+        assert_eq!(list.end_list, seconds >= 20, "at {seconds} s");
+        let length = usize::try_from(seconds / 2 + 6).unwrap().min(16);
+        assert_eq!(list.segments, whole.segments[..length]);
     }
 }
 

@@ -30,6 +30,10 @@ pub(crate) struct Report {
     pub(crate) errors: Vec<serde_json::Value>,
     pub(crate) events: Vec<ElementEvent>,
     pub(crate) samples: Vec<Sample>,
+    /// Of the whole, in seconds, where it is known.
+    pub(crate) duration: Option<f64>,
+    /// The heights of the pictures themselves, one each time that their size is another one.
+    pub(crate) sizes: Vec<u32>,
     /// The heights of the pictures that may be chosen.
     pub(crate) heights: Vec<Option<u32>>,
     /// The heights of the levels that were shown, one after the other.
@@ -55,6 +59,9 @@ pub(crate) struct Report {
 /// A media playlist as hls.js has it.
 #[derive(Debug, Deserialize)]
 pub(crate) struct List {
+    /// The value of EXT-X-PLAYLIST-TYPE.
+    #[serde(rename = "type")]
+    pub(crate) playlist_type: Option<String>,
     /// It goes on.
     pub(crate) live: bool,
     pub(crate) segments: usize,
@@ -83,7 +90,7 @@ pub(crate) struct Sample {
     pub(crate) video_bytes: u64,
 }
 
-/// Plays a URL for so long after its first frame.
+/// Plays a URL for so long after its first frame, or to its end.
 pub(crate) async fn play(source: &str, length: Duration) -> Report {
     play_with(source, length, "").await
 }
@@ -125,6 +132,17 @@ async fn play_with(source: &str, length: Duration, asked: &str) -> Report {
         Ok(Some(report)) => serde_json::from_slice(&report).unwrap(),
         Ok(None) | Err(_) => panic!("the page never reported; the browser said:\n{said}"),
     }
+}
+
+/// It has met no error, and has not waited since it began.
+pub(crate) fn check_undisturbed(report: &Report) {
+    // A request that hls.js itself takes back when it changes the level is told as one.
+    let own = |it: &&serde_json::Value| it["details"] == "aborted" && it["fatal"] == false;
+    let errors: Vec<_> = report.errors.iter().filter(|it| !own(it)).collect();
+    assert!(errors.is_empty(), "{errors:#?}");
+    let began = report.began.expect("hls.js began");
+    let stalls: Vec<_> = report.events.iter().filter(|it| it.at > began).collect();
+    assert!(stalls.is_empty(), "hls.js stalled: {stalls:#?}");
 }
 
 async fn hls_js() -> ([(header::HeaderName, &'static str); 1], Vec<u8>) {

@@ -69,10 +69,20 @@ pub(crate) struct Decoded {
 
 /// Plays so much of a channel into nothing, every track of it.
 pub(crate) fn decode(url: &str, length: Duration) -> Decoded {
+    decode_from(&[], url, length)
+}
+
+/// The same from the first segment on, also of a list that has not ended yet.
+pub(crate) fn decode_whole(url: &str, length: Duration) -> Decoded {
+    decode_from(&["-live_start_index", "0"], url, length)
+}
+
+fn decode_from(from: &[&str], url: &str, length: Duration) -> Decoded {
     let output = tool("ffmpeg")
         .args(["-nostdin", "-loglevel", "error", "-progress", "pipe:1"])
         // It calls it an error where a connection can't be kept, because an init section is elsewhere.
         .args(["-http_persistent", "0"])
+        .args(from)
         .args(["-i", url, "-t", &length.as_secs().to_string()])
         .args(["-map", "0", "-f", "null", "-"])
         .output()
@@ -89,6 +99,22 @@ pub(crate) fn decode(url: &str, length: Duration) -> Decoded {
         frames: last("frame").unwrap_or_default(),
         length: Duration::from_micros(last("out_time_us").unwrap_or_default()),
     }
+}
+
+/// The height of each picture of a file, decoded without an error.
+pub(crate) fn heights(file: &Path) -> Vec<u32> {
+    let output = tool("ffprobe")
+        .args(["-loglevel", "error", "-of", "csv=print_section=0"])
+        .args(["-select_streams", "v", "-show_entries", "frame=height"])
+        .arg(file)
+        .output()
+        .expect("ffprobe, which ./test setup installs with ffmpeg");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(said, "", "ffprobe has something to say");
+    let told = String::from_utf8_lossy(&output.stdout);
+    // What else is told of a picture stands behind its height.
+    let heights = told.lines().filter_map(|line| line.split(',').next());
+    heights.filter_map(|it| it.parse().ok()).collect()
 }
 
 /// What there is to choose from: of sound the language, of pictures the height.

@@ -15,6 +15,13 @@ pub(crate) struct Played {
     /// How far it came from the first place that it told, and in which time.
     pub(crate) advanced: Duration,
     pub(crate) watched: Duration,
+    /// Where it began, and how long the whole is by what it told last.
+    pub(crate) began: Duration,
+    pub(crate) duration: Option<Duration>,
+    /// It came to the end.
+    pub(crate) ended: bool,
+    /// The heights of the pictures that were shown, one each time that their size was another one.
+    pub(crate) sizes: Vec<u32>,
 }
 
 /// What came of letting it choose among all that is offered.
@@ -63,10 +70,20 @@ pub(crate) fn choose(url: &str, length: Duration) -> Chosen {
     reading.join().unwrap()
 }
 
-/// Plays a channel for so long after it has begun.
+/// Plays a channel for so long after it has begun, or to its end.
 pub(crate) fn play(url: &str, length: Duration) -> Played {
+    play_by(&[], url, length)
+}
+
+/// The same with the newer demuxer: the other one loads an init section where it begins to play, and no other one then.
+pub(crate) fn play_with_each_init_section(url: &str, length: Duration) -> Played {
+    play_by(&["--use-playbin3"], url, length)
+}
+
+fn play_by(demuxer: &[&str], url: &str, length: Duration) -> Played {
     let mut child = Command::new("gst-play-1.0")
-        .arg("--no-interactive")
+        .args(["--no-interactive", "--verbose"])
+        .args(demuxer)
         .args(["--videosink=fakesink sync=true"])
         .args(["--audiosink=fakesink sync=true", url])
         .env_remove("http_proxy")
@@ -96,16 +113,22 @@ pub(crate) fn play(url: &str, length: Duration) -> Played {
     let mut first = None;
     let mut until = Instant::now() + BEGIN;
     while let Ok((at, line)) = lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
-        if let Some(place) = position(&line) {
+        if let Some((place, duration)) = position(&line) {
             let (began, from) = *first.get_or_insert_with(|| {
                 until = at + length;
                 (at, place)
             });
+            played.began = from;
             played.advanced = place.saturating_sub(from);
             played.watched = at - began;
-        } else if ["ERROR", "WARN", "Reached end"]
-            .iter()
-            .any(|it| line.contains(it))
+            played.duration = duration;
+        } else if let Some(height) = height(&line) {
+            if played.sizes.last() != Some(&height) {
+                played.sizes.push(height);
+            }
+        } else if line.starts_with("Reached end") {
+            played.ended = true;
+        } else if (["ERROR", "WARN"].iter().any(|it| line.contains(it)) && !is_property(&line))
             || (line.starts_with("Buffering") && first.is_some())
         {
             played.wrong.push(line);
@@ -116,11 +139,30 @@ pub(crate) fn play(url: &str, length: Duration) -> Played {
     played
 }
 
-/// The first time of `0:00:12.3 / 99:99:99.`.
-fn position(line: &str) -> Option<Duration> {
-    let (hours, rest) = line.split_once(" / ")?.0.split_once(':')?;
+/// Both times of `0:00:12.3 / 0:00:16.0`: where it is, and how long the whole is, which may be unknown (`99:99:99.`).
+fn position(line: &str) -> Option<(Duration, Option<Duration>)> {
+    let (place, duration) = line.split_once(" / ")?;
+    Some((time(place)?, time(duration)))
+}
+
+fn time(text: &str) -> Option<Duration> {
+    let (hours, rest) = text.split_once(':')?;
     let (minutes, seconds) = rest.split_once(':')?;
-    let whole = hours.parse::<u64>().ok()? * 3600 + minutes.parse::<u64>().ok()? * 60;
+    let minutes = minutes.parse::<u64>().ok().filter(|it| *it < 60)?;
+    let whole = hours.parse::<u64>().ok()? * 3600 + minutes * 60;
     let seconds: f64 = seconds.trim().parse().ok()?;
     Some(Duration::from_secs(whole) + Duration::from_secs_f64(seconds))
+}
+
+/// It tells what an element of the pipeline is set to.
+fn is_property(line: &str) -> bool {
+    line.starts_with("/GstPlayBin")
+}
+
+/// How high the pictures are that a sink is about to show.
+fn height(line: &str) -> Option<u32> {
+    let (_, caps) = line.split_once("GstPad:sink: caps = ")?;
+    let (_, height) = caps.split_once("height=(int)")?;
+    let digits = height.split(|it: char| !it.is_ascii_digit()).next()?;
+    (is_property(line) && line.contains("/GstFakeSink:")).then(|| digits.parse().ok())?
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 /// How long each player watches.
 pub(crate) const WATCH: Duration = Duration::from_secs(30);
 /// What a player may owe at the end of it.
-const SHORT: Duration = Duration::from_secs(1);
+pub(crate) const SHORT: Duration = Duration::from_secs(1);
 /// A channel that has not begun after this never will.
 const BEGIN: Duration = Duration::from_secs(20);
 /// Those of `testdata/media/aes128`.
@@ -226,6 +226,7 @@ pub(crate) fn check_list(report: &Report) {
 
 pub(crate) fn check_gstreamer(gstreamer: &Played) {
     assert!(gstreamer.wrong.is_empty(), "GStreamer: {gstreamer:#?}");
+    assert!(!gstreamer.ended, "GStreamer: {gstreamer:?}");
     let late = gstreamer.watched.saturating_sub(gstreamer.advanced);
     assert!(gstreamer.watched >= WATCH - SHORT, "{gstreamer:?}");
     assert!(late <= SHORT, "GStreamer stalled: {gstreamer:?}");

@@ -6,11 +6,13 @@
 mod stage;
 
 mod browser;
+mod ended;
 mod ffmpeg;
 mod gstreamer;
 mod kinds;
 mod ladder;
 mod presentation;
+mod resized;
 mod ts;
 
 use browser::Report;

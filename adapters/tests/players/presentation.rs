@@ -17,24 +17,13 @@ async fn origin() -> LiveFolder {
     LiveFolder::of("multi", ways).await
 }
 
-/// hls.js has met no error, and has not waited since it began.
-fn check_undisturbed(report: &browser::Report) {
-    // A request that hls.js itself takes back when it changes the level is told as one.
-    let own = |it: &&serde_json::Value| it["details"] == "aborted" && it["fatal"] == false;
-    let errors: Vec<_> = report.errors.iter().filter(|it| !own(it)).collect();
-    assert!(errors.is_empty(), "{errors:#?}");
-    let began = report.began.expect("hls.js began");
-    let stalls: Vec<_> = report.events.iter().filter(|it| it.at > began).collect();
-    assert!(stalls.is_empty(), "hls.js stalled: {stalls:#?}");
-}
-
 /// Everything that is offered for choice is there, and the subtitles are shown.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_presentation_keeps_its_variants_languages_and_subtitles() {
     let origin = origin().await;
     let shown = watch(&origin).await;
     let report = &shown.report;
-    check_undisturbed(report);
+    browser::check_undisturbed(report);
     check_list(report);
     assert_eq!(report.heights, [Some(108), Some(180)]);
     assert_eq!(report.audio, ["en", "de"]);
@@ -113,7 +102,7 @@ async fn sound_that_is_cut_and_counted_otherwise_goes_on_with_its_pictures() {
         .unwrap();
     let relay = live(&origin, &[]).await;
     let report = browser::play(&relay.url, WATCH).await;
-    check_undisturbed(&report);
+    browser::check_undisturbed(&report);
     let [first, .., last] = &report.samples[..] else {
         panic!("{report:#?}");
     };

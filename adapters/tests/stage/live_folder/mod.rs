@@ -1,10 +1,10 @@
-//! A folder of VOD playlists and media (`testdata/media/KIND`) as a live channel over real HTTP, with
+//! A folder of VOD playlists and media (`testdata/media/KIND`) as a live channel over real HTTP, or as one that ends, with
 //! the faults of origins that matter to keys, byte ranges and variants.
 
 mod later;
 mod window;
 
-pub use window::{Shown, live};
+pub use window::{Course, Shown, live};
 
 use axum::Router;
 use axum::body::Body;
@@ -30,6 +30,8 @@ const WINDOW: usize = 6;
 /// as `video-180`, each with a media playlist.
 #[derive(Clone, Debug, Default)]
 pub struct Ways {
+    /// What becomes of every list.
+    pub course: Course,
     /// Every segment has an EXT-X-PROGRAM-DATE-TIME.
     pub date_times: bool,
     /// A Range header is answered with 200 and the whole.
@@ -230,9 +232,11 @@ impl Shared {
             panic!("media beside a multivariant playlist");
         };
         let by = Span::from_micros(round * vod.duration().as_micros());
+        let name = path.file_name().and_then(OsStr::to_str).unwrap();
+        let listed = vod.segments.iter().find(|it| &*it.uri == name);
         match (
             path.extension().and_then(OsStr::to_str),
-            &vod.segments[0].map,
+            listed.and_then(|it| it.map.as_ref()),
         ) {
             (Some("vtt"), _) => later::subtitles(str::from_utf8(&bytes).unwrap(), by).into_bytes(),
             (_, Some(map)) => {
@@ -249,6 +253,7 @@ impl Shared {
         };
         let folder = path.parent().and_then(Path::to_str).unwrap_or_default();
         let shown = Shown {
+            course: ways.course,
             window: WINDOW,
             behind: ways.behind.get(folder).copied().unwrap_or_default(),
             counted_higher: ways.counted_higher.get(folder).copied().unwrap_or_default(),

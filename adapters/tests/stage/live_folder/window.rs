@@ -1,12 +1,28 @@
 //! A VOD playlist as a live one: a window that slides over it and begins again behind a
-//! discontinuity. What the list says is a function of the time.
+//! discontinuity; or as one that keeps all of it and ends. What the list says is a function of the time.
 
-use hls_relay_core::playlist::{Key, MediaPlaylist, Segment, render};
+use hls_relay_core::playlist::{Key, MediaPlaylist, PlaylistType, Segment, render};
 use hls_relay_core::time::{Span, WallTime};
+
+/// Rounds of the loop in a list that ends.
+const ROUNDS: u64 = 2;
+
+/// How a list goes on.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Course {
+    /// Its window slides, for ever.
+    #[default]
+    Live,
+    /// It grows as the live one does, and nothing leaves it before it ends, nor then.
+    Event,
+    /// It is whole from the beginning.
+    Vod,
+}
 
 /// How a list is shown.
 #[derive(Clone, Debug)]
 pub struct Shown {
+    pub course: Course,
     /// Segments in the list, and those that are listed at time zero.
     pub window: usize,
     /// How many segments the encoder is behind that of the other lists.
@@ -17,17 +33,22 @@ pub struct Shown {
     pub date_time: Option<WallTime>,
 }
 
-/// The text of the list when it has been live for so long.
+/// The text of the list when it has been there for so long.
 pub fn live(vod: &MediaPlaylist, shown: &Shown, elapsed: Span) -> String {
     let window = shown.window as u64;
     let head_start: Span = (0..shown.window)
         .map(|at| nth(vod, at as u64).duration)
         .sum();
     let position = Span::from_micros(elapsed.as_micros() + head_start.as_micros());
-    let end = finished(vod, position)
+    let made = finished(vod, position)
         .saturating_sub(shown.behind as u64)
         .max(1);
-    let first = end.saturating_sub(window);
+    let all = ROUNDS * vod.segments.len() as u64;
+    let (playlist_type, first, end) = match shown.course {
+        Course::Live => (None, made.saturating_sub(window), made),
+        Course::Event => (Some(PlaylistType::Event), 0, made.min(all)),
+        Course::Vod => (Some(PlaylistType::Vod), 0, all),
+    };
     let segments: Vec<_> = (first..end)
         .map(|number| segment(vod, shown, number))
         .collect();
@@ -35,8 +56,8 @@ pub fn live(vod: &MediaPlaylist, shown: &Shown, elapsed: Span) -> String {
     render(&MediaPlaylist {
         media_sequence: head.media_sequence,
         discontinuity_sequence: head.discontinuity_sequence - u64::from(head.discontinuity),
-        playlist_type: None,
-        end_list: false,
+        playlist_type,
+        end_list: playlist_type.is_some() && end == all,
         segments,
         ..vod.clone()
     })
