@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 const LENGTH: Duration = Duration::from_secs(32);
 const SEGMENTS: usize = 16;
 /// Who has not come to the end by then never will.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// How far apart two may be that tell of the same time: players count pictures, and tell tenths.
 const NEAR: Duration = Duration::from_millis(250);
 
@@ -36,8 +36,12 @@ async fn origin(kind: &str, course: Course) -> LiveFolder {
 }
 
 async fn list(relay: &Relay) -> Published {
+    list_at(&relay.url).await
+}
+
+pub(crate) async fn list_at(url: &str) -> Published {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let answer = client.get(&relay.url).send().await.unwrap();
+    let answer = client.get(url).send().await.unwrap();
     Published::read(&answer.text().await.unwrap()).unwrap()
 }
 
@@ -64,53 +68,14 @@ async fn watch(relay: Relay) -> Shown {
 impl Shown {
     /// Everything is listed, and each player came to the end of it without an error or a stall.
     fn check(&self, playlist_type: &str) {
-        self.check_list(playlist_type);
-        self.check_browser(playlist_type);
+        check_list(&self.list, playlist_type);
+        check_browser(&self.report, playlist_type);
         self.check_gstreamer();
         let decoded = &self.decoded;
         assert!(decoded.status.success(), "{decoded:?}");
         assert_eq!(decoded.said, "", "ffmpeg has something to say");
         assert!(decoded.length.abs_diff(LENGTH) <= NEAR, "{decoded:?}");
         assert_eq!(decoded.frames, FRAME_RATE * LENGTH.as_secs());
-    }
-
-    fn check_list(&self, playlist_type: &str) {
-        let list = &self.list;
-        let told = format!("\n#EXT-X-PLAYLIST-TYPE:{playlist_type}\n");
-        assert!(list.ended && list.text.contains(&told), "{}", list.text);
-        assert_eq!(list.entries.len(), SEGMENTS, "{}", list.text);
-        for (index, entry) in list.entries.iter().enumerate() {
-            assert!(!entry.gap, "{}", list.text);
-            assert_eq!(entry.discontinuity, index == SEGMENTS / 2, "{}", list.text);
-        }
-    }
-
-    fn check_browser(&self, playlist_type: &str) {
-        let report = &self.report;
-        // Where all there is comes at once, a busy browser may take longer to show the first of it than hls.js likes.
-        let not_begun = |it: &&serde_json::Value| {
-            it["details"] == "bufferStalledError" && it["fatal"] == false && it["currentTime"] == 0
-        };
-        let errors: Vec<_> = report.errors.iter().filter(|it| !not_begun(it)).collect();
-        assert!(errors.is_empty(), "hls.js: {errors:#?}");
-        let began = report.began.unwrap_or_else(|| panic!("hls.js never began"));
-        let later = report.events.iter().filter(|it| it.at > began);
-        let later: Vec<_> = later.map(|it| it.name.as_str()).collect();
-        assert_eq!(later, ["pause", "ended"], "{:#?}", report.events);
-        let near = |told: f64| Duration::from_secs_f64(told).abs_diff(LENGTH) <= NEAR;
-        assert!(report.duration.is_some_and(near), "{:?}", report.duration);
-        let [first, .., last] = &report.samples[..] else {
-            panic!("{report:#?}");
-        };
-        assert!(near(last.current_time), "{last:?}");
-        let played = last.current_time - first.current_time;
-        let all = (played * FRAME_RATE as f64) as u64;
-        assert!(last.frames + FRAME_RATE / 2 >= all, "{last:?} of {all}");
-        assert!(last.audio_bytes > first.audio_bytes, "hls.js: no sound");
-        let list = report.list.as_ref().expect("hls.js has a list");
-        assert!(!list.live && list.segments == SEGMENTS, "{list:?}");
-        assert_eq!(list.playlist_type.as_deref(), Some(playlist_type));
-        assert!(near(list.stated) && near(list.duration), "{list:?}");
     }
 
     fn check_gstreamer(&self) {
@@ -127,6 +92,45 @@ impl Shown {
         let late = played.watched.saturating_sub(played.advanced);
         assert!(late <= SHORT, "GStreamer stalled: {played:?}");
     }
+}
+
+/// Nothing is missing in it.
+pub(crate) fn check_list(list: &Published, playlist_type: &str) {
+    let told = format!("\n#EXT-X-PLAYLIST-TYPE:{playlist_type}\n");
+    assert!(list.ended && list.text.contains(&told), "{}", list.text);
+    assert_eq!(list.entries.len(), SEGMENTS, "{}", list.text);
+    for (index, entry) in list.entries.iter().enumerate() {
+        assert!(!entry.gap, "{}", list.text);
+        assert_eq!(entry.discontinuity, index == SEGMENTS / 2, "{}", list.text);
+    }
+}
+
+/// hls.js came to the end of all that is listed, without an error or a stall.
+pub(crate) fn check_browser(report: &Report, playlist_type: &str) {
+    // Where all there is comes at once, a busy browser may take longer to show the first of it than hls.js likes.
+    let not_begun = |it: &&serde_json::Value| {
+        it["details"] == "bufferStalledError" && it["fatal"] == false && it["currentTime"] == 0
+    };
+    let errors: Vec<_> = report.errors.iter().filter(|it| !not_begun(it)).collect();
+    assert!(errors.is_empty(), "hls.js: {errors:#?}");
+    let began = report.began.unwrap_or_else(|| panic!("hls.js never began"));
+    let later = report.events.iter().filter(|it| it.at > began);
+    let later: Vec<_> = later.map(|it| it.name.as_str()).collect();
+    assert_eq!(later, ["pause", "ended"], "{:#?}", report.events);
+    let near = |told: f64| Duration::from_secs_f64(told).abs_diff(LENGTH) <= NEAR;
+    assert!(report.duration.is_some_and(near), "{:?}", report.duration);
+    let [first, .., last] = &report.samples[..] else {
+        panic!("{report:#?}");
+    };
+    assert!(near(last.current_time), "{last:?}");
+    let played = last.current_time - first.current_time;
+    let all = (played * FRAME_RATE as f64) as u64;
+    assert!(last.frames + FRAME_RATE / 2 >= all, "{last:?} of {all}");
+    assert!(last.audio_bytes > first.audio_bytes, "hls.js: no sound");
+    let list = report.list.as_ref().expect("hls.js has a list");
+    assert!(!list.live && list.segments == SEGMENTS, "{list:?}");
+    assert_eq!(list.playlist_type.as_deref(), Some(playlist_type));
+    assert!(near(list.stated) && near(list.duration), "{list:?}");
 }
 
 /// It is all there from its first segment on, and asked for once.

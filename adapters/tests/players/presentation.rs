@@ -2,10 +2,11 @@
 //! and is played.
 
 use crate::browser;
+use crate::ended;
 use crate::ffmpeg;
 use crate::gstreamer;
 use crate::kinds::{FRAME_RATE, WATCH, check_decoded, check_gstreamer, check_list, live, watch};
-use crate::stage::live_folder::{LiveFolder, Ways, media};
+use crate::stage::live_folder::{Course, LiveFolder, Ways, media};
 use tempfile::TempDir;
 
 /// An origin of two variants, and sound and subtitles in two languages.
@@ -109,6 +110,29 @@ async fn sound_that_is_cut_and_counted_otherwise_goes_on_with_its_pictures() {
     let played = last.current_time - first.current_time;
     assert!(played >= 28.0, "hls.js played {played} s");
     assert!(last.audio_bytes > first.audio_bytes, "no sound");
+    tokio::task::spawn_blocking(move || drop(relay))
+        .await
+        .unwrap();
+}
+
+/// One that is complete keeps all of its tracks whole, and they end together.
+#[tokio::test(flavor = "multi_thread")]
+async fn s_14_a_presentation_is_played_to_its_end() {
+    let ways = Ways {
+        course: Course::Vod,
+        ..Ways::default()
+    };
+    let origin = LiveFolder::of("multi", ways).await;
+    let relay = live(&origin, &[]).await;
+    let report = browser::play(&relay.url, ended::PATIENCE).await;
+    ended::check_browser(&report, "VOD");
+    assert_eq!(report.heights, [Some(108), Some(180)]);
+    // One for each second, of which the last may be over with the whole.
+    assert!(report.cues.len() >= 31, "{:?}", report.cues);
+    for name in ["v0", "v1", "a0", "a1", "s0", "s1"] {
+        let url = relay.url.replace("index.m3u8", &format!("{name}.m3u8"));
+        ended::check_list(&ended::list_at(&url).await, "VOD");
+    }
     tokio::task::spawn_blocking(move || drop(relay))
         .await
         .unwrap();
