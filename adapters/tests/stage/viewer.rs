@@ -2,6 +2,7 @@
 //! and fetches all that is listed every time it changes.
 
 use super::published::{Entry, Published};
+use reqwest::header::HeaderMap;
 use reqwest::{Client, StatusCode};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -42,6 +43,8 @@ pub struct Seen {
     /// It left the list then, and of all lists that held it the longest was so long.
     left: Option<Duration>,
     longest: Duration,
+    /// A cache that asked for it last may answer for it until then.
+    fresh_until: Duration,
     died: bool,
 }
 
@@ -121,7 +124,7 @@ impl Viewer {
         self.shared.watched.lock().unwrap().clone()
     }
 
-    /// Stops looking, sees whether what has left the list is still there (S-09), and tells.
+    /// Stops looking, sees whether what has left the list is still there (S-09, S-10), and tells.
     pub async fn finish(self) -> Watched {
         self.shared.leaving.store(true, Ordering::Relaxed);
         self.task.await.unwrap();
@@ -223,6 +226,7 @@ impl Shared {
                 hash: None,
                 left: None,
                 longest: length,
+                fresh_until: Duration::ZERO,
                 died: false,
             });
             seen.longest = seen.longest.max(length);
@@ -242,12 +246,15 @@ impl Shared {
         if entry.gap {
             return;
         }
-        let asked = Instant::now();
+        let asked = self.now();
         match self.get(&entry.uri).await {
-            Ok(bytes) => {
-                let took = asked.elapsed();
+            Ok((bytes, max_age)) => {
+                let took = self.now() - asked;
                 if took > AT_ONCE {
                     self.complain(format!("S-11: {} took {took:?}", entry.uri));
+                }
+                if let Some(seen) = self.watched.lock().unwrap().segments.get_mut(&entry.number) {
+                    seen.fresh_until = asked + max_age;
                 }
                 self.compare(entry, &bytes);
                 if let Some(kept) = self.keep.lock().unwrap().as_mut() {
@@ -272,7 +279,8 @@ impl Shared {
         }
     }
 
-    async fn get(&self, uri: &str) -> Result<Vec<u8>, String> {
+    /// Its bytes, and how long a cache may keep them.
+    async fn get(&self, uri: &str) -> Result<(Vec<u8>, Duration), String> {
         let url = reqwest::Url::parse(&self.url)
             .and_then(|base| base.join(uri))
             .map_err(|error| error.to_string())?;
@@ -286,12 +294,15 @@ impl Shared {
         if kind.is_none_or(|kind| kind != "video/mp2t") {
             return Err("S-43: its Content-Type is not video/mp2t".to_owned());
         }
+        let Some(max_age) = max_age(answer.headers()) else {
+            return Err("S-10: it does not say how long it may be kept".to_owned());
+        };
         let bytes = answer.bytes().await.map_err(|error| format!("{error:?}"))?;
-        Ok(bytes.to_vec())
+        Ok((bytes.to_vec(), max_age))
     }
 
     /// S-09: a segment that has left the list is there for its own duration and that of the longest
-    /// list that held it.
+    /// list that held it. S-10: as long as a cache may answer for it, which was told when it was there last.
     async fn check_retention(&self) {
         let segments = self.watched.lock().unwrap().segments.clone();
         for seen in segments
@@ -299,17 +310,28 @@ impl Shared {
             .filter(|seen| seen.hash.is_some() && !seen.died)
         {
             let Some(left) = seen.left else { continue };
-            let until = left + seen.entry.duration + seen.longest;
-            if self.now() + RETENTION_MARGIN > until {
+            let retained = left + seen.entry.duration + seen.longest - RETENTION_MARGIN;
+            let until = retained.max(seen.fresh_until);
+            if self.now() > until {
                 continue;
             }
             match self.get(&seen.entry.uri).await {
-                Ok(bytes) => self.compare(&seen.entry, &bytes),
+                Ok((bytes, _)) => self.compare(&seen.entry, &bytes),
                 Err(why) => self.complain(format!(
-                    "S-09: {} left the list at {left:?}, may be asked for until {until:?}, and: {why}",
-                    seen.entry.uri
+                    "S-09, S-10: {} left the list at {left:?}, may be asked for until {retained:?} and kept by caches until {:?}, and: {why}",
+                    seen.entry.uri,
+                    seen.fresh_until
                 )),
             }
         }
     }
+}
+
+/// `max-age` of `Cache-Control`.
+fn max_age(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get("cache-control")?.to_str().ok()?;
+    let seconds = value
+        .split(',')
+        .find_map(|it| it.trim().strip_prefix("max-age="))?;
+    Some(Duration::from_secs(seconds.parse().ok()?))
 }
