@@ -73,10 +73,14 @@ pub struct Relay {
     /// Sources that were let go, by URL, and their tracks, by theirs without tokens.
     left: BTreeMap<Arc<str>, Left>,
     publisher: Publisher,
-    /// Where an earlier process has left the source of each of several tracks, and how long before this
-    /// one began.
+    /// Where the run that was stopped last has left its source: it is gone on with, as long as anything of it is listed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stopped: Option<LeftOver>,
+    /// Where the source of each of several tracks was left before this run, how long before, and whether it had ended.
     left_over: BTreeMap<usize, SavedPosition>,
     silence: Span,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    had_ended: bool,
     /// Work that was cancelled and has not been completed yet, with what it may still store.
     abandoned: BTreeMap<RequestId, Option<ObjectName>>,
     /// The same of what was made of segments.
@@ -91,6 +95,27 @@ pub struct Relay {
     shutdown: Option<ShutDown>,
     #[serde(skip)]
     planted: Planted,
+}
+
+/// What a run may go on with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct LeftOver {
+    /// Where the source of each track was left.
+    positions: Vec<Option<SavedPosition>>,
+    /// It had come to its end.
+    ended: bool,
+    at: Timestamp,
+}
+
+impl LeftOver {
+    fn positions_at(&self, now: Timestamp) -> Vec<Option<SavedPosition>> {
+        let later = |position: SavedPosition| SavedPosition {
+            silent: position.silent + now.since(self.at),
+            ..position
+        };
+        let positions = self.positions.iter().cloned();
+        positions.map(|it| it.map(later)).collect()
+    }
 }
 
 /// What is kept of a source that was let go.
@@ -155,8 +180,10 @@ impl Relay {
             last_switch: None,
             left: BTreeMap::new(),
             publisher: Publisher::new(),
+            stopped: None,
             left_over: BTreeMap::new(),
             silence: Span::ZERO,
+            had_ended: false,
             abandoned: BTreeMap::new(),
             abandoned_work: BTreeMap::new(),
             processor: Processor::default(),

@@ -138,6 +138,16 @@ impl Publisher {
         config::window_of(self.window_limit, whole)
     }
 
+    /// No list has a segment.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.windows.iter().all(|window| window.entries.is_empty())
+    }
+
+    /// Nothing that the source keeps is to leave what is listed.
+    pub(crate) fn keeps_all(&self) -> bool {
+        self.window_limit.is_none() && self.windows.iter().any(|it| it.whole)
+    }
+
     fn terms(&self) -> Terms {
         Terms {
             window_limit: self.window_limit(),
@@ -256,7 +266,7 @@ impl Publisher {
     /// Closes the presentation: EXT-X-ENDLIST, until a new run begins. Holes at the very end stand
     /// before nothing and are not said.
     pub(crate) fn end(&mut self, stage: &mut Stage<'_>) {
-        let listed = self.windows.iter().any(|window| !window.entries.is_empty());
+        let listed = !self.is_empty();
         let closes = listed && !self.ended;
         if closes && self.has_several() {
             self.end_in_step(stage);

@@ -1,8 +1,8 @@
 //! What the channel's owner wants: configurations, stop, shutdown; and cleaning up after them.
 
 use super::lane::{Lane, Role};
-use super::{Left, Relay, ShutDown};
-use crate::checkpoint::without_secrets;
+use super::{Left, LeftOver, Relay, ShutDown};
+use crate::checkpoint::{SavedPosition, without_secrets};
 use crate::command::Command;
 use crate::config::{self, Source, Spec};
 use crate::downloader::Leftovers;
@@ -59,44 +59,57 @@ impl Relay {
         let now = stage.now;
         self.run_since = now.monotonic;
         let mut lane = self.lane(stage, 0, Role::Relaying);
-        if let Some(saved) = self.checkpoint.take() {
-            self.publisher.restore(now, &saved);
-            let silence = now.wall.since(saved.saved_at);
+        if let Some(before) = self.take_left_over(stage) {
             let known = |url: &str| {
                 let same = |it: &Source| without_secrets(&it.url) == without_secrets(url);
                 spec.sources.iter().position(same)
             };
-            let positions = saved.tracks.into_iter().map(|it| it.position);
-            let positions: Vec<_> = positions.collect();
-            let known = positions
-                .iter()
-                .flatten()
-                .find_map(|it| known(&it.source_url));
-            match known {
+            let positions = before.positions.iter().flatten();
+            match positions.clone().find_map(|it| known(&it.source_url)) {
                 Some(source) => {
                     lane = self.lane(stage, source, Role::Relaying);
+                    let silence = now.monotonic.since(before.at);
                     // What stands on the axis of several is a track of theirs, though it be the only one that is
                     // relayed.
-                    let of_several = positions.iter().flatten().any(|it| it.end.is_some());
+                    let of_several = positions.clone().any(|it| it.end.is_some());
                     if self.publisher.has_several() || of_several {
-                        let positions = positions.into_iter().enumerate();
+                        let positions = before.positions.into_iter().enumerate();
                         self.left_over = positions.filter_map(|(at, it)| Some((at, it?))).collect();
-                        self.silence = silence;
-                    } else if let Some(position) = positions.into_iter().flatten().next() {
+                        (self.silence, self.had_ended) = (silence, before.ended);
+                    } else if let Some(position) = before.positions.into_iter().flatten().next() {
                         let feed = &mut lane.feeds[0];
                         feed.appended = position.known.last().map(|id| (0, id.media_sequence));
-                        // Its first listing was the earlier process's: what follows is relayed whole.
+                        // Its first listing was had before: what follows is relayed whole.
                         feed.listed = !position.known.is_empty();
-                        feed.loader.restore(position, silence, saved.ended);
+                        feed.loader.restore(position, silence, before.ended);
                     }
                 }
                 // What follows an end is a new run anyway.
-                None if saved.ended => {}
+                None if self.publisher.is_ended() => {}
                 None => lane.feeds[0].breaks = Some(Break::SwitchedSource),
             }
         }
         self.active = Some(lane);
         self.become_state(stage, State::Starting, Reason::RunWanted);
+    }
+
+    /// What an earlier process has left, or the run that was stopped last.
+    fn take_left_over(&mut self, stage: &Stage<'_>) -> Option<LeftOver> {
+        let Some(saved) = self.checkpoint.take() else {
+            return self.stopped.take().filter(|_| !self.publisher.is_empty());
+        };
+        self.publisher.restore(stage.now, &saved);
+        let silence = stage.now.wall.since(saved.saved_at);
+        let positions = saved.tracks.into_iter().map(|it| {
+            let position = it.position?;
+            let silent = position.silent + silence;
+            Some(SavedPosition { silent, ..position })
+        });
+        Some(LeftOver {
+            positions: positions.collect(),
+            ended: saved.ended,
+            at: stage.now.monotonic,
+        })
     }
 
     /// Changes a running channel: what can stay stays, what cannot is replaced once its successor is
@@ -148,17 +161,30 @@ impl Relay {
 
     /// Ends the run: the presentation is closed, and everything under way is dropped.
     fn stop(&mut self, stage: &mut Stage<'_>) {
+        let before = match &self.active {
+            Some(active) => Some(LeftOver {
+                positions: self.positions(stage.now.monotonic),
+                ended: active.is_over(),
+                at: stage.now.monotonic,
+            }),
+            None => self.take_left_over(stage),
+        };
         for lane in [self.active.take(), self.next.take()].into_iter().flatten() {
             self.close(stage, lane);
-        }
-        if let Some(saved) = self.checkpoint.take() {
-            self.publisher.restore(stage.now, &saved);
         }
         self.publisher.end_early(stage);
         self.publisher.keep_closed_list_from(stage.now.monotonic);
         self.left_over.clear();
-        // The next run begins where the source is then.
-        self.left.values_mut().for_each(|left| left.position = None);
+        // The next run begins where the source is then; but what has come to its end, or is kept whole, is listed once.
+        let keeps_all = self.publisher.keeps_all();
+        self.stopped = before.filter(|it| it.ended || keeps_all);
+        let goes_on = self.stopped.is_some();
+        for left in self.left.values_mut() {
+            left.position = None;
+            if goes_on {
+                (left.seen, left.axis) = (None, None);
+            }
+        }
         self.become_state(stage, State::Stopped, Reason::StopWanted);
     }
 

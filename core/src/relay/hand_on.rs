@@ -415,7 +415,7 @@ impl Relay {
     fn go_on(&mut self, feed: &mut Feed, shift: i64) {
         let saved = feed.track.and_then(|track| self.left_over.remove(&track));
         let Some(position) = saved else { return };
-        let (silence, ended) = (self.silence, self.publisher.is_ended());
+        let (silence, ended) = (self.silence, self.had_ended);
         feed.appended = position.known.last().map(|id| (0, id.media_sequence));
         feed.listed = !position.known.is_empty();
         let listed = feed.track.and_then(|track| self.publisher.end_of(track));
@@ -442,6 +442,10 @@ impl Relay {
     /// Where the source of each track goes on, for the next process too: after the last segment that was
     /// appended.
     pub(super) fn positions(&self, now: Timestamp) -> Vec<Option<SavedPosition>> {
+        let stopped = self.stopped.as_ref();
+        if let Some(stopped) = stopped.filter(|_| !self.publisher.is_empty()) {
+            return stopped.positions_at(now);
+        }
         let feeds = || self.active.iter().flat_map(|lane| &lane.feeds);
         let position = |track| {
             let known = !self.publisher.is_begun_again(track);
