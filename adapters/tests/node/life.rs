@@ -1,6 +1,7 @@
 //! The life of a channel under the API: added, changed, stopped, run again, removed.
 
 use crate::operator::{Node, spec};
+use crate::stage::live_folder::{Course, LiveFolder, Ways};
 use crate::viewers::{client, origin, playlist, until};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -126,6 +127,43 @@ async fn what_is_stopped_has_its_time_and_runs_on_with_its_numbers() {
     // The process that was to clear away what was removed is dead; its successor has done so.
     assert!(!names.iter().any(|it| it == "b.json"), "{names:?}");
     assert!(!segments.join("b").exists());
+}
+
+/// It is asked whether there is more of it, and of what is listed nothing is had again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_film_is_listed_once_however_often_it_is_run_again() {
+    let ways = Ways {
+        course: Course::Vod,
+        ..Ways::default()
+    };
+    let film = LiveFolder::of("fmp4", ways).await;
+    let asked = |end: &str| {
+        let answered = film.answered();
+        answered.iter().filter(|it| it.path.contains(end)).count()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let node = Node::start(folder.path(), &[]);
+    node.put("film", json!({ "sources": [film.url()] })).await;
+    let log = || node.log();
+    let whole = until(node.address(), "film", log, |it| it.ended).await;
+    assert_eq!(whole.entries.len(), 16, "{}", whole.text);
+    for _ in 0..2 {
+        let looked = asked("/index.m3u8");
+        node.desire("film", "stop").await;
+        node.until_state("film", "stopped").await;
+        node.desire("film", "run").await;
+        let began = Instant::now();
+        while asked("/index.m3u8") == looked {
+            assert!(began.elapsed() < Duration::from_secs(10), "{}", node.log());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        // What it made of the answer would be listed at once.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        node.until_state("film", "ended").await;
+        let again = until(node.address(), "film", log, |_| true).await;
+        assert_eq!(again.text, whole.text);
+    }
+    assert_eq!(asked(".m4s"), whole.entries.len());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
