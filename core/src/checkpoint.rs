@@ -63,6 +63,9 @@ pub struct SavedTrack {
     /// And has come to its end.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub complete: bool,
+    /// Until it is closed it tells players to begin with its first segment.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub begins_with_first: bool,
     /// How its multivariant playlist describes it, where there is one.
     pub medium: Option<Medium>,
     /// What it is made of, where the media was asked.

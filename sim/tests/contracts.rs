@@ -326,6 +326,7 @@ fn saved(media_sequence: u64) -> Saved {
             playlist_type: None,
             whole: false,
             complete: false,
+            begins_with_first: false,
             medium: None,
             formats: None,
             closing: Vec::new(),

@@ -23,6 +23,7 @@ pub(crate) fn checkpoint(media_sequence: u64) -> Checkpoint {
             playlist_type: None,
             whole: false,
             complete: false,
+            begins_with_first: false,
             medium: None,
             formats: None,
             closing: Vec::new(),

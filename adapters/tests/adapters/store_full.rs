@@ -115,6 +115,7 @@ async fn fills_the_folder() {
             playlist_type: None,
             whole: false,
             complete: false,
+            begins_with_first: false,
             medium: None,
             formats: None,
             closing: Vec::new(),
