@@ -28,12 +28,13 @@ pub(super) enum Folders {
 
 impl Folders {
     /// Compares what is known with a new list, both oldest first; `silence` is how long ago a new
-    /// segment was last seen. What is `restored` ends with what was relayed last: more may have been seen.
+    /// segment was last seen. What is `restored` ends with what was relayed last: more may have been seen. A list that has
+    /// `ended` has grown for as long as it went on, which nobody knows.
     pub(super) fn compare<'a>(
         known: impl Iterator<Item = &'a Identity> + Clone,
         list: &[Identity],
         silence: Span,
-        restored: bool,
+        (restored, ended): (bool, bool),
     ) -> Self {
         let (Some(oldest), Some(newest)) = (known.clone().next(), known.clone().last()) else {
             return Self::Unknown;
@@ -75,7 +76,7 @@ impl Folders {
         let fresh = list.iter().filter(|it| number(it) > number(newest));
         let grown: Span = fresh.map(|it| it.duration).sum();
         let slack = last.duration * SLACK_SEGMENTS;
-        let in_time = (restored || grown <= silence + slack) && silence <= grown + slack;
+        let in_time = (restored || grown <= silence + slack) && (ended || silence <= grown + slack);
         // What a checkpoint knows of fickle folders has none, whenever it was saved.
         let stripped = shared().all(|(before, _)| folder(before).is_empty());
         if (in_time || stripped) && shared().all(|(before, now)| is_alike(before, now)) {
@@ -129,7 +130,7 @@ mod tests {
     }
 
     fn compare(known: &[Identity], list: &[Identity], silence: Span) -> Folders {
-        Folders::compare(known.iter(), list, silence, false)
+        Folders::compare(known.iter(), list, silence, (false, false))
     }
 
     #[test]
@@ -148,9 +149,22 @@ mod tests {
     #[test]
     fn what_is_restored_may_lack_what_was_seen_and_not_relayed() {
         let (known, now) = (list(10..13, "t/a/"), list(11..17, "t/b/"));
-        let compare = |restored| Folders::compare(known.iter(), &now, SEGMENT.half(), restored);
+        let compare =
+            |restored| Folders::compare(known.iter(), &now, SEGMENT.half(), (restored, false));
         assert_eq!(compare(true), Folders::Fickle);
         assert_eq!(compare(false), Folders::Unknown);
+    }
+
+    #[test]
+    fn a_list_that_has_ended_need_not_have_grown_by_the_time_that_has_passed() {
+        let known = list(10..16, "t/a/");
+        let compare = |now: &[Identity], ended| {
+            Folders::compare(known.iter(), now, SEGMENT * 20, (true, ended))
+        };
+        for now in [list(10..16, "t/b/"), list(10..18, "t/b/")] {
+            assert_eq!(compare(&now, true), Folders::Fickle);
+            assert_eq!(compare(&now, false), Folders::Unknown);
+        }
     }
 
     #[test]

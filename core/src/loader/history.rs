@@ -88,10 +88,11 @@ impl History {
     }
 
     /// Takes out of a list's identities, and of those known, what does not tell segments apart.
-    pub(crate) fn strip(&mut self, list: &mut [Identity], silence: Span) {
+    /// `silence` is how long ago a new segment was last seen; the list has `ended` or not.
+    pub(crate) fn strip(&mut self, list: &mut [Identity], silence: Span, ended: bool) {
         if self.folders == Folders::Unknown {
-            let restored = self.is_restored();
-            self.folders = Folders::compare(self.known.iter(), list, silence, restored);
+            let (known, restored) = (self.known.iter(), self.is_restored());
+            self.folders = Folders::compare(known, list, silence, (restored, ended));
             let former = self.former.iter_mut().flatten();
             let known = self.known.iter_mut().chain(former);
             known.for_each(|it| self.folders.strip(it));

@@ -117,7 +117,7 @@ impl Loader {
             .back()
             .map(|id| id.discontinuity_sequence);
         let mut identities: Vec<Identity> = listed.iter().map(|it| it.identity.clone()).collect();
-        self.history.strip(&mut identities, silence);
+        self.history.strip(&mut identities, silence, self.ended);
         let named = listed.iter_mut().zip(&identities);
         named.for_each(|(it, identity)| it.identity.clone_from(identity));
         let target_duration = self.target_duration();

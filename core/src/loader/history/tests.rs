@@ -337,7 +337,7 @@ fn fickle_folders_are_no_part_of_a_name_and_steady_ones_are() {
     let mut fickle = History::default();
     for n in 0..5_u64 {
         let mut now = list(n..n + 6, &format!("t{n}/a"));
-        fickle.strip(&mut now, TARGET);
+        fickle.strip(&mut now, TARGET, false);
         let verdict = fickle.observe(&now, TARGET, TARGET);
         assert_eq!(verdict, goes_on(if n == 0 { 0 } else { n + 5 }));
     }
@@ -346,7 +346,7 @@ fn fickle_folders_are_no_part_of_a_name_and_steady_ones_are() {
     for (n, folder) in ["r0/a", "r0/a", "r1/a"].into_iter().enumerate() {
         let n = n as u64;
         let mut now = list(n..n + 6, folder);
-        steady.strip(&mut now, TARGET);
+        steady.strip(&mut now, TARGET, false);
         let verdict = steady.observe(&now, TARGET, TARGET);
         assert_eq!(verdict == restarted(2, Break::RestartedRenamed), n == 2);
     }
