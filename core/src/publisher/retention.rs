@@ -32,8 +32,13 @@ struct Retired {
 }
 
 impl Retention {
+    /// What already waits does so for the longer of both.
     pub(crate) fn retire(&mut self, object: ObjectName, delete_at: Timestamp) {
-        self.waiting.push_back(Retired { object, delete_at });
+        let mut waiting = self.waiting.iter_mut();
+        match waiting.find(|it| it.object == object) {
+            Some(it) => it.delete_at = it.delete_at.max(delete_at),
+            None => self.waiting.push_back(Retired { object, delete_at }),
+        }
     }
 
     /// It is listed again.
