@@ -308,6 +308,7 @@ impl Relay {
             // What leaves the queue makes room for the next download.
             self.hand_on(stage);
             self.advance_tracks(stage);
+            self.begin_what_is_lost(stage);
             let mut left = Vec::new();
             for lane in [&mut self.active, &mut self.next].into_iter().flatten() {
                 lane.advance(stage);

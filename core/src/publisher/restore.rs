@@ -261,6 +261,12 @@ impl Publisher {
         }
     }
 
+    /// An earlier process has closed the presentation, and nothing of it is left.
+    pub(crate) fn has_lost_all(&self) -> bool {
+        let mut windows = self.windows.iter();
+        self.ended && self.restoring.is_none() && windows.all(|it| it.entries.is_empty())
+    }
+
     /// The window begins after the last segment that cannot be had again.
     fn restored(&mut self, stage: &mut Stage<'_>, lost: &BTreeSet<ObjectName>) {
         let is_lost = |entry: &Entry| {

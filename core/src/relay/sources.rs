@@ -104,6 +104,19 @@ impl Relay {
         self.take_over_if_ready(stage);
     }
 
+    /// A source that has ended brings nothing more. Where all that was listed of it is lost, what it lists is relayed anew.
+    pub(super) fn begin_what_is_lost(&mut self, stage: &mut Stage<'_>) {
+        let is_over = |lane: &Lane| lane.told_target_duration().is_some() && lane.is_over();
+        let goes_on = self.active_is_current() && self.shutdown.is_none();
+        let is_lost = goes_on && self.publisher.has_lost_all();
+        if let Some(before) = self.active.take_if(|lane| is_lost && is_over(lane)) {
+            let source = before.source();
+            self.close(stage, before);
+            self.left_over.clear();
+            self.active = Some(self.lane(stage, source, Role::Relaying));
+        }
+    }
+
     /// The active lane's source is one of the configuration in force.
     fn active_is_current(&self) -> bool {
         self.active

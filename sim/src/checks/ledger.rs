@@ -437,6 +437,9 @@ impl Ledger {
             {
                 self.each(|line| line.begun_anew = true);
             }
+            if let Notice::Restored { listed: 0, .. } = notice {
+                self.each(Line::all_lost);
+            }
             if let Notice::LeftBehind { track, .. } = notice {
                 self.line(track).left_behind = true;
             }

@@ -110,6 +110,14 @@ impl Line {
         }
     }
 
+    /// A process that goes on has nothing left of what was listed. Where that was closed nothing else may come, and what
+    /// there was is listed anew.
+    pub(super) fn all_lost(&mut self) {
+        if self.ended {
+            self.published.clear();
+        }
+    }
+
     /// A version becomes visible.
     pub(super) fn visible(&mut self, books: &mut Books<'_>, version: &Version) -> Held {
         if version.media_sequence > self.next_number && self.next_number > 0 {
