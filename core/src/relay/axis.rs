@@ -353,13 +353,13 @@ impl Lane {
             return known;
         }
         let out_of_step = self.target_duration() * config::OUT_OF_STEP_TARGETS;
-        let end = self.end_by_numbers(None, listing);
+        let end = self.end_by_numbers(None, listing).map(|it| it.0);
         end.filter(|end| end.abs_diff(edge) <= out_of_step)
             .unwrap_or(edge)
     }
 
-    /// Where a list ends, by equal numbers in what other tracks have of their present runs.
-    fn end_by_numbers(&self, own: Option<usize>, listing: &Listing) -> Option<Place> {
+    /// Where a list ends, by equal numbers in what other tracks have of their present runs, and the run of those.
+    fn end_by_numbers(&self, own: Option<usize>, listing: &Listing) -> Option<(Place, u64)> {
         let others = || {
             let feeds = self.feeds.iter().enumerate();
             feeds.filter(move |(index, _)| Some(*index) != own)
@@ -370,13 +370,13 @@ impl Lane {
                 mark.number == offered.identity.media_sequence
                     && mark.is_as_long_as(offered.segment.duration)
             });
-            same.map(|mark| mark.place)
+            same.map(|mark| (mark.place, mark.run))
         };
         let mut newest_first = listing.listed.iter().enumerate().rev();
-        let (at, place) = newest_first.find_map(|(at, it)| Some((at, place_of(it)?)))?;
+        let (at, (place, run)) = newest_first.find_map(|(at, it)| Some((at, place_of(it)?)))?;
         let from_there = listing.listed[at..].iter();
         let rest: Span = from_there.map(|it| it.segment.duration).sum();
-        Some(place + rest)
+        Some((place + rest, run))
     }
 
     /// Where the run that a track has come to ends in the track that has most of it: another one begins nowhere before.
@@ -447,7 +447,7 @@ impl Lane {
             true => self.end_by_numbers(Some(index), listing),
             false => None,
         };
-        let beside = shared.or(edge.filter(|_| away));
+        let beside = shared.map(|it| it.0).or(edge.filter(|_| away));
         let former = self.former_end(index).filter(|_| restarted);
         let fresh = listing.listed[first_new..].iter();
         let fresh: Vec<_> = fresh
@@ -498,8 +498,9 @@ impl Lane {
             let by_former = || former.filter(|it| at == 0 && *it > next && near(it));
             let place = by_date.or(by_number).or_else(by_edge);
             let place = place.or_else(by_former).unwrap_or(next);
-            if at == 0 && by_date.is_none() && shared.is_some() {
-                // It has what the others have: so they tell whether there was a break.
+            let goes_on = shared.is_some_and(|(_, run)| run != offered.run);
+            if at == 0 && by_date.is_none() && goes_on {
+                // The others have had it in the run that was: so there was no break.
                 offered.broken = None;
             }
             let axis = &mut self.feeds[index].axis;
