@@ -70,7 +70,20 @@ impl Publisher {
         }
     }
 
-    /// Fills what is missing right before a segment, where a track comes back.
+    /// Of the first that a track has lost since it came back, gaps may stand for the beginning.
+    pub(super) fn cut_what_gaps_stand_for(&self, track: usize, lost: &mut Finished) {
+        let window = &self.windows[track];
+        let is_gap = window.entries.back().is_some_and(|it| it.stored.is_none());
+        let reached = window.end().filter(|_| is_gap && window.holes.is_empty());
+        if let Some((end, place)) = reached.zip(lost.place).filter(|_| self.has_several()) {
+            let had = end.since(place).min(lost.segment.duration);
+            lost.segment.duration = lost.segment.duration.saturating_sub(had);
+            lost.segment.date_time = lost.segment.date_time.map(|at| at + had);
+        }
+    }
+
+    /// Fills what is missing right before a segment, where a track comes back, or takes back of the last gap what reaches into
+    /// the segment, as long as nobody has seen that.
     pub(super) fn fill_before(
         &mut self,
         stage: &mut Stage<'_>,
@@ -88,6 +101,13 @@ impl Publisher {
         if last.stored.is_some() || window.begins_run {
             return;
         }
+        let beyond = end.since(place);
+        if last.seen == Seen::Never && beyond < last.segment.duration {
+            let last = self.windows[track].entries.back_mut();
+            last.into_iter()
+                .for_each(|it| it.segment.duration = it.segment.duration.saturating_sub(beyond));
+        }
+        let window = &self.windows[track];
         let target_duration = self.target_duration.unwrap_or(Span::from_secs(1));
         let of = (last_generation(window), stage.now.monotonic);
         // One begins where the others have come to a break.
@@ -141,6 +161,11 @@ impl Publisher {
             };
             let missing = missing.iter().rev().take_while(needed);
             let mut gaps: Vec<Gap> = missing.map(|it| Gap::like(it)).collect();
+            if let Some(first) = gaps.first()
+                && let Some(cut) = first.from(begins, target_duration)
+            {
+                gaps.splice(..1, cut);
+            }
             if let Some(first) = gaps.first_mut() {
                 // The others have begun another run.
                 let window = &mut self.windows[track];
@@ -268,6 +293,16 @@ impl Gap {
             generation,
             appeared,
         })
+    }
+
+    /// What fills the time up to its end where a track is cut otherwise, and ends elsewhere than it begins; nothing where it
+    /// begins there, or behind a break or a hole.
+    fn from(&self, begins: Place, target_duration: Span) -> Option<Vec<Self>> {
+        let apart = begins.abs_diff(self.place);
+        let cut = SAME_PLACE < apart && apart <= target_duration && !self.discontinuity;
+        let of = (self.generation, self.appeared);
+        let missing = self.ends().since(begins);
+        cut.then(|| Self::filling(begins, missing, target_duration, of).collect())
     }
 
     fn ends(&self) -> Place {

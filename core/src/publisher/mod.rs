@@ -232,6 +232,7 @@ impl Publisher {
     /// A segment that was offered and cannot be had. It is said with the next one.
     pub(crate) fn lose(&mut self, track: usize, mut lost: Finished, cause: HoleCause) {
         self.drop_tags(&mut lost.segment);
+        self.cut_what_gaps_stand_for(track, &mut lost);
         let limit = self.window_limit();
         self.windows[track].holes.lose(lost, cause, limit);
     }
