@@ -1,8 +1,9 @@
 //! How soon what could not be had is asked for again: segments, and what they are read with. Never before the back-off
-//! is over, but where the origin has served another segment meanwhile.
+//! is over, but where the origin has served another segment meanwhile, or what a list names may be of another run of its
+//! encoder.
 
 use super::{Held, broken};
-use crate::origin::without_tokens;
+use crate::origin::{Listed, without_tokens};
 use hls_relay_core::command::{Content, Download};
 use hls_relay_core::config::{RETRY_JITTER_PERCENT, SEGMENT_RETRY};
 use hls_relay_core::digest::Digest;
@@ -22,6 +23,8 @@ pub struct RetryChecks {
     failed: BTreeMap<u64, Failed>,
     /// When a segment last came, by origin and track.
     served_at: BTreeMap<(usize, u16), Timestamp>,
+    /// What a track lists.
+    listed: BTreeMap<(usize, u16), Listed>,
 }
 
 /// A request.
@@ -35,11 +38,22 @@ struct Asked {
 /// Requests for one thing that have failed since it was last had.
 #[derive(Clone, Copy, Debug)]
 struct Failed {
+    place: (usize, u16),
     times: u32,
     at: Timestamp,
 }
 
 impl RetryChecks {
+    /// A track lists this now. Where that does not go on from what it listed before, there may be other bytes at the
+    /// same address.
+    pub fn listed(&mut self, place: (usize, u16), lists: Listed) {
+        let before = self.listed.insert(place, lists).unwrap_or(lists);
+        let goes_on = before.first.saturating_sub(1)..=before.last.saturating_add(1);
+        if lists.run != before.run || !goes_on.contains(&lists.first) {
+            self.failed.retain(|_, it| it.place != place);
+        }
+    }
+
     /// Something is asked for, of a track of an origin. No source has a target duration below `least_target`.
     pub fn sent(
         &mut self,
@@ -103,7 +117,13 @@ impl RetryChecks {
             Err(_) => {
                 self.failed.retain(|_, it| now.since(it.at) < FELT);
                 let failed = self.failed.entry(asked.what);
-                let failed = failed.or_insert(Failed { times: 0, at: now });
+                let place = asked.place;
+                let times = 0;
+                let failed = failed.or_insert(Failed {
+                    place,
+                    times,
+                    at: now,
+                });
                 (failed.times, failed.at) = (failed.times + 1, now);
             }
         }

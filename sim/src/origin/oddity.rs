@@ -147,6 +147,7 @@ pub const ODDITIES: [Oddity; 43] = [
 const TARGET_DURATION: &str = "#EXT-X-TARGETDURATION:";
 const MEDIA_SEQUENCE: &str = "#EXT-X-MEDIA-SEQUENCE:";
 const DATE_TIME: &str = "#EXT-X-PROGRAM-DATE-TIME:";
+const TYPE: &str = "#EXT-X-PLAYLIST-TYPE:";
 const EXTINF: &str = "#EXTINF:";
 /// More than a reader takes.
 const MANY_LINES: usize = 100_100;
@@ -200,6 +201,8 @@ impl Oddity {
             Self::ValueOnFlag => in_head(text, "#EXT-X-INDEPENDENT-SEGMENTS:YES"),
             Self::FractionalTargetDuration => behind(text, TARGET_DURATION, ".0"),
             Self::FractionalVersion => behind(text, "#EXT-X-VERSION:", ".0"),
+            // Beside one that is known it would contradict that.
+            Self::UnknownType if text.contains(TYPE) => text.to_owned(),
             Self::UnknownType => in_head(text, "#EXT-X-PLAYLIST-TYPE:LIVE"),
             Self::NoComma => match text.rfind(",\n") {
                 Some(at) => format!("{}{}", &text[..at], &text[at + 1..]),

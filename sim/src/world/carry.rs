@@ -338,8 +338,9 @@ impl World {
             .extend(told.map(Span::rounded_secs));
         if let (Ok(_), Some(offer)) = (&outcome, fetch.offer) {
             let track = self.origins[fetch.origin].track_of(split(&fetch.url).1);
-            self.ledger
-                .offered(now, asked, (fetch.origin, track), offer);
+            let place = (fetch.origin, track);
+            process.retries.listed(place, offer);
+            self.ledger.offered(now, asked, place, offer);
         }
         self.step(Event::PlaylistLoaded { request, outcome })?;
         self.moment(Moment::PlaylistLoaded)

@@ -227,8 +227,8 @@ fn hole_is_said(
     };
     let exact = Span::from_millis(between.len() as u64 + 1);
     // One that comes to the discontinuity of the others later than they do, or was left behind before it,
-    // has gaps around it.
-    let around_it = gaps.iter().any(|gap| gap.discontinuity);
+    // has gaps around it, or up to it.
+    let around_it = listed.discontinuity || gaps.iter().any(|gap| gap.discontinuity);
     if books.several && around_it && said <= lost + exact {
         return Ok(());
     }
