@@ -51,6 +51,12 @@ pub(crate) struct Downloader {
     /// Its segments are subtitles.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) is_text: bool,
+    /// Rungs are made of its segments.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) with_rungs: bool,
+    /// What is listed stays so, and nothing will follow it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    fixed: bool,
     target_duration: Span,
     /// Why downloads fail, while none succeeds.
     pub(crate) trouble: Option<FetchError>,
@@ -111,6 +117,7 @@ impl Downloader {
     /// `take` says how many of the new ones at most, counted from the newest.
     pub(crate) fn listed(&mut self, stage: &mut Stage<'_>, listing: &Listing, take: usize) {
         self.target_duration = listing.target_duration;
+        self.fixed = listing.fixed;
         for job in &mut self.jobs {
             let number = job.offered.identity.media_sequence;
             let now = if listing.restarted {
@@ -289,8 +296,13 @@ impl Downloader {
     fn room(&self) -> Room {
         let again = |job: &&Job| job.request().is_some() && job.attempts.count > 1;
         let retries = self.jobs.iter().filter(again).count();
+        // Of a VOD there is time for the rungs of each: the next one is asked for once they are made.
+        let all = match self.fixed && self.with_rungs {
+            true => 1_usize.saturating_sub(self.awaiting_rungs()),
+            false => limits::MAX_DOWNLOADS,
+        };
         Room {
-            all: limits::MAX_DOWNLOADS.saturating_sub(self.in_flight()),
+            all: all.saturating_sub(self.in_flight()),
             retries: (limits::MAX_DOWNLOADS - 1).saturating_sub(retries),
         }
     }
@@ -536,15 +548,16 @@ impl Downloader {
         self.give_up_at(front, last)
     }
 
-    /// A segment is waited for at most three target durations after it was first listed. Where nothing
-    /// at all could be had it is waited for until something can: then both get a last half target
-    /// duration, so that what the source still lists after an outage is relayed. Where nothing will follow
-    /// there may be nothing that can: then that ends three target durations after anything could, as what
-    /// was listed all at once takes its time, and not while some of it is on its way, which has limits of its own: unless
-    /// this one has come up against them again and again.
+    /// A segment is waited for at most three target durations after it was first listed; of a VOD, after it was first asked
+    /// for, as nobody is at a live edge. Where nothing at all could be had it is waited for until something can: then both
+    /// get a last half target duration, so that what the source still lists after an outage is relayed. Where nothing will
+    /// follow there may be nothing that can: then that ends three target durations after anything could, as what was listed
+    /// all at once takes its time, and not while some of it is on its way, which has limits of its own: unless this one has
+    /// come up against them again and again.
     fn give_up_at(&self, front: &Job, last: bool) -> Option<Timestamp> {
         let patience = front.target_duration * config::SEGMENT_WAIT_TARGETS;
-        let waited = front.offered.first_listed + patience;
+        let asked_at = front.asked_at.filter(|_| self.fixed);
+        let waited = asked_at.unwrap_or(front.offered.first_listed) + patience;
         if front.is_processed() {
             // It is there, and its work has an end of its own.
             return None;

@@ -11,6 +11,7 @@ use hls_relay_core::notice::{LadderWaits, Miss, Notice};
 use hls_relay_core::playlist::MediaPlaylist;
 use hls_relay_core::time::Span;
 use std::collections::BTreeMap;
+use support::origin::Run;
 use support::{Bench, SEC, URL, ladder, live, made, spec};
 
 fn with(ladder: Option<Ladder>) -> Spec {
@@ -434,6 +435,35 @@ fn a_backlog_after_an_outage_is_no_overload() {
         assert_eq!(notices(&bench).any(|it| suspended(&it)), overload);
         let (lists, _) = visible(&bench);
         assert_eq!(gaps(&lists["720p.m3u8"]).is_empty(), !overload);
+    }
+}
+
+/// One after the other they come in time, also where all at once would not.
+#[test]
+fn what_has_ended_gets_the_rungs_of_all_its_segments() {
+    for share in [10, 90] {
+        let mut bench = Bench::new(Box::new(|now, _| {
+            let mut run = Run::new(4 * SEC).named("film", 0).between(0, 80 * SEC);
+            run.head = "#EXT-X-PLAYLIST-TYPE:VOD\n".to_owned();
+            (run.ends, run.window) = (true, 20);
+            Ok(run.at(now))
+        }));
+        bench.checker.several = true;
+        bench.now = 200 * SEC;
+        bench.transcode = one_hand(move |_| share);
+        let spec = Spec {
+            window: None,
+            ..with(ladder(&[720, 480], true))
+        };
+        bench.run(spec);
+        bench.pass(320 * SEC);
+        let (lists, _) = visible(&bench);
+        for name in ["source.m3u8", "720p.m3u8", "480p.m3u8"] {
+            let list = &lists[name];
+            assert!(list.end_list, "{name}, {share} %");
+            assert_eq!(list.segments.len(), 20, "{name}, {share} %");
+            assert!(gaps(list).is_empty(), "{name}, {share} %: {:?}", gaps(list));
+        }
     }
 }
 

@@ -33,6 +33,9 @@ pub(super) struct Job {
     /// What becomes of its keys, whatever is wished since.
     #[serde(default)]
     pub(super) keys: KeyPolicy,
+    /// It was first asked for then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) asked_at: Option<Timestamp>,
     pub(super) attempts: Attempts,
     pub(super) state: JobState,
     /// What is made of it, once it is stored.
@@ -139,6 +142,7 @@ impl Job {
             needs,
             decrypt,
             keys,
+            asked_at: None,
             attempts: Attempts { count: 0, error },
             state,
             work: None,
@@ -246,6 +250,7 @@ impl Job {
                 object_name(asker.tag, request, extension)
             }
         };
+        self.asked_at.get_or_insert(stage.now.monotonic);
         self.attempts.count += 1;
         stage.commands.push(Command::Download(Download {
             request,

@@ -90,7 +90,7 @@ impl Downloader {
         left
     }
 
-    fn awaiting_rungs(&self) -> usize {
+    pub(super) fn awaiting_rungs(&self) -> usize {
         let works = self.jobs.iter().filter_map(|job| job.work.as_ref());
         works.filter(|work| work.awaits_rungs()).count()
     }

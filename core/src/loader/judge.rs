@@ -98,6 +98,7 @@ impl Loader {
             target_duration,
             whole,
             complete,
+            fixed: self.fixed,
         })
     }
 

@@ -106,7 +106,7 @@ pub(crate) struct Loader {
     /// The list ends with EXT-X-ENDLIST.
     pub(crate) ended: bool,
     /// It will never change again (EXT-X-PLAYLIST-TYPE:VOD): nothing is looked for after its end.
-    fixed: bool,
+    pub(crate) fixed: bool,
     pub(crate) trouble: Option<Trouble>,
 }
 

@@ -58,6 +58,9 @@ pub(crate) struct Listing {
     /// See [`About`].
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) complete: bool,
+    /// It is a VOD: nothing of it changes, and nothing leaves it (RFC 8216 4.3.3.5).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) fixed: bool,
 }
 
 impl Listing {

@@ -267,6 +267,7 @@ impl Lane {
             target_duration: feed.loader.target_duration(),
             whole: feed.loader.about.whole,
             complete: feed.loader.about.complete,
+            fixed: feed.loader.fixed,
         };
         if alone {
             feed.downloader.listed(stage, &listing, count);

@@ -39,6 +39,7 @@ impl Relay {
                 if lane.master.is_none() {
                     downloader.looks.wanted = self.publisher.has_rungs();
                 }
+                downloader.with_rungs = alone && self.processor.has_ladder();
                 left.append(downloader.process(stage, asker, &mut self.processor, alone));
             }
         }

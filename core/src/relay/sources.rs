@@ -407,16 +407,15 @@ impl Relay {
 
     /// So much of a source is taken where it begins. One that goes on is taken near its live edge, however long the list
     /// may become: viewers would be behind by all that is fetched before it. What is made of much at once would come too
-    /// late for most, so a ladder begins with few.
+    /// late for most, so there a ladder begins with few.
     fn first_window(&self, listing: &Listing) -> usize {
         let window = self.window_of(listing);
-        let window = match listing.whole {
-            true => window,
-            false => window.min(config::DEFAULT_WINDOW),
-        };
-        match self.processor.has_ladder() {
-            true => window.min(config::START_SEGMENTS),
-            false => window.min(self.fit(listing)),
+        if self.processor.has_ladder() && !listing.fixed {
+            window.min(config::START_SEGMENTS)
+        } else if listing.whole {
+            window.min(self.fit(listing))
+        } else {
+            window.min(config::DEFAULT_WINDOW)
         }
     }
 
