@@ -10,12 +10,14 @@ use crate::notice::{Notice, StoreWork};
 use crate::stage::Stage;
 use crate::time::{Now, Span, Timestamp};
 use serde::{Deserialize, Serialize};
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 
 /// Objects that wait for their end.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Retention {
-    waiting: VecDeque<Retired>,
+    /// And when that is: each waits once.
+    #[serde(with = "as_list")]
+    waiting: BTreeMap<ObjectName, Timestamp>,
     /// Not deleted for now, as what is to come will name it.
     held: Vec<ObjectName>,
     deleting: Option<(RequestId, Vec<ObjectName>)>,
@@ -25,29 +27,20 @@ pub(crate) struct Retention {
     withdraw_again_at: Option<Timestamp>,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Retired {
-    object: ObjectName,
-    delete_at: Timestamp,
-}
-
 impl Retention {
     /// What already waits does so for the longer of both.
     pub(crate) fn retire(&mut self, object: ObjectName, delete_at: Timestamp) {
-        let mut waiting = self.waiting.iter_mut();
-        match waiting.find(|it| it.object == object) {
-            Some(it) => it.delete_at = it.delete_at.max(delete_at),
-            None => self.waiting.push_back(Retired { object, delete_at }),
-        }
+        let known = self.waiting.entry(object).or_insert(delete_at);
+        *known = delete_at.max(*known);
     }
 
     /// It is listed again.
     pub(super) fn keep(&mut self, object: &ObjectName) {
-        self.waiting.retain(|it| it.object != *object);
+        self.waiting.remove(object);
     }
 
     pub(super) fn is_waiting(&self, object: &ObjectName) -> bool {
-        self.waiting.iter().any(|it| it.object == *object)
+        self.waiting.contains_key(object)
     }
 
     /// Nothing of this is deleted, and of nothing else, until told anew.
@@ -56,9 +49,10 @@ impl Retention {
         self.held.extend(objects.cloned());
     }
 
-    /// When it may be deleted; `None` while it is held.
-    fn due(&self, it: &Retired) -> Option<Timestamp> {
-        (!self.held.contains(&it.object)).then_some(it.delete_at)
+    /// What may be deleted, and when: nothing that is held.
+    fn deletable(&self) -> impl Iterator<Item = (&ObjectName, Timestamp)> {
+        let waiting = self.waiting.iter().map(|(object, at)| (object, *at));
+        waiting.filter(|(object, _)| !self.held.contains(object))
     }
 
     /// A closed list is visible; what it lists stays until `until`.
@@ -103,16 +97,17 @@ impl Retention {
         if self.withdraw_again_at.is_some_and(|at| at <= now) {
             self.send_withdraw(stage);
         }
-        let is_due = |it: &Retired| self.due(it).is_some_and(|at| at <= now);
-        let due = self.waiting.iter().any(is_due);
-        if !due || self.deleting.is_some() || self.is_withdrawing() {
+        if self.deleting.is_some() || self.is_withdrawing() {
             return;
         }
-        let (due, waiting) = std::mem::take(&mut self.waiting)
-            .into_iter()
-            .partition(|it: &Retired| self.due(it).is_some_and(|at| at <= now));
-        self.waiting = waiting;
-        let objects: Vec<ObjectName> = VecDeque::into_iter(due).map(|it| it.object).collect();
+        let due = self.deletable().filter(|(_, at)| *at <= now);
+        let objects: Vec<ObjectName> = due.map(|(object, _)| object.clone()).collect();
+        if objects.is_empty() {
+            return;
+        }
+        for object in &objects {
+            self.waiting.remove(object);
+        }
         let request = stage.request();
         self.deleting = Some((request, objects.clone()));
         stage.commands.push(Command::Delete {
@@ -130,7 +125,7 @@ impl Retention {
         if self.deleting.is_some() || self.withdrawing.is_some() {
             return None;
         }
-        self.waiting.iter().filter_map(|it| self.due(it)).min()
+        self.deletable().map(|it| it.1).min()
     }
 
     /// Takes a completion; `false` where the request is another's.
@@ -174,14 +169,14 @@ impl Retention {
 
     /// What is not to be deleted as a left-over.
     pub(super) fn waiting_objects(&self) -> Vec<ObjectName> {
-        self.waiting.iter().map(|it| it.object.clone()).collect()
+        self.waiting.keys().cloned().collect()
     }
 
     /// For a checkpoint: in wall time.
     pub(super) fn saved(&self, now: Now) -> Vec<RetiredObject> {
-        let waiting = self.waiting.iter().map(|it| RetiredObject {
-            object: it.object.clone(),
-            keep_until: now.wall + it.delete_at.since(now.monotonic),
+        let waiting = self.waiting.iter().map(|(object, at)| RetiredObject {
+            object: object.clone(),
+            keep_until: now.wall + at.since(now.monotonic),
         });
         let deleting = self.deleting.iter().flat_map(|(_, objects)| objects);
         let deleting = deleting.map(|object| RetiredObject {
@@ -199,5 +194,37 @@ impl Retention {
             retention.retire(it.object.clone(), now.monotonic + left);
         }
         retention
+    }
+}
+
+/// How journals have what waits: a list of objects with their times.
+mod as_list {
+    use super::{BTreeMap, ObjectName, Timestamp};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    struct Retired {
+        object: ObjectName,
+        delete_at: Timestamp,
+    }
+
+    pub(super) fn serialize<S: Serializer>(
+        waiting: &BTreeMap<ObjectName, Timestamp>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(waiting.iter().map(|(object, delete_at)| Retired {
+            object: object.clone(),
+            delete_at: *delete_at,
+        }))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<ObjectName, Timestamp>, D::Error> {
+        let list = Vec::<Retired>::deserialize(deserializer)?;
+        Ok(list
+            .into_iter()
+            .map(|it| (it.object, it.delete_at))
+            .collect())
     }
 }
