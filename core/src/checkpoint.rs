@@ -221,6 +221,14 @@ pub struct SavedPosition {
     pub medium: Option<Medium>,
 }
 
+impl SavedPosition {
+    /// The same so much later, with nothing new since.
+    pub(crate) fn later(mut self, by: Span) -> Self {
+        self.silent += by;
+        self
+    }
+}
+
 /// A source's URL as a checkpoint keeps it: tokens stand in the query and before the host, and a source
 /// with a new token is the same one.
 pub fn without_secrets(url: &str) -> Arc<str> {

@@ -109,12 +109,9 @@ struct LeftOver {
 
 impl LeftOver {
     fn positions_at(&self, now: Timestamp) -> Vec<Option<SavedPosition>> {
-        let later = |position: SavedPosition| SavedPosition {
-            silent: position.silent + now.since(self.at),
-            ..position
-        };
+        let since = now.since(self.at);
         let positions = self.positions.iter().cloned();
-        positions.map(|it| it.map(later)).collect()
+        positions.map(|it| Some(it?.later(since))).collect()
     }
 }
 

@@ -263,8 +263,7 @@ impl Publisher {
 
     /// An earlier process has closed the presentation, and nothing of it is left.
     pub(crate) fn has_lost_all(&self) -> bool {
-        let mut windows = self.windows.iter();
-        self.ended && self.restoring.is_none() && windows.all(|it| it.entries.is_empty())
+        self.ended && self.restoring.is_none() && self.is_empty()
     }
 
     /// The window begins after the last segment that cannot be had again.

@@ -2,7 +2,7 @@
 
 use super::lane::{Lane, Role};
 use super::{Left, LeftOver, Relay, ShutDown};
-use crate::checkpoint::{SavedPosition, without_secrets};
+use crate::checkpoint::without_secrets;
 use crate::command::Command;
 use crate::config::{self, Source, Spec};
 use crate::downloader::Leftovers;
@@ -100,11 +100,8 @@ impl Relay {
         };
         self.publisher.restore(stage.now, &saved);
         let silence = stage.now.wall.since(saved.saved_at);
-        let positions = saved.tracks.into_iter().map(|it| {
-            let position = it.position?;
-            let silent = position.silent + silence;
-            Some(SavedPosition { silent, ..position })
-        });
+        let positions = saved.tracks.into_iter();
+        let positions = positions.map(|it| Some(it.position?.later(silence)));
         Some(LeftOver {
             positions: positions.collect(),
             ended: saved.ended,
