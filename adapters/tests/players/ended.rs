@@ -1,10 +1,10 @@
 //! What ends, relayed by the real binary and played to its end by the same players: a VOD, and an EVENT that grows
 //! while it is watched.
 
-use crate::browser::{self, Report};
+use crate::browser::Report;
 use crate::ffmpeg::{self, Decoded};
-use crate::gstreamer::{self, Played};
-use crate::kinds::{FRAME_RATE, SHORT, live};
+use crate::gstreamer::Played;
+use crate::kinds::{FRAME_RATE, SHORT, leave, live, play_in_all};
 use crate::stage::live_folder::{Course, LiveFolder, Ways};
 use crate::stage::published::Published;
 use crate::stage::relay::Relay;
@@ -47,16 +47,9 @@ pub(crate) async fn list_at(url: &str) -> Published {
 
 /// Lets all three play to the end.
 async fn watch(relay: Relay) -> Shown {
-    let url = relay.url.clone();
-    let decoding = tokio::task::spawn_blocking(move || ffmpeg::decode_whole(&url, PATIENCE));
-    let url = relay.url.clone();
-    let playing = tokio::task::spawn_blocking(move || gstreamer::play(&url, PATIENCE));
-    let report = browser::play(&relay.url, PATIENCE).await;
-    let (decoded, played) = (decoding.await.unwrap(), playing.await.unwrap());
+    let (report, decoded, played) = play_in_all(&relay, PATIENCE, ffmpeg::decode_whole).await;
     let list = list(&relay).await;
-    tokio::task::spawn_blocking(move || drop(relay))
-        .await
-        .unwrap();
+    leave(relay).await;
     Shown {
         report,
         decoded,

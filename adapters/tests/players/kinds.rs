@@ -40,22 +40,36 @@ pub(crate) async fn watch(origin: &LiveFolder) -> Shown {
 /// The same, with these arguments of the relay.
 async fn watch_with(origin: &LiveFolder, arguments: &[&str]) -> Shown {
     let relay = live(origin, arguments).await;
-    let url = relay.url.clone();
-    let decoding = tokio::task::spawn_blocking(move || ffmpeg::decode(&url, WATCH));
-    let url = relay.url.clone();
-    let playing = tokio::task::spawn_blocking(move || gstreamer::play(&url, WATCH));
-    let report = browser::play(&relay.url, WATCH).await;
-    let (decoded, played) = (decoding.await.unwrap(), playing.await.unwrap());
+    let (report, decoded, played) = play_in_all(&relay, WATCH, ffmpeg::decode).await;
     let log = format!("{:?}", relay.log());
-    tokio::task::spawn_blocking(move || drop(relay))
-        .await
-        .unwrap();
+    leave(relay).await;
     Shown {
         report,
         decoded,
         played,
         log,
     }
+}
+
+/// Lets all three play for so long, or to the end; ffmpeg in this way.
+pub(crate) async fn play_in_all(
+    relay: &Relay,
+    length: Duration,
+    decode: fn(&str, Duration) -> Decoded,
+) -> (Report, Decoded, Played) {
+    let url = relay.url.clone();
+    let decoding = tokio::task::spawn_blocking(move || decode(&url, length));
+    let url = relay.url.clone();
+    let playing = tokio::task::spawn_blocking(move || gstreamer::play(&url, length));
+    let report = browser::play(&relay.url, length).await;
+    (report, decoding.await.unwrap(), playing.await.unwrap())
+}
+
+/// Ends a relay, and waits until its journal is replayed.
+pub(crate) async fn leave(relay: Relay) {
+    tokio::task::spawn_blocking(move || drop(relay))
+        .await
+        .unwrap();
 }
 
 /// Relays an origin, once it is live.

@@ -1,6 +1,7 @@
 //! A ladder in hls.js, which goes from one level to the next and back all the while.
 
 use crate::browser;
+use crate::kinds::leave;
 use crate::stage::live_folder::{LiveFolder, Ways};
 use crate::stage::relay::Relay;
 use std::time::Duration;
@@ -24,9 +25,7 @@ async fn levels_are_switched_without_a_stall() {
         let relay = Relay::start_with_ladder(&origin.url(), ladder, BEGIN).await;
         let report = browser::play_and_switch(&relay.url, WATCH, SWITCH).await;
         let log = relay.log();
-        tokio::task::spawn_blocking(move || drop(relay))
-            .await
-            .unwrap();
+        leave(relay).await;
         let missed = log.iter().filter(|it| it.kind == "rungs_missed").count();
         println!("{missed} times without rungs; shown: {:?}", report.switched);
         if missed > 0 && tried < TRIES {

@@ -5,7 +5,9 @@ use crate::browser;
 use crate::ended;
 use crate::ffmpeg;
 use crate::gstreamer;
-use crate::kinds::{FRAME_RATE, WATCH, check_decoded, check_gstreamer, check_list, live, watch};
+use crate::kinds::{
+    FRAME_RATE, WATCH, check_decoded, check_gstreamer, check_list, leave, live, watch,
+};
 use crate::stage::live_folder::{Course, LiveFolder, Ways, media};
 use tempfile::TempDir;
 
@@ -59,9 +61,7 @@ async fn another_language_is_chosen_while_it_plays() {
         last.current_time - first.current_time >= 26.0,
         "{report:#?}"
     );
-    tokio::task::spawn_blocking(move || drop(relay))
-        .await
-        .unwrap();
+    leave(relay).await;
 }
 
 /// The media of two variants and of sound in two languages, sound cut every second and a half and pictures every two.
@@ -110,9 +110,7 @@ async fn sound_that_is_cut_and_counted_otherwise_goes_on_with_its_pictures() {
     let played = last.current_time - first.current_time;
     assert!(played >= 28.0, "hls.js played {played} s");
     assert!(last.audio_bytes > first.audio_bytes, "no sound");
-    tokio::task::spawn_blocking(move || drop(relay))
-        .await
-        .unwrap();
+    leave(relay).await;
 }
 
 /// One that is complete keeps all of its tracks whole, and they end together.
@@ -133,9 +131,7 @@ async fn s_14_a_presentation_is_played_to_its_end() {
         let url = relay.url.replace("index.m3u8", &format!("{name}.m3u8"));
         ended::check_list(&ended::list_at(&url).await, "VOD");
     }
-    tokio::task::spawn_blocking(move || drop(relay))
-        .await
-        .unwrap();
+    leave(relay).await;
 }
 
 /// The other players find all that is offered for choice as well, and play each of it.
@@ -192,7 +188,5 @@ async fn ffmpeg_and_gstreamer_find_every_language_and_play_each() {
         assert!(said.len() >= 2, "{name}: {said:?}");
         assert!(said.iter().all(|it| it.starts_with(language)), "{said:?}");
     }
-    tokio::task::spawn_blocking(move || drop(relay))
-        .await
-        .unwrap();
+    leave(relay).await;
 }

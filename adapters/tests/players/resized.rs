@@ -1,7 +1,7 @@
 //! An encoder that changes the size of its picture: EXT-X-MAP names another init section, in mid-stream and without a
 //! discontinuity. The loop begins again with the first size, behind one.
 
-use crate::kinds::{FRAME_RATE, WATCH, check_gstreamer, check_list, live};
+use crate::kinds::{FRAME_RATE, WATCH, check_gstreamer, check_list, leave, live};
 use crate::stage::live_folder::{LiveFolder, Ways};
 use crate::stage::published::Published;
 use crate::stage::relay::Relay;
@@ -56,9 +56,7 @@ async fn c_28_s_30_the_size_of_the_picture_changes_in_mid_stream() {
     let report = browser::play(&relay.url, WATCH).await;
     let played = playing.await.unwrap();
     let captured = captured(&relay).await;
-    tokio::task::spawn_blocking(move || drop(relay))
-        .await
-        .unwrap();
+    leave(relay).await;
 
     browser::check_undisturbed(&report);
     check_list(&report);
