@@ -7,7 +7,7 @@ use hls_relay_core::notice::State;
 use hls_relay_core::playlist::MediaPlaylist;
 use std::collections::BTreeMap;
 use support::origin::Run;
-use support::{Bench, SEC, SourceAt, media, spec};
+use support::{Bench, SEC, SourceAt, Spec, media, spec};
 
 const MAIN: &str = "http://origin.example/vod/main.m3u8";
 
@@ -269,4 +269,35 @@ fn what_ended_long_ago_is_relayed_to_its_end_however_much_it_is() {
     let list = media(&last.playlists[0].text);
     assert!(list.end_list && list.segments.iter().all(|it| !it.gap));
     assert_eq!(list.segments.len(), 300);
+}
+
+/// Until all of it is there, whoever opens it begins with its first segment (EXT-X-START, RFC 8216 4.3.5.2): in every
+/// version, the first one of another process too.
+#[test]
+fn a_vod_that_is_not_whole_yet_says_where_to_begin_also_after_a_restart() {
+    let mut bench = Bench::new(vod(true, "", 0));
+    bench.now = 40 * SEC;
+    let (url, last) = ("https://origin.example/live/low.m3u8", "low");
+    bench.segment = Box::new(
+        move |_, url| match url.contains(last) && url.contains("107") {
+            true => Err(FetchError::Status(503)),
+            false => Ok(50_000),
+        },
+    );
+    let whole = Spec {
+        window: None,
+        ..spec(&[url])
+    };
+    bench.run(whole.clone());
+    bench.pass(43 * SEC);
+    let before = bench.published.len();
+    bench.kill(2, true);
+    bench.run(whole);
+    bench.pass(45 * SEC);
+    assert!(0 < before && before < bench.published.len());
+    for (at, version) in &bench.published {
+        let text = &version.playlists[0].text;
+        assert!(!text.contains("#EXT-X-ENDLIST"), "{text}");
+        assert!(text.contains("#EXT-X-START:TIME-OFFSET=0"), "{at}: {text}");
+    }
 }
