@@ -14,6 +14,7 @@ mod liveness;
 mod making;
 mod shelf;
 mod told;
+mod troubles;
 mod wakes;
 
 use crate::census::Census;
@@ -143,6 +144,8 @@ pub struct World {
     source_list: PlaylistName,
     /// In seconds: what any list of a source has told.
     told_target_durations: BTreeSet<u64>,
+    /// The least that any source truly has, ever.
+    least_target_duration: Span,
     over: bool,
 }
 
@@ -209,6 +212,7 @@ impl World {
             behind_rungs: BTreeMap::new(),
             source_list: PlaylistName(shelf::SOURCE_LIST.into()),
             told_target_durations: BTreeSet::new(),
+            least_target_duration: plan.least_target_duration(),
             over: false,
             plan,
             options,

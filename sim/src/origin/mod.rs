@@ -22,6 +22,7 @@
 mod encoder;
 mod fault;
 mod form;
+mod lasting;
 pub mod media;
 mod names;
 mod oddity;
@@ -55,6 +56,7 @@ use crate::rng::Stream;
 use encoder::{Encoder, Place};
 use form::Form;
 use hls_relay_core::time::Span;
+use lasting::Lasting;
 use std::sync::Arc;
 
 /// A simulated origin.
@@ -66,9 +68,7 @@ pub struct Origin {
     media_loop: Arc<MediaLoop>,
     /// Of a presentation.
     tracks: Vec<Origin>,
-    /// Of the faults those that stay with the segments that are first listed amid them: each list asks for them, for
-    /// each of its segments.
-    lasting: Vec<Fault>,
+    lasting: Lasting,
 }
 
 impl Origin {
@@ -83,7 +83,7 @@ impl Origin {
             ..Form::default()
         };
         Self {
-            lasting: lasting(&spec.faults),
+            lasting: Lasting::of(&spec.faults),
             spec,
             encoder,
             form,
@@ -106,7 +106,7 @@ impl Origin {
     /// encoder that lies in the past should stay in it.
     pub fn set_faults(&mut self, faults: Vec<Fault>) {
         self.encoder = Encoder::new(&self.spec, &faults);
-        self.lasting = lasting(&faults);
+        self.lasting = Lasting::of(&faults);
         self.spec.faults = faults;
         self.tracks = tracks(&self.spec, &self.encoder, &self.media_loop);
     }
@@ -178,18 +178,6 @@ impl Origin {
     }
 }
 
-/// Those that a segment keeps for good.
-fn lasting(faults: &[Fault]) -> Vec<Fault> {
-    let lasts = |it: &&Fault| {
-        let kind = &it.kind;
-        matches!(
-            kind,
-            FaultKind::Text(TextFault::ForeignScheme | TextFault::Gaps)
-        )
-    };
-    faults.iter().filter(lasts).cloned().collect()
-}
-
 /// The tracks of a presentation, each with what goes wrong with it. The first one's encoder is the
 /// origin's own.
 fn tracks(spec: &OriginSpec, lead: &Encoder, media_loop: &Arc<MediaLoop>) -> Vec<Origin> {
@@ -202,7 +190,7 @@ fn tracks(spec: &OriginSpec, lead: &Encoder, media_loop: &Arc<MediaLoop>) -> Vec
         form: presentation::form_of(presentation, number, spec.keying),
         media_loop: Arc::clone(media_loop),
         tracks: Vec::new(),
-        lasting: lasting(&spec.faults),
+        lasting: Lasting::of(&spec.faults),
         spec,
     };
     specs.enumerate().map(track).collect()

@@ -297,9 +297,9 @@ impl World {
     /// ahead when it begins, and the outage itself, sees nothing of it.
     fn stalled(&self, (viewer, reel): (usize, usize), stall: Stall) -> Held {
         let (since, settling) = (stall.since, self.settling());
-        let only = self.fate.only_trouble(since, settling);
+        let only = self.fate.troubles.only(since, settling);
         let outage = only.and_then(|it| Some((it.from, it.until + self.target() * it.recovery?)));
-        let calm = match (outage, self.fate.quiet_since(since)) {
+        let calm = match (outage, self.fate.troubles.quiet_since(since)) {
             // It looks at the list once in half a target duration.
             (Some((began, relayed)), _) => {
                 (since > relayed + self.target().half() + SLACK).then_some(began)

@@ -165,7 +165,7 @@ impl World {
             return Ok(());
         };
         let track = self.origins[origin].track_of(split(&download.url).1);
-        let least_target = self.plan.least_target_duration();
+        let least_target = self.least_target_duration;
         match &mut self.process {
             Some(process) if names_once(&self.origins[origin]) => {
                 let place = (origin, track);

@@ -1,10 +1,11 @@
 //! What befalls the process: wishes at the worst moments, sudden ends, and another start.
 
+use super::troubles::Troubles;
 use super::{Due, World, spec_of};
 use crate::census::Crash;
 use crate::checks::list::ListChecks;
 use crate::checks::{Held, broken};
-use crate::plan::{Change, ChannelPlan, EndKind, Moment, Plan, Trouble, When};
+use crate::plan::{Change, ChannelPlan, EndKind, Moment, Plan, When};
 use crate::process::Process;
 use crate::store::{Store, StoreKind};
 use hls_relay_core::checkpoint::SavedTrack;
@@ -25,8 +26,7 @@ pub(super) struct Fate {
     controls: Vec<Option<When>>,
     ends: Vec<Option<When>>,
     channel: ChannelPlan,
-    /// Every stretch of trouble: those that the plan states, and those that came about otherwise.
-    troubles: Vec<Trouble>,
+    pub(super) troubles: Troubles,
     pub(super) stopping_for_good: bool,
     /// Something was wished for last then.
     pub(super) last_wish: Option<Timestamp>,
@@ -44,50 +44,24 @@ impl Fate {
                 .collect(),
             ends: plan.ends.iter().map(|end| Some(end.when)).collect(),
             channel: plan.channel.clone(),
-            troubles: plan.troubles(),
+            troubles: Troubles::new(plan.troubles()),
             stopping_for_good: false,
             last_wish: None,
             may_end: None,
         }
     }
 
-    /// Since when nothing has gone wrong at `at`; none while something does.
-    pub(super) fn quiet_since(&self, at: Timestamp) -> Option<Timestamp> {
-        let begun = self.troubles.iter().filter(|it| it.from <= at);
-        match begun.map(|it| it.until).max() {
-            None => Some(Timestamp::default()),
-            Some(over) => (over < at).then_some(over),
-        }
-    }
-
-    /// The one thing that has gone wrong before `at` for so long that a second would still be felt.
-    pub(super) fn only_trouble(&self, at: Timestamp, settling: Span) -> Option<Trouble> {
-        let begun = self.troubles.iter().filter(|it| it.from <= at);
-        let last = *begun.clone().max_by_key(|it| it.until)?;
-        let felt = |it: &&Trouble| it.until + settling >= last.from;
-        (begun.filter(felt).count() == 1).then_some(last)
-    }
-
     /// The origin that is a source of the channel as it is wished for.
     pub(super) fn source(&self, number: usize) -> Option<usize> {
         self.channel.sources.get(number).copied()
-    }
-
-    pub(super) fn trouble(&mut self, from: Timestamp, until: Timestamp) {
-        self.troubles.push(Trouble {
-            from,
-            until,
-            recovery: None,
-        });
     }
 }
 
 impl World {
     /// Whether nothing has gone wrong for so long.
     pub(super) fn calm_for(&self, span: Span) -> bool {
-        self.fate
-            .quiet_since(self.now)
-            .is_some_and(|since| self.now.since(since) >= span)
+        let quiet = self.fate.troubles.quiet_since(self.now);
+        quiet.is_some_and(|since| self.now.since(since) >= span)
     }
 
     /// After so long without trouble everything is as if there had been none.
@@ -153,7 +127,7 @@ impl World {
 
     /// The owner wishes for something.
     pub(super) fn wish(&mut self, change: &Change) -> Held {
-        self.fate.trouble(self.now, self.now);
+        self.fate.troubles.add(self.now, self.now);
         self.fate.last_wish = Some(self.now);
         self.fate.stopping_for_good |=
             *change == Change::Stop && self.now.since(Timestamp::default()) >= self.plan.stop_at;
@@ -268,7 +242,7 @@ impl World {
         if end.how == EndKind::ShutDown {
             process.closing = Some((number, self.now));
             // What is finished is listed at once then, whatever the pace.
-            self.fate.trouble(self.now, self.now);
+            self.fate.troubles.add(self.now, self.now);
             return self.step(Event::ShutDown);
         }
         if end.commands > 0 {
@@ -317,7 +291,7 @@ impl World {
         if lost_state {
             self.ledger.all_lost();
         }
-        self.fate.trouble(self.now, self.now + end.down);
+        self.fate.troubles.add(self.now, self.now + end.down);
         self.queue.push(self.now + end.down, Due::Start);
         Ok(())
     }

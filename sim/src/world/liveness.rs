@@ -192,9 +192,8 @@ impl World {
 
     /// S-14: where a source has ended, and nothing else is wrong, our lists end, or come from a backup.
     fn ends_in_time(&self) -> Held {
-        let at = self.now.since(Timestamp::default());
         let ends =
-            |fault: &&Fault| matches!(fault.kind, FaultKind::Encoder(EncoderFault::EndList { .. }));
+            |fault: &Fault| matches!(fault.kind, FaultKind::Encoder(EncoderFault::EndList { .. }));
         let Some(first) = self
             .fate
             .source(0)
@@ -202,16 +201,15 @@ impl World {
         else {
             return Ok(());
         };
-        let faults = self.origins[first].spec().faults.iter();
-        let Some(fault) = faults.filter(ends).find(|fault| fault.active(at)) else {
+        let only = self.fate.troubles.only(self.now, self.settling());
+        let Some(only) = only.filter(|it| self.now < it.until) else {
             return Ok(());
         };
-        let (from, until) = (
-            Timestamp::default() + fault.from,
-            Timestamp::default() + fault.until,
-        );
-        let only = self.fate.only_trouble(self.now, self.settling());
-        if only.is_none_or(|it| (it.from, it.until) != (from, until)) {
+        let start = Timestamp::default();
+        let is_only =
+            |fault: &Fault| (start + fault.from, start + fault.until) == (only.from, only.until);
+        let mut faults = self.origins[first].spec().faults.iter();
+        if !faults.any(|fault| ends(fault) && is_only(fault)) {
             return Ok(());
         }
         // The last segment is made first, then listed, looked for and stored.
@@ -223,7 +221,7 @@ impl World {
             let list = self.store.playlists.get(*name);
             key.origin == first && list.is_some_and(|it| !it.ended)
         });
-        let Some((name, key, _)) = goes_on.filter(|_| self.now.since(from) > allowed) else {
+        let Some((name, key, _)) = goes_on.filter(|_| self.now.since(only.from) > allowed) else {
             return Ok(());
         };
         broken(

@@ -1,6 +1,6 @@
 //! One published playlist: each of its segments follows on the one before, or it is said why not.
 
-use super::loss::{has_gaps, is_ambiguous, segment, segments};
+use super::loss::{is_ambiguous, segment, segments};
 use super::said::Said;
 use super::sum::{Sum, Why};
 use super::{Asker, Held, Known, MediaKey, Stored, Totals, broken, needs};
@@ -234,7 +234,7 @@ impl Line {
             // Where others go on, gaps keep a playlist in step with them.
             let in_step = books.several && gaps.iter().any(|gap| gap.discontinuity);
             // Of those that a source has of its own each run may have some, and the first of them the discontinuity.
-            let own = has_gaps(books.origin(last.key)) || has_gaps(books.origin(next.key));
+            let own = books.origin(last.key).has_gaps() || books.origin(next.key).has_gaps();
             let marked = listed.discontinuity || (own && gaps.iter().any(|it| it.discontinuity));
             if in_step || (marked && (gaps.is_empty() || own || books.several)) {
                 return Ok(());

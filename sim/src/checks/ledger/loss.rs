@@ -4,7 +4,7 @@ use super::line::{Books, Line};
 use super::said;
 use super::sum::Why;
 use super::{Held, Known, Listed, MediaKey, OfferState, Stored, broken};
-use crate::origin::{Fault, FaultKind, Offered, Origin, TextFault, Tokens, ViewFault};
+use crate::origin::{Fault, FaultKind, Offered, Origin, Tokens, ViewFault};
 use hls_relay_core::config::{HolePolicy, SEGMENT_WAIT_TARGETS, START_SEGMENTS};
 use hls_relay_core::limits;
 use hls_relay_core::time::{Span, Timestamp};
@@ -23,7 +23,7 @@ impl Line {
     ) -> Held {
         let lost = last.key.number + 1..next.key.number;
         books.totals.missing += lost.end - lost.start;
-        if has_gaps(books.origin(last.key)) {
+        if books.origin(last.key).has_gaps() {
             let between = segments(books.origin(last.key), books.now, last.key, lost.clone());
             books.totals.own_gaps += between.iter().filter(|it| it.gap).count() as u64;
         }
@@ -71,7 +71,12 @@ impl Line {
         let whole = between.len() as u64 == lost.end - lost.start;
         let by_itself = whole && !restarted && !between.iter().any(|it| it.discontinuity);
         let of_one = same || !books.several;
-        if goes_on && of_one && by_itself && !given_up && !is_ambiguous(origin) && !has_gaps(origin)
+        if goes_on
+            && of_one
+            && by_itself
+            && !given_up
+            && !is_ambiguous(origin)
+            && !origin.has_gaps()
         {
             said::is_told(books, last, &between)?;
         }
@@ -169,7 +174,7 @@ impl Known {
     fn goes_on(&self, last: Stored, next: Stored, origin: &Origin) -> bool {
         let (before, after) = (last.asker, next.asker);
         after.process == self.process
-            && (before.process == after.process || !has_gaps(origin))
+            && (before.process == after.process || !origin.has_gaps())
             && before.wish.is_of_one_life(after.wish)
             && before.wish.revision >= self.goes_on_since
     }
@@ -215,7 +220,7 @@ fn hole_is_said(
     // them with a discontinuity (DESIGN 5.10), which says what else is lost.
     let closed = books.several && ended && said <= lost;
     // Where there are some, a discontinuity may stand at any of them, or behind all.
-    let own_gaps = books.origins.iter().any(has_gaps);
+    let own_gaps = books.origins.iter().any(Origin::has_gaps);
     let around_own = own_gaps && gaps.iter().any(|gap| gap.discontinuity);
     if around_own || (listed.discontinuity && (gaps.is_empty() || closed || own_gaps)) {
         return Ok(());
@@ -320,12 +325,6 @@ fn as_wished(
             listed.discontinuity
         ),
     )
-}
-
-/// Whether a source has gaps of its own at some time.
-pub(super) fn has_gaps(origin: &Origin) -> bool {
-    let mut faults = origin.spec().faults.iter();
-    faults.any(|it| it.kind == FaultKind::Text(TextFault::Gaps))
 }
 
 /// Without date-times an edge that stays behind for long looks just like an origin that started

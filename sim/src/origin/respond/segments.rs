@@ -2,7 +2,7 @@
 
 use super::{OTHER_PREFIX, redirect, status, typed};
 use crate::origin::encoder::Place;
-use crate::origin::fault::{Fault, FaultKind, SegmentFault, TextFault, Which};
+use crate::origin::fault::{Fault, FaultKind, SegmentFault, Which};
 use crate::origin::playlist::Reader;
 use crate::origin::reply::{Body, Delivery, OriginReply, OriginRequest};
 use crate::origin::{MediaRef, Origin, form, names};
@@ -129,19 +129,18 @@ impl Origin {
 
     /// Whether a segment's URI is one that a client asks for.
     pub(in crate::origin) fn is_fetchable(&self, place: Place) -> bool {
-        !self.is_listed_amid(TextFault::ForeignScheme, place)
+        let foreign = &self.lasting.foreign;
+        foreign.is_empty() || !foreign.contains(self.encoder.listed_at(place))
     }
 
     /// Whether its list says that there is nothing to ask for.
     pub(in crate::origin) fn is_gap(&self, place: Place) -> bool {
-        self.is_listed_amid(TextFault::Gaps, place)
+        self.has_gaps() && self.lasting.gaps.contains(self.encoder.listed_at(place))
     }
 
-    /// Whether a segment was first listed amid such a fault.
-    fn is_listed_amid(&self, fault: TextFault, place: Place) -> bool {
-        let wanted = FaultKind::Text(fault);
-        let mut faults = self.lasting.iter().filter(|it| it.kind == wanted);
-        faults.any(|it| self.strikes(it, Which::ListedMeanwhile, place, Span::ZERO))
+    /// Whether there is at any time nothing to ask for where its list says so.
+    pub fn has_gaps(&self) -> bool {
+        !self.lasting.gaps.is_empty()
     }
 
     pub(in crate::origin) fn strikes(
