@@ -306,13 +306,10 @@ impl Publisher {
         since.map_or(Timestamp::default(), |since| since + gather)
     }
 
-    /// The discontinuities as the first track that was restored has them.
+    /// The discontinuities as the track has them that has come to most of them; of several the first.
     pub(super) fn restore_discontinuities(&mut self) {
-        let Some(lead) = self
-            .windows
-            .iter()
-            .find(|window| !window.entries.is_empty())
-        else {
+        let restored = self.windows.iter().filter(|it| !it.entries.is_empty());
+        let Some(lead) = restored.rev().max_by_key(|it| it.discontinuities()) else {
             let numbers = self.windows.iter().map(|it| it.discontinuity_sequence);
             let first = numbers.max().unwrap_or_default();
             self.discontinuities = Discontinuities::restored(first, std::iter::empty());
