@@ -5,7 +5,9 @@
 
 mod words;
 
-use crate::origin::{EncoderFault, Fault, FaultKind, Keeps, OriginSpec, PresentationSpec};
+use crate::origin::{
+    Container, EncoderFault, Fault, FaultKind, Keeps, OriginSpec, PresentationSpec,
+};
 use crate::store::StorePlan;
 use crate::workers::WorkerPlan;
 use hls_relay_core::config::{HolePolicy, KeyPolicy, ReloadPolicy, Selection};
@@ -407,6 +409,14 @@ impl Plan {
     pub fn told(&self) -> usize {
         let lines = self.origins.iter().flat_map(|it| it.tags.values());
         lines.map(Vec::len).sum()
+    }
+
+    /// Segments of some source are read with an init section or a key.
+    pub fn has_needs(&self) -> bool {
+        self.origins.iter().any(|it| match &it.presentation {
+            Some(of) => of.container == Container::Fragments || of.segments_per_key.is_some(),
+            None => it.segments_per_key.is_some(),
+        })
     }
 
     /// How many things go wrong, or are wished.

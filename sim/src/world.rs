@@ -188,6 +188,7 @@ impl World {
                 plan.listed(),
                 plan.kept_by_events(),
                 plan.told(),
+                plan.has_needs(),
             ),
             edges: EdgeChecks::new(plan.channel.edges),
             led_to: Vec::new(),

@@ -23,18 +23,21 @@ pub struct BoundChecks {
     listed: usize,
     at_once: usize,
     told: usize,
+    remembered: usize,
     widest: usize,
 }
 
 impl BoundChecks {
     /// Of a world whose sources have so many tracks at most, and list so many segments, with so many
-    /// lines of their own; `at_once`: as much of an event as an outage may keep back, which then comes at once.
-    pub fn new(tracks: usize, listed: usize, at_once: usize, told: usize) -> Self {
+    /// lines of their own; `at_once`: as much of an event as an outage may keep back, which then comes at once;
+    /// `needs`: segments are read with init sections or keys.
+    pub fn new(tracks: usize, listed: usize, at_once: usize, told: usize, needs: bool) -> Self {
         Self {
             tracks,
             listed,
             at_once,
             told,
+            remembered: if needs { REMEMBERED_NEEDS } else { 0 },
             widest: 0,
         }
     }
@@ -54,9 +57,7 @@ impl BoundChecks {
         } else {
             BESIDE + LEFT_BY_AN_OUTAGE
         };
-        // Only tracks of a presentation have keys.
-        let keys = if self.tracks > 1 { REMEMBERED_NEEDS } else { 0 };
-        let most = self.tracks * (3 * (self.widest + self.at_once) + beside + keys);
+        let most = self.tracks * (3 * (self.widest + self.at_once) + beside + self.remembered);
         bounded("objects in the store are bounded", most, objects)
     }
 
