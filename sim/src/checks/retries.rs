@@ -7,7 +7,7 @@ use crate::origin::{Listed, without_tokens};
 use hls_relay_core::command::{Content, Download};
 use hls_relay_core::config::{RETRY_JITTER_PERCENT, SEGMENT_RETRY};
 use hls_relay_core::digest::Digest;
-use hls_relay_core::event::{Event, FetchError};
+use hls_relay_core::event::Event;
 use hls_relay_core::ids::RequestId;
 use hls_relay_core::time::{Span, Timestamp};
 use std::collections::BTreeMap;
@@ -95,6 +95,13 @@ impl RetryChecks {
         )
     }
 
+    /// Nobody wants it any more, whatever comes of it, or somebody else does.
+    pub fn cancelled(&mut self, request: RequestId) {
+        if let Some(asked) = self.asked.remove(&request) {
+            self.failed.remove(&asked.what);
+        }
+    }
+
     /// What came of it.
     pub fn event(&mut self, now: Timestamp, event: &Event) {
         let Event::Downloaded { request, outcome } = event else {
@@ -109,10 +116,6 @@ impl RetryChecks {
                 if asked.content == Content::Segment {
                     self.served_at.insert(asked.place, now);
                 }
-            }
-            // Nobody wants it any more, or somebody else does.
-            Err(FetchError::Cancelled) => {
-                self.failed.remove(&asked.what);
             }
             Err(_) => {
                 self.failed.retain(|_, it| now.since(it.at) < FELT);

@@ -421,6 +421,7 @@ impl World {
         let Some(process) = self.process.as_mut() else {
             return;
         };
+        process.retries.cancelled(request);
         let incarnation = process.incarnation;
         let fetch = match process.works.get_mut(&request) {
             Some(Work::Load(fetch)) => {
