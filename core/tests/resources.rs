@@ -177,6 +177,32 @@ fn an_init_section_that_cannot_be_had_is_said_and_holds_back_what_needs_it() {
 }
 
 #[test]
+fn where_two_init_sections_are_at_one_address_what_cannot_be_had_there_is_asked_for_by_one() {
+    let mut run = Run::new(2 * SEC).marked(108, "#EXT-X-DISCONTINUITY");
+    run.head = MAP.to_owned();
+    let mut bench = relayed(KeyPolicy::Origin, move |now| run.at(now));
+    bench.checker.free_pace = true;
+    bench.segment = Box::new(|now, url| match url.contains("init") && now < 30 * SEC {
+        true => Err(FetchError::Status(503)),
+        false => Ok(50_000),
+    });
+    bench.pass(29 * SEC);
+    let asked = bench.downloads.iter().filter(|it| it.1.contains("init"));
+    let asked: Vec<u64> = asked.map(|(at, _, _)| *at).collect();
+    // At first each of the two is, and both fail.
+    assert_eq!(asked[0], asked[1]);
+    let waits: Vec<u64> = asked[1..].windows(2).map(|it| it[1] - it[0]).collect();
+    assert!(waits.len() > 5, "{waits:?}");
+    for (index, wait) in waits.iter().enumerate() {
+        // Up to half a target duration, less what chance takes off.
+        let least = ((SEC / 2) << index.min(1)) * 9 / 10;
+        assert!(*wait >= least, "{waits:?}");
+    }
+    bench.pass(60 * SEC);
+    assert_eq!(bench.status().state, State::Live);
+}
+
+#[test]
 fn a_new_token_of_an_init_section_reaches_those_that_wait_for_it() {
     // At the start, and where the encoder has been restarted.
     for begins in [20 * SEC, 36 * SEC] {

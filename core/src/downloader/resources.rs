@@ -1,7 +1,8 @@
 //! What segments need beside their own bytes: init sections and keys.
 //!
 //! Each is asked for once, and kept for as long as a segment that is wanted, or the newest one listed,
-//! needs it. A segment is complete only when all that it needs is stored.
+//! needs it. A segment is complete only when all that it needs is stored. What cannot be had is asked for again after a
+//! while that belongs to its address: there may be several things at one, of one run of the encoder after the other.
 
 use super::job::{Attempts, Room, object_name};
 use super::looks::Looks;
@@ -145,6 +146,8 @@ fn absolute(base: &Url, uri: &str) -> Result<Arc<str>, FetchError> {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Resources {
     all: Vec<Resource>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    failing: Vec<Failing>,
     /// Replaced by what their source has now; kept for the segments that were listed before.
     former: Vec<SavedObject>,
 }
@@ -154,13 +157,27 @@ struct Resource {
     need: Need,
     /// It was listed before a restart of ours: its object and what it must hold.
     again: Option<(ObjectName, ContentHash)>,
-    attempts: Attempts,
     state: State,
     /// It was asked for last then; what is stored and may have changed is asked for again.
     asked_at: Timestamp,
     again_due: bool,
     /// The request for what it is now, and where that is stored.
     looking: Option<(RequestId, ObjectName)>,
+}
+
+/// An address at which nothing could be had so far.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Failing {
+    url: Arc<str>,
+    byte_range: Option<ByteSpan>,
+    attempts: Attempts,
+    retry_at: Timestamp,
+}
+
+impl Failing {
+    fn is_of(&self, need: &Need) -> bool {
+        (&self.url, self.byte_range) == (&need.url, need.byte_range)
+    }
 }
 
 /// What was stored for a need, and what its source has now.
@@ -173,9 +190,7 @@ pub(super) struct Changed {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum State {
-    Waiting {
-        retry_at: Timestamp,
-    },
+    Waiting,
     InFlight {
         request: RequestId,
         object: ObjectName,
@@ -192,8 +207,7 @@ impl Resources {
                 self.all.push(Resource {
                     need: need.clone(),
                     again: before,
-                    attempts: Attempts::default(),
-                    state: State::Waiting { retry_at: now },
+                    state: State::Waiting,
                     asked_at: now,
                     again_due: false,
                     looking: None,
@@ -252,7 +266,7 @@ impl Resources {
         for it in gone {
             left.requests.extend(it.looking);
             match it.state {
-                State::Waiting { .. } => {}
+                State::Waiting => {}
                 State::InFlight { request, object } => left.requests.push((request, object)),
                 State::Stored(stored) => objects.push(stored),
             }
@@ -268,25 +282,24 @@ impl Resources {
     pub(super) fn provide(&self, needs: &[Need]) -> Option<Vec<SavedObject>> {
         let stored = |need| match &self.find(need)?.state {
             State::Stored(stored) => Some(stored.clone()),
-            State::Waiting { .. } | State::InFlight { .. } => None,
+            State::Waiting | State::InFlight { .. } => None,
         };
         needs.iter().map(stored).collect()
     }
 
     /// One of these could not be had so far, and is not being asked for: why.
     pub(super) fn trouble(&self, needs: &[Need]) -> Option<&FetchError> {
-        let waiting = |it: &&Resource| matches!(it.state, State::Waiting { .. });
+        let waiting = |it: &&Resource| it.state == State::Waiting;
         let found = needs.iter().filter_map(|need| self.find(need));
-        found
-            .filter(waiting)
-            .find_map(|it| it.attempts.error.as_ref())
+        let mut waiting = found.filter(waiting);
+        waiting.find_map(|it| self.failing(&it.need)?.attempts.error.as_ref())
     }
 
     /// One of these could not be had so far, whether it is being asked for again or not.
     pub(super) fn is_failing(&self, needs: &[Need]) -> bool {
-        let failing =
-            |it: &Resource| it.attempts.error.is_some() && !matches!(it.state, State::Stored(_));
-        needs.iter().filter_map(|need| self.find(need)).any(failing)
+        let is_stored = |it: &Resource| matches!(it.state, State::Stored(_));
+        let mut found = needs.iter().filter_map(|need| self.find(need));
+        found.any(|it| !is_stored(it) && self.failing(&it.need).is_some())
     }
 
     pub(super) fn in_flight(&self) -> usize {
@@ -299,18 +312,27 @@ impl Resources {
     pub(super) fn stored(&self) -> impl Iterator<Item = &SavedObject> {
         let current = self.all.iter().filter_map(|it| match &it.state {
             State::Stored(stored) => Some(stored),
-            State::Waiting { .. } | State::InFlight { .. } => None,
+            State::Waiting | State::InFlight { .. } => None,
         });
         current.chain(&self.former)
     }
 
     /// When the next one is to be asked for.
     pub(super) fn next_retry(&self) -> Option<Timestamp> {
-        let waiting = self.all.iter().filter_map(|it| match it.state {
-            State::Waiting { retry_at } => Some(retry_at),
-            State::InFlight { .. } | State::Stored(_) => None,
-        });
-        waiting.min()
+        self.all.iter().filter_map(|it| self.retry_at(it)).min()
+    }
+
+    /// When one that waits is to be asked for. Where nothing could be had it is asked for one at a time.
+    fn retry_at(&self, it: &Resource) -> Option<Timestamp> {
+        if it.state != State::Waiting {
+            return None;
+        }
+        let Some(failing) = self.failing(&it.need) else {
+            return Some(it.asked_at);
+        };
+        let is_asked = |it: &Resource| matches!(it.state, State::InFlight { .. });
+        let mut there = self.all.iter().filter(|it| failing.is_of(&it.need));
+        (!there.any(is_asked)).then_some(failing.retry_at)
     }
 
     /// Asks for what is due, as far as there is room.
@@ -323,15 +345,18 @@ impl Resources {
         room: &mut Room,
     ) {
         let now = stage.now.monotonic;
-        for it in &mut self.all {
-            let due = match it.state {
-                State::Waiting { retry_at } => retry_at <= now,
-                State::Stored(_) => it.again_due,
-                State::InFlight { .. } => false,
-            };
+        let is_needed = |it: &Failing| self.all.iter().any(|other| it.is_of(&other.need));
+        // Somebody may need it again, as where a track is led to and fro.
+        let remembered = config::stalled_after(target_duration);
+        let is_fresh = |it: &Failing| it.retry_at + remembered > now;
+        self.failing.retain(|it| is_fresh(it) || is_needed(it));
+        for index in 0..self.all.len() {
+            let it = &self.all[index];
+            let due = it.again_due || self.retry_at(it).is_some_and(|at| at <= now);
             if !due || room.all == 0 {
                 continue;
             }
+            let it = &mut self.all[index];
             room.all -= 1;
             let request = stage.request();
             let again = std::mem::take(&mut it.again_due);
@@ -340,7 +365,6 @@ impl Resources {
                 Some(_) | None => object_name(asker.tag, request, extension(&it.need)),
             };
             it.asked_at = now;
-            it.attempts.count += u32::from(!again);
             stage.commands.push(Command::Download(Download {
                 request,
                 generation: asker.generation,
@@ -372,7 +396,8 @@ impl Resources {
     ) -> Option<Leftovers> {
         let is_it = |it: &Resource| matches!(it.state, State::InFlight { request: own, .. } if own == request);
         let index = self.all.iter().position(is_it)?;
-        let content = self.all[index].need.content;
+        let need = self.all[index].need.clone();
+        let content = need.content;
         let outcome = match outcome {
             Ok(stored) if content == Content::Key && stored.length != limits::KEY_BYTES => {
                 let why = format!("a key of {} bytes", stored.length);
@@ -397,8 +422,7 @@ impl Resources {
                 // What was listed is gone for good; what is listed from now on gets a name of its own.
                 left.objects.push(object);
                 it.again = None;
-                let retry_at = stage.now.monotonic;
-                it.state = State::Waiting { retry_at };
+                it.state = State::Waiting;
             }
             Ok(stored) => {
                 // The same bytes under another URL, as a new token makes it, are the same object.
@@ -413,19 +437,16 @@ impl Resources {
                 }));
             }
             Err(error) => {
-                stage.counters.retries += 1;
-                if it.attempts.count == 1 {
-                    let error = error.clone();
-                    stage.notify(Notice::NeedRetry { content, error });
-                }
                 let stored = error.may_be_stored() || matches!(error, FetchError::Key(_));
                 if stored && it.again.is_none() {
                     left.objects.push(object);
                 }
-                let retry_at = it.attempts.failed(stage, error, target_duration);
-                it.state = State::Waiting { retry_at };
+                it.state = State::Waiting;
+                self.fail(stage, &need, error, target_duration);
+                return Some(left);
             }
         }
+        self.failing.retain(|it| !it.is_of(&need));
         Some(left)
     }
 
@@ -468,6 +489,38 @@ impl Resources {
         Some((left, Some(Changed { before, now, since })))
     }
 
+    /// Nothing could be had at its address.
+    fn fail(
+        &mut self,
+        stage: &mut Stage<'_>,
+        need: &Need,
+        error: FetchError,
+        target_duration: Span,
+    ) {
+        let before = self.failing.iter().position(|it| it.is_of(need));
+        let mut failing = match before {
+            Some(index) => self.failing.swap_remove(index),
+            None => Failing {
+                url: Arc::clone(&need.url),
+                byte_range: need.byte_range,
+                attempts: Attempts::default(),
+                retry_at: stage.now.monotonic,
+            },
+        };
+        stage.counters.retries += 1;
+        failing.attempts.count += 1;
+        if failing.attempts.count == 1 {
+            let (content, error) = (need.content, error.clone());
+            stage.notify(Notice::NeedRetry { content, error });
+        }
+        failing.retry_at = failing.attempts.failed(stage, error, target_duration);
+        self.failing.push(failing);
+    }
+
+    fn failing(&self, need: &Need) -> Option<&Failing> {
+        self.failing.iter().find(|it| it.is_of(need))
+    }
+
     fn find(&self, need: &Need) -> Option<&Resource> {
         self.all.iter().find(|it| it.need == *need)
     }
@@ -476,7 +529,7 @@ impl Resources {
         let alike = self.all.iter().filter(|it| it.need.content == content);
         let mut alike = alike.filter_map(|it| match &it.state {
             State::Stored(other) => Some(other),
-            State::Waiting { .. } | State::InFlight { .. } => None,
+            State::Waiting | State::InFlight { .. } => None,
         });
         let same = |it: &&SavedObject| it.hash == stored.hash && it.length == stored.length;
         alike.find(same).cloned()
