@@ -4,6 +4,7 @@
 //! It guards against accidents, not against enemies. Names of variants count, names of fields do
 //! not: a field may be renamed without making every journal worthless.
 
+use crate::inline::hidden;
 use serde::ser::{
     Error, Serialize, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant,
     SerializeTuple, SerializeTupleStruct, SerializeTupleVariant, Serializer,
@@ -137,7 +138,7 @@ impl<'a> Serializer for &'a mut Digest {
     }
 
     fn serialize_str(self, value: &str) -> Result<(), Refused> {
-        self.bytes(value.as_bytes());
+        self.bytes(hidden(value).as_bytes());
         Ok(())
     }
 

@@ -9,12 +9,13 @@
 //! This module makes and reads the lines and compares a replay with them. It touches no file: who
 //! records decides where the lines go, and drops them rather than wait for a full disk.
 //! Headers, cookies and keys never reach the core's channels, and what a node's machine has of them is left out
-//! ([`crate::node::Record`]), so they are in no journal. The tokens in a source's URLs do reach a channel, and are in
+//! ([`crate::node::Record`]), so they are in no journal; a key that stands in a playlist is hidden where that is written down. The tokens in a source's URLs do reach a channel, and are in
 //! its journal.
 
 use crate::command::Command;
 use crate::digest::Digest;
 use crate::event::Event;
+use crate::inline::hidden;
 use crate::node::{Node, NodeCommand, NodeEvent};
 use crate::relay::Relay;
 use crate::time::{Now, Timestamp, WallTime};
@@ -209,7 +210,8 @@ pub fn kind_of(beginning: &[u8]) -> Kind {
 
 fn line<T: Serialize>(value: &T) -> String {
     match serde_json::to_string(value) {
-        Ok(mut text) => {
+        Ok(text) => {
+            let mut text = hidden(&text).into_owned();
             text.push('\n');
             text
         }

@@ -19,6 +19,7 @@ pub mod event;
 pub mod feed;
 pub mod formats;
 pub mod ids;
+mod inline;
 pub mod journal;
 pub mod ladder;
 pub mod lease;

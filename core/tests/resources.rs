@@ -6,6 +6,7 @@ mod support;
 use hls_relay_core::command::Content;
 use hls_relay_core::config::KeyPolicy;
 use hls_relay_core::event::FetchError;
+use hls_relay_core::journal::{self, Replay};
 use hls_relay_core::notice::{Notice, State};
 use support::origin::Run;
 use support::{Bench, SEC, Spec, URL, spec};
@@ -535,4 +536,28 @@ fn s_30_every_segment_of_fragmented_mp4_stands_under_its_init_section() {
         (&*borders[0][0].1, &*borders[0][1].1),
         ("init.mp4", "other.mp4")
     );
+}
+
+/// A key that stands in the playlist goes through to players, and is in nothing that is written down; a replay of that
+/// comes to what was done.
+#[test]
+fn a_key_in_a_playlist_is_in_no_journal() {
+    const KEY: &str = "AAECAwQFBgcICQoLDA0ODw";
+    let key = "#EXT-X-KEY:METHOD=AES-128,URI=\"data:text/plain;base64,AAECAwQFBgcICQoLDA0ODw==\"\n";
+    let mut bench = relayed(KeyPolicy::Rehost, headed(key));
+    bench.pass(30 * SEC);
+    let begins = journal::encode_head("a", 0, &bench.relay);
+    bench.journal = Some(Vec::new());
+    bench.pass(60 * SEC);
+    let (_, last) = bench.published.last().unwrap();
+    assert!(last.entry().unwrap().contains(KEY));
+
+    let steps = bench.journal.take().unwrap();
+    let ends = journal::encode_head("a", steps.len() as u64, &bench.relay);
+    let mut replay: Replay = Replay::default();
+    for line in [begins].iter().chain(&steps).chain([&ends]) {
+        assert!(!line.contains(KEY), "{line}");
+        let replayed = replay.feed(journal::decode(line).unwrap()).unwrap();
+        assert!(replayed.is_none_or(|it| it.difference.is_none()));
+    }
 }

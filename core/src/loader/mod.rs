@@ -18,6 +18,7 @@ use crate::command::{Command, LoadPlaylist};
 use crate::config::{self, ReloadPolicy, Source};
 use crate::event::{FetchError, LoadedPlaylist};
 use crate::ids::{Generation, RequestId};
+use crate::inline::hidden_in;
 use crate::limits;
 use crate::notice::{Notice, Refusal, Trouble};
 use crate::planted::Mistake;
@@ -35,7 +36,7 @@ use std::sync::Arc;
 use url::Url;
 
 pub(crate) use date_ranges::{ListedRange, ListedRanges};
-pub(crate) use offer::{About, Listing, Offered, has_data, resolve};
+pub(crate) use offer::{About, Listing, Offered, resolve};
 pub(crate) use reload::Pace;
 pub(crate) use seen::Seen;
 
@@ -344,7 +345,7 @@ impl Loader {
                 None
             }
             Ok(LoadedPlaylist::Body { url, body, etag }) => {
-                let digest: [u8; 32] = Sha256::digest(&body.0).into();
+                let digest: [u8; 32] = Sha256::digest(hidden_in(&body.0)).into();
                 if self.last_body == Some(digest) && !load.first_there {
                     self.recovered(stage);
                     self.unchanged(stage, sent);

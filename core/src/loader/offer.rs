@@ -246,12 +246,6 @@ pub(crate) fn resolve(base: &Url, uri: &str) -> Result<Url, FetchError> {
     }
 }
 
-/// Whether a URI has all that it leads to in itself (RFC 2397).
-pub(crate) fn has_data(uri: &str) -> bool {
-    let scheme = uri.as_bytes().get(..5);
-    scheme.is_some_and(|it| it.eq_ignore_ascii_case(b"data:"))
-}
-
 /// Lines that promise low latency, or name parts at the source: the relay plays such a source as an
 /// ordinary one and must not promise what it does not do.
 pub(super) fn is_low_latency(line: &str) -> bool {

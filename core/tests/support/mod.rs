@@ -26,6 +26,7 @@ use hls_relay_core::event::{
 };
 use hls_relay_core::formats::{Formats, Unreadable};
 use hls_relay_core::ids::{ContentHash, Epoch, Generation, PlaylistName, RequestId};
+use hls_relay_core::journal;
 use hls_relay_core::ladder::{Ladder, Rung};
 use hls_relay_core::notice::Notice;
 use hls_relay_core::playlist::{self, MediaPlaylist, Playlist, Resolution};
@@ -122,6 +123,8 @@ pub(crate) struct Bench {
     pub(crate) notices: Vec<(u64, Notice)>,
     pub(crate) objects: BTreeMap<String, u64>,
     pub(crate) withdrawn: usize,
+    /// The lines of its steps, where they are written down.
+    pub(crate) journal: Option<Vec<String>>,
     revision: u64,
 }
 
@@ -224,6 +227,7 @@ impl Bench {
             notices: Vec::new(),
             objects: BTreeMap::new(),
             withdrawn: 0,
+            journal: None,
             revision: 0,
         }
     }
@@ -315,7 +319,17 @@ impl Bench {
             self.checker.shut_down();
         }
         let mut commands = Vec::new();
+        let recorded = self.journal.as_ref().map(|_| event.clone());
         self.relay.step(self.clock(), event, &mut commands);
+        let now = self.clock();
+        if let (Some(journal), Some(event)) = (&mut self.journal, recorded) {
+            journal.push(journal::encode_record(&journal::Record {
+                seq: journal.len() as u64,
+                now,
+                event,
+                digest: Some(journal::digest_of(&commands)),
+            }));
+        }
         for command in commands {
             self.dispatch(command);
         }
