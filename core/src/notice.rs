@@ -219,11 +219,12 @@ pub enum Notice {
         media_sequence: u64,
         error: FetchError,
     },
-    /// Media is lost and said so.
+    /// Media is lost, and said so where the list can say it: before its first segment, or behind its last one, there may be
+    /// nothing that could.
     Hole {
         segments: u64,
         duration: Span,
-        policy: HolePolicy,
+        said: Option<HolePolicy>,
         cause: HoleCause,
     },
     /// A discontinuity of our own.

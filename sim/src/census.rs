@@ -176,9 +176,9 @@ impl Census {
             Notice::PlaylistRefused { error, .. } => self.refusal(error),
             Notice::PlaylistFlaw { flaw, .. } => self.count(names::flaw_name(flaw.kind)),
             Notice::Broken { why, .. } => self.count(names::break_name(*why)),
-            Notice::Hole { cause, policy, .. } => {
+            Notice::Hole { cause, said, .. } => {
                 self.count(names::hole_cause_name(cause));
-                self.count(names::hole_policy_name(*policy));
+                self.count(names::hole_said_name(*said));
             }
             Notice::Preparing { why, .. } => self.count(names::switch_name(*why)),
             Notice::PreparationFailed { trouble, .. }

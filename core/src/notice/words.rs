@@ -213,16 +213,17 @@ impl fmt::Display for Notice {
             Self::Hole {
                 segments,
                 duration,
-                policy,
+                said,
                 cause,
             } => {
-                let said = match policy {
-                    HolePolicy::Gap => "EXT-X-GAP",
-                    HolePolicy::Discontinuity => "a discontinuity",
+                let said = match said {
+                    Some(HolePolicy::Gap) => "said as EXT-X-GAP",
+                    Some(HolePolicy::Discontinuity) => "said as a discontinuity",
+                    None => "not said in the list",
                 };
                 write!(
                     out,
-                    "hole of {segments} segments, {duration}, said as {said}: {cause}"
+                    "hole of {segments} segments, {duration}, {said}: {cause}"
                 )
             }
             Self::Broken { why } => write!(out, "discontinuity: {why}"),

@@ -1,8 +1,9 @@
 //! A hole is said, never passed over in silence: as EXT-X-GAP segments that fill its time, or as a
-//! discontinuity; and always together with the segment that follows it.
+//! discontinuity; and always together with the segment that follows it, or with the end of the list.
 
 use super::discontinuities::Discontinuities;
 use super::window::{Entry, Seen, Terms, Window};
+use crate::checkpoint::SavedObject;
 use crate::config::{self, HolePolicy};
 use crate::ids::Generation;
 use crate::loader::history::Lost;
@@ -11,7 +12,7 @@ use crate::planted::Mistake;
 use crate::playlist::Segment;
 use crate::processor::Finished;
 use crate::stage::Stage;
-use crate::time::Span;
+use crate::time::{Place, Span, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -75,18 +76,18 @@ impl Holes {
         }
     }
 
-    /// Nothing follows: told to the operator, said to nobody.
-    pub(super) fn forget(&mut self, stage: &mut Stage<'_>, policy: HolePolicy) {
-        std::mem::take(self).tell(stage, policy);
+    /// Told to the operator, said to nobody.
+    pub(super) fn forget(&mut self, stage: &mut Stage<'_>) {
+        std::mem::take(self).tell(stage, None);
     }
 
-    fn tell(&self, stage: &mut Stage<'_>, policy: HolePolicy) {
+    fn tell(&self, stage: &mut Stage<'_>, said: Option<HolePolicy>) {
         if let Some(cause) = &self.cause {
             stage.counters.holes += self.segments;
             stage.notify(Notice::Hole {
                 segments: self.segments,
                 duration: self.duration,
-                policy,
+                said,
                 cause: match stage.makes(Mistake::HoleForAnotherReason) {
                     true => HoleCause::NeverListed,
                     false => cause.clone(),
@@ -137,24 +138,33 @@ impl Window {
             return None;
         }
         let holes = std::mem::take(&mut self.holes);
-        // Before the first segment of all there is nothing to have a hole in. Where the timeline breaks
-        // anyway the break says it, and at the head of a list a discontinuity does.
+        // Where the timeline breaks anyway the break says it. What is listed whole has a beginning, which can be
+        // lost; what goes on has none to have a hole in, and at the head of a list a discontinuity says it.
+        let begins = self.entries.is_empty();
+        let has_room = match begins {
+            true => terms.keeps_all,
+            false => !broken,
+        };
+        let gaps = has_room && holes.as_gaps(terms.said(marks.is_some()), terms.window_limit);
         let ever_listed = self.media_sequence.is_some();
-        // Of several tracks one may have what another has lost: then the timeline goes on.
-        let wanted = if marks.is_some() {
-            HolePolicy::Gap
-        } else {
-            terms.hole_policy
-        };
-        let gaps = !self.entries.is_empty() && !broken && holes.as_gaps(wanted, terms.window_limit);
-        let policy = if gaps {
-            HolePolicy::Gap
-        } else {
-            HolePolicy::Discontinuity
-        };
-        holes.tell(stage, policy);
+        let discontinuity = ever_listed.then_some(HolePolicy::Discontinuity);
+        holes.tell(
+            stage,
+            if gaps {
+                Some(HolePolicy::Gap)
+            } else {
+                discontinuity
+            },
+        );
         if gaps {
-            self.push_gaps(stage, (terms, marks), holes, next, generation);
+            let beside = Beside {
+                segment: &next.segment,
+                resources: &next.resources,
+                appeared: next.appeared,
+                generation,
+                begins: next.place.unwrap_or_default() - holes.duration,
+            };
+            self.push_gaps(stage, (terms, marks), holes.pieces, &beside);
             return None;
         }
         let mut lines = Vec::new();
@@ -170,19 +180,42 @@ impl Window {
         ever_listed.then_some(lines)
     }
 
+    /// Says what was lost at the very end, before the list is closed.
+    pub(super) fn say_last_holes(
+        &mut self,
+        stage: &mut Stage<'_>,
+        (terms, marks): (Terms, Option<&mut Discontinuities>),
+    ) {
+        let mut holes = std::mem::take(&mut self.holes);
+        let wanted = terms.said(marks.is_some());
+        let gaps = holes.broken.is_none() && holes.as_gaps(wanted, terms.window_limit);
+        let Some(last) = self.entries.back().filter(|_| gaps).cloned() else {
+            holes.forget(stage);
+            return;
+        };
+        holes.tell(stage, Some(HolePolicy::Gap));
+        let beside = Beside {
+            segment: &last.read_with(),
+            resources: &last.resources,
+            appeared: last.appeared,
+            generation: last.generation,
+            begins: last.ends(),
+        };
+        self.push_gaps(stage, (terms, marks), holes.pieces, &beside);
+    }
+
     fn push_gaps(
         &mut self,
         stage: &Stage<'_>,
         (terms, mut marks): (Terms, Option<&mut Discontinuities>),
-        holes: Holes,
-        next: &Finished,
-        generation: Generation,
+        pieces: Vec<Piece>,
+        beside: &Beside<'_>,
     ) {
-        for piece in holes.pieces {
+        for piece in pieces {
             match piece {
                 Piece::Offered(segment) => {
                     let how = (terms, marks.as_deref_mut());
-                    self.push_gap(stage, how, segment, next, generation);
+                    self.push_gap(stage, how, segment, beside);
                 }
                 Piece::Unseen { segments, duration } => {
                     let each = duration.scaled(1, segments.max(1));
@@ -190,9 +223,8 @@ impl Window {
                         // The last one takes what the division has left.
                         let left = duration.saturating_sub(each * (segments - 1));
                         let lasts = if n == segments { left } else { each };
-                        let (how, gap) =
-                            ((terms, marks.as_deref_mut()), self.gap_after(lasts, next));
-                        self.push_gap(stage, how, gap, next, generation);
+                        let how = (terms, marks.as_deref_mut());
+                        self.push_gap(stage, how, beside.lasting(lasts), beside);
                     }
                 }
             }
@@ -204,13 +236,11 @@ impl Window {
         stage: &Stage<'_>,
         (terms, marks): (Terms, Option<&mut Discontinuities>),
         mut segment: Segment,
-        next: &Finished,
-        generation: Generation,
+        beside: &Beside<'_>,
     ) {
         segment.gap = true;
-        // It needs none, and is under what follows, so that nothing changes at it.
-        segment.keys = Arc::clone(&next.segment.keys);
-        segment.map.clone_from(&next.segment.map);
+        segment.keys = Arc::clone(&beside.segment.keys);
+        segment.map.clone_from(&beside.segment.map);
         if segment.date_time.is_none() && !stage.makes(Mistake::GapUndated) {
             let before = self.entries.back().map(|entry| &entry.segment);
             segment.date_time =
@@ -219,30 +249,42 @@ impl Window {
                     false => Some(it.date_time? + it.duration),
                 });
         }
-        let place = self.end().or(next.place).unwrap_or_default();
         self.push(
             stage,
             terms,
             marks,
             Entry {
-                place,
+                place: self.end().unwrap_or(beside.begins),
                 segment,
                 stored: None,
-                resources: next.resources.clone(),
+                resources: beside.resources.to_vec(),
                 rungs: Vec::new(),
                 hidden: false,
                 identity: None,
                 longest_playlist: Span::ZERO,
-                appeared: next.appeared,
-                generation,
+                appeared: beside.appeared,
+                generation: beside.generation,
                 seen: Seen::Never,
                 listed_at: None,
             },
         );
     }
+}
 
+/// What gaps are read with, so that nothing changes at them: they need none of it. It is what follows them and, at the end
+/// of a list, what is before.
+struct Beside<'a> {
+    segment: &'a Segment,
+    resources: &'a [SavedObject],
+    appeared: Timestamp,
+    generation: Generation,
+    /// Where they begin, where nothing is listed.
+    begins: Place,
+}
+
+impl Beside<'_> {
     /// A gap that nothing is known of but its length.
-    fn gap_after(&self, duration: Span, next: &Finished) -> Segment {
+    fn lasting(&self, duration: Span) -> Segment {
         Segment {
             duration,
             title: "".into(),
@@ -252,7 +294,7 @@ impl Window {
             date_time_text: None,
             gap: true,
             tags: Vec::new(),
-            ..next.segment.clone()
+            ..self.segment.clone()
         }
     }
 }

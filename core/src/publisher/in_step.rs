@@ -181,6 +181,9 @@ impl Publisher {
 
     /// Before the lists are closed: what would be too far behind to be closed with the others gets gaps.
     pub(super) fn end_in_step(&mut self, stage: &mut Stage<'_>) {
+        if !self.has_several() {
+            return;
+        }
         let ends: Vec<Option<Place>> = self.windows.iter().map(Window::end).collect();
         let newest = ends.iter().copied().max().flatten();
         let model = ends.iter().position(|end| *end == newest);
@@ -195,14 +198,12 @@ impl Publisher {
             return;
         };
         let since = gap.place.since(last.place);
-        let map = last.segment.map.clone();
         // Behind a break the dates are those of the others: they may have jumped there.
         let jumped = gap.date_time.filter(|_| gap.discontinuity);
         let goes_on = last.segment.date_time.map(|at| at + since);
         let beside = Segment {
             date_time: goes_on.map(|at| jumped.unwrap_or(at)),
-            map: map.filter(|_| !last.is_its_own_init_section()),
-            ..last.segment.clone()
+            ..last.read_with()
         };
         let resources = last.resources.clone();
         self.push_gap_beside(stage, track, gap, (beside, resources));

@@ -154,6 +154,7 @@ impl Publisher {
             hole_policy: self.hole_policy,
             target_duration: self.target_duration,
             lists_source: self.lists_source(),
+            keeps_all: self.keeps_all(),
         }
     }
 
@@ -206,7 +207,16 @@ impl Publisher {
                 false => self.mark_in_others(track),
             }
         }
-        let added = self.windows[track].entries.iter().skip(before);
+        self.has_grown(stage, track, before);
+        // Only where nothing of it could be listed for a long time.
+        while self.windows[track].entries.len() > limits::MAX_WINDOW && self.in_flight.is_none() {
+            self.remove_first(stage, track);
+        }
+    }
+
+    /// A track has what stands behind its first `known` entries since now.
+    fn has_grown(&mut self, stage: &mut Stage<'_>, track: usize, known: usize) {
+        let added = self.windows[track].entries.iter().skip(known);
         for it in added.clone().flat_map(|entry| &entry.resources) {
             // What was about to go is named again.
             self.leaving.retain(|leaving| leaving.object != it.object);
@@ -217,19 +227,15 @@ impl Publisher {
         for duration in durations {
             self.fit_target_duration(stage, duration);
         }
-        if several && self.target_duration != before {
+        if self.has_several() && self.target_duration != before {
             // One target duration for all, from one version on (S-25).
             self.windows
                 .iter_mut()
                 .for_each(|it| it.dirty |= !it.entries.is_empty());
         }
-        // Only where nothing of it could be listed for a long time.
-        while self.windows[track].entries.len() > limits::MAX_WINDOW && self.in_flight.is_none() {
-            self.remove_first(stage, track);
-        }
     }
 
-    /// A segment that was offered and cannot be had. It is said with the next one.
+    /// A segment that was offered and cannot be had. It is said with the next one, or with the end.
     pub(crate) fn lose(&mut self, track: usize, mut lost: Finished, cause: HoleCause) {
         self.drop_tags(&mut lost.segment);
         self.cut_what_gaps_stand_for(track, &mut lost);
@@ -264,17 +270,31 @@ impl Publisher {
         self.windows[track].closing = wanted.cloned().collect();
     }
 
-    /// Closes the presentation: EXT-X-ENDLIST, until a new run begins. Holes at the very end stand
-    /// before nothing and are not said.
+    /// Before the lists are closed, as their source has ended: what was lost at the very end is said, and all end together.
+    pub(crate) fn say_ends(&mut self, stage: &mut Stage<'_>) {
+        if self.ended || self.is_empty() {
+            return;
+        }
+        (0..self.windows.len()).for_each(|track| self.say_end_of(stage, track));
+        self.end_in_step(stage);
+    }
+
+    fn say_end_of(&mut self, stage: &mut Stage<'_>, track: usize) {
+        let (terms, several) = (self.terms(), self.has_several());
+        let marks = Some(&mut self.discontinuities).filter(|_| several);
+        let window = &mut self.windows[track];
+        let before = window.entries.len();
+        window.say_last_holes(stage, (terms, marks));
+        self.has_grown(stage, track, before);
+    }
+
+    /// Closes the presentation: EXT-X-ENDLIST, until a new run begins.
     pub(crate) fn end(&mut self, stage: &mut Stage<'_>) {
         let listed = !self.is_empty();
         let closes = listed && !self.ended;
-        if closes && self.has_several() {
-            self.end_in_step(stage);
-        }
         self.ended |= listed;
         for window in &mut self.windows {
-            window.holes.forget(stage, self.hole_policy);
+            window.holes.forget(stage);
             window.dirty |= closes && !window.entries.is_empty();
             (window.begins_run, window.comes_late) = (true, false);
         }
@@ -295,7 +315,11 @@ impl Publisher {
     /// way it was told as an EVENT.
     pub(crate) fn end_early(&mut self, stage: &mut Stage<'_>) {
         if !self.ended {
-            self.windows.iter_mut().for_each(Window::is_part);
+            for window in &mut self.windows {
+                window.is_part();
+                window.holes.forget(stage);
+            }
+            self.end_in_step(stage);
         }
         self.end(stage);
     }
@@ -373,7 +397,7 @@ impl Publisher {
         // What others name with it stays for its sake as well.
         let promised = entry.segment.duration + entry.longest_playlist;
         for it in &entry.resources {
-            let mut others = self.windows[track].entries.iter_mut();
+            let mut others = self.windows.iter_mut().flat_map(|it| &mut it.entries);
             let names = |other: &&mut Entry| other.resources.contains(it);
             if let Some(other) = others.find(names) {
                 let longest = promised.saturating_sub(other.segment.duration);

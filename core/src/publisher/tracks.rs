@@ -151,10 +151,9 @@ impl Publisher {
 
     /// All of such a track is there that ever will be: it is closed as the others are, and shown.
     pub(crate) fn is_whole(&mut self, stage: &mut Stage<'_>, track: usize) {
-        let window = &mut self.windows[track];
-        if std::mem::take(&mut window.comes_late) {
-            window.holes.forget(stage, self.hole_policy);
-            window.begins_run = true;
+        if std::mem::take(&mut self.windows[track].comes_late) {
+            self.say_end_of(stage, track);
+            self.windows[track].begins_run = true;
         }
     }
 

@@ -104,6 +104,18 @@ pub(super) struct Terms {
     pub(super) target_duration: Option<Span>,
     /// The source's own media is listed.
     pub(super) lists_source: bool,
+    /// Nothing that the source keeps is to leave.
+    pub(super) keeps_all: bool,
+}
+
+impl Terms {
+    /// How a hole is said. Of several tracks one may have what another has lost: then the timeline goes on.
+    pub(super) fn said(&self, several: bool) -> HolePolicy {
+        match several {
+            true => HolePolicy::Gap,
+            false => self.hole_policy,
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -479,7 +491,7 @@ impl Window {
             stage.notify(Notice::Hole {
                 segments: 1,
                 duration: entry.segment.duration,
-                policy,
+                said: Some(policy),
                 cause: HoleCause::NotPublished,
             });
         }
@@ -726,6 +738,13 @@ impl Entry {
     /// A gap that no version has had.
     pub(super) fn is_unlisted_gap(&self) -> bool {
         self.seen == Seen::Never && self.stored.is_none()
+    }
+
+    /// What is read as it is; one that is its own init section is none for others.
+    pub(super) fn read_with(&self) -> Segment {
+        let mut segment = self.segment.clone();
+        segment.map = segment.map.filter(|_| !self.is_its_own_init_section());
+        segment
     }
 
     /// A gap of that length in its place.

@@ -44,6 +44,9 @@ pub(super) struct Feed {
     pub(super) overlap: Option<Overlap>,
     /// The last segment that was appended: its run and its number at the source.
     pub(super) appended: Option<(u64, u64)>,
+    /// The last one that has left, whether it was had or not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) passed: Option<(u64, u64)>,
     /// Where it ends in what is published.
     pub(super) appended_end: Option<Place>,
     /// It was appended then.
@@ -101,6 +104,7 @@ impl Feed {
             axis: Axis::default(),
             overlap: None,
             appended: None,
+            passed: None,
             appended_end: None,
             appended_at: None,
             breaks: None,
@@ -276,6 +280,13 @@ impl Feed {
         self.appended = Some(segment);
         let is_over = |it: &mut Former| it.until.is_some_and(|first| first <= segment);
         self.former.take_if(is_over);
+    }
+
+    /// What was lost at its end is said there: whoever goes on here does not ask for it again.
+    pub(super) fn let_go_of_lost(&mut self, shift: i64) {
+        self.appended = self.passed.or(self.appended);
+        let reached = self.reached.map(|at| at.shifted_by(shift));
+        self.appended_end = self.appended_end.max(reached);
     }
 
     /// Where what stands first ends, on the lane's axis.

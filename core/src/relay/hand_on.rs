@@ -45,8 +45,11 @@ impl Relay {
         if self.publisher.is_ended() {
             self.show_what_came_late(stage, &mut lane);
         } else if lane.is_over() && told {
-            let feeds = lane.feeds.iter_mut();
-            feeds.for_each(|feed| self.close_track(stage, feed));
+            self.publisher.say_ends(stage);
+            for feed in &mut lane.feeds {
+                feed.let_go_of_lost(lane.shift);
+                self.close_track(stage, feed);
+            }
             self.publisher.end(stage);
         }
         self.active = Some(lane);
@@ -503,6 +506,7 @@ impl Relay {
 /// Something has left the front of a feed.
 fn passed(stage: &Stage<'_>, lane: &mut Lane, index: usize, finished: &Finished) {
     let feed = &mut lane.feeds[index];
+    feed.passed = Some((finished.run, finished.identity.media_sequence));
     feed.advanced_at = stage.now.monotonic;
     let end = finished.place.map(|at| at + finished.segment.duration);
     feed.reached = feed.reached.max(end);

@@ -410,14 +410,14 @@ impl Ledger {
             if let Notice::Hole {
                 segments,
                 cause,
-                policy,
+                said,
                 ..
             } = notice
             {
                 self.totals.said_missing += segments;
                 self.said.add(now, *segments, cause);
                 let unseen = *cause == HoleCause::NotPublished;
-                let broken = *policy == HolePolicy::Discontinuity;
+                let broken = *said == Some(HolePolicy::Discontinuity);
                 self.each(|line| {
                     line.unseen |= unseen;
                     line.breaks_said += u64::from(broken);

@@ -11,7 +11,7 @@ use crate::origin::{EncoderFault, Fault, FaultKind, Keeps, MediaRef, Origin};
 use crate::plan::Change;
 use crate::published::Alternative;
 use hls_relay_core::config::{
-    LONGEST_REST, ReloadPolicy, SWITCH_AT_MOST_EVERY, TRIED_SEGMENTS, stalled_after,
+    HolePolicy, LONGEST_REST, ReloadPolicy, SWITCH_AT_MOST_EVERY, TRIED_SEGMENTS, stalled_after,
 };
 use hls_relay_core::event::Desired;
 use hls_relay_core::ids::PlaylistName;
@@ -119,13 +119,37 @@ impl World {
         let state = self.process.as_ref().map(|it| it.machine.state());
         let goes_on = self.store.playlists.iter().find(|(_, it)| !it.ended);
         if state == Some(State::Ended) && goes_on.is_none() {
-            return Ok(());
+            return self.is_as_long_as_its_source();
         }
         broken(
             "S-14 what has ended is relayed to its end",
             "ended, and EXT-X-ENDLIST in each list",
             format!("{state:?}, {:?} goes on", goes_on.map(|(name, _)| name)),
         )
+    }
+
+    /// Of what is listed whole, gaps stand for all that could not be had, at its beginning and at its end as well.
+    fn is_as_long_as_its_source(&self) -> Held {
+        if self.wish.spec.hole != HolePolicy::Gap || self.wish.spec.window.is_some() {
+            return Ok(());
+        }
+        let at = self.now.since(Timestamp::default());
+        for (name, key, _) in self.visible() {
+            let offered = self.origins[key.origin].track(key.track);
+            let offered = offered.segments_offered(at);
+            let lasts: Span = offered.iter().map(|it| it.media.duration).sum();
+            let exact = Span::from_millis(offered.len() as u64 + 1);
+            let list = self.store.playlists.get(name).filter(|it| it.typed);
+            let list = list.filter(|it| it.total.abs_diff(lasts) > exact);
+            if let Some(list) = list {
+                return broken(
+                    "5.3 what is listed whole is as long as its source says",
+                    format!("{} lasts {} ms", name.0, lasts.as_millis()),
+                    format!("{} ms", list.total.as_millis()),
+                );
+            }
+        }
+        Ok(())
     }
 
     /// S-38: viewers are led to each rendition and each variant that the source has and the channel wants, as it did when
@@ -335,6 +359,12 @@ impl World {
             return broken("liveness: something is listed", "a segment", "none");
         }
         for (name, key, media) in self.visible() {
+            let list = self.store.playlists.get(name);
+            let last = list.filter(|it| it.ended).and_then(|it| it.segments.last());
+            if last.is_some_and(|it| it.gap) {
+                // Nothing more could be had of it.
+                continue;
+            }
             // The oldest segment of this source that is not listed yet.
             let origin = self.origins[key.origin].track(key.track);
             let Some(listed_at) = origin.next_listed_at(media.run, media.number) else {

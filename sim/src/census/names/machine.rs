@@ -330,9 +330,10 @@ names! {
         KeyPolicy::Rehost => "policy keys rehost",
         KeyPolicy::Decrypt => "policy keys decrypt",
     }
-    hole_policy_name(HolePolicy) {
-        HolePolicy::Gap => "policy hole gap",
-        HolePolicy::Discontinuity => "policy hole discontinuity",
+    hole_said_name(Option<HolePolicy>) {
+        Some(HolePolicy::Gap) => "policy hole gap",
+        Some(HolePolicy::Discontinuity) => "policy hole discontinuity",
+        None => "policy hole not said",
     }
     reload_policy_name(ReloadPolicy) {
         ReloadPolicy::LastSegment => "policy reload last segment",

@@ -41,6 +41,8 @@ pub(super) struct Line {
     gaps: Vec<Arc<Listed>>,
     /// So many of them stand at the end of the run of ours that was closed; those behind begin the next.
     gaps_closed: Option<usize>,
+    /// So many of them stand for what was lost at the end of what was closed: that cannot be taken back.
+    gaps_at_end: usize,
     /// The lists went back to lower numbers of the same run then, and were believed.
     pub(super) went_back: Option<Timestamp>,
     /// So often the machine took a source for restarted, rightly or, where it was away for long, wrongly,
@@ -104,7 +106,7 @@ impl Line {
             self.begin_anew();
             self.published.clear();
             self.gaps.clear();
-            self.gaps_closed = None;
+            (self.gaps_closed, self.gaps_at_end) = (None, 0);
             self.last = None;
             self.next_number = 0;
         }
@@ -125,7 +127,7 @@ impl Line {
             // with it whatever stood before the first segment that is listed now.
             self.skipped = true;
             self.gaps.clear();
-            self.gaps_closed = None;
+            (self.gaps_closed, self.gaps_at_end) = (None, 0);
         }
         // One of several may come to a break before the others do: what it has until there is lost for all.
         self.given_up = std::mem::take(&mut self.unseen) && books.several;
@@ -148,7 +150,36 @@ impl Line {
             }
         }
         self.ended = version.ended;
+        if version.ended && self.gaps_at_end < self.gaps.len() {
+            self.gaps_at_end = self.gaps.len();
+            self.closes_with_what_is_lost(books)?;
+        }
         Ok(())
+    }
+
+    /// The gaps at the end of what is closed stand for all that was told of behind its last segment.
+    fn closes_with_what_is_lost(&self, books: &Books<'_>) -> Held {
+        let here = |it: &Stored| it.asker.process == books.known.process && !books.several;
+        let own = |it: &Stored| has_gaps(books.origin(it.key));
+        let Some(last) = self.last.filter(|it| here(it) && !own(it)) else {
+            return Ok(());
+        };
+        let at = |number| MediaKey { number, ..last.key };
+        let offers = books.known.offers.range(last.key..=at(u64::MAX));
+        let mut told = offers.rev().map(|(key, _)| *key);
+        let newest = told.find(|key| books.known.told_in_time(*key).is_some());
+        let behind = last.key.number + 1..newest.map_or(0, |it| it.number + 1);
+        let lost = segments(books.origin(last.key), books.now, last.key, behind);
+        let lasts: Span = lost.iter().map(|it| it.media.duration).sum();
+        let said: Span = self.gaps.iter().map(|gap| gap.duration).sum();
+        if said.abs_diff(lasts) <= Span::from_millis(lost.len() as u64 + 1) {
+            return Ok(());
+        }
+        broken(
+            "5.3 gaps at the end stand for what was lost there",
+            format!("{} ms behind {:?}", lasts.as_millis(), last.key),
+            format!("{} ms", said.as_millis()),
+        )
     }
 
     fn listed(&mut self, books: &mut Books<'_>, listed: &Listed) -> Held {
@@ -177,6 +208,7 @@ impl Line {
             );
         }
         let gaps = std::mem::take(&mut self.gaps);
+        let at_end = std::mem::take(&mut self.gaps_at_end);
         let is_broken = listed.discontinuity || gaps.iter().any(|gap| gap.discontinuity);
         needs::right(books, stored, listed, is_broken)?;
         dated(books, stored.key, listed)?;
@@ -186,7 +218,7 @@ impl Line {
                 books.totals.skip(last.key, stored.key);
                 self.lacks_unseen(books, last.key, stored.key);
             }
-            Some(last) => self.follows(books, last, stored, listed, &gaps)?,
+            Some(last) => self.follows(books, last, stored, listed, (&gaps, at_end))?,
             None => {}
         }
         self.add(books, stored)?;
@@ -219,7 +251,7 @@ impl Line {
         last: Stored,
         next: Stored,
         listed: &Listed,
-        gaps: &[Arc<Listed>],
+        (gaps, at_end): (&[Arc<Listed>], usize),
     ) -> Held {
         let same_run = last.key.is_of_run(next.key);
         if !same_run || next.key.number <= last.key.number {
@@ -236,7 +268,8 @@ impl Line {
             // Of those that a source has of its own each run may have some, and the first of them the discontinuity.
             let own = books.origin(last.key).has_gaps() || books.origin(next.key).has_gaps();
             let marked = listed.discontinuity || (own && gaps.iter().any(|it| it.discontinuity));
-            if in_step || (marked && (gaps.is_empty() || own || books.several)) {
+            let behind = gaps.len() > at_end;
+            if in_step || (marked && (!behind || own || books.several)) {
                 return Ok(());
             }
             return broken(
