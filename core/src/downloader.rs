@@ -232,6 +232,25 @@ impl Downloader {
         Some(left)
     }
 
+    /// Takes the keys that other tracks of its source have, or ask for.
+    pub(crate) fn share_keys<'a>(
+        &mut self,
+        before: impl Iterator<Item = &'a Self> + Clone,
+        behind: impl Iterator<Item = &'a Self> + Clone,
+        now: Timestamp,
+    ) {
+        let before = before.map(|it| &it.resources);
+        let behind = behind.map(|it| &it.resources);
+        let others = before.clone().chain(behind.clone());
+        let shared = self.resources.share_keys(before, behind);
+        if self.resources.share_failures(others) | shared {
+            let needs = self.jobs.iter().map(|job| &job.needs);
+            let failing = needs.filter_map(|it| self.resources.trouble(it));
+            self.trouble = failing.last().cloned().or(self.trouble.take());
+            self.settle(now);
+        }
+    }
+
     /// What is stored beside segments, and must stay.
     pub(crate) fn held(&self) -> impl Iterator<Item = &ObjectName> {
         self.resources.stored().map(|it| &it.object)

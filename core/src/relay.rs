@@ -298,6 +298,8 @@ impl Relay {
             self.publisher.ask_store(stage);
         }
         if !self.publisher.is_asking_store() {
+            let lanes = [&mut self.active, &mut self.next].into_iter().flatten();
+            lanes.for_each(|lane| lane.share_keys(stage.now.monotonic));
             self.process(stage);
             self.advance_sources(stage);
             // What a track begins with may be gaps, which can leave at once.

@@ -8,8 +8,10 @@ use hls_relay_core::config::KeyPolicy;
 use hls_relay_core::event::FetchError;
 use hls_relay_core::journal::{self, Replay};
 use hls_relay_core::notice::{Notice, State};
+use hls_relay_core::playlist::MediaPlaylist;
+use std::collections::BTreeSet;
 use support::origin::Run;
-use support::{Bench, SEC, Spec, URL, spec};
+use support::{Bench, SEC, Spec, URL, media, spec};
 
 const MAP: &str = "#EXT-X-MAP:URI=\"init.mp4\"\n";
 
@@ -560,4 +562,81 @@ fn a_key_in_a_playlist_is_in_no_journal() {
         let replayed = replay.feed(journal::decode(line).unwrap()).unwrap();
         assert!(replayed.is_none_or(|it| it.difference.is_none()));
     }
+}
+
+/// Four variants, each with a list of its own, under keys that all of them name: one until 50 s, then another.
+fn presented() -> Bench {
+    const MAIN: &str = "http://origin.example/live/main.m3u8";
+    let mut bench = Bench::new(Box::new(|now, url| {
+        let name = url.rsplit('/').next().unwrap_or_default();
+        let variants = (0..4).map(|n| format!("#EXT-X-STREAM-INF:BANDWIDTH={n}000\nv{n}.m3u8\n"));
+        if name == "main.m3u8" {
+            return Ok(format!("#EXTM3U\n{}", variants.collect::<String>()));
+        }
+        let mut run = Run::new(2 * SEC).named(name, 100).dated();
+        let key = |n: u32| {
+            let method = "#EXT-X-KEY:METHOD=AES-128,IV=0x1";
+            format!("{method},URI=\"http://keys.example/{n}.key?all=1\"\n")
+        };
+        // Segment 125 is the first under the other one, and leaves the list at 64 s.
+        run.head = key(u32::from(now >= 64 * SEC));
+        let run = run.marked(125, key(1).trim_end());
+        // They do not come at once.
+        let late = u64::from(name.as_bytes()[1] - b'0') * SEC / 5;
+        Ok(run.at(now - late))
+    }));
+    bench.checker.several = true;
+    bench.now = 30 * SEC;
+    bench.run(Spec {
+        keys: KeyPolicy::Rehost,
+        ..spec(&[MAIN])
+    });
+    bench
+}
+
+#[test]
+fn a_key_that_several_tracks_name_is_asked_for_once() {
+    let mut bench = presented();
+    bench.pass(100 * SEC);
+    assert_eq!(bench.status().state, State::Live);
+    assert_eq!(bench.status().left_behind, 0);
+    let keys = ["0", "1"].map(|n| format!("http://keys.example/{n}.key?all=1"));
+    assert_eq!(asked(&bench, ".key"), keys);
+    // And each has it, for as long as anybody lists it.
+    let lists: Vec<MediaPlaylist> = (0..4).map(|n| newest(&bench, n)).collect();
+    let named = lists.iter().map(|it| it.segments[0].keys[0].uri());
+    let named: BTreeSet<_> = named.flatten().collect();
+    assert_eq!(named.len(), 1);
+    assert!(named.iter().all(|it| bench.objects.contains_key(*it)));
+}
+
+#[test]
+fn a_key_that_several_tracks_name_is_tried_again_by_one_of_them() {
+    let mut bench = presented();
+    bench.segment = Box::new(|now, url| match url.contains("1.key") && now < 58 * SEC {
+        true => Err(FetchError::Status(503)),
+        false => Ok(50_000),
+    });
+    bench.pass(56 * SEC);
+    let tried = asked(&bench, "1.key").len();
+    assert!((2..=8).contains(&tried), "{tried} times in 6 s");
+    let told = |it: &Notice| matches!(it, Notice::NeedRetry { .. });
+    assert_eq!(bench.notices.iter().filter(|it| told(&it.1)).count(), 1);
+    // What is under it is not stored as long as nobody could play it.
+    assert!(asked(&bench, "127").len() <= 4);
+    bench.pass(100 * SEC);
+    assert_eq!(bench.status().state, State::Live);
+    assert_eq!(bench.holes(), 0);
+}
+
+/// The newest list of a variant.
+fn newest(bench: &Bench, variant: usize) -> MediaPlaylist {
+    let name = format!("v{variant}.m3u8");
+    let versions = bench
+        .published
+        .iter()
+        .rev()
+        .flat_map(|(_, it)| &it.playlists);
+    let mut lists = versions.filter(|it| *it.name.0 == name);
+    media(&lists.next().unwrap().text)
 }

@@ -181,6 +181,37 @@ impl Failing {
     }
 }
 
+impl Resource {
+    fn stored(&self) -> Option<&SavedObject> {
+        match &self.state {
+            State::Stored(stored) => Some(stored),
+            State::Waiting | State::InFlight { .. } | State::Shared { .. } => None,
+        }
+    }
+
+    fn is_not_asked_for(&self) -> bool {
+        match self.state {
+            State::Waiting => true,
+            State::Shared { in_flight } => !in_flight,
+            State::InFlight { .. } | State::Stored(_) => false,
+        }
+    }
+
+    /// A key that is not there, and that this track is not asking for.
+    fn may_be_shared(&self) -> bool {
+        let asks = matches!(self.state, State::Stored(_) | State::InFlight { .. });
+        self.need.content == Content::Key && !asks
+    }
+
+    /// Listed before a restart of ours, it has to be what it was.
+    fn can_be(&self, stored: &SavedObject) -> bool {
+        let same = |(object, hash): &(ObjectName, ContentHash)| {
+            *object == stored.object && *hash == stored.hash
+        };
+        self.again.as_ref().is_none_or(same)
+    }
+}
+
 /// What was stored for a need, and what its source has now.
 pub(super) struct Changed {
     pub(super) before: SavedObject,
@@ -195,6 +226,10 @@ enum State {
     InFlight {
         request: RequestId,
         object: ObjectName,
+    },
+    /// Another track asks for it.
+    Shared {
+        in_flight: bool,
     },
     Stored(SavedObject),
 }
@@ -267,7 +302,7 @@ impl Resources {
         for it in gone {
             left.requests.extend(it.looking);
             match it.state {
-                State::Waiting => {}
+                State::Waiting | State::Shared { .. } => {}
                 State::InFlight { request, object } => left.requests.push((request, object)),
                 State::Stored(stored) => objects.push(stored),
             }
@@ -281,16 +316,13 @@ impl Resources {
 
     /// The objects of these needs, once all are stored.
     pub(super) fn provide(&self, needs: &[Need]) -> Option<Vec<SavedObject>> {
-        let stored = |need| match &self.find(need)?.state {
-            State::Stored(stored) => Some(stored.clone()),
-            State::Waiting | State::InFlight { .. } => None,
-        };
+        let stored = |need| self.find(need)?.stored().cloned();
         needs.iter().map(stored).collect()
     }
 
     /// One of these could not be had so far, and is not being asked for: why.
     pub(super) fn trouble(&self, needs: &[Need]) -> Option<&FetchError> {
-        let waiting = |it: &&Resource| it.state == State::Waiting;
+        let waiting = |it: &&Resource| it.is_not_asked_for();
         let found = needs.iter().filter_map(|need| self.find(need));
         let mut waiting = found.filter(waiting);
         waiting.find_map(|it| self.failing(&it.need)?.attempts.error.as_ref())
@@ -311,10 +343,7 @@ impl Resources {
 
     /// What is stored here, whether it is listed or not.
     pub(super) fn stored(&self) -> impl Iterator<Item = &SavedObject> {
-        let current = self.all.iter().filter_map(|it| match &it.state {
-            State::Stored(stored) => Some(stored),
-            State::Waiting | State::InFlight { .. } => None,
-        });
+        let current = self.all.iter().filter_map(Resource::stored);
         current.chain(&self.former)
     }
 
@@ -490,6 +519,68 @@ impl Resources {
         Some((left, Some(Changed { before, now, since })))
     }
 
+    /// A key that tracks of a source name at one address, in one run of its encoder, is one key: one of them asks for it,
+    /// the first that needs it where none does yet, and all are told. Whether anything has changed for this track.
+    pub(super) fn share_keys<'a>(
+        &mut self,
+        before: impl Iterator<Item = &'a Self> + Clone,
+        behind: impl Iterator<Item = &'a Self> + Clone,
+    ) -> bool {
+        let mut changed = false;
+        for index in 0..self.all.len() {
+            let it = &self.all[index];
+            if !it.may_be_shared() {
+                continue;
+            }
+            let need = it.need.clone();
+            let same = |other: &'a Self| other.find(&need);
+            let before = before.clone().filter_map(same);
+            let mut others = before.clone().chain(behind.clone().filter_map(same));
+            let stored = others.clone().filter_map(Resource::stored);
+            let stored = stored.clone().find(|stored| it.can_be(stored)).cloned();
+            let in_flight = others.any(|it| matches!(it.state, State::InFlight { .. }));
+            let waits = before.clone().any(|it| it.state == State::Waiting);
+            let state = match stored {
+                Some(stored) => State::Stored(stored),
+                None if in_flight || waits => State::Shared { in_flight },
+                // Whoever asked for it needs it no more, or this one comes first.
+                None => State::Waiting,
+            };
+            if matches!(state, State::Stored(_)) {
+                self.failing.retain(|it| !it.is_of(&need));
+            }
+            changed |= self.all[index].state != state;
+            self.all[index].state = state;
+        }
+        changed
+    }
+
+    /// What another track has met at an address at which this one waits.
+    pub(super) fn share_failures<'a>(
+        &mut self,
+        others: impl Iterator<Item = &'a Self> + Clone,
+    ) -> bool {
+        let mut changed = false;
+        let lacking = self.all.iter().filter(|it| it.may_be_shared());
+        for need in lacking.map(|it| it.need.clone()).collect::<Vec<_>>() {
+            let lacks = |it: &&Self| it.find(&need).is_some_and(|it| it.stored().is_none());
+            let met = others
+                .clone()
+                .filter(lacks)
+                .filter_map(|it| it.failing(&need));
+            let Some(met) = met.max_by_key(|it| it.attempts.count) else {
+                continue;
+            };
+            let own = self.failing(&need).map_or(0, |it| it.attempts.count);
+            if own < met.attempts.count {
+                self.failing.retain(|it| !it.is_of(&need));
+                self.failing.push(met.clone());
+                changed = true;
+            }
+        }
+        changed
+    }
+
     /// Nothing could be had at its address.
     fn fail(
         &mut self,
@@ -528,10 +619,7 @@ impl Resources {
 
     fn twin(&self, content: Content, stored: &StoredSegment) -> Option<SavedObject> {
         let alike = self.all.iter().filter(|it| it.need.content == content);
-        let mut alike = alike.filter_map(|it| match &it.state {
-            State::Stored(other) => Some(other),
-            State::Waiting | State::InFlight { .. } => None,
-        });
+        let mut alike = alike.filter_map(Resource::stored);
         let same = |it: &&SavedObject| it.hash == stored.hash && it.length == stored.length;
         alike.find(same).cloned()
     }

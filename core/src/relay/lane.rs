@@ -112,9 +112,21 @@ impl Lane {
         self.feeds.iter().filter(move |feed| feed.kind() == kind)
     }
 
+    /// A key that several tracks name is asked for once.
+    pub(super) fn share_keys(&mut self, now: Timestamp) {
+        for index in 0..self.feeds.len() {
+            let (before, rest) = self.feeds.split_at_mut(index);
+            let [feed, behind @ ..] = rest else { break };
+            let before = before.iter().map(|it| &it.downloader);
+            let behind = behind.iter().map(|it| &it.downloader);
+            feed.downloader.share_keys(before, behind, now);
+        }
+    }
+
     /// Loads and downloads what is due.
     pub(super) fn advance(&mut self, stage: &mut Stage<'_>) {
         let watching = self.role == Role::Watching;
+        self.share_keys(stage.now.monotonic);
         if let Some(master) = &mut self.master {
             master.loader.advance(stage);
         }
