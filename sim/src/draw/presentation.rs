@@ -32,6 +32,7 @@ pub(super) fn draw(plan: &mut Plan) {
     part(plan);
     let seed = plan.seed;
     if let Some(presentation) = &mut plan.origins[0].presentation {
+        presentation.shared_keys = Dice::new(seed, "shared keys").one_in(2);
         beside(presentation, &mut Dice::new(seed, "beside"));
         redundant(presentation, &mut Dice::new(seed, "redundant variants"));
     }
@@ -157,6 +158,7 @@ fn presentation(dice: &mut Dice) -> PresentationSpec {
         formats: FormatsTold::Stated,
         says_more: false,
         packed_audio: false,
+        shared_keys: false,
     }
 }
 

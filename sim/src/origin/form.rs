@@ -32,6 +32,8 @@ pub(super) struct Form {
     pub(super) first_frame: bool,
     pub(super) segments_per_file: Option<u64>,
     pub(super) segments_per_key: Option<u64>,
+    /// Those of the first track.
+    pub(super) shared_keys: bool,
     pub(super) keying: Keying,
 }
 
@@ -123,8 +125,10 @@ impl Form {
         name: &str,
         edition: u64,
     ) -> MediaRef {
+        let shared = self.shared_keys && kind == MediaKind::Key;
+        let track = if shared { 0 } else { self.track };
         let hash = Stream::new(seed, "resource")
-            .child(u64::from(self.track))
+            .child(u64::from(track))
             .child(hash_bytes(name.as_bytes()))
             .draw(edition);
         MediaRef {

@@ -83,7 +83,8 @@ pub(super) fn render(
         if key != form.key_of(number) {
             key = form.key_of(number);
             let name = key.map(|key| form::key_name(piece.names, key));
-            let address = name.unwrap_or_default() + reader.issued;
+            let folder = if form.shared_keys { "../t0/" } else { "" };
+            let address = format!("{folder}{}{}", name.unwrap_or_default(), reader.issued);
             out.push_str(&form.key_lines(key, &address));
         }
         if let Some(lines) = spec.tags.get(&(piece.first_number + place.index)) {

@@ -40,6 +40,9 @@ pub struct PresentationSpec {
     pub segments_per_file: Option<u64>,
     /// Segments are under AES-128 with another key after so many.
     pub segments_per_key: Option<u64>,
+    /// All tracks name the same keys, where the first has its own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shared_keys: bool,
     /// URIs say when they were given out, so that they can expire.
     pub expiring_tokens: bool,
     /// Where it is told what media is made of.
@@ -212,7 +215,8 @@ impl fmt::Display for PresentationSpec {
             write!(out, ", {each} segments in a file")?;
         }
         if let Some(each) = self.segments_per_key {
-            write!(out, ", {each} segments under a key")?;
+            let shared = if self.shared_keys { " of all" } else { "" };
+            write!(out, ", {each} segments under a key{shared}")?;
         }
         if self.expiring_tokens {
             write!(out, ", with tokens")?;
@@ -374,6 +378,7 @@ pub(super) fn form_of(presentation: &PresentationSpec, number: usize, keying: Ke
         first_frame,
         segments_per_file: presentation.segments_per_file.filter(|_| !is_text),
         segments_per_key: presentation.segments_per_key.filter(|_| !is_text),
+        shared_keys: presentation.shared_keys,
         keying,
     }
 }
