@@ -71,6 +71,17 @@ impl Origin {
         track.and_then(|it| u16::try_from(it).ok()).unwrap_or(0)
     }
 
+    /// The tracks that are read with the keys of this one.
+    pub fn under_keys_of(&self, track: u16) -> Vec<u16> {
+        let presentation = self.spec.presentation.as_ref();
+        let shared = presentation.filter(|it| it.shared_keys && track == 0);
+        shared.map_or(vec![track], |it| {
+            (0..it.tracks.len())
+                .filter_map(|at| u16::try_from(it.twin_of(at)).ok())
+                .collect()
+        })
+    }
+
     /// What whoever looks into a piece of media finds it made of.
     pub fn formats_of(&self, media: &MediaRef) -> Option<Result<Formats, Unreadable>> {
         let presentation = self.spec.presentation.as_ref()?;

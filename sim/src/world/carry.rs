@@ -384,9 +384,16 @@ impl World {
                 let key = fetch.key.or_else(|| self.key_of(&fetch));
                 self.ledger.downloaded(self.now, key, Some(&error));
             } else {
-                let track = self.origins[fetch.origin].track_of(split(&fetch.url).1);
-                let track = (fetch.origin, track);
-                self.ledger.need_failed(self.now, track, &error);
+                let origin = &self.origins[fetch.origin];
+                let track = origin.track_of(split(&fetch.url).1);
+                let tracks = match content {
+                    Wanted::Key => origin.under_keys_of(track),
+                    Wanted::Segment | Wanted::InitSection => vec![track],
+                };
+                for track in tracks {
+                    self.ledger
+                        .need_failed(self.now, (fetch.origin, track), &error);
+                }
             }
         }
         self.step(Event::Downloaded {
