@@ -160,7 +160,7 @@ impl Line {
     /// The gaps at the end of what is closed stand for all that was told of behind its last segment.
     fn closes_with_what_is_lost(&self, books: &Books<'_>) -> Held {
         let here = |it: &Stored| it.asker.process == books.known.process && !books.several;
-        let own = |it: &Stored| has_gaps(books.origin(it.key));
+        let own = |it: &Stored| books.origin(it.key).has_gaps();
         let Some(last) = self.last.filter(|it| here(it) && !own(it)) else {
             return Ok(());
         };
