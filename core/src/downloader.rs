@@ -245,8 +245,8 @@ impl Downloader {
         let shared = self.resources.share_keys(before, behind);
         if self.resources.share_failures(others) | shared {
             let needs = self.jobs.iter().map(|job| &job.needs);
-            let failing = needs.filter_map(|it| self.resources.trouble(it));
-            self.trouble = failing.last().cloned().or(self.trouble.take());
+            let mut failing = needs.filter_map(|it| self.resources.trouble(it));
+            self.trouble = failing.next_back().cloned().or(self.trouble.take());
             self.settle(now);
         }
     }
