@@ -115,6 +115,10 @@ impl Relay {
         let Some(spec) = self.spec.clone() else {
             return;
         };
+        let now = stage.now.monotonic;
+        let chosen_anew = before
+            .as_ref()
+            .is_some_and(|it| it.selection != spec.selection);
         let before = before.map_or_else(Vec::new, |before| before.sources.clone());
         let (same_sources, first) = (before == spec.sources, before.first().cloned());
         let generation = self.generation;
@@ -125,6 +129,10 @@ impl Relay {
             lane.keys = spec.keys;
             for feed in &mut lane.feeds {
                 feed.downloader.keys = spec.keys;
+            }
+            // It is chosen from as it comes.
+            if let Some(master) = lane.master.as_mut().filter(|_| chosen_anew) {
+                master.loader.load_again(now, now);
             }
         }
         if same_sources || stage.makes(Mistake::UpdateLosesItsSources) {
