@@ -221,10 +221,11 @@ async fn the_store_in_redis_keeps_the_contract() {
 async fn garbage_in_redis_harms_its_channel_only() {
     let server = RedisServer::start();
     let (store, _heard) = in_redis(&server);
+    let others = ["http://b/", "http://c/", "http://d/", "http://e/"].map(put);
     let put = |name| make(&store, name, put("http://a/"), Condition::Any);
     put("good").await.unwrap();
     let names = [
-        "spec", "desired", "number", "large", "kind", "removed", "long",
+        "spec", "desired", "number", "large", "exact", "kind", "removed", "long",
     ];
     for name in names {
         put(name).await.unwrap();
@@ -237,6 +238,8 @@ async fn garbage_in_redis_harms_its_channel_only() {
     set("desired", "desired", "dance");
     set("number", "revision", "-1");
     set("large", "revision", "18446744073709551615");
+    // The last one that a script can count to.
+    set("exact", "revision", "9007199254740991");
     set("removed", "removed", "perhaps");
     let long = format!("{{\"sources\": [\"http://a/?{}\"]}}", "x".repeat(100_000));
     let long = format!("{long}{}", " ".repeat(20_000)).repeat(3);
@@ -274,6 +277,15 @@ async fn garbage_in_redis_harms_its_channel_only() {
     let newest = put("last").await.unwrap().revision;
     server.ask(&["SET", "hls-relay:revision", "nonsense"]);
     assert!(put("next").await.unwrap().revision > newest);
+    let beyond = ["9007199254740991", "9223372036854775807", "nan", "-5"];
+    for (beyond, other) in beyond.into_iter().zip(others) {
+        server.ask(&["SET", "hls-relay:revision", beyond]);
+        let changed = make(&store, "good", other, Condition::Any).await.unwrap();
+        let again = put("good").await.unwrap();
+        assert!(changed.revision > newest, "{beyond}");
+        assert!(again.revision > changed.revision, "{beyond}");
+        assert_eq!(store.get(&id("good")).await.unwrap(), again.record);
+    }
     server.ask(&["DEL", "hls-relay:revision"]);
     server.ask(&["LPUSH", "hls-relay:revision", "a"]);
     assert!(put("after").await.unwrap().revision > newest);

@@ -13,8 +13,8 @@ use std::sync::Arc;
 const MOST_FIELD_BYTES: usize = 16 << 10;
 /// As many as the largest number has.
 const MOST_REVISION_BYTES: usize = 20;
-/// The largest number that every language reads as it was written.
-const MOST_REVISION: u64 = 1 << 53;
+/// What is larger nobody has counted to, and soon a script takes a number and the next one for the same.
+const MOST_REVISION: u64 = 1 << 52;
 
 /// A channel that was looked at, before it is understood.
 pub struct Found {
