@@ -154,6 +154,11 @@ impl Output {
         })));
     }
 
+    /// What is shown from now on is its successor's: nothing before that is shown again. Its segments still are.
+    pub fn succeeded(&self) {
+        self.show(Shown::Nothing);
+    }
+
     /// Shows nothing any more.
     pub fn withdraw(&self) {
         self.show(Shown::Withdrawn);

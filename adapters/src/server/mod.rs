@@ -158,6 +158,10 @@ async fn file(
         (Ok(answer), Some(output)) if has_not_yet(&answer) => {
             own(&output, &file, &method, &head).await
         }
+        (Ok(answer), Some(output)) if shows_list(&file, &answer) => {
+            output.succeeded();
+            answer
+        }
         (Ok(answer), _) => answer,
         (Err(NoAnswer::Nobody | NoAnswer::Silent), Some(output)) => {
             own(&output, &file, &method, &head).await
@@ -165,6 +169,12 @@ async fn file(
         (Err(NoAnswer::Nobody | NoAnswer::Silent | NoAnswer::NotNow), _) => not_yet(),
         (Err(NoAnswer::Unknown), _) => not_found("no-store"),
     }
+}
+
+/// Whether a playlist was answered with, or with that it is the one that is known.
+fn shows_list(file: &str, answer: &Response) -> bool {
+    let status = answer.status();
+    file.ends_with(PLAYLIST_ENDING) && (status.is_success() || status == StatusCode::NOT_MODIFIED)
 }
 
 /// Another node asks whether this one has Redis.

@@ -5,6 +5,7 @@ use crate::nodes::{
     LEASE, Nodes, PATIENCE, TARGET_DURATION, assert_numbers_go_on, longest_silence,
 };
 use crate::operator::spec;
+use crate::stage::published::Published;
 use crate::support::binary::command;
 use crate::support::redis_server::RedisServer;
 use crate::viewers::{playlist, until};
@@ -194,4 +195,39 @@ async fn channels_of_the_files_of_nodes_are_added_once_and_nothing_is_undone() {
         "{shown:?}"
     );
     assert_ne!(playlist(all.at(0).address(), "other").await.0, 200);
+}
+
+/// Whoever drains shows what it had until its channels are shown elsewhere, and no list of before that again: not where
+/// the other one dies at once either.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_never_goes_back_where_whoever_took_a_channel_dies_at_once() {
+    let redis = RedisServer::start();
+    let mut all = Nodes::start(&[redis.url(), redis.url()]).await;
+    let owner = all.relay("news").await;
+    sleep(KNOWN.saturating_sub(LEASE.as_secs())).await;
+    let told = all.observed(owner, "news").await;
+    let api = all.at(owner).api.clone();
+    let drained =
+        tokio::task::spawn_blocking(move || command(&["drain", "--api", &api]).output().unwrap());
+    let last = |list: &Published| list.media_sequence + list.entries.len() as u64;
+    let (_, before) = playlist(all.at(owner).address(), "news").await;
+    let before = last(&before.unwrap());
+    assert!(drained.await.unwrap().status.success(), "{}", all.logs());
+    all.until_taken(owner, "news", &told).await;
+    // What the other one has published is seen through it.
+    let is_later = |list: &Published| last(list) > before + 2;
+    let shown = until(all.at(owner).address(), "news", || all.logs(), is_later).await;
+    drop(all.nodes[1 - owner].take());
+    let died = Instant::now();
+    let mut answers = 0;
+    while died.elapsed() < Duration::from_secs(4) {
+        let (status, list) = playlist(all.at(owner).address(), "news").await;
+        answers += u32::from(status == 503);
+        let goes_on = list.is_none_or(|it| {
+            it.media_sequence >= shown.media_sequence && last(&it) >= last(&shown)
+        });
+        assert!(goes_on, "{}", all.logs());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(answers > 0, "{}", all.logs());
 }
