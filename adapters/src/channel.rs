@@ -75,6 +75,19 @@ pub enum OpenFailure {
 }
 
 impl Places {
+    /// Sees that segments can be kept: where they cannot, no channel can be opened.
+    pub fn can_keep(&self) -> Result<(), OpenFailure> {
+        let StoreArg::Directory(root) = &self.store else {
+            return Ok(());
+        };
+        let made = std::fs::create_dir_all(root).and_then(|()| tempfile::tempfile_in(root));
+        let unusable = |error| OpenError::Unusable {
+            path: root.clone(),
+            error,
+        };
+        made.map(drop).map_err(unusable).map_err(OpenFailure::Store)
+    }
+
     /// Takes the channel's folders for this process. In a cluster it is opened in the name of its owner.
     pub async fn open(
         &self,
@@ -163,17 +176,26 @@ impl Places {
                 store
             }
         };
+        let in_cluster = owned.is_some();
         let state = match (owned, &self.state) {
             (Some(owned), _) => (Kept::InRedis(owned), checkpoint),
             (None, Some(folder)) => open_state(folder, name).map_err(OpenFailure::State)?,
             (None, None) => (Kept::Nowhere, None),
         };
-        let recording = match &self.journal {
-            Some((folder, most_bytes)) => {
-                let started = Recorder::start(folder, name, *most_bytes);
-                Some(started.map_err(OpenFailure::Journal)?)
+        let recording = self.journal.as_ref();
+        let recording =
+            recording.map(|(folder, most_bytes)| Recorder::start(folder, name, *most_bytes));
+        let recording = match recording.transpose() {
+            Ok(recording) => recording,
+            // Its last owner may still have it, where several nodes have one folder: a channel is worth more.
+            Err(error) if in_cluster => {
+                tracing::warn!(
+                    channel = &**name,
+                    "it is relayed without a journal: {error}"
+                );
+                None
             }
-            None => None,
+            Err(error) => return Err(OpenFailure::Journal(error)),
         };
         Ok((store, state, recording))
     }

@@ -8,6 +8,7 @@ use crate::stage::viewer::Watched;
 use crate::support::redis_server::RedisServer;
 use crate::viewers::playlist;
 use crate::way::Way;
+use hls_relay::journal::Recorder;
 use std::time::{Duration, Instant};
 
 /// How long Redis is away, in seconds, or as long as `OUTAGE_SECONDS` says: `./test outage` has it away for ten minutes.
@@ -298,4 +299,16 @@ async fn a_node_that_is_cut_off_alone_ends_before_another_one_has_taken_over() {
     }
     assert_ne!(all.owner(owner, &id).await, owner);
     all.replay();
+}
+
+/// The process that had a channel before may still hold its journal, where several nodes have one folder.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_channel_is_relayed_without_a_journal_that_another_process_holds() {
+    let redis = RedisServer::start();
+    let all = Nodes::start(&[redis.url()]).await;
+    let held = Recorder::start(&all.journal(0), &"news".into(), 1 << 20);
+    assert!(held.is_ok(), "it is nobody's yet");
+    all.relay("news").await;
+    let logs = all.logs();
+    assert!(logs.contains("it is relayed without a journal"), "{logs}");
 }

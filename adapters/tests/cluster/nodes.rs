@@ -6,6 +6,7 @@ use crate::support::binary::command;
 use crate::viewers::{origin, until};
 use hls_relay::origin_server::OriginServer;
 use serde_json::Value;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -54,11 +55,16 @@ impl Nodes {
     pub(crate) fn node_with(&self, number: usize, redis: &str, arguments: &[&str]) -> Node {
         let name = format!("node-{number}");
         let data = self.folder.path().join(&name);
-        let journal = data.join("journal").display().to_string();
+        let journal = self.journal(number).display().to_string();
         let own = ["--redis", redis, "--name", &name, "--journal", &journal];
         let all = own.into_iter().chain(self.arguments.iter().map(|it| &**it));
         let arguments: Vec<_> = all.chain(arguments.iter().copied()).collect();
         Node::start(&data, &arguments)
+    }
+
+    /// Where that node keeps its journals.
+    pub(crate) fn journal(&self, number: usize) -> PathBuf {
+        self.folder.path().join(format!("node-{number}/journal"))
     }
 
     pub(crate) fn at(&self, number: usize) -> &Node {

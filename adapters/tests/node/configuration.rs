@@ -86,6 +86,27 @@ fn two_nodes_do_not_share_their_data() {
 }
 
 #[test]
+fn a_folder_that_can_keep_no_segments_is_refused_at_the_start() {
+    let data = tempfile::tempdir().unwrap();
+    // Also root cannot write below a file.
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let store = file.path().join("segments");
+    let mut node = command(&[
+        "node",
+        "--listen",
+        "127.0.0.1:0",
+        "--api-listen",
+        "127.0.0.1:0",
+    ]);
+    node.arg("--data").arg(data.path());
+    let (code, _, error) = run(node.arg("--store").arg(&store));
+    assert_eq!(code, 4, "{error}");
+    for words in ["--store", &*store.to_string_lossy()] {
+        assert!(error.contains(words), "{words} in {error}");
+    }
+}
+
+#[test]
 fn help_teaches() {
     let (code, help, _) = run(&mut command(&["node", "--help"]));
     assert_eq!(code, 0);
