@@ -90,18 +90,19 @@ impl Publisher {
         let is_due = |window| self.due_of(window).is_some_and(|at| at <= now);
         let due: Vec<bool> = self.windows.iter().map(is_due).collect();
         let mut tracks: Vec<usize> = (0..due.len()).filter(|track| due[*track]).collect();
-        if self.has_several() {
-            tracks.extend(self.beside(&tracks));
-            tracks.sort_unstable();
+        let mut others = self.beside(&tracks);
+        while !others.is_empty() {
+            // What is shown beside others may have still others beside it.
+            tracks.append(&mut others);
+            others = self.beside(&tracks);
         }
+        tracks.sort_unstable();
         // The first says where the others begin.
         tracks.iter().for_each(|track| self.trim(stage, *track));
-        if self.has_several() {
-            let others = self.beside(&tracks);
-            others.iter().for_each(|track| self.trim(stage, *track));
-            tracks.extend(others);
-            tracks.sort_unstable();
-        }
+        let others = self.beside(&tracks);
+        others.iter().for_each(|track| self.trim(stage, *track));
+        tracks.extend(others);
+        tracks.sort_unstable();
         self.publish(stage, &tracks, positions);
         for track in tracks {
             self.windows[track].catching_up &= behind(track);
