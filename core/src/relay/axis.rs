@@ -153,6 +153,16 @@ impl Axis {
         Some(place + rest)
     }
 
+    /// Whether what a list calls by the numbers of the present run is as long: tracks that are cut otherwise count
+    /// otherwise, and where their cuts jitter one of their segments may be as long by chance.
+    fn is_cut_as(&self, listing: &Listing) -> bool {
+        self.present_run().all(|mark| {
+            let mut listed = listing.listed.iter();
+            let same = listed.find(|it| it.identity.media_sequence == mark.number);
+            same.is_none_or(|it| mark.is_as_long_as(it.segment.duration))
+        })
+    }
+
     /// What is known of the present run, and what follows, is so much later.
     fn delay(&mut self, by: Span) {
         let run = self.marks.back().map(|it| it.run);
@@ -360,16 +370,13 @@ impl Lane {
 
     /// Where a list ends, by equal numbers in what other tracks have of their present runs, and the run of those.
     fn end_by_numbers(&self, own: Option<usize>, listing: &Listing) -> Option<(Place, u64)> {
-        let others = || {
-            let feeds = self.feeds.iter().enumerate();
-            feeds.filter(move |(index, _)| Some(*index) != own)
-        };
+        let feeds = self.feeds.iter().enumerate();
+        let others = feeds.filter(|(index, _)| Some(*index) != own);
+        let others = others.map(|(_, feed)| &feed.axis);
+        let others: Vec<_> = others.filter(|it| it.is_cut_as(listing)).collect();
         let place_of = |offered: &Offered| {
-            let mut marks = others().flat_map(|(_, feed)| feed.axis.present_run());
-            let same = marks.find(|mark| {
-                mark.number == offered.identity.media_sequence
-                    && mark.is_as_long_as(offered.segment.duration)
-            });
+            let mut marks = others.iter().flat_map(|it| it.present_run());
+            let same = marks.find(|mark| mark.number == offered.identity.media_sequence);
             same.map(|mark| (mark.place, mark.run))
         };
         let mut newest_first = listing.listed.iter().enumerate().rev();
