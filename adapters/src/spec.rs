@@ -186,6 +186,7 @@ impl ChannelSpec {
     pub fn resolve(&self) -> Result<Resolved, SpecFault> {
         let urls = self.urls()?;
         self.check_lists()?;
+        self.check_heights()?;
         let checked = self.window.map_or(Ok(0), window);
         checked.map_err(|why| SpecFault::new("window", why))?;
         let tags = self.tags()?;
@@ -262,6 +263,16 @@ impl ChannelSpec {
             drop: self.drop_tags.clone(),
             keep: self.keep_tags.clone(),
         })
+    }
+
+    fn check_heights(&self) -> Result<(), SpecFault> {
+        match (self.min_height, self.max_height) {
+            (Some(least), Some(most)) if least > most => Err(SpecFault::new(
+                "min_height",
+                format!("no variant is at least {least} and at most {most} lines high"),
+            )),
+            (Some(_) | None, Some(_) | None) => Ok(()),
+        }
     }
 
     fn check_lists(&self) -> Result<(), SpecFault> {
@@ -361,6 +372,9 @@ mod tests {
         let many = (0..17).map(|it| format!("http://{it}.example/"));
         assert_eq!(with(&|it| it.sources = many.clone().collect()), "sources");
         assert_eq!(with(&|it| it.window = Some(5)), "window");
+        let heights =
+            |it: &mut ChannelSpec| (it.min_height, it.max_height) = (Some(720), Some(360));
+        assert_eq!(with(&heights), "min_height");
         assert_eq!(with(&|it| it.headers = vec!["X".into()]), "headers[0]");
         let long = format!("X: {}", "x".repeat(MOST_ITEM_BYTES));
         assert_eq!(with(&|it| it.headers = vec![long.clone()]), "headers");
