@@ -7,6 +7,6 @@ local refused = others(ARGV[1], tonumber(ARGV[2]))
 if refused then
     return refused
 end
-redis.call('HSET', KEYS[1], 'status', ARGV[3])
+tell(ARGV[3])
 keep(ARGV[4], ARGV[5])
 return {'done', digits(number('revision'))}

@@ -15,6 +15,7 @@ if number('revision') < tonumber(ARGV[6]) then
     redis.call('HSET', KEYS[1], 'revision', ARGV[6], 'spec', ARGV[7], 'desired', ARGV[8], 'writer', ARGV[9],
         'removed', ARGV[10], 'updated_at', digits(millis()))
 end
-redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'epoch', ARGV[2], 'unfinished', '1', 'status', ARGV[3])
+redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'epoch', ARGV[2], 'unfinished', '1')
+tell(ARGV[3])
 keep(ARGV[4], ARGV[5])
 return {'done', digits(number('revision'))}

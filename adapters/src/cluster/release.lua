@@ -6,6 +6,7 @@ local refused = others(ARGV[1], tonumber(ARGV[2]))
 if refused then
     return refused
 end
-redis.call('HSET', KEYS[1], 'owner', '', 'unfinished', ARGV[6], 'status', ARGV[3])
+redis.call('HSET', KEYS[1], 'owner', '', 'unfinished', ARGV[6])
+tell(ARGV[3])
 keep(ARGV[4], ARGV[5])
 return {'done', digits(number('revision'))}

@@ -37,6 +37,10 @@ local function others(mine, epoch)
         return {'lost'}
     end
 end
+-- Tells the others how the channel is, and when that was.
+local function tell(status)
+    redis.call('HSET', KEYS[1], 'status', status, 'told_at', digits(millis()))
+end
 -- Keeps what a successor needs, when and in which Redis, and that all who claimed it so far are heard of; '' keeps
 -- what is there.
 local function keep(checkpoint, redis_is)

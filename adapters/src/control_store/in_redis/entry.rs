@@ -1,6 +1,7 @@
 //! A channel as it stands in Redis, which strangers may have written.
 
 use super::MOST_SPEC_BYTES;
+use crate::api::view::ObservedView;
 use crate::control_store::Told;
 use crate::spec::ChannelSpec;
 use ::redis::{Value, from_redis_value};
@@ -52,6 +53,7 @@ enum Field {
     Epoch,
     Status,
     Unfinished,
+    ToldAgo,
 }
 
 /// What `look.lua` is told; spec and status are left out or not.
@@ -116,10 +118,17 @@ impl Found {
     pub fn told(&self) -> Told {
         let entry = self.entry().ok();
         let status = self.bytes(Field::Status);
+        let mut status: Option<ObservedView> =
+            status.and_then(|it| serde_json::from_slice(it).ok());
+        let machine = status.as_mut().and_then(|it| it.machine.as_mut());
+        if let Some(age) = machine.and_then(|it| it.newest_segment_age_ms.as_mut()) {
+            let told_ago = self.number(Field::ToldAgo, "told_at").unwrap_or(0);
+            *age = age.saturating_add(told_ago);
+        }
         Told {
             owner: entry.as_ref().and_then(|it| it.owner.clone()),
             epoch: entry.map_or(0, |it| it.epoch),
-            status: status.and_then(|it| serde_json::from_slice(it).ok()),
+            status,
             is_dead: false,
         }
     }

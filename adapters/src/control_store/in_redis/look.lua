@@ -1,5 +1,5 @@
--- A channel as it stands there: spec, desired, revision, writer, removed, owner, epoch, status, unfinished. A field
--- that is missing is empty, one that is longer than it can be is nothing.
+-- A channel as it stands there: spec, desired, revision, writer, removed, owner, epoch, status, unfinished, and how many
+-- milliseconds ago its owner told the status. A field that is missing is empty, one that is longer than it can be is nothing.
 -- KEYS: its hash. ARGV: the most bytes of its spec ('0': it is left out, and its status), of its revision, and of
 -- any other field.
 -- Answers nothing where there is no channel, and the kind of what stands in its place.
@@ -26,4 +26,6 @@ for place, field in ipairs(fields) do
         fields[place] = redis.call('HGET', KEYS[1], field) or ''
     end
 end
+local told_at = number('told_at')
+table.insert(fields, told_at > 0 and digits(math.max(millis() - told_at, 0)) or '')
 return fields
