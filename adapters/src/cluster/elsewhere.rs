@@ -258,12 +258,36 @@ impl Elsewhere {
             return Ok(known.clone());
         }
         // Nobody waits for Redis where it is known to be away, or long where there is something to go by.
-        let patience = match (&before, self.inner.hands.contact().reaches_redis) {
-            (Some(known), false) => return Ok(known.clone()),
-            (Some(_), true) => LOOK_WITHIN,
-            (None, _) => REDIS_PATIENCE,
+        let reaches_redis = self.inner.hands.contact().reaches_redis;
+        if !reaches_redis && let Some(known) = before.clone().or_else(|| self.as_seen_last(id)) {
+            return Ok(known);
+        }
+        let patience = match before {
+            Some(_) => LOOK_WITHIN,
+            None => REDIS_PATIENCE,
         };
         self.find_anew(id, before, patience).await
+    }
+
+    /// Whose a channel was when this node last looked at all of them, though no viewer has asked it for this one yet.
+    fn as_seen_last(&self, id: &ChannelId) -> Option<Known> {
+        let owner = self.inner.hands.owner_of(id)?;
+        let now = Instant::now();
+        Some(Known {
+            looked_at: now,
+            looking_since: now,
+            whose: self.whose(&owner),
+            former: None,
+            gone_since: None,
+        })
+    }
+
+    fn whose(&self, owner: &Incarnation) -> Whose {
+        let hands = &self.inner.hands;
+        match owner.node == hands.myself().name {
+            true => Whose::Mine,
+            false => hands.address_of(owner).map_or(Whose::Nobody, Whose::At),
+        }
     }
 
     /// Whose a channel is by a look that was begun after this moment, at which its owner had not answered yet. However
@@ -347,10 +371,8 @@ impl Elsewhere {
             .owner
             .as_deref()
             .and_then(|it| it.parse::<Incarnation>().ok());
-        let hands = &self.inner.hands;
         Some(match owner {
-            Some(owner) if owner.node == hands.myself().name => Whose::Mine,
-            Some(owner) => hands.address_of(&owner).map_or(Whose::Nobody, Whose::At),
+            Some(owner) => self.whose(&owner),
             None if entry.desired == Desired::Stop && !entry.unfinished => Whose::None,
             None => Whose::Nobody,
         })

@@ -75,6 +75,8 @@ struct State {
     controls: BTreeMap<NodeName, String>,
     /// The nodes as they were seen last.
     nodes: BTreeMap<Incarnation, NodeEntry>,
+    /// Whose each channel was when it was seen last.
+    owners: BTreeMap<ChannelId, Incarnation>,
     secrets: Secrets,
     /// Of which Redis the newest of them is.
     secret_of: Option<u64>,
@@ -146,6 +148,11 @@ impl Hands {
     pub fn address_of(&self, owner: &Incarnation) -> Option<String> {
         let state = self.lock();
         state.nodes.get(owner).map(|it| it.address.clone())
+    }
+
+    /// Whose a channel was when it was seen last.
+    pub fn owner_of(&self, id: &ChannelId) -> Option<Incarnation> {
+        self.lock().owners.get(id).cloned()
     }
 
     /// What a channel that is to be opened is opened with: a channel that was open in the same name goes on

@@ -96,7 +96,9 @@ impl RedisStore {
         let guard = found.as_ref().map_or(&[][..], Found::guard);
         let current = found.as_ref().and_then(|it| understood(id, it));
         let is_new = current.is_none();
-        let next = self.next_revision(found.as_ref()).await?;
+        let present = found.as_ref().and_then(|it| it.entry().ok());
+        let above = present.map_or(0, |it| it.revision);
+        let next = self.next_revision(above).await?;
         let applied = apply(current.as_ref(), writer, change, condition, next)?;
         let (record, removed) = match applied {
             Applied::Same(record) => {
@@ -132,9 +134,9 @@ impl RedisStore {
         Ok(Some((changed, true)))
     }
 
-    async fn next_revision(&self, found: Option<&Found>) -> Result<u64, LinkError> {
-        let present = found.and_then(|it| it.entry().ok());
-        let above = present.map_or(0, |it| it.revision).to_string();
+    /// A revision that no channel has had, above this one. Redis may have lost what it knew: it counts on from there.
+    pub async fn next_revision(&self, above: u64) -> Result<u64, LinkError> {
+        let above = above.to_string();
         let script = &self.inner.next_revision;
         let call = script.call(&[keys::REVISION], &[above.as_bytes()]);
         self.inner.link.script(&call).await

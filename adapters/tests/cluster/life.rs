@@ -6,7 +6,7 @@ use crate::nodes::{
 use crate::operator::spec;
 use crate::stage::viewer::Watched;
 use crate::support::redis_server::RedisServer;
-use crate::viewers::playlist;
+use crate::viewers::{playlist, until};
 use crate::way::Way;
 use hls_relay::journal::Recorder;
 use std::time::{Duration, Instant};
@@ -112,6 +112,13 @@ async fn a_node_that_was_stopped_longer_than_its_lease_shows_nothing_of_its_own(
     let before = all.observed(owner, "news").await;
     all.at(owner).relay.signal("STOP");
     let stopped = Instant::now();
+    // What it told last is told with its age.
+    sleep(3).await;
+    let silent = all.observed(other, "news").await;
+    assert!(
+        silent["newest_segment_age_ms"].as_u64() >= Some(3_000),
+        "{silent}"
+    );
     let newest = loop {
         let observed = all.observed(other, "news").await;
         if observed["epoch"].as_u64() > before["epoch"].as_u64()
@@ -180,6 +187,10 @@ async fn without_redis_viewers_notice_nothing_and_with_an_empty_one_neither() {
     }
     sleep(8).await;
     assert_eq!(all.owner(0, "news").await, owner);
+    // Whoever writes Redis itself counts on from there.
+    let number = |text: String| text.parse::<u64>().unwrap_or_default();
+    let newest = number(redis.ask(&["GET", "hls-relay:revision"]));
+    assert!(newest > 0 && newest >= number(redis.ask(&["HGET", key, "revision"])));
     for viewer in viewers {
         let watched = viewer.finish().await;
         assert!(
@@ -311,4 +322,35 @@ async fn a_channel_is_relayed_without_a_journal_that_another_process_holds() {
     all.relay("news").await;
     let logs = all.logs();
     assert!(logs.contains("it is relayed without a journal"), "{logs}");
+}
+
+/// Each node has seen whose each channel is, though nobody has asked it for that one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_redis_a_node_answers_for_a_channel_that_it_was_never_asked_for() {
+    let redis = RedisServer::start();
+    let all = Nodes::start(&[redis.url(), redis.url()]).await;
+    let added = all.at(0).put("news", spec(&all.origin.url())).await;
+    assert_eq!(added.status, 201, "{added:?}");
+    let key = "hls-relay:channel:{news}";
+    let began = Instant::now();
+    let owner = loop {
+        let owner = redis.ask(&["HGET", key, "owner"]);
+        if !owner.is_empty() {
+            break usize::from(owner.starts_with("node-1"));
+        }
+        assert!(began.elapsed() < PATIENCE, "{}", all.logs());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    until(all.at(owner).address(), "news", || all.logs(), |_| true).await;
+    // All channels are looked at every four seconds, or somewhat more seldom.
+    sleep(KNOWN).await;
+    redis.signal("STOP");
+    // Until it is known to be away a look is waited for.
+    sleep(3).await;
+    for _ in 0..20 {
+        let (status, list) = playlist(all.at(1 - owner).address(), "news").await;
+        assert!(list.is_some(), "{status}\n{}", all.logs());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    redis.signal("CONT");
 }

@@ -20,6 +20,7 @@ impl Hands {
 
     pub(super) async fn look(&self, at: LookAt) -> Called<(RedisId, Look)> {
         let before = self.inner.link.identity().await.map_err(failed)?;
+        let of_all = matches!(at, LookAt::All);
         let (ids, with_nodes) = match at {
             LookAt::All => {
                 let ids = self.inner.store.ids().await;
@@ -38,7 +39,7 @@ impl Hands {
             let entry = found.entry().ok()?;
             Some((id, seen(&entry)))
         });
-        let channels = channels.collect();
+        let channels: Vec<(ChannelId, ChannelSeen)> = channels.collect();
         if with_nodes && self.lock().secret_of != Some(before) {
             let secret = self.inner.registry.secret(&Secrets::draw()).await;
             let secret = secret.map_err(failed)?;
@@ -51,9 +52,24 @@ impl Hands {
             false => None,
         };
         let after = self.inner.link.identity().await.map_err(failed)?;
-        match before == after {
-            true => Ok((RedisId(after), Look { nodes, channels })),
-            false => Err(CallError::Unknown),
+        if before != after {
+            return Err(CallError::Unknown);
+        }
+        self.note_owners(&channels, of_all);
+        Ok((RedisId(after), Look { nodes, channels }))
+    }
+
+    /// Viewers are led by it where Redis cannot be asked.
+    fn note_owners(&self, channels: &[(ChannelId, ChannelSeen)], of_all: bool) {
+        let mut state = self.lock();
+        if of_all {
+            state.owners.clear();
+        }
+        for (id, seen) in channels {
+            match seen.owner.clone() {
+                Some(owner) => state.owners.insert(id.clone(), owner),
+                None => state.owners.remove(id),
+            };
         }
     }
 
@@ -149,6 +165,9 @@ impl Hands {
         if outcome == Ok(Fence::Done) {
             let (channel, epoch, revision) = (&**id.name(), grant.epoch.0, record.revision);
             tracing::info!(channel, epoch, revision, "Redis is told again whose it is");
+            // So that what other programs write is above it.
+            let store = self.inner.store.clone();
+            tokio::spawn(async move { store.next_revision(revision).await });
         }
         outcome
     }
