@@ -326,7 +326,7 @@ async fn a_channel_is_relayed_without_a_journal_that_another_process_holds() {
 
 /// Each node has seen whose each channel is, though nobody has asked it for that one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_redis_a_node_answers_for_a_channel_that_it_was_never_asked_for() {
+async fn a_channel_that_a_node_was_never_asked_for_is_found_while_redis_is_away() {
     let redis = RedisServer::start();
     let all = Nodes::start(&[redis.url(), redis.url()]).await;
     let added = all.at(0).put("news", spec(&all.origin.url())).await;
