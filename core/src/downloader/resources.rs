@@ -536,8 +536,8 @@ impl Resources {
             let same = |other: &'a Self| other.find(&need);
             let before = before.clone().filter_map(same);
             let mut others = before.clone().chain(behind.clone().filter_map(same));
-            let stored = others.clone().filter_map(Resource::stored);
-            let stored = stored.clone().find(|stored| it.can_be(stored)).cloned();
+            let mut stored = others.clone().filter_map(Resource::stored);
+            let stored = stored.find(|stored| it.can_be(stored)).cloned();
             let in_flight = others.any(|it| matches!(it.state, State::InFlight { .. }));
             let waits = before.clone().any(|it| it.state == State::Waiting);
             let state = match stored {

@@ -384,22 +384,30 @@ impl World {
                 let key = fetch.key.or_else(|| self.key_of(&fetch));
                 self.ledger.downloaded(self.now, key, Some(&error));
             } else {
-                let origin = &self.origins[fetch.origin];
-                let track = origin.track_of(split(&fetch.url).1);
-                let tracks = match content {
-                    Wanted::Key => origin.under_keys_of(track),
-                    Wanted::Segment | Wanted::InitSection => vec![track],
-                };
-                for track in tracks {
-                    self.ledger
-                        .need_failed(self.now, (fetch.origin, track), &error);
-                }
+                let track = self.origins[fetch.origin].track_of(split(&fetch.url).1);
+                self.need_failed(content, (fetch.origin, track), &error);
             }
         }
         self.step(Event::Downloaded {
             request,
             outcome: Err(error),
         })
+    }
+
+    /// What segments of a track are read with cannot be had, or stored: a key is all of those that are under it.
+    pub(super) fn need_failed(
+        &mut self,
+        content: Wanted,
+        (origin, track): (usize, u16),
+        error: &FetchError,
+    ) {
+        let tracks = match content {
+            Wanted::Key => self.origins[origin].under_keys_of(track),
+            Wanted::Segment | Wanted::InitSection => vec![track],
+        };
+        for track in tracks {
+            self.ledger.need_failed(self.now, (origin, track), error);
+        }
     }
 
     /// What a segment is that never came: its origin knows by its address.

@@ -302,14 +302,8 @@ impl World {
                 let failed = outcome.as_ref().err();
                 self.ledger.downloaded(self.now, Some(key), failed);
             }
-            (Content::InitSection, Err(error)) => {
-                let track = (origin, media.track);
-                self.ledger.need_failed(self.now, track, error);
-            }
-            (Content::Key, Err(error)) => {
-                for track in self.origins[origin].under_keys_of(media.track) {
-                    self.ledger.need_failed(self.now, (origin, track), error);
-                }
+            (Content::InitSection | Content::Key, Err(error)) => {
+                self.need_failed(kind, (origin, media.track), error);
             }
             (Content::InitSection | Content::Key, Ok(_)) => {}
         }

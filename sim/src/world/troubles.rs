@@ -23,15 +23,12 @@ impl Troubles {
     /// One more, that nobody had planned.
     pub(super) fn add(&mut self, from: Timestamp, until: Timestamp) {
         let place = self.begun(from);
-        let recovery = None;
-        self.all.insert(
-            place,
-            Trouble {
-                from,
-                until,
-                recovery,
-            },
-        );
+        let trouble = Trouble {
+            from,
+            until,
+            recovery: None,
+        };
+        self.all.insert(place, trouble);
         self.reckon(place);
     }
 
