@@ -23,7 +23,7 @@ pub(crate) fn has_data(uri: &str) -> bool {
 pub(crate) fn hidden(text: &str) -> Cow<'_, str> {
     let mut out = String::new();
     let mut done = 0;
-    for (colon, _) in text.match_indices(':') {
+    for colon in memchr::memchr_iter(b':', text.as_bytes()) {
         let start = colon + 1;
         if start <= done || !begins_before(text, start) {
             continue;
