@@ -30,7 +30,7 @@ use std::collections::VecDeque;
 use works::Played;
 
 pub(crate) use job::Again;
-pub(crate) use resources::is_plain_aes;
+pub(crate) use resources::{is_placed, is_plain_aes};
 
 /// The segments of one source that are wanted and not yet handed on.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

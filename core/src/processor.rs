@@ -15,7 +15,7 @@ mod work;
 use crate::checkpoint::{Identity, SavedObject};
 use crate::command::TranscodeInput;
 use crate::config::{KeyPolicy, Spec};
-use crate::downloader::{Asker, Done, is_plain_aes};
+use crate::downloader::{Asker, Done, is_placed, is_plain_aes};
 use crate::event::{PreloadError, TranscodeError, Transcoded};
 use crate::formats::Formats;
 use crate::ids::{Generation, ObjectName, RequestId};
@@ -446,7 +446,8 @@ fn readdressed(
     let number = segment.media_sequence;
     // In the order in which the downloader has asked for them.
     let mut resources = resources.iter();
-    let map_object = segment.map.as_ref().and_then(|_| resources.next());
+    let placed = segment.map.as_deref().filter(|it| is_placed(it));
+    let map_object = placed.and_then(|_| resources.next());
     let mut readdress = |in_force: &[Key]| -> Arc<[Key]> {
         let mut readdressed = Vec::new();
         // The other keys are other ways to have the same key (RFC 8216 4.3.2.4).

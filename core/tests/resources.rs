@@ -281,11 +281,10 @@ fn a_key_that_stands_in_the_list_stays_there_and_is_told_to_nobody() {
             assert_eq!(uri, Some("data:text/plain;base64,c2VjcmV0"), "{keys:?}");
         }
     }
-    // An init section that stands there as well cannot be had, and is not quoted.
-    let mut bench = relayed(
-        KeyPolicy::Origin,
-        headed("#EXT-X-MAP:URI=\"DATA:video/mp4;base64,c2VjcmV0\"\n"),
-    );
+    // An init section that stands there encrypted cannot be decrypted there, and is not quoted.
+    let encrypted = "#EXT-X-KEY:METHOD=AES-128,URI=\"1.key\",IV=0x01\n\
+                     #EXT-X-MAP:URI=\"DATA:video/mp4;base64,c2VjcmV0\"\n";
+    let mut bench = relayed(KeyPolicy::Decrypt, headed(encrypted));
     bench.pass(40 * SEC);
     let told = format!("{:?}{:?}", bench.notices, bench.status());
     assert!(
@@ -639,4 +638,16 @@ fn newest(bench: &Bench, variant: usize) -> MediaPlaylist {
         .flat_map(|(_, it)| &it.playlists);
     let mut lists = versions.filter(|it| *it.name.0 == name);
     media(&lists.next().unwrap().text)
+}
+
+/// It goes through to players as it is, and nothing has to be asked for.
+#[test]
+fn an_init_section_that_stands_in_the_list_stays_there() {
+    const MAP: &str = "#EXT-X-MAP:URI=\"data:video/mp4;base64,AAAAGGZ0eXA=\"\n";
+    let mut bench = relayed(KeyPolicy::Rehost, headed(MAP));
+    bench.pass(60 * SEC);
+    assert_eq!(bench.status().state, State::Live);
+    let map = bench.last().segments[0].map.clone().unwrap();
+    assert_eq!(&*map.uri, "data:video/mp4;base64,AAAAGGZ0eXA=");
+    assert!(asked(&bench, "data:").is_empty() && bench.holes() == 0);
 }

@@ -16,7 +16,7 @@ use crate::inline::has_data;
 use crate::limits;
 use crate::loader::{Offered, resolve};
 use crate::notice::Notice;
-use crate::playlist::{Key, Segment};
+use crate::playlist::{Key, Map, Segment};
 use crate::stage::Stage;
 use crate::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -66,16 +66,20 @@ pub(crate) fn needs_of(offered: &Offered, keys: KeyPolicy) -> Result<Vec<Need>, 
         })
     };
     if let Some(map) = &segment.map {
-        needs.push(Need {
-            content: Content::InitSection,
-            url: absolute(&base, &map.uri)?,
-            byte_range: map.byte_range.map(|range| ByteSpan {
-                offset: range.offset,
-                length: range.length,
-            }),
-            decrypt: decrypt_of(&map.keys, &base, None, keys)?,
-            era: (run, discontinuity),
-        });
+        let decrypt = decrypt_of(&map.keys, &base, None, keys)?;
+        // What stands there encrypted cannot be decrypted there.
+        if is_placed(map) || decrypt.is_some() {
+            needs.push(Need {
+                content: Content::InitSection,
+                url: absolute(&base, &map.uri)?,
+                byte_range: map.byte_range.map(|range| ByteSpan {
+                    offset: range.offset,
+                    length: range.length,
+                }),
+                decrypt,
+                era: (run, discontinuity),
+            });
+        }
         for key in map.keys.iter().filter(key) {
             needs.push(key_need(key)?);
         }
@@ -111,6 +115,11 @@ pub(crate) fn decryption_of(
 pub(crate) fn is_plain_aes(key: &Key) -> bool {
     let has_place = key.uri().is_some_and(|uri| !has_data(uri));
     key.method() == "AES-128" && key.keyformat() == "identity" && has_place
+}
+
+/// An init section that stands in the playlist stays there.
+pub(crate) fn is_placed(map: &Map) -> bool {
+    !has_data(&map.uri)
 }
 
 fn decrypt_of(

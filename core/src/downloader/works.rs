@@ -1,7 +1,7 @@
 //! What is made of segments that are stored, before they leave.
 
 use super::job::{Job, JobState};
-use super::{Asker, Downloader, Leftovers};
+use super::{Asker, Downloader, Leftovers, is_placed};
 use crate::checkpoint::SavedObject;
 use crate::command::TranscodeInput;
 use crate::event::{PreloadError, TranscodeError, Transcoded};
@@ -175,7 +175,11 @@ impl Downloader {
 }
 
 fn init_of(job: &Job, resources: &[SavedObject]) -> Option<ObjectName> {
-    job.offered.segment.map.as_ref()?;
+    job.offered
+        .segment
+        .map
+        .as_deref()
+        .filter(|it| is_placed(it))?;
     resources.first().map(|it| it.object.clone())
 }
 
