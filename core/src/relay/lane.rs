@@ -305,8 +305,13 @@ impl Lane {
     /// Nothing follows what a track waits for, and so that is given up in the end; but not while nothing at all could be
     /// had of the source, which may be away.
     pub(super) fn gives_up_last(&self, index: usize) -> bool {
+        self.feeds[index].loader.ended && self.has_had_any()
+    }
+
+    /// Something could be had of it.
+    pub(super) fn has_had_any(&self) -> bool {
         let had = |feed: &Feed| feed.appended.is_some() || feed.downloader.stored_at.is_some();
-        self.feeds[index].loader.ended && self.feeds.iter().any(had)
+        self.feeds.iter().any(had)
     }
 
     /// Nothing will follow, and everything has left; of one variant at least there was something.

@@ -160,7 +160,9 @@ impl Relay {
 
     /// When the active source counts as stalled.
     pub(super) fn stalled_at(&self) -> Option<Timestamp> {
-        let active = self.active.as_ref().filter(|lane| !lane.ended())?;
+        // One that has ended brings nothing more; but where nothing could be had of it, another may have it.
+        let waits = |lane: &&Lane| !lane.ended() || !(lane.has_had_any() || lane.is_over());
+        let active = self.active.as_ref().filter(waits)?;
         Some(active.progress_at() + config::stalled_after(active.target_duration()))
     }
 
