@@ -459,15 +459,19 @@ impl Relay {
         }
     }
 
-    /// How many of the newest segments of another source to begin with: all of one that is complete, where it is wanted;
-    /// else by date-time where both sources have one, else the newest, or three where viewers have been waiting.
+    /// How many of the newest segments of another source to begin with: all of one that keeps all, where it is wanted, or
+    /// where nothing of the other could be had; else by date-time where both sources have one, else the newest, or three
+    /// where viewers have been waiting.
     fn first_of_switch(&self, why: SwitchReason, listing: &Listing) -> usize {
         let newest = self.publisher.newest();
         let end = newest.and_then(|it| Some(it.date_time? + it.duration));
         let dated = end.and_then(|end| after(listing, end));
         let few = match why {
+            SwitchReason::Reconfigured if listing.whole => return self.first_window(listing),
+            SwitchReason::Stalled if listing.whole && newest.is_none() => {
+                return self.first_window(listing);
+            }
             SwitchReason::Stalled | SwitchReason::KindChanged => config::START_SEGMENTS,
-            SwitchReason::Reconfigured if listing.complete => return self.first_window(listing),
             SwitchReason::FirstIsHealthy | SwitchReason::Reconfigured => 1,
         };
         dated.unwrap_or(few).clamp(1, self.window_of(listing))
