@@ -153,7 +153,7 @@ impl Processor {
         &self,
         stage: &Stage<'_>,
         (stored_at, duration): (Timestamp, Span),
-        alone: bool,
+        (alone, vod): (bool, bool),
         others: usize,
     ) -> Option<Work> {
         let rungs = alone && self.ladder.is_some();
@@ -163,7 +163,7 @@ impl Processor {
             true => duration * 20,
             false => hasty.map_or(duration, |it| it.min(duration)),
         };
-        let work = || Work::new(stored_at, (duration, patience), rungs, others);
+        let work = || Work::new(stored_at, (duration, patience), (rungs, vod), others);
         (rungs || self.preload.is_some()).then(work)
     }
 

@@ -78,7 +78,8 @@ impl Downloader {
             };
             if job.work.is_none() {
                 let duration = job.offered.segment.duration;
-                job.work = processor.begin(stage, (stored_at, duration), alone, waiting);
+                let terms = (alone, self.fixed);
+                job.work = processor.begin(stage, (stored_at, duration), terms, waiting);
             }
             let Some(mut work) = job.work.take() else {
                 continue;

@@ -88,21 +88,22 @@ impl Asked {
 }
 
 impl Work {
-    /// For a segment that is stored since `stored_at`, and waits for so long; so many others wait for their rungs.
+    /// For a segment that is stored since `stored_at`, and waits for so long; of a VOD, from when it has waited for the one
+    /// before, as nobody is at a live edge. So many others wait for their rungs.
     pub(super) fn new(
         stored_at: Timestamp,
         (duration, patience): (Span, Span),
-        with_rungs: bool,
+        (with_rungs, vod): (bool, bool),
         others: usize,
     ) -> Self {
+        let until = stored_at + patience.half();
         let rungs = if with_rungs {
-            let until = stored_at + patience.half();
             Rungs::Waiting { until }
         } else {
             Rungs::Over(Vec::new())
         };
         Self {
-            deadline: stored_at + patience,
+            deadline: if vod { until } else { stored_at } + patience,
             patience,
             duration,
             crowded: others >= CROWDED_BY,
