@@ -12,6 +12,7 @@ mod decrypt;
 mod failure;
 mod keys;
 mod look;
+mod page;
 mod range;
 mod share;
 mod zone;
@@ -29,6 +30,7 @@ use hls_relay_core::command::{Download, FetchLimits};
 use hls_relay_core::event::{FetchError, LoadedPlaylist, PlaylistBody};
 use hls_relay_core::formats::{Formats, Unreadable};
 use look::Look;
+use page::FirstBytes;
 use range::Cut;
 use reqwest::header::{self, HeaderMap, HeaderValue};
 use reqwest::{Client, ClientBuilder, Method, Proxy, Response, StatusCode};
@@ -327,7 +329,7 @@ impl Fetcher {
         if partial && !decoder.is_identity() {
             return Err(FetchError::BadEncoding("a part of an encoded whole".into()));
         }
-        let page = says_html(response.headers());
+        let mut first = FirstBytes::of(response.headers());
         let mut reader = BodyReader::new(response, limits, deadlines.whole);
         if let (Some(expected), None) = (reader.expected(), byte_range) {
             if expected > limits.max_bytes {
@@ -349,7 +351,7 @@ impl Fetcher {
                     &decoded
                 }
             };
-            if page && object.is_empty() && come.trim_ascii_start().starts_with(b"<") {
+            if first.are_of_a_page(come) {
                 return Err(FetchError::Protocol("a page in place of a segment".into()));
             }
             let wanted = cut.apply(come);
@@ -542,16 +544,6 @@ fn redirect(response: &Response, url: &Url) -> Result<Option<Url>, FetchError> {
         .map_err(|_| FetchError::BadUrl(mask_url(&location).into()))?;
     next.set_fragment(None);
     Ok(Some(next))
-}
-
-/// Whether an answer is called a page. Media is called so too, so its first byte must say the same.
-fn says_html(headers: &HeaderMap) -> bool {
-    let said = headers.get(header::CONTENT_TYPE);
-    said.is_some_and(|said| {
-        said.as_bytes()
-            .to_ascii_lowercase()
-            .starts_with(b"text/html")
-    })
 }
 
 /// Reads what is left of a small body, so that the connection is free for the next request.

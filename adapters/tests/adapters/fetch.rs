@@ -86,6 +86,14 @@ pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
+async fn is_refused_as_page(server: &RawServer) {
+    let refused = download(server, None, &LIMITS).await.unwrap_err();
+    assert!(
+        matches!(&refused, FetchError::Protocol(why) if why.contains("page")),
+        "{refused}"
+    );
+}
+
 /// A portal that answers everything with its login page, and media under a wrong name.
 #[tokio::test]
 async fn a_page_is_no_segment_and_media_called_a_page_is() {
@@ -97,13 +105,40 @@ async fn a_page_is_no_segment_and_media_called_a_page_is() {
         )]
     };
     let portal = RawServer::always(html(b"\n<!DOCTYPE html><p>Log in</p>")).await;
-    let refused = download(&portal, None, &LIMITS).await.unwrap_err();
-    assert!(
-        matches!(&refused, FetchError::Protocol(why) if why.contains("page")),
-        "{refused}"
-    );
+    is_refused_as_page(&portal).await;
     let media = RawServer::always(html(b"G media")).await;
     assert_eq!(download(&media, None, &LIMITS).await.unwrap().1, b"G media");
+}
+
+/// Types lie: what begins as a page is one, whatever it is called and in however many pieces it comes.
+#[tokio::test]
+async fn a_page_that_is_called_media_is_no_segment_and_what_is_only_like_one_is() {
+    let media = |body: &[u8]| answer("200 OK", "content-type: video/mp2t\r\n", body);
+    for page in [
+        &b"<!DOCTYPE html><p>Log in</p>"[..],
+        b"\xef\xbb\xbf\r\n <HTML lang=en>",
+        b"<!doctype HTML PUBLIC \"-//W3C//DTD HTML 4.01//EN\">",
+    ] {
+        let portal = RawServer::always(vec![media(page)]).await;
+        is_refused_as_page(&portal).await;
+    }
+    let bytes = head(
+        "200 OK",
+        "content-type: video/mp2t\r\ncontent-length: 16\r\n",
+    );
+    let pieces = [&b"\n<!DOC"[..], b"TYPE htm", b"l>"];
+    let pieces = pieces.map(|it| Act::Send(it.to_vec()));
+    let slow = RawServer::always([vec![bytes], pieces.to_vec()].concat()).await;
+    is_refused_as_page(&slow).await;
+    // Subtitles may be of markup as well, and a cue may speak of it.
+    for media_of in [
+        &b"<?xml version=\"1.0\"?><tt/>"[..],
+        b"WEBVTT\n\n00:00.000 --> 00:01.000\n<html>",
+        b"<htm",
+    ] {
+        let server = RawServer::always(vec![media(media_of)]).await;
+        assert_eq!(download(&server, None, &LIMITS).await.unwrap().1, media_of);
+    }
 }
 
 #[tokio::test]
