@@ -274,6 +274,7 @@ impl Recorded for Node<ChannelSpec> {
             | NodeEvent::Idle { .. }
             | NodeEvent::Closed { .. }
             | NodeEvent::Erased { .. }
+            | NodeEvent::StoreTried { .. }
             | NodeEvent::Cluster(_)
             | NodeEvent::Drain
             | NodeEvent::ShutDown => 0,

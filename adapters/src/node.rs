@@ -2,6 +2,7 @@
 //! tells each what is wanted of it. It decides nothing.
 
 pub mod config;
+mod own_store;
 
 use crate::channel::{ONLY_EPOCH, OpenFailure, Opened, Places, last_lines};
 use crate::clock;
@@ -15,6 +16,7 @@ use crate::spec::ChannelSpec;
 use futures_util::FutureExt;
 use hls_relay_core::event::{Configure, Desired};
 use hls_relay_core::node::{ChannelId, Grant, Node, NodeCommand, NodeEvent, Record, Standing};
+use own_store::OwnStore;
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
@@ -55,6 +57,7 @@ pub struct NodeHandle {
 /// The loop, ready to run.
 pub struct NodeLoop {
     machine: Node<ChannelSpec>,
+    own_store: OwnStore,
     places: Places,
     outputs: Outputs,
     open: BTreeMap<ChannelId, mpsc::Sender<Control>>,
@@ -121,6 +124,7 @@ impl NodeLoop {
     ) -> Self {
         Self {
             machine,
+            own_store: OwnStore::new(places.clone()),
             places,
             outputs,
             open: BTreeMap::new(),
@@ -209,7 +213,11 @@ impl NodeLoop {
                     Err(error) => {
                         let channel = &**id.name();
                         tracing::error!(channel, "cannot be opened: {error}; trying again");
-                        Err(error.to_string().into())
+                        let why: Arc<str> = error.to_string().into();
+                        if let Some(hands) = &self.hands {
+                            hands.tell_unopened(&id, &why);
+                        }
+                        Err(why)
                     }
                 };
                 Some(NodeEvent::Opened { id, outcome })
@@ -293,7 +301,7 @@ impl NodeLoop {
             | NodeCommand::Close { id }
             | NodeCommand::Abandon { id }
             | NodeCommand::Erase { id } => Some(id.clone()),
-            NodeCommand::Cluster(_) => None,
+            NodeCommand::TryStore | NodeCommand::Cluster(_) => None,
         };
         match command {
             NodeCommand::Open { id, grant } => self.open(id, grant),
@@ -306,6 +314,7 @@ impl NodeLoop {
                 self.abandoned.insert(id);
             }
             NodeCommand::Erase { id } => self.erase(id),
+            NodeCommand::TryStore => self.own_store.try_it(self.handle.clone()),
             NodeCommand::Cluster(command) => {
                 if let Some(hands) = &self.hands {
                     hands.carry_out(command);

@@ -71,6 +71,11 @@ pub enum NodeEvent<S> {
         /// Which one.
         id: ChannelId,
     },
+    /// Completes [`NodeCommand::TryStore`].
+    StoreTried {
+        /// A channel could be opened, and its segments kept.
+        is_usable: bool,
+    },
     /// In a cluster: what comes from Redis and from peers.
     Cluster(ClusterEvent<S>),
     /// In a cluster: the node is to give its channels to those that have room for them, and to take no more. It
@@ -90,7 +95,11 @@ impl<S> NodeEvent<S> {
             | Self::Idle { id, .. }
             | Self::Closed { id, .. }
             | Self::Erased { id } => Some(id),
-            Self::Tick | Self::Cluster(_) | Self::Drain | Self::ShutDown => None,
+            Self::Tick
+            | Self::StoreTried { .. }
+            | Self::Cluster(_)
+            | Self::Drain
+            | Self::ShutDown => None,
         }
     }
 }
@@ -129,6 +138,8 @@ pub enum NodeCommand<S> {
         /// Which one.
         id: ChannelId,
     },
+    /// In a cluster: see whether segments can be kept here. Where they cannot, others are to have the channels.
+    TryStore,
     /// In a cluster: what is wanted of Redis and of peers.
     Cluster(ClusterCommand<S>),
 }
@@ -339,6 +350,11 @@ impl<S> Node<S> {
                     }
                     Some(_) => drop(self.channels.remove(&id)),
                     None => {}
+                }
+            }
+            NodeEvent::StoreTried { is_usable } => {
+                if let Some(member) = &mut self.member {
+                    member.store_tried(now, is_usable);
                 }
             }
             NodeEvent::Drain => {

@@ -79,6 +79,8 @@ pub enum Mistake {
     NeverEvensOut,
     /// A node gives away one channel more than it is to.
     GivesOneTooMany,
+    /// A node whose store is gone keeps its channels, and takes more.
+    BrokenStoreKept,
     /// A change that a Redis has lost which acknowledged it is not told.
     LostChangeUntold,
     /// A claim that was planned is made, though another node has taken the channel since.
@@ -169,7 +171,7 @@ impl Mistake {
     ];
 
     /// Those of a node in a cluster.
-    pub const OF_CLUSTER: [Self; 11] = [
+    pub const OF_CLUSTER: [Self; 12] = [
         Self::LeaseCountedFromReply,
         Self::ExpiredIncarnationRevived,
         Self::ClaimInGrace,
@@ -179,6 +181,7 @@ impl Mistake {
         Self::StopLeftToTheDead,
         Self::NeverEvensOut,
         Self::GivesOneTooMany,
+        Self::BrokenStoreKept,
         Self::LostChangeUntold,
         Self::TakenIsClaimed,
     ];

@@ -45,6 +45,8 @@ struct Stage {
     contacts: BTreeMap<NodeName, Contact>,
     /// Nothing can be claimed.
     unreadable: bool,
+    /// Segments can be kept.
+    has_store: bool,
     /// Channels take long to close.
     lingers: bool,
     /// Whose life the node's is, and whom it says that it asks.
@@ -69,6 +71,7 @@ impl Stage {
             channels: BTreeMap::new(),
             contacts: BTreeMap::new(),
             unreadable: false,
+            has_store: true,
             lingers: false,
             own: None,
             named: Vec::new(),
@@ -108,7 +111,10 @@ impl Stage {
             NodeCommand::Open { id, grant } => {
                 let epoch = grant.unwrap().epoch.0;
                 self.done.push(format!("open {id} {epoch}"));
-                let outcome = Ok(());
+                let outcome = match self.has_store {
+                    true => Ok(()),
+                    false => Err("its store is gone".into()),
+                };
                 Some(NodeEvent::Opened { id, outcome })
             }
             NodeCommand::Configure { .. } => None,
@@ -119,6 +125,10 @@ impl Stage {
             NodeCommand::Abandon { id } => {
                 self.done.push(format!("abandon {id}"));
                 Some(NodeEvent::Closed { id, broke: None })
+            }
+            NodeCommand::TryStore => {
+                let is_usable = self.has_store;
+                Some(NodeEvent::StoreTried { is_usable })
             }
             NodeCommand::Erase { id } => Some(NodeEvent::Erased { id }),
             NodeCommand::Cluster(command) => self.call(command).map(NodeEvent::Cluster),
@@ -579,4 +589,34 @@ fn a_peer_is_asked_until_nobody_who_is_there_can_have_read_that_it_is() {
     stage.here = false;
     stage.pass(LEASE * 2);
     assert!(stage.is_valid() && stage.alone);
+}
+
+#[test]
+fn a_node_whose_store_is_gone_gives_its_channels_to_one_that_can_have_them_and_takes_none() {
+    let mut stage = owner(&["b"]);
+    stage.has_store = false;
+    stage.channels.insert(id("y"), seen(None, 0));
+    stage.pass(SECOND * 12);
+    assert!(
+        stage.done.contains(&"release x".to_owned()),
+        "{:?}",
+        stage.done
+    );
+    assert!(!stage.owns("x") && !stage.owns("y"));
+    stage.done.clear();
+    stage.pass(SECOND * 60);
+    assert!(stage.done.is_empty(), "it claims nothing: {:?}", stage.done);
+    stage.has_store = true;
+    stage.pass(SECOND * 12);
+    let claimed = |name: &str| stage.done.contains(&format!("claim {name}"));
+    assert!(claimed("x") && claimed("y"), "{:?}", stage.done);
+}
+
+#[test]
+fn a_node_whose_store_is_gone_keeps_its_channels_where_nobody_else_can_have_them() {
+    let mut stage = owner(&["b"]);
+    stage.others[0].capacity = 0;
+    stage.has_store = false;
+    stage.pass(SECOND * 60);
+    assert!(stage.owns("x") && stage.done.is_empty(), "{:?}", stage.done);
 }

@@ -56,7 +56,9 @@ impl Stage {
                 other @ (NodeCommand::Open { .. }
                 | NodeCommand::Close { .. }
                 | NodeCommand::Erase { .. }) => self.open.push(other),
-                NodeCommand::Abandon { .. } | NodeCommand::Cluster(_) => {
+                NodeCommand::Abandon { .. }
+                | NodeCommand::TryStore
+                | NodeCommand::Cluster(_) => {
                     unreachable!("it is alone")
                 }
             }
@@ -80,6 +82,7 @@ impl Stage {
             NodeCommand::Erase { id } => NodeEvent::Erased { id },
             NodeCommand::Configure { .. }
             | NodeCommand::Abandon { .. }
+            | NodeCommand::TryStore
             | NodeCommand::Cluster(_) => {
                 unreachable!("done at once, or never wanted")
             }

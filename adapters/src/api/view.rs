@@ -286,6 +286,13 @@ pub fn status_text(observed: &Observed) -> Arc<str> {
     serde_json::to_string(&view).unwrap_or_default().into()
 }
 
+/// What the owner of a channel that is not open tells the others of it, in JSON.
+pub fn waiting_text(why: &str) -> Arc<str> {
+    let view = standing(State::Waiting, why);
+    // It is made of texts and numbers.
+    serde_json::to_string(&view).unwrap_or_default().into()
+}
+
 async fn observed(node: &str, seen: Seen) -> ObservedView {
     let Seen {
         standing: at,

@@ -8,6 +8,7 @@ use super::owned::Owned;
 use super::registry::{Claimed, Kept, Leased, NodeEntry, Registry, Title};
 use super::secrets::Secrets;
 use super::validity::Validity;
+use crate::api::view::waiting_text;
 use crate::control_store::in_redis::{Entry, RedisStore};
 use crate::node::NodeHandle;
 use crate::redis::{Link, LinkError};
@@ -183,6 +184,14 @@ impl Hands {
         let owned = Arc::new(owned);
         state.owned.insert(id.clone(), owned.clone());
         owned
+    }
+
+    /// Tells the others why a channel of this node is not open: what they have of it is of its last owner.
+    pub fn tell_unopened(&self, id: &ChannelId, why: &str) {
+        if let Some(owned) = self.lock().owned.get(id).cloned() {
+            owned.observe(waiting_text(why));
+            tokio::spawn(async move { owned.tell().await });
+        }
     }
 
     /// Some of the ids that were put down as wanting an owner.

@@ -1,6 +1,7 @@
 //! Several nodes and a Redis, as real processes.
 
 mod cuts;
+mod disks;
 mod failover;
 mod kinds_of_redis;
 mod late;

@@ -2,7 +2,11 @@
 
 use crate::support::binary::{Relay, command};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// What ends by itself does so within this.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 const FILE: &str = "
 listen = \"127.0.0.1:1\"
@@ -16,10 +20,29 @@ fn written(folder: &Path, text: &str) -> PathBuf {
 }
 
 fn run(command: &mut Command) -> (i32, String, String) {
-    let output = command.output().unwrap();
+    let output = ended(command);
     let text = |bytes| String::from_utf8(bytes).unwrap();
     let code = output.status.code().unwrap();
     (code, text(output.stdout), text(output.stderr))
+}
+
+/// What should end at once is killed where it does not.
+fn ended(command: &mut Command) -> Output {
+    let piped = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = piped.spawn().unwrap();
+    let began = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if began.elapsed() > PATIENCE {
+            child.kill().unwrap();
+            let output = child.wait_with_output().unwrap();
+            panic!(
+                "it does not end: {}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    child.wait_with_output().unwrap()
 }
 
 #[test]

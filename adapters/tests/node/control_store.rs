@@ -115,6 +115,7 @@ async fn contract(store: &ControlStore, heard: &Heard) {
         | NodeEvent::Idle { .. }
         | NodeEvent::Closed { .. }
         | NodeEvent::Erased { .. }
+        | NodeEvent::StoreTried { .. }
         | NodeEvent::Cluster(_)
         | NodeEvent::Drain
         | NodeEvent::ShutDown => panic!("{it:?}"),

@@ -5,6 +5,7 @@
 
 mod claims;
 mod contact;
+mod fitness;
 mod looks;
 mod lost;
 mod spread;
@@ -75,6 +76,8 @@ pub(super) struct Member {
     /// The key was there for this incarnation.
     registered: bool,
     contact: Contact,
+    #[serde(default)]
+    fitness: fitness::Fitness,
     /// Redis has been there without a break, and been the same one.
     reached_since: Timestamp,
     /// Nothing is claimed before, nor by what was seen before.
@@ -217,6 +220,7 @@ impl Member {
             lease: Lease::default(),
             registered: false,
             contact: Contact::Away,
+            fitness: fitness::Fitness::default(),
             reached_since: Timestamp::default(),
             claims_from: None,
             redis: None,
@@ -355,7 +359,11 @@ impl Member {
     /// It is to give away what others have room for, from the next look on.
     pub(super) fn drain(&mut self, now: Timestamp) {
         self.draining = true;
-        // The others are to see it before they look whom they could give something.
+        self.others_are_to_see(now);
+    }
+
+    /// That it takes no more, before they look whom they could give something.
+    fn others_are_to_see(&mut self, now: Timestamp) {
         (self.renew_at, self.scan_at) = (now, now);
     }
 
@@ -389,7 +397,9 @@ impl Member {
         let strangers = strangers.filter(|it| asks && it.asked.is_none() && !it.is_over);
         let strangers = strangers.map(|it| it.ask_at).min();
         let leave_at = self.closed_since.map(|since| since + LEAVE_LIMIT);
-        let all = [self.lease_wakeup(), look_at, places, strangers, leave_at];
+        let fitness = self.fitness_wakeup();
+        let lease = self.lease_wakeup();
+        let all = [fitness, lease, look_at, places, strangers, leave_at];
         all.into_iter().flatten().min()
     }
 

@@ -97,6 +97,9 @@ impl<S> Node<S> {
         if leaving {
             member.leave(now, self.channels.is_empty());
         }
+        if member.tries_store(now) {
+            commands.push(NodeCommand::TryStore);
+        }
         let channels = &self.channels;
         let record = |id: &ChannelId| {
             let channel = channels.get(id)?;

@@ -30,7 +30,9 @@ impl World {
             if self.options.trace
                 && !matches!(
                     event,
-                    NodeEvent::Tick | NodeEvent::Cluster(ClusterEvent::Looked { .. })
+                    NodeEvent::Tick
+                        | NodeEvent::StoreTried { .. }
+                        | NodeEvent::Cluster(ClusterEvent::Looked { .. })
                 )
             {
                 let line = format!("{:>11} n{host} {event:?}", self.now.as_micros());
@@ -76,11 +78,14 @@ impl World {
         match command {
             NodeCommand::Open { id, grant } => {
                 let Some(grant) = grant else { return Ok(None) };
-                self.open(host, id.clone(), grant);
-                Ok(Some(NodeEvent::Opened {
-                    id,
-                    outcome: Ok(()),
-                }))
+                let outcome = if self.has_store(host) {
+                    self.open(host, id.clone(), grant);
+                    Ok(())
+                } else {
+                    self.count("channel not opened");
+                    Err("its store is gone".into())
+                };
+                Ok(Some(NodeEvent::Opened { id, outcome }))
             }
             NodeCommand::Configure { id, record } => {
                 if let Some(run) = self.run_of(host, &id) {
@@ -105,6 +110,10 @@ impl World {
                 Ok(was.then_some(NodeEvent::Closed { id, broke: None }))
             }
             NodeCommand::Erase { id } => Ok(Some(NodeEvent::Erased { id })),
+            NodeCommand::TryStore => {
+                let is_usable = self.has_store(host);
+                Ok(Some(NodeEvent::StoreTried { is_usable }))
+            }
             NodeCommand::Cluster(command) => self.carry_for_cluster(host, command).map(|()| None),
         }
     }

@@ -18,6 +18,13 @@ const FRESH: Span = Span::from_secs(7);
 /// When all that is wanted at first has come about where nothing goes wrong.
 pub(super) const SETTLED_AT: Span = Span::from_secs(24);
 
+/// When others relay what a node can keep no more: it tries its store, is seen to have none, gives its channels, and
+/// they are claimed and begun.
+const TAKEN_AFTER: Span = Span::from_secs(14);
+
+/// A channel that moves in good order is shown by nobody for less than this.
+const ON_THE_MOVE: Span = Span::from_secs(3);
+
 /// At the end no channel has moved for so long: who starts last does so when the faults are over, has its grace, and
 /// is given what it is to have at a few scans.
 const QUIET: Span = Span::from_secs(30);
@@ -36,6 +43,8 @@ pub(super) struct Watch {
     pub(super) newest_change: u64,
     /// It should run, in a world in which viewers must notice nothing.
     must_run: bool,
+    /// In a world in which channels may move: when it was live last.
+    live_at: Timestamp,
     /// When an owner began that could not know all that its viewers had seen.
     pub(super) state_lost_at: Option<Timestamp>,
     /// When another owner than before was visible first.
@@ -214,20 +223,31 @@ impl World {
     /// Once a second.
     pub(super) fn look(&mut self) -> Held {
         let at = self.now.since(Timestamp::default());
-        if self.plan.is_static() {
-            if at == SETTLED_AT {
-                let runs: Vec<ChannelId> = self
-                    .redis
-                    .channels()
-                    .iter()
-                    .filter(|(_, it)| it.runs())
-                    .map(|it| it.0.clone())
-                    .collect();
-                runs.into_iter()
-                    .for_each(|id| self.channels.entry(id).or_default().must_run = true);
-            }
-            for (id, _) in self.channels.iter().filter(|(_, it)| it.must_run) {
-                self.is_live(id, "a viewer notices nothing of a Redis that is away")?;
+        let (why, gap) = if self.plan.is_static() {
+            let why = "a viewer notices nothing of a Redis that is away";
+            (why, Span::ZERO)
+        } else if let Some(fault) = self.plan.store_alone() {
+            let is_new = fault.from <= at && at < fault.from + TAKEN_AFTER;
+            let why = "what a node cannot keep is relayed by another";
+            (why, if is_new { TAKEN_AFTER } else { ON_THE_MOVE })
+        } else {
+            return Ok(());
+        };
+        if at == SETTLED_AT {
+            let channels = self.redis.channels().iter();
+            let runs = channels.filter(|it| it.1.runs());
+            let runs: Vec<ChannelId> = runs.map(|it| it.0.clone()).collect();
+            runs.into_iter()
+                .for_each(|id| self.channels.entry(id).or_default().must_run = true);
+        }
+        let must_run = self.channels.iter().filter(|it| it.1.must_run);
+        let must_run: Vec<_> = must_run.map(|(id, it)| (id.clone(), it.live_at)).collect();
+        for (id, live_at) in must_run {
+            let live = self.is_live(&id, why);
+            if live.is_ok() {
+                self.channels.entry(id).or_default().live_at = self.now;
+            } else if self.now.since(live_at) > gap {
+                return live;
             }
         }
         Ok(())

@@ -21,6 +21,12 @@ impl World {
             .map(|it| it.kind)
     }
 
+    /// Whether a node can keep segments now.
+    pub(super) fn has_store(&self, host: usize) -> bool {
+        let gone = |kind| matches!(kind, FaultKind::StoreGone { node } if node == host);
+        !self.ongoing().any(gone)
+    }
+
     /// Whether what goes from a node to Redis, or back, is lost now.
     fn is_cut_from_redis(&mut self, host: usize, back: bool) -> bool {
         let draw = self.draw();
@@ -34,6 +40,7 @@ impl World {
             | FaultKind::Pause { .. }
             | FaultKind::Kill { .. }
             | FaultKind::Drain { .. }
+            | FaultKind::StoreGone { .. }
             | FaultKind::HintsLost => false,
         };
         self.ongoing().any(lost)
@@ -53,6 +60,7 @@ impl World {
             | FaultKind::Pause { .. }
             | FaultKind::Kill { .. }
             | FaultKind::Drain { .. }
+            | FaultKind::StoreGone { .. }
             | FaultKind::HintsLost => false,
         })
     }

@@ -152,6 +152,11 @@ pub enum FaultKind {
         /// Which.
         node: usize,
     },
+    /// A node can keep nothing: no channel can be opened there, and no segment stored.
+    StoreGone {
+        /// Which.
+        node: usize,
+    },
     /// Nobody hears of changes.
     HintsLost,
 }
@@ -226,12 +231,21 @@ impl Plan {
     /// Redis alone goes wrong, so no viewer may notice anything.
     pub fn is_static(&self) -> bool {
         let redis = |it: &Fault| matches!(it.kind, FaultKind::RedisAway(_));
+        self.is_calm() && self.faults.iter().all(redis)
+    }
+
+    /// The store of one node alone goes wrong, and when: others have room for what it cannot relay.
+    pub fn store_alone(&self) -> Option<&Fault> {
+        let gone = |it: &&Fault| matches!(it.kind, FaultKind::StoreGone { .. });
+        self.faults.first().filter(|it| self.is_calm() && gone(it))
+    }
+
+    /// One thing goes wrong at most, behind all changes, and every node has room for all channels.
+    fn is_calm(&self) -> bool {
         let early =
             |it: &NodePlan| it.start_at < Span::from_secs(5) && it.capacity >= self.channels;
-        let calm = self.changes.iter().all(|it| it.at < Span::from_secs(10));
-        calm && self.faults.iter().all(redis)
-            && self.nodes.iter().all(early)
-            && self.faults.len() <= 1
+        let changed = self.changes.iter().all(|it| it.at < Span::from_secs(10));
+        changed && self.nodes.iter().all(early) && self.faults.len() <= 1
     }
 
     /// Whether a Redis was lost that knew more than its successor.
@@ -305,7 +319,8 @@ impl FaultKind {
             | Self::RepliesLost { node }
             | Self::Pause { node }
             | Self::Kill { node }
-            | Self::Drain { node } => (Some(node), None),
+            | Self::Drain { node }
+            | Self::StoreGone { node } => (Some(node), None),
         };
         one.into_iter().chain(other)
     }
@@ -324,6 +339,7 @@ impl FaultKind {
             Self::Pause { .. } => "pause",
             Self::Kill { .. } => "kill",
             Self::Drain { .. } => "drain",
+            Self::StoreGone { .. } => "store gone",
             Self::HintsLost => "hints lost",
         }
     }

@@ -420,7 +420,14 @@ impl World {
         match run.works.remove(&request) {
             None | Some(Work::Asked) => Ok(()),
             Some(Work::Told(event)) => self.relay_step(host, id, event),
+            Some(Work::Stored(..)) if !self.has_store(host) => {
+                let outcome = Err(FetchError::Store(StoreError::Unknown));
+                self.relay_step(host, id, Event::Downloaded { request, outcome })
+            }
             Some(Work::Stored(object, segment)) => {
+                let Some(run) = self.run_of(host, id) else {
+                    return Ok(());
+                };
                 run.objects.insert(object, segment.clone());
                 self.relay_step(
                     host,

@@ -28,7 +28,7 @@ const LAST_STEPS: usize = 60;
 const COMMAND: &str = "cargo run --release -p hls-relay-sim -- cluster";
 
 /// What a large sweep must have seen.
-const EXPECTED: [&str; 33] = [
+const EXPECTED: [&str; 35] = [
     "alone",
     "change made",
     "change refused",
@@ -36,6 +36,7 @@ const EXPECTED: [&str; 33] = [
     "channel abandoned",
     "channel closed",
     "channel erased",
+    "channel not opened",
     "channel opened",
     "claim",
     "cut between nodes",
@@ -60,6 +61,7 @@ const EXPECTED: [&str; 33] = [
     "redis lost the last writes",
     "register",
     "replies lost",
+    "store gone",
     "successor skipped",
     "successor went on",
 ];

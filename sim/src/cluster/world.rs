@@ -354,6 +354,7 @@ impl World {
             | FaultKind::CutOff { .. }
             | FaultKind::Slow { .. }
             | FaultKind::RepliesLost { .. }
+            | FaultKind::StoreGone { .. }
             | FaultKind::HintsLost => Ok(()),
         }
     }
@@ -386,6 +387,7 @@ impl World {
             | FaultKind::CutOff { .. }
             | FaultKind::Slow { .. }
             | FaultKind::RepliesLost { .. }
+            | FaultKind::StoreGone { .. }
             | FaultKind::HintsLost => Ok(()),
         }
     }
@@ -482,6 +484,7 @@ impl World {
             NodeCommand::Cluster(Wanted::Read { id, .. }) => ("read", Some(id)),
             NodeCommand::Cluster(Wanted::Renew { .. }) => ("renew", None),
             NodeCommand::Cluster(Wanted::Look { .. }) => ("look", None),
+            NodeCommand::TryStore => ("store tried", None),
             NodeCommand::Cluster(Wanted::Leave { .. }) => ("leave", None),
             NodeCommand::Cluster(Wanted::Answer { .. }) => ("peer answered", None),
             NodeCommand::Cluster(Wanted::ValidUntil { .. }) => ("valid until", None),

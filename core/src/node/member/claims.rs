@@ -8,7 +8,7 @@ impl Member {
         // Who was dead while promises still held may have come back with the help of one.
         let counts = |at: &Timestamp| self.claims_from.is_some_and(|from| *at >= from);
         let nodes_seen = self.nodes_seen.filter(counts);
-        let Some(nodes_seen) = nodes_seen.filter(|_| !self.leaving && !self.draining) else {
+        let Some(nodes_seen) = nodes_seen.filter(|_| self.stays()) else {
             return;
         };
         let mut planned = self.places.values().filter(|it| it.is_planned()).count();
@@ -142,10 +142,14 @@ impl Member {
         }
     }
 
-    /// It is neither to leave, nor is Redis there for too short a time.
+    /// It is neither to leave, nor has it lost its store.
+    fn stays(&self) -> bool {
+        !self.leaving && !self.draining && !self.fitness.is_unfit
+    }
+
+    /// It may have more, and Redis is there for long enough.
     pub(super) fn takes_more(&self, now: Timestamp) -> bool {
-        let stays = !self.leaving && !self.draining;
-        stays && self.claims_from.is_some_and(|it| it <= now)
+        self.stays() && self.claims_from.is_some_and(|it| it <= now)
     }
 
     pub(super) fn claimed<S>(

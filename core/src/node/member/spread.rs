@@ -83,8 +83,11 @@ impl Member {
             .nodes
             .values()
             .filter(|it| !is_own(&it.incarnation.node));
+        // With all of them it is the store that is gone: then each keeps what it has.
+        let is_replaced = self.fitness.is_unfit && others.clone().any(|it| it.capacity > 0);
+        let gives_all = self.draining || is_replaced;
         let capacities = others.map(|it| (&it.incarnation.node, it.capacity));
-        let own = if self.draining { 0 } else { room.capacity };
+        let own = if gives_all { 0 } else { room.capacity };
         let own = (&self.incarnation.node, own);
         let share = |capacity| Share {
             running: 0,
@@ -113,13 +116,15 @@ impl Member {
         let own = shares.keys().position(|it| is_own(it)).unwrap_or_default();
         let all = to_give(own, shares.into_values().collect(), on_their_way)
             + usize::from(self.planted.makes(Mistake::GivesOneTooMany));
-        let now_given = all.min((all / GIVEN_IN).clamp(GIVEN_AT_LEAST, GIVEN_AT_MOST));
-        self.give(now_given, orders);
+        // Nothing is lost by giving all at once that cannot be relayed here.
+        let parts = if is_replaced { 1 } else { GIVEN_IN };
+        let now_given = all.min((all / parts).clamp(GIVEN_AT_LEAST, GIVEN_AT_MOST));
+        self.give(now_given, gives_all, orders);
     }
 
     /// Those first that it has had for the longest, so that none is moved again and again. What does not run goes
     /// with a node that is to have nothing.
-    fn give<S>(&mut self, count: usize, orders: &mut Vec<Order<S>>) {
+    fn give<S>(&mut self, count: usize, all: bool, orders: &mut Vec<Order<S>>) {
         let mut running = Vec::new();
         for (id, place) in &mut self.places {
             let (Seat::Ours { grant, .. }, Some((seen, _))) = (&place.seat, &place.seen) else {
@@ -127,7 +132,7 @@ impl Member {
             };
             if seen.takes_place() {
                 running.push((grant.epoch, id.clone()));
-            } else if self.draining {
+            } else if all {
                 place.seat = Seat::Leaving;
                 orders.push(Order::GiveAway(id.clone()));
             }

@@ -48,6 +48,7 @@ impl Plan {
                 }
             }
         }
+        plan.draw_store(seed);
         plan.nobody_joins_across_a_cut();
         plan
     }
@@ -90,13 +91,34 @@ impl Plan {
         self.changes.sort_by_key(|it| it.at);
     }
 
-    /// Redis alone goes wrong: no viewer may notice.
-    fn draw_static(&mut self, dice: &mut Dice) {
+    /// The store of a node is gone for a while: in every other world where nothing else goes wrong that is all, and
+    /// another node has to have its channels.
+    fn draw_store(&mut self, seed: u64) {
+        let mut dice = Dice::new(seed, "cluster store");
+        if self.faults.is_empty() && dice.one_in(2) {
+            self.calm_down(&mut dice);
+        } else if !dice.one_in(8) {
+            return;
+        }
+        let node = dice.below(self.nodes.len() as u64) as usize;
+        let from = dice.millis(25_000, 60_000);
+        let until = (from + dice.millis(2_000, 45_000)).min(self.healed_at);
+        let kind = FaultKind::StoreGone { node };
+        self.faults.push(Fault { from, until, kind });
+    }
+
+    /// All is wanted early, and every node has room for all of it.
+    fn calm_down(&mut self, dice: &mut Dice) {
         for node in &mut self.nodes {
             node.start_at = dice.millis(0, 2_000);
             node.capacity = node.capacity.max(self.channels);
         }
         self.changes.retain(|it| it.at < Span::from_secs(10));
+    }
+
+    /// Redis alone goes wrong: no viewer may notice.
+    fn draw_static(&mut self, dice: &mut Dice) {
+        self.calm_down(dice);
         let from = dice.millis(25_000, 40_000);
         let until = from + dice.millis(3_000, 55_000);
         let lost = dice.pick(&[
@@ -193,6 +215,7 @@ impl Plan {
             | FaultKind::RepliesLost { .. }
             | FaultKind::Pause { .. }
             | FaultKind::Drain { .. }
+            | FaultKind::StoreGone { .. }
             | FaultKind::HintsLost => {}
         }
     }
