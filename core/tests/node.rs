@@ -56,9 +56,7 @@ impl Stage {
                 other @ (NodeCommand::Open { .. }
                 | NodeCommand::Close { .. }
                 | NodeCommand::Erase { .. }) => self.open.push(other),
-                NodeCommand::Abandon { .. }
-                | NodeCommand::TryStore
-                | NodeCommand::Cluster(_) => {
+                NodeCommand::Abandon { .. } | NodeCommand::TryStore | NodeCommand::Cluster(_) => {
                     unreachable!("it is alone")
                 }
             }

@@ -146,7 +146,9 @@ pub(super) async fn run(args: &NodeArgs) -> Result<(), Failure> {
     let ran = running.await;
     last_lines(recorded).await;
     ran.map_err(io::Error::other)?;
+    let mut namesake = None;
     if let Some(others) = others {
+        namesake = others.hands().contact().name_taken;
         others.until_taken(&shown).await;
     }
     in_cluster.iter().flatten().for_each(JoinHandle::abort);
@@ -155,6 +157,11 @@ pub(super) async fn run(args: &NodeArgs) -> Result<(), Failure> {
     answering.await.map_err(io::Error::other)?;
     // Viewers were still being served until now, and a second signal would have ended that too.
     leaving.abort();
+    if let Some(address) = namesake {
+        return Err(Failure::Arguments(format!(
+            "--name {name}: another node of this name is alive, at {address}; give each node a name of its own"
+        )));
+    }
     tracing::info!(node = &**name, "finished");
     Ok(())
 }

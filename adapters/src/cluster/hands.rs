@@ -29,10 +29,12 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// Every call to Redis ends before the machine gives it up.
 pub const REDIS_PATIENCE: Duration = Duration::from_millis(900);
+/// An earlier life under this node's name is over by then.
+const NAME_FREE_WITHIN: Duration = Duration::from_micros(LEASE.as_micros() * 2);
 /// A look at all channels takes as many messages as there are hundreds of them.
 const LOOK_PATIENCE: Duration = Duration::from_secs(5);
 /// Of so many channels it is told that a change was lost.
@@ -83,6 +85,8 @@ struct State {
     secret_of: Option<u64>,
     asked: BTreeMap<RequestId, oneshot::Sender<PeerAnswer>>,
     questions: u64,
+    /// Who has this node's name, since when.
+    namesake: Option<(String, Instant)>,
     contact: Contact,
 }
 
@@ -99,6 +103,8 @@ pub struct Contact {
     pub changes_lost: u64,
     /// The last of each channel, by its revision.
     pub lost: BTreeMap<ChannelId, u64>,
+    /// Another node lives under this one's name: at this address, as far as it is known.
+    pub name_taken: Option<String>,
 }
 
 impl Hands {
@@ -231,7 +237,11 @@ impl Hands {
                 };
                 self.spawn(renewed);
             }
-            ClusterCommand::Leave { incarnation } => {
+            ClusterCommand::Leave {
+                incarnation,
+                unreleased,
+            } => {
+                self.note_unreleased(&unreleased);
                 tokio::spawn(async move {
                     let (registry, name) = (&it.inner.registry, it.inner.myself.name.name());
                     let _ = registry.leave(name, &incarnation.to_string()).await;
@@ -357,6 +367,17 @@ impl Hands {
             ),
             (false, true) => tracing::info!(node, redis, "Redis answers"),
             (false, false) | (true, true) => {}
+        }
+    }
+
+    fn note_unreleased(&self, unreleased: &[ChannelId]) {
+        for id in unreleased {
+            let channel = &**id.name();
+            tracing::error!(
+                channel,
+                "it could not be given back, as Redis does not answer: another node takes it when this one's lease \
+                 is over; if Redis comes back empty, add it again"
+            );
         }
     }
 

@@ -148,14 +148,6 @@ impl Registry {
         lease_ms: u64,
         first: bool,
     ) -> Result<(Leased, u64), LinkError> {
-        if first {
-            let known = cmd("HSET")
-                .arg(keys::NODES)
-                .arg(name)
-                .arg(&of.control)
-                .take();
-            self.inner.link.command::<()>(&known).await?;
-        }
         let flag = |it: bool| if it { "1" } else { "0" };
         let (lease_ms, capacity, load) = (
             lease_ms.to_string(),
@@ -196,14 +188,25 @@ impl Registry {
             },
             _ => Leased::Missing,
         };
+        // Only its holder says where it is asked. Nobody knows him before, and he does not know that he holds it.
+        if first && leased == Leased::Held {
+            let known = cmd("HSET")
+                .arg(keys::NODES)
+                .arg(name)
+                .arg(&of.control)
+                .take();
+            self.inner.link.command::<()>(&known).await?;
+        }
         Ok((leased, identity))
     }
 
-    /// Gives a node's name back.
+    /// Gives a node's name back, where nobody else has it.
     pub async fn leave(&self, name: &str, incarnation: &str) -> Result<(), LinkError> {
         let key = keys::node(name);
         let call = self.inner.leave.call(&[&key], &[incarnation.as_bytes()]);
-        self.inner.link.script::<u64>(&call).await?;
+        if self.inner.link.script::<u64>(&call).await? == 0 {
+            return Ok(());
+        }
         let forgotten = cmd("HDEL").arg(keys::NODES).arg(name).take();
         self.inner.link.command(&forgotten).await
     }

@@ -312,6 +312,25 @@ async fn a_node_that_is_cut_off_alone_ends_before_another_one_has_taken_over() {
     all.replay();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_leaves_while_redis_is_away_says_what_it_could_not_hand_over() {
+    let redis = RedisServer::start();
+    let mut all = Nodes::start(&[redis.url()]).await;
+    all.relay("news").await;
+    redis.signal("STOP");
+    let leaving = all.nodes[0].take().unwrap();
+    leaving.relay.signal("TERM");
+    let ended = tokio::task::spawn_blocking(|| leaving.relay.wait());
+    let (status, log) = ended.await.unwrap();
+    redis.signal("CONT");
+    assert_eq!(status.code(), Some(0), "{log}");
+    let said = log
+        .lines()
+        .find(|it| it.contains("could not be given back"));
+    let said = said.unwrap_or_else(|| panic!("{log}"));
+    assert!(said.contains("ERROR") && said.contains("news"), "{said}");
+}
+
 /// The process that had a channel before may still hold its journal, where several nodes have one folder.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_channel_is_relayed_without_a_journal_that_another_process_holds() {

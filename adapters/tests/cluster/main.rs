@@ -7,6 +7,7 @@ mod kinds_of_redis;
 mod late;
 mod life;
 mod log_lines;
+mod names;
 mod nodes;
 #[allow(dead_code)]
 #[path = "../node/operator.rs"]

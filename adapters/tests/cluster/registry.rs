@@ -229,11 +229,17 @@ pub(crate) async fn contract_of_names(stage: &Stage) {
         registry.lease("a", &one, 300, false).await.unwrap().0,
         Leased::Held
     );
+    let two = NodeEntry {
+        control: "http://127.0.0.1:3".to_owned(),
+        ..two
+    };
     let other = registry.lease("a", &two, 300, true).await.unwrap().0;
     assert!(
         matches!(&other, Leased::Other { incarnation, left_ms: 1..=300 } if incarnation == A),
         "{other:?}"
     );
+    // Nor does he who may not have the name take anything away when he leaves.
+    registry.leave("a", &two.incarnation).await.unwrap();
     let nodes = registry.nodes().await.unwrap();
     assert_eq!(nodes[&id("a")], (one.control.clone(), Some(one.clone())));
     tokio::time::sleep(Duration::from_millis(400)).await;

@@ -253,8 +253,12 @@ pub enum ClusterCommand<S> {
         load: usize,
         peers: Vec<NodeName>,
     },
-    /// Delete the node's key: it owns nothing any more. Nobody waits for the outcome.
-    Leave { incarnation: Incarnation },
+    /// Delete the node's key: it owns nothing any more. Nobody waits for the outcome. Redis has not said that it
+    /// has the `unreleased` back.
+    Leave {
+        incarnation: Incarnation,
+        unreleased: Vec<ChannelId>,
+    },
     /// What stands there, without specs. The channels are read before the nodes: an owner that is none of the
     /// nodes is then dead, and not new.
     Look { request: RequestId, at: LookAt },

@@ -309,12 +309,16 @@ impl Member {
         if let Some(since) = self.closed_since
             && !self.left
         {
-            let mut seats = self.places.values();
-            let held = seats.any(|it| !matches!(it.seat, Seat::Vacant { .. }));
-            if !held || now.since(since) >= LEAVE_LIMIT {
+            let held = self.places.iter();
+            let held = held.filter(|it| !matches!(it.1.seat, Seat::Vacant { .. }));
+            let unreleased: Vec<_> = held.map(|(id, _)| id.clone()).collect();
+            if unreleased.is_empty() || now.since(since) >= LEAVE_LIMIT {
                 self.left = true;
                 let incarnation = self.incarnation.clone();
-                commands.push(ClusterCommand::Leave { incarnation });
+                commands.push(ClusterCommand::Leave {
+                    incarnation,
+                    unreleased,
+                });
             }
         }
     }

@@ -135,7 +135,7 @@ impl World {
                 };
                 self.ask(host, Call::Renew(request), Ask::Renew { node, first });
             }
-            ClusterCommand::Leave { incarnation } => {
+            ClusterCommand::Leave { incarnation, .. } => {
                 self.ask(host, Call::Leave, Ask::Leave(incarnation))
             }
             ClusterCommand::Look { request, at } => {

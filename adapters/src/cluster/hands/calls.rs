@@ -11,11 +11,43 @@ impl Hands {
         let renewal = match leased {
             Leased::Held => Renewal::Held,
             Leased::Missing => Renewal::Missing,
-            Leased::Other { left_ms, .. } => Renewal::Other {
-                left: Span::from_millis(left_ms),
-            },
+            Leased::Other {
+                left_ms,
+                incarnation,
+            } => {
+                self.note_namesake(incarnation).await;
+                Renewal::Other {
+                    left: Span::from_millis(left_ms),
+                }
+            }
         };
         Ok((RedisId(redis), renewal))
+    }
+
+    /// An earlier life of this node loses the name soon. Who keeps it is another node, and this one can do nothing
+    /// but end.
+    async fn note_namesake(&self, incarnation: String) {
+        if !self.keeps_name(&incarnation) {
+            return;
+        }
+        let nodes = self.inner.registry.nodes().await.unwrap_or_default();
+        let entries = nodes.into_values().filter_map(|it| it.1);
+        let namesake = entries.into_iter().find(|it| it.incarnation == incarnation);
+        let address = namesake.map_or("another address".to_owned(), |it| it.address);
+        self.lock().contact.name_taken = Some(address);
+        self.inner.node.tell(NodeEvent::ShutDown);
+    }
+
+    /// Whether who has this node's name now has had it for longer than an earlier life of this node can.
+    fn keeps_name(&self, incarnation: &str) -> bool {
+        let mut state = self.lock();
+        match &state.namesake {
+            Some((before, since)) if before == incarnation => since.elapsed() >= NAME_FREE_WITHIN,
+            Some(_) | None => {
+                state.namesake = Some((incarnation.to_owned(), Instant::now()));
+                false
+            }
+        }
     }
 
     pub(super) async fn look(&self, at: LookAt) -> Called<(RedisId, Look)> {
