@@ -41,6 +41,11 @@ impl Need {
         let same = self.content == Content::Key || self.era.1 == discontinuity;
         self.era.0 == run && same
     }
+
+    /// One answer tells of both, whichever run of the encoder each is of.
+    fn is_at_address_of(&self, other: &Self) -> bool {
+        (&self.url, self.byte_range) == (&other.url, other.byte_range)
+    }
 }
 
 /// What a segment needs: an init section with what that needs, then the keys, in the order of its tags.
@@ -528,8 +533,9 @@ impl Resources {
         Some((left, Some(Changed { before, now, since })))
     }
 
-    /// A key that tracks of a source name at one address, in one run of its encoder, is one key: one of them asks for it,
-    /// the first that needs it where none does yet, and all are told. Whether anything has changed for this track.
+    /// A key that tracks of a source name at one address, in one run of its encoder, is one key, which all have as soon as
+    /// one has. An address is asked by one of them at a time, the first that needs it where none does yet: two may count
+    /// runs otherwise, as where one was led to another place. Whether anything has changed for this track.
     pub(super) fn share_keys<'a>(
         &mut self,
         before: impl Iterator<Item = &'a Self> + Clone,
@@ -542,10 +548,11 @@ impl Resources {
                 continue;
             }
             let need = it.need.clone();
-            let same = |other: &'a Self| other.find(&need);
-            let before = before.clone().filter_map(same);
-            let mut others = before.clone().chain(behind.clone().filter_map(same));
-            let mut stored = others.clone().filter_map(Resource::stored);
+            let at_address = |other: &'a Self| other.at_address_of(&need);
+            let before = before.clone().flat_map(at_address);
+            let mut others = before.clone().chain(behind.clone().flat_map(at_address));
+            let same = others.clone().filter(|it| it.need == need);
+            let mut stored = same.filter_map(Resource::stored);
             let stored = stored.find(|stored| it.can_be(stored)).cloned();
             let in_flight = others.any(|it| matches!(it.state, State::InFlight { .. }));
             let waits = before.clone().any(|it| it.state == State::Waiting);
@@ -572,7 +579,7 @@ impl Resources {
         let mut changed = false;
         let lacking = self.all.iter().filter(|it| it.may_be_shared());
         for need in lacking.map(|it| it.need.clone()).collect::<Vec<_>>() {
-            let lacks = |it: &&Self| it.find(&need).is_some_and(|it| it.stored().is_none());
+            let lacks = |it: &&Self| it.at_address_of(&need).any(|it| it.stored().is_none());
             let met = others
                 .clone()
                 .filter(lacks)
@@ -624,6 +631,10 @@ impl Resources {
 
     fn find(&self, need: &Need) -> Option<&Resource> {
         self.all.iter().find(|it| it.need == *need)
+    }
+
+    fn at_address_of(&self, need: &Need) -> impl Iterator<Item = &Resource> + Clone {
+        self.all.iter().filter(|it| it.need.is_at_address_of(need))
     }
 
     fn twin(&self, content: Content, stored: &StoredSegment) -> Option<SavedObject> {

@@ -112,7 +112,8 @@ impl Lane {
         self.feeds.iter().filter(move |feed| feed.kind() == kind)
     }
 
-    /// A key that several tracks name is asked for once.
+    /// A key that several tracks name is asked for once. What one of them has got completes segments of others, which then
+    /// leave at once; what is wanted since then, or is not any more, is asked for by one of them.
     pub(super) fn share_keys(&mut self, now: Timestamp) {
         for index in 0..self.feeds.len() {
             let (before, rest) = self.feeds.split_at_mut(index);
