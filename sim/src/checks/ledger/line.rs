@@ -84,6 +84,12 @@ impl Books<'_> {
         self.origins[key.origin].track(key.track)
     }
 
+    /// Behind a discontinuity there may be gaps that another source, or another run of an encoder, has of its own.
+    pub(super) fn has_gaps_around(&self, gaps: &[Arc<Listed>]) -> bool {
+        let own = self.origins.iter().any(Origin::has_gaps);
+        own && gaps.iter().any(|gap| gap.discontinuity)
+    }
+
     /// What a segment is counted as in the places where its media is.
     pub(super) fn numbers(&self, key: MediaKey) -> Vec<u64> {
         let Some(presentation) = &self.origins[key.origin].spec().presentation else {
@@ -160,7 +166,8 @@ impl Line {
     /// The gaps at the end of what is closed stand for all that was told of behind its last segment.
     fn closes_with_what_is_lost(&self, books: &Books<'_>) -> Held {
         let here = |it: &Stored| it.asker.process == books.known.process && !books.several;
-        let own = |it: &Stored| books.origin(it.key).has_gaps();
+        let around_own = books.has_gaps_around(&self.gaps);
+        let own = |it: &Stored| around_own || books.origin(it.key).has_gaps();
         let Some(last) = self.last.filter(|it| here(it) && !own(it)) else {
             return Ok(());
         };

@@ -221,7 +221,7 @@ fn hole_is_said(
     let closed = books.several && ended && said <= lost;
     // Where there are some, a discontinuity may stand at any of them, or behind all.
     let own_gaps = books.origins.iter().any(Origin::has_gaps);
-    let around_own = own_gaps && gaps.iter().any(|gap| gap.discontinuity);
+    let around_own = books.has_gaps_around(gaps);
     if around_own || (listed.discontinuity && (gaps.is_empty() || closed || own_gaps)) {
         return Ok(());
     }
