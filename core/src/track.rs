@@ -108,27 +108,55 @@ pub(crate) fn codec_families(codecs: &str) -> Arc<str> {
     families.join(" ").into()
 }
 
-/// For each of `known` the nearest of `offered` that no other has, in the order of `known`.
+/// For each of `known` one of `offered` that no other has: the two that are nearest to each other come first, or what is not
+/// offered any more might be taken for what is another's.
 pub(crate) fn matched(known: &[Option<&Medium>], offered: &[&Medium]) -> Vec<Option<usize>> {
-    let mut free = vec![true; offered.len()];
-    // What is just the same comes first, or an earlier one might take it for its nearest.
+    let mut pairs = Vec::new();
+    for (index, medium) in known.iter().enumerate() {
+        let Some(medium) = medium else { continue };
+        let to_each = offered.iter().map(|it| medium.distance(it));
+        let may_be = to_each.enumerate();
+        pairs.extend(may_be.filter_map(|(at, distance)| Some((distance?, index, at))));
+    }
+    pairs.sort();
     let mut found = vec![None; known.len()];
-    for same in [true, false] {
-        for (index, medium) in known.iter().enumerate() {
-            let Some(medium) = medium.filter(|_| found[index].is_none()) else {
-                continue;
-            };
-            let candidates = (0..offered.len())
-                .filter(|at| free[*at] && (!same || offered[*at].url == medium.url));
-            let nearest = candidates
-                .filter_map(|at| Some((medium.distance(offered[at])?, at)))
-                .min()
-                .map(|(_, at)| at);
-            if let Some(at) = nearest {
-                free[at] = false;
-                found[index] = Some(at);
-            }
+    let mut free = vec![true; offered.len()];
+    for (_, index, at) in pairs {
+        if found[index].is_none() && free[at] {
+            (found[index], free[at]) = (Some(at), false);
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn variant(height: u64, bandwidth: u64, url: &str) -> Medium {
+        Medium {
+            kind: Kind::Variant,
+            url: url.into(),
+            bandwidth,
+            height: Some(height),
+            codecs: "avc1 mp4a".into(),
+            group: None,
+            language: None,
+            name: "".into(),
+        }
+    }
+
+    #[test]
+    fn what_is_not_offered_any_more_is_not_taken_for_what_another_is() {
+        let known = [(360, "a"), (480, "b")].map(|(height, url)| variant(height, 800_000, url));
+        let offered = [variant(480, 800_000, "c")];
+        let found = matched(&[Some(&known[0]), Some(&known[1])], &[&offered[0]]);
+        assert_eq!(found, [None, Some(0)]);
+        // Where it is all that there is left it goes on as that.
+        assert_eq!(matched(&[Some(&known[0])], &[&offered[0]]), [Some(0)]);
+        // What is found where it was is nearest of all.
+        let moved = [variant(480, 800_000, "a"), variant(360, 800_000, "b")];
+        let found = matched(&[Some(&known[0]), Some(&known[1])], &[&moved[0], &moved[1]]);
+        assert_eq!(found, [Some(0), Some(1)]);
+    }
 }
