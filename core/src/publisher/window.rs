@@ -432,7 +432,11 @@ impl Window {
         }
         entry.segment.discontinuity = number > last;
         if self.entries.is_empty() && !known {
-            self.discontinuity_sequence = number - u64::from(number > last);
+            // What begins amid a run of the others has nothing of before their break.
+            let opened = marks.place_of(number);
+            let is_there = |at| place <= at + entry.segment.duration.half();
+            entry.segment.discontinuity &= own || opened.is_some_and(is_there);
+            self.discontinuity_sequence = number - u64::from(entry.segment.discontinuity);
         } else {
             // A track that has missed one wholly still counts it, where the others have come to it.
             for missed in last + 1..number {
