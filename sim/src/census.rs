@@ -12,7 +12,7 @@ use crate::store::{StoreFault, StoreWork};
 use crate::workers::WorkerFaultKind;
 use crate::workers::pool::News;
 use hls_relay_core::command::Command;
-use hls_relay_core::config::Spec;
+use hls_relay_core::config::{Selection, Spec};
 use hls_relay_core::event::{Event, FetchError, StoreError};
 use hls_relay_core::notice::{Notice, Reason, Refusal, State, Trouble};
 use hls_relay_core::relay::Wake;
@@ -57,6 +57,43 @@ pub enum Coming {
     Early,
     /// Twice at that time.
     Twice,
+}
+
+/// What of a multivariant playlist is chosen by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Chosen {
+    /// A least height.
+    LeastHeight,
+    /// A most height.
+    MostHeight,
+    /// A most bit rate.
+    BitRate,
+    /// Formats.
+    Formats,
+    /// Languages.
+    Languages,
+}
+
+impl Chosen {
+    /// All that a selection chooses by.
+    fn of(selection: &Selection) -> Vec<Self> {
+        let Selection {
+            min_height,
+            max_height,
+            max_bandwidth,
+            codecs,
+            languages,
+        } = selection;
+        let all = [
+            (Self::LeastHeight, min_height.is_some()),
+            (Self::MostHeight, max_height.is_some()),
+            (Self::BitRate, max_bandwidth.is_some()),
+            (Self::Formats, !codecs.is_empty()),
+            (Self::Languages, !languages.is_empty()),
+        ];
+        let chosen = all.into_iter().filter(|it| it.1);
+        chosen.map(|it| it.0).collect()
+    }
 }
 
 impl Census {
@@ -332,6 +369,9 @@ impl Census {
         self.count(names::reload_policy_name(spec.reload));
         self.count(names::key_policy_name(spec.keys));
         self.count(names::tag_policy_name(spec.tags == TagPolicy::default()));
+        Chosen::of(&spec.selection)
+            .into_iter()
+            .for_each(|it| self.count(names::chosen_name(it)));
         if let Some(ladder) = &spec.ladder {
             self.count(names::passthrough_name(ladder.passthrough));
         }

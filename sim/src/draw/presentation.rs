@@ -11,7 +11,7 @@ use crate::origin::{
     Container, EncoderFault, Fault, FaultKind, FormatsTold, Names, OriginSpec, PlaylistFault,
     PresentationFault, PresentationSpec, SegmentDurations, Tokens, TrackKind, TrackSpec, ViewFault,
 };
-use crate::plan::{Change, Plan};
+use crate::plan::{Change, Control, Plan};
 use hls_relay_core::config::{KeyPolicy, Selection};
 use hls_relay_core::time::Span;
 
@@ -51,6 +51,7 @@ pub(super) fn draw(plan: &mut Plan) {
     cut_otherwise(plan, &mut Dice::new(seed, "cut otherwise"));
     break_off(plan, &mut Dice::new(seed, "discontinuities"));
     select(plan, &mut Dice::new(plan.seed, "selection"));
+    choose(plan, &mut Dice::new(plan.seed, "choice"));
     let origin = &mut plan.origins[0];
     if origin
         .presentation
@@ -61,11 +62,8 @@ pub(super) fn draw(plan: &mut Plan) {
     }
 }
 
-/// In one of six not all of it is wanted, at first or from some time on, and then all again in one of two.
+/// In one of six only low variants are wanted, or one language.
 fn select(plan: &mut Plan, dice: &mut Dice) {
-    if !dice.one_in(6) {
-        return;
-    }
     let lower = |max_height| Selection {
         max_height: Some(max_height),
         ..Selection::default()
@@ -74,7 +72,35 @@ fn select(plan: &mut Plan, dice: &mut Dice) {
         languages: vec!["en".into()],
         ..Selection::default()
     };
-    let selection = dice.pick(&[lower(360), lower(720), english]);
+    if dice.one_in(6) {
+        want(plan, dice, &[lower(360), lower(720), english]);
+    }
+}
+
+/// In one of six of the others only high variants, or slow ones, or those of a format.
+fn choose(plan: &mut Plan, dice: &mut Dice) {
+    let higher = Selection {
+        min_height: Some(720),
+        ..Selection::default()
+    };
+    let slower = Selection {
+        max_bandwidth: slowest(plan),
+        ..Selection::default()
+    };
+    let coded = Selection {
+        codecs: vec!["avc1.4d".into()],
+        ..Selection::default()
+    };
+    let selects = |it: &Control| matches!(it.change, Change::Selection(_));
+    let chosen = plan.channel.selection != Selection::default();
+    if dice.one_in(6) && !chosen && !plan.controls.iter().any(selects) {
+        want(plan, dice, &[higher, slower, coded]);
+    }
+}
+
+/// One of these is wanted at first or from some time on, and then all again in one of two.
+fn want(plan: &mut Plan, dice: &mut Dice, selections: &[Selection]) {
+    let selection = dice.pick(selections);
     let (after, until) = stretch(plan, dice);
     match dice.one_in(2) {
         true => wish(plan, after, Change::Selection(selection)),
@@ -82,6 +108,33 @@ fn select(plan: &mut Plan, dice: &mut Dice) {
     }
     if dice.one_in(2) {
         wish(plan, until, Change::Selection(Selection::default()));
+    }
+}
+
+/// The lowest bit rate of its variants.
+fn slowest(plan: &Plan) -> Option<u64> {
+    let tracks = plan.origins[0].presentation.iter();
+    let tracks = tracks.flat_map(|it| &it.tracks);
+    let rates = tracks.filter_map(|it| match it.kind {
+        TrackKind::Variant { bandwidth, .. } => Some(bandwidth),
+        TrackKind::Audio { .. }
+        | TrackKind::Video { .. }
+        | TrackKind::Subtitles { .. }
+        | TrackKind::IFrames { .. } => None,
+    });
+    rates.min()
+}
+
+/// Selects by nothing that the multivariant playlist does not tell any more, or tells otherwise.
+pub(super) fn select_by_languages_alone(plan: &mut Plan) {
+    let wished = plan.controls.iter_mut().filter_map(|it| {
+        let Change::Selection(selection) = &mut it.change else {
+            return None;
+        };
+        Some(selection)
+    });
+    for selection in wished.chain([&mut plan.channel.selection]) {
+        (selection.min_height, selection.max_bandwidth) = (None, None);
     }
 }
 

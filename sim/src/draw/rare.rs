@@ -2,6 +2,7 @@
 
 use super::dice::Dice;
 use super::families::{before, stretch, when};
+use super::presentation::select_by_languages_alone;
 use crate::origin::{
     Container, EncoderFault, EntryFault, Fault, FaultKind, FormatsTold, Keeps, Keying, Names,
     Oddity, OriginSpec, PlaylistFault, PresentationFault, SegmentFault, TextFault, Tokens,
@@ -311,7 +312,10 @@ fn odd_entry(plan: &mut Plan, dice: &mut Dice) {
     let (_, until) = stretch(plan, dice);
     let fault = match dice.pick(&[0, 1, 2]) {
         0 => EntryFault::StrayUri,
-        1 if tell_sizes(plan) => EntryFault::NoBandwidth,
+        1 if tell_sizes(plan) => {
+            select_by_languages_alone(plan);
+            EntryFault::NoBandwidth
+        }
         _ => EntryFault::VariantWithoutUri,
     };
     add(plan, (Span::ZERO, until), PresentationFault::Entry(fault));
@@ -365,6 +369,7 @@ fn odd_map(plan: &mut Plan, dice: &mut Dice) {
 /// told apart.
 fn formats(plan: &mut Plan, dice: &mut Dice) {
     let told = dice.pick(&[FormatsTold::InMedia, FormatsTold::Nowhere]);
+    select_by_languages_alone(plan);
     let Some(presentation) = &mut plan.origins[0].presentation else {
         return;
     };

@@ -1,6 +1,7 @@
 //! What a machine is told, what it wants, and what it says.
 
 use super::Name;
+use crate::census::Chosen;
 use hls_relay_core::command::{Command, Content};
 use hls_relay_core::config::{HolePolicy, KeyPolicy, ReloadPolicy, SpecError};
 use hls_relay_core::date_ranges::DateRangeFault;
@@ -315,6 +316,13 @@ names! {
     tag_policy_name(bool) {
         true => "policy all tags",
         false => "policy tags dropped",
+    }
+    chosen_name(Chosen) {
+        Chosen::LeastHeight => "policy least height",
+        Chosen::MostHeight => "policy most height",
+        Chosen::BitRate => "policy most bit rate",
+        Chosen::Formats => "policy formats chosen",
+        Chosen::Languages => "policy languages chosen",
     }
     preload_method_name(PreloadMethod) {
         PreloadMethod::Get => "policy edges asked for all",
