@@ -27,6 +27,7 @@ use looks::Looks;
 use resources::{Changed, Need, Resources, needs_of};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
+use std::mem::discriminant;
 use works::Played;
 
 pub(crate) use job::Again;
@@ -267,7 +268,8 @@ impl Downloader {
         else {
             return;
         };
-        if !matches!(self.trouble, Some(FetchError::BadUrl(_))) {
+        // What is said of one is so of all that follow.
+        if self.trouble.as_ref().map(discriminant) != Some(discriminant(error)) {
             stage.notify(Notice::SegmentRefused {
                 media_sequence: job.offered.identity.media_sequence,
                 error: error.clone(),
