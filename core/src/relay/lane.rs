@@ -303,6 +303,12 @@ impl Lane {
         variants.peek().is_some() && variants.all(|feed| feed.loader.ended)
     }
 
+    /// They have, and nothing of them is on its way.
+    pub(super) fn is_at_its_end(&self) -> bool {
+        let mut variants = self.variants().filter(|feed| feed.has_part());
+        self.ended() && variants.all(|feed| feed.downloader.is_empty())
+    }
+
     /// Nothing follows what a track waits for, and so that is given up in the end; but not while nothing at all could be
     /// had of the source, which may be away.
     pub(super) fn gives_up_last(&self, index: usize) -> bool {

@@ -272,7 +272,7 @@ impl Relay {
             target_duration,
             trouble: self.trouble(active),
         };
-        let (state, reason) = if self.publisher.is_ended() && active.ended() {
+        let (state, reason) = if self.publisher.is_ended() && active.is_at_its_end() {
             (State::Ended, Reason::SourceEnded)
         } else if stalled {
             (State::Stalled, silent())
