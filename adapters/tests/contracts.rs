@@ -407,6 +407,7 @@ fn checkpoint(media_sequence: u64) -> Checkpoint {
             whole: false,
             complete: false,
             begins_with_first: false,
+            begins_at: None,
             medium: None,
             formats: None,
             closing: Vec::new(),

@@ -66,6 +66,9 @@ pub struct SavedTrack {
     /// Until it is closed it tells players to begin with its first segment.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub begins_with_first: bool,
+    /// The number of the first entry of what its source has now; what is before that was another source, or another run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begins_at: Option<u64>,
     /// How its multivariant playlist describes it, where there is one.
     pub medium: Option<Medium>,
     /// What it is made of, where the media was asked.

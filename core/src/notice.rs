@@ -126,6 +126,11 @@ pub enum Break {
 }
 
 impl Break {
+    /// What follows is not what went before, or not the same showing of it: it begins anew.
+    pub(crate) fn is_other_media(self) -> bool {
+        self.is_of_the_encoder() || self == Self::SwitchedSource
+    }
+
     /// Its encoder has started again, or jumped: that happens to all tracks of a source.
     pub fn is_of_the_encoder(self) -> bool {
         match self {

@@ -265,3 +265,50 @@ fn s_16_a_stop_amid_a_vod_leaves_a_part_that_is_none() {
     assert!(last.end_list && last.segments.len() < 20, "{text}");
     assert_eq!(last.playlist_type, Some(PlaylistType::Event), "{text}");
 }
+
+/// A live channel whose URL shows a film from then on: whoever opens it now is to see that from its beginning, and not
+/// what was live before.
+#[test]
+fn what_keeps_all_and_comes_behind_something_live_begins_with_its_own_first_segment() {
+    let live = Run::new(2 * SEC).between(0, 60 * SEC);
+    let film = kept(40, VOD).named("film", 0);
+    let mut bench = Bench::new(Box::new(move |now, _| {
+        Ok(match now < 70 * SEC {
+            true => live.at(now),
+            false => film.at(now + 200 * SEC),
+        })
+    }));
+    bench.segment = Box::new(|_, _| Ok(SEC));
+    bench.run(Spec {
+        window: None,
+        ..spec(&[URL])
+    });
+    bench.pass(140 * SEC);
+    let lists = lists(&bench);
+    let is_film = |uri: &str| bench.checker.content[uri].contains("film");
+    let mut seen = 0;
+    for (text, list) in &lists {
+        let live = list.segments.iter().take_while(|it| !is_film(&it.uri));
+        let (live, all) = (live.count(), list.segments.len());
+        if live < all {
+            let start = format!("#EXT-X-START:TIME-OFFSET={}\n", live * 2);
+            assert!(live > 0 && text.contains(&start), "{text}");
+            seen += 1;
+        }
+    }
+    let (text, last) = lists.last().expect("it is listed");
+    assert!(seen > 2 && last.end_list, "{text}");
+    // Whoever takes over says the same.
+    let before = bench.published.len();
+    bench.kill(3, true);
+    bench.run(Spec {
+        window: None,
+        ..spec(&[URL])
+    });
+    bench.pass(200 * SEC);
+    assert!(bench.published.len() > before);
+    for (_, version) in &bench.published[before..] {
+        let text = &version.playlists[0].text;
+        assert!(text.contains("#EXT-X-START:TIME-OFFSET=20\n"), "{text}");
+    }
+}

@@ -327,6 +327,7 @@ fn saved(media_sequence: u64) -> Saved {
             whole: false,
             complete: false,
             begins_with_first: false,
+            begins_at: None,
             medium: None,
             formats: None,
             closing: Vec::new(),

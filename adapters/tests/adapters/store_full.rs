@@ -116,6 +116,7 @@ async fn fills_the_folder() {
             whole: false,
             complete: false,
             begins_with_first: false,
+            begins_at: None,
             medium: None,
             formats: None,
             closing: Vec::new(),

@@ -47,6 +47,9 @@ pub(super) struct Window {
     /// Players are to begin with its first segment.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     begins_with_first: bool,
+    /// The number of that: what is before it was another source, or another run of the encoder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    begins_at: Option<u64>,
     /// Something that viewers had has left it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) slid: bool,
@@ -177,6 +180,7 @@ impl Window {
             whole: false,
             complete: false,
             begins_with_first: false,
+            begins_at: None,
             slid: false,
             media_sequence: None,
             discontinuity_sequence: 0,
@@ -233,6 +237,7 @@ impl Window {
             whole: saved.whole,
             complete: saved.complete,
             begins_with_first: saved.begins_with_first,
+            begins_at: saved.begins_at,
             slid: saved.playlist_type.is_none(),
             medium: saved.medium.clone(),
             formats: saved.formats.clone(),
@@ -263,6 +268,7 @@ impl Window {
             whole: self.whole,
             complete: self.complete,
             begins_with_first: self.begins_with_first,
+            begins_at: self.begins_at,
             head: self.head.clone(),
             closing: self.closing.clone(),
             date_ranges: self.date_ranges.clone(),
@@ -363,6 +369,9 @@ impl Window {
                 listed_at: None,
             },
         );
+        if broken.is_some_and(|why| why.is_other_media()) {
+            self.begins_at = self.last_number();
+        }
         self.take_date_ranges(stage, first, broken);
         begins_run
     }
@@ -600,9 +609,10 @@ impl Window {
         if !list.end_list {
             // Until all of it is there it grows, and players would begin at its end.
             list.playlist_type = list.playlist_type.map(|_| PlaylistType::Event);
-            if self.begins_with_first {
-                list.head.push("#EXT-X-START:TIME-OFFSET=0".into());
-            }
+        }
+        let start = self.start();
+        if self.begins_with_first && (start > Span::ZERO || !list.end_list) {
+            list.head.push(start_tag(start));
         }
         let told = self.entries.iter().zip(&mut list.segments);
         told.for_each(|(entry, segment)| tell(entry, segment));
@@ -611,6 +621,18 @@ impl Window {
             list.tail.extend(self.closing.iter().cloned());
         }
         list
+    }
+
+    fn last_number(&self) -> Option<u64> {
+        Some(self.media_sequence? + (self.entries.len() as u64).checked_sub(1)?)
+    }
+
+    /// How far behind its head that begins which its source has now.
+    fn start(&self) -> Span {
+        let first = self.media_sequence.unwrap_or_default();
+        let before = self.begins_at.unwrap_or_default().saturating_sub(first);
+        let before = self.entries.iter().take(before as usize);
+        before.map(|it| it.segment.duration).sum()
     }
 
     /// How much of the store is listed.
@@ -781,6 +803,15 @@ impl Entry {
     pub(super) fn middle(&self) -> Place {
         self.place + self.segment.duration.half()
     }
+}
+
+fn start_tag(at: Span) -> Arc<str> {
+    let (secs, micros) = (at.as_micros() / 1_000_000, at.as_micros() % 1_000_000);
+    let tag = match micros {
+        0 => format!("#EXT-X-START:TIME-OFFSET={secs}"),
+        _ => format!("#EXT-X-START:TIME-OFFSET={secs}.{micros:06}"),
+    };
+    tag.into()
 }
 
 /// A gap has a name of ours as well: the source's own may hold a token (S-65).
