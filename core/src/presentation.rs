@@ -54,6 +54,8 @@ enum Entry {
 pub(crate) struct Relayed {
     pub(crate) name: PlaylistName,
     pub(crate) bandwidth: Option<MeasuredBandwidth>,
+    /// That was measured for so long that its source is not believed to have more.
+    pub(crate) known_well: bool,
     /// What its media says of itself, where it was asked.
     pub(crate) formats: Option<Formats>,
 }
@@ -276,16 +278,19 @@ impl Presentation {
         let variants = self.list.variants.iter().zip(&self.variants);
         let variants = variants.map(|(variant, entry)| {
             of(entry).map_or(Edit::LeaveOut, |track| {
-                let (peak, average) = self.measured(variant, entry, &relayed);
+                let ((peak, average), well) = self.measured(variant, entry, &relayed);
+                let bandwidth = told_bandwidth(variant.bandwidth, peak, well);
+                let stated = variant.average_bandwidth.unwrap_or(0);
+                let most = bandwidth.unwrap_or(variant.bandwidth);
                 // Both grow in steps of their own.
-                let average = average.min(peak.max(variant.bandwidth));
+                let average = average.min(most);
                 let silent = variant.codecs.is_none();
                 let codecs = silent.then(|| self.codecs(variant, track, &relayed));
                 Edit::Keep(Changes {
                     uri: Some(Arc::clone(&track.name.0)),
-                    bandwidth: told_bandwidth(variant.bandwidth, peak),
+                    bandwidth,
                     average_bandwidth: Some(average)
-                        .filter(|it| *it > variant.average_bandwidth.unwrap_or(0)),
+                        .filter(|it| is_false(stated, *it, well) || stated > most),
                     codecs: codecs.flatten(),
                     resolution: untold(variant.resolution, track),
                 })
@@ -304,7 +309,8 @@ impl Presentation {
                     let codecs = listed(track.formats.iter());
                     Edit::Keep(Changes {
                         uri: Some(Arc::clone(&track.name.0)),
-                        bandwidth: peak.filter(|it| *it > variant.bandwidth),
+                        bandwidth: peak
+                            .and_then(|it| told_bandwidth(variant.bandwidth, it, track.known_well)),
                         codecs: codecs.filter(|_| variant.codecs.is_none()),
                         resolution: untold(variant.resolution, track),
                         ..Changes::default()
@@ -372,12 +378,20 @@ impl Presentation {
     }
 
     /// The peak and the average bit rate of a variant with the renditions that can be played with it:
-    /// of each kind the one that needs most (S-35).
-    fn measured(&self, variant: &Variant, own: &Entry, relayed: &[Option<Relayed>]) -> (u64, u64) {
+    /// of each kind the one that needs most (S-35). And whether all of them are known well.
+    fn measured(
+        &self,
+        variant: &Variant,
+        own: &Entry,
+        relayed: &[Option<Relayed>],
+    ) -> ((u64, u64), bool) {
         let of = |entry: &Entry| match entry {
-            Entry::Track(track) => relayed[*track].as_ref().and_then(|it| it.bandwidth),
+            Entry::Track(track) => relayed[*track].as_ref(),
             Entry::Within | Entry::LeftOut => None,
         };
+        let is_known = |entry: &Entry| of(entry).is_none_or(|it| it.known_well);
+        let mut well = is_known(own);
+        let of = |entry: &Entry| of(entry).and_then(|it| it.bandwidth);
         let (mut peak, mut average) = of(own).map_or((0, 0), |it| (it.peak, it.average));
         for kind in ["AUDIO", "VIDEO", "SUBTITLES"] {
             let group = group_of(variant, kind);
@@ -386,11 +400,13 @@ impl Presentation {
                 let same = &*rendition.kind == kind && group == Some(&*rendition.group_id);
                 same && *entry != own
             });
-            let measured: Vec<_> = in_group.filter_map(|(_, entry)| of(entry)).collect();
+            let in_group: Vec<&Entry> = in_group.map(|(_, entry)| entry).collect();
+            well &= in_group.iter().all(|it| is_known(it));
+            let measured: Vec<_> = in_group.into_iter().filter_map(of).collect();
             peak += measured.iter().map(|it| it.peak).max().unwrap_or(0);
             average += measured.iter().map(|it| it.average).max().unwrap_or(0);
         }
-        (peak, average)
+        ((peak, average), well)
     }
 }
 
@@ -423,9 +439,15 @@ fn listed<'a>(formats: impl IntoIterator<Item = &'a Formats>) -> Option<Arc<str>
     (!codecs.is_empty()).then(|| codecs.join(",").into())
 }
 
-/// The bit rate, where the list says less than was measured, or nothing.
-fn told_bandwidth(stated: u64, peak: u64) -> Option<u64> {
-    Some(peak.max(1)).filter(|it| *it > stated)
+/// The bit rate, where what the list says is false.
+fn told_bandwidth(stated: u64, peak: u64, well: bool) -> Option<u64> {
+    Some(peak.max(1)).filter(|it| is_false(stated, *it, well))
+}
+
+/// The list says less than was measured, or nothing; or more than twice of what is known well. Less than that is left to it:
+/// what it states is a bound, and what is to come may need it.
+fn is_false(stated: u64, measured: u64, well: bool) -> bool {
+    measured > stated || (well && stated / 2 > measured)
 }
 
 /// The size of the picture, where only the media says it.

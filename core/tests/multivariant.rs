@@ -199,6 +199,31 @@ fn s_35_bit_rates_are_measured_where_the_source_is_silent_or_lies() {
     }
 }
 
+/// Players leave out what they cannot have, and what is stated is a bound: so only what is far off, and not before it is
+/// known well.
+#[test]
+fn s_35_bit_rates_that_are_far_too_high_are_put_right_once_they_are_known_well() {
+    for (says, told) in [
+        (
+            "BANDWIDTH=9000000,AVERAGE-BANDWIDTH=8000000",
+            (4_000, 4_000),
+        ),
+        ("BANDWIDTH=9000,AVERAGE-BANDWIDTH=5000", (4_000, 4_000)),
+        ("BANDWIDTH=8000,AVERAGE-BANDWIDTH=5000", (8_000, 5_000)),
+    ] {
+        let variant = format!("#EXT-X-STREAM-INF:{says}\nv.m3u8\n");
+        let mut bench = bench(format!("#EXTM3U\n{variant}"), plain);
+        bench.run(spec(&[MAIN]));
+        bench.pass(1_700 * SEC);
+        let said = format!("#EXT-X-STREAM-INF:{says}");
+        assert!(entry(&bench).contains(&said), "{}", entry(&bench));
+        bench.pass(2_000 * SEC);
+        let text = entry(&bench);
+        let tag = text.lines().find(|it| it.starts_with("#EXT-X-STREAM-INF"));
+        assert_eq!(told_bit_rates(tag.expect("a variant")), told, "{text}");
+    }
+}
+
 #[test]
 fn where_no_sound_is_in_the_language_that_is_wanted_there_is_sound_all_the_same() {
     let rendition = |kind: &str, language: &str| {

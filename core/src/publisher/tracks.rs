@@ -245,6 +245,7 @@ impl Publisher {
             known(window).then(|| Relayed {
                 name: window.name.clone(),
                 bandwidth: window.bandwidth,
+                known_well: window.is_known_well(),
                 formats: window.formats.clone(),
             })
         };

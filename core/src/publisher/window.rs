@@ -24,6 +24,8 @@ use std::sync::Arc;
 
 /// Bit rates are measured over so many segments.
 const MEASURED: usize = 32;
+/// A source that states more than that is believed until so much was measured: a film may begin with a still.
+const MEASURED_WELL: Span = Span::from_secs(1_800);
 
 /// The window of one track. What holds for all tracks of a channel is in [`Terms`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -94,6 +96,9 @@ pub(super) struct Window {
     pub(super) formats: Option<Formats>,
     /// The highest bit rates so far.
     pub(super) bandwidth: Option<MeasuredBandwidth>,
+    /// Of so much media, since this process began.
+    #[serde(default)]
+    measured: Span,
     /// Behind the source after an outage, a hole or a break: the pace of versions is free until the
     /// source's newest segment is listed.
     pub(super) catching_up: bool,
@@ -203,6 +208,7 @@ impl Window {
             medium: None,
             formats: None,
             bandwidth: None,
+            measured: Span::ZERO,
             catching_up: false,
         }
     }
@@ -404,7 +410,9 @@ impl Window {
         self.media_sequence.get_or_insert(secs);
         self.state_bit_rate(&mut entry);
         self.state_init_section(&mut entry);
-        if entry.stored.is_none() {
+        if entry.stored.is_some() {
+            self.measured += entry.segment.duration;
+        } else {
             // Its name comes from its number, which can change until a version has it.
             entry.segment.uri = "".into();
         }
@@ -720,6 +728,11 @@ impl Window {
     pub(super) fn ends_on(&self) -> Option<WallTime> {
         let last = &self.entries.back()?.segment;
         Some(last.date_time? + last.duration)
+    }
+
+    /// So much was measured that there is hardly more to come.
+    pub(super) fn is_known_well(&self) -> bool {
+        self.measured >= MEASURED_WELL
     }
 
     /// Measures the newest segments. What is told to players rises in steps, so that the multivariant
