@@ -3,10 +3,10 @@
 
 mod support;
 
-use hls_relay_core::config::{HolePolicy, KeyPolicy};
+use hls_relay_core::config::{HolePolicy, KeyPolicy, Selection};
 use hls_relay_core::notice::{Notice, State};
 use hls_relay_core::playlist::MediaPlaylist;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use support::origin::Run;
 use support::{Bench, SEC, Spec, media, multivariant, spec};
 
@@ -250,6 +250,42 @@ fn where_no_sound_is_in_the_language_that_is_wanted_there_is_sound_all_the_same(
             text.contains("AUDIO=\"A\"") && text.contains(captions),
             "{text}"
         );
+    }
+}
+
+/// What does not tell may be what is wanted; but who wants a least height wants no sound alone.
+#[test]
+fn what_does_not_tell_is_chosen_but_for_a_least_height() {
+    let rendition = |says: &str, name: &str| {
+        format!(
+            "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"{name}\"{says},URI=\"{name}.m3u8\"\n"
+        )
+    };
+    let sounds = rendition("", "silent") + &rendition(",LANGUAGE=\"de\"", "german");
+    let told = "#EXT-X-STREAM-INF:BANDWIDTH=9000,RESOLUTION=640x360,CODECS=\"hvc1.2,mp4a.40.2\",AUDIO=\"a\"\nv0.m3u8\n";
+    let untold = "#EXT-X-STREAM-INF:BANDWIDTH=9001,AUDIO=\"a\"\nv1.m3u8\n";
+    let list = format!("#EXTM3U\n{sounds}{told}{untold}");
+    let least = |selection: &mut Selection| selection.min_height = Some(300);
+    let most = |selection: &mut Selection| selection.max_height = Some(300);
+    let format = |selection: &mut Selection| selection.codecs = vec!["avc1".into()];
+    let language = |selection: &mut Selection| selection.languages = vec!["fr".into()];
+    type Choice = fn(&mut Selection);
+    let cases: [(Choice, [&str; 3]); 4] = [
+        (least, ["v0", "silent", "german"]),
+        (most, ["v1", "silent", "german"]),
+        (format, ["v1", "silent", "german"]),
+        (language, ["v0", "v1", "silent"]),
+    ];
+    for (choose, wanted) in cases {
+        let mut bench = bench(list.clone(), plain);
+        let mut spec = spec(&[MAIN]);
+        choose(&mut spec.selection);
+        bench.run(spec);
+        bench.pass(80 * SEC);
+        let loaded = bench.loads.iter();
+        let loaded = loaded.filter_map(|(_, url)| url.rsplit('/').next()?.strip_suffix(".m3u8"));
+        let loaded: BTreeSet<&str> = loaded.filter(|it| *it != "main").collect();
+        assert_eq!(loaded, BTreeSet::from(wanted), "{}", entry(&bench));
     }
 }
 

@@ -26,7 +26,8 @@ pub struct ChannelArgs {
     ///
     /// gap: EXT-X-GAP stands for what was lost and the timeline goes on; what the window has no room
     /// for is said as a discontinuity. discontinuity: the next segment follows an
-    /// EXT-X-DISCONTINUITY, for players that don't know gaps.
+    /// EXT-X-DISCONTINUITY, for players that don't know gaps; what is lost before the first segment or
+    /// behind the last is then told in the log alone. Of several media playlists in step it is always a gap.
     #[arg(long, value_name = "gap|discontinuity", value_parser = hole)]
     pub hole: Option<HolePolicy>,
     /// What becomes of segments under AES-128 [default: origin]
@@ -105,20 +106,21 @@ pub struct AskingArgs {
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 #[command(next_help_heading = "Of a multivariant playlist")]
 pub struct SelectionArgs {
-    /// Only variants whose picture is at least so many pixels high
+    /// Only variants whose picture is at least so many pixels high; none that does not tell (RESOLUTION)
     #[arg(long, value_name = "PIXELS")]
     pub min_height: Option<u64>,
-    /// Only variants whose picture is at most so many pixels high
+    /// Only variants whose picture is at most so many pixels high, and those that do not tell
     #[arg(long, value_name = "PIXELS")]
     pub max_height: Option<u64>,
     /// Only variants whose BANDWIDTH is at most so many bits per second
     #[arg(long, value_name = "BITS")]
     pub max_bandwidth: Option<u64>,
-    /// Only variants with this format, told by its beginning, as avc1 or hvc1.2; may be repeated
+    /// Only variants with this format, told by its beginning, as avc1 or hvc1.2, and those that do not tell
+    /// (CODECS); may be repeated
     #[arg(long, value_name = "FORMAT")]
     pub codec: Vec<Arc<str>>,
-    /// Only audio and subtitles in this language, as en, which is en-GB as well; may be repeated.
-    /// Where no audio is in any of them, all of it is relayed
+    /// Only audio and subtitles in this language, as en, which is en-GB as well, and those that do not
+    /// tell (LANGUAGE); may be repeated. Where no audio is left, all of it is relayed
     #[arg(long, value_name = "LANGUAGE")]
     pub language: Vec<Arc<str>>,
 }
