@@ -83,6 +83,10 @@ impl World {
                     Ok(())
                 } else {
                     self.count("channel not opened");
+                    let process = self.hosts[host].process.as_mut();
+                    if let (Some(process), Some(skip)) = (process, grant.skip) {
+                        process.skips.insert(id.clone(), skip);
+                    }
                     Err("its store is gone".into())
                 };
                 Ok(Some(NodeEvent::Opened { id, outcome }))
@@ -238,12 +242,18 @@ impl World {
         Ok(())
     }
 
+    /// What a node tells Redis of a channel of its own: also of one that it could not open.
     fn saved(
         &self,
         host: usize,
         id: &ChannelId,
     ) -> Option<Arc<hls_relay_core::checkpoint::Checkpoint>> {
-        self.hosts[host].process.as_ref()?.saved.get(id).cloned()
+        let process = self.hosts[host].process.as_ref()?;
+        let saved = process.saved.get(id)?;
+        Some(match process.skips.get(id) {
+            Some(skip) => Arc::new((**saved).clone().skipped(*skip)),
+            None => Arc::clone(saved),
+        })
     }
 
     pub(super) fn run_of(&mut self, host: usize, id: &ChannelId) -> Option<&mut Run> {
@@ -256,6 +266,7 @@ impl World {
             return;
         };
         process.last_run += 1;
+        process.skips.remove(&id);
         let saved = process.saved.get(&id).map(|it| (**it).clone());
         let saved = match grant.skip {
             Some(skip) => saved.map(|it| it.skipped(skip)),
@@ -315,6 +326,7 @@ impl World {
                 let outcome = match told {
                     Some(Told::Claim(claimed, checkpoint)) => {
                         if let Some(process) = self.hosts[host].process.as_mut() {
+                            process.skips.remove(&id);
                             match checkpoint {
                                 Some(checkpoint) => {
                                     drop(process.saved.insert(id.clone(), checkpoint))

@@ -8,7 +8,7 @@ use hls_relay_core::config::Spec;
 use hls_relay_core::event::{Event, StoredSegment};
 use hls_relay_core::ids::{ObjectName, RequestId};
 use hls_relay_core::journal::{self, Record};
-use hls_relay_core::node::cluster::{Grant, Incarnation, NodeName};
+use hls_relay_core::node::cluster::{Grant, Incarnation, NodeName, Skip};
 use hls_relay_core::node::{ChannelId, Node, NodeCommand, NodeEvent};
 use hls_relay_core::relay::Relay;
 use hls_relay_core::time::{Now, Span, Timestamp, WallTime};
@@ -40,6 +40,8 @@ pub(super) struct Process {
     pub(super) last_run: u64,
     /// The newest checkpoint of each channel that was opened here.
     pub(super) saved: BTreeMap<ChannelId, Arc<Checkpoint>>,
+    /// What is to be skipped in it where the channel is this node's and could not be opened yet.
+    pub(super) skips: BTreeMap<ChannelId, Skip>,
 }
 
 /// Until when an incarnation may act as owner.
@@ -122,6 +124,7 @@ impl Process {
             runs: BTreeMap::new(),
             last_run: 0,
             saved: BTreeMap::new(),
+            skips: BTreeMap::new(),
         }
     }
 
