@@ -3,6 +3,7 @@
 
 mod headers;
 pub(crate) mod ladder;
+pub(crate) mod named;
 pub(crate) mod preload;
 mod secrets;
 
@@ -81,7 +82,11 @@ pub struct ChannelSpec {
     #[serde(default, skip_serializing_if = "is_default")]
     pub multivariant: bool,
     /// What is made of it beside what its source sends; nothing where it is empty.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "named::each"
+    )]
     pub ladder: Vec<RungSpec>,
     /// With a ladder: whether the source's own media is offered, too.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
@@ -103,7 +108,11 @@ pub struct ChannelSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ladder_patience: Option<u64>,
     /// Edges of a CDN that are asked for each segment before it is listed.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "named::each"
+    )]
     pub preload: Vec<EdgeSpec>,
     /// How many seconds a segment waits for them at most, and never longer than it lasts.
     #[serde(default, skip_serializing_if = "Option::is_none")]

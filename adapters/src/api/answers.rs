@@ -3,6 +3,7 @@
 use crate::control_store::ChangeError;
 use crate::one_line::one_line;
 use crate::spec::SpecFault;
+use crate::spec::named::Named;
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -112,12 +113,13 @@ pub(super) async fn read<T: DeserializeOwned>(body: Body) -> Result<T, Refusal> 
         Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", text)
     })?;
     let mut json = serde_json::Deserializer::from_slice(&bytes);
-    let read = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let (field, error) = (error.path().to_string(), error.inner().to_string());
+    let Named(read) = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let (field, error) = (error.path().to_string(), error.inner());
         let refusal = Refusal::new(StatusCode::BAD_REQUEST, "invalid", error);
-        match &*field {
-            "." => refusal,
-            _ => refusal.at(field),
+        // What is no JSON has no fields.
+        match error.is_data() && field != "." {
+            true => refusal.at(field),
+            false => refusal,
         }
     })?;
     let rest = json.end();

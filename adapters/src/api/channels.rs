@@ -4,7 +4,7 @@ use super::answers::{Refusal, answer, read};
 use super::view::{self, ChannelView};
 use super::{Api, Inner};
 use crate::control_store::{ChangeError, Changed, Told};
-use crate::spec::ChannelSpec;
+use crate::spec::{ChannelSpec, named};
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -18,6 +18,7 @@ use std::sync::Arc;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Put {
+    #[serde(deserialize_with = "named::one")]
     spec: ChannelSpec,
     desired: Option<Desired>,
 }
@@ -216,10 +217,11 @@ fn condition(head: &HeaderMap) -> Result<Condition, Refusal> {
     match (text(header::IF_MATCH), text(header::IF_NONE_MATCH)) {
         (None, None) => Ok(Condition::Any),
         (None, Some("*")) => Ok(Condition::Absent),
+        (Some("*"), None) => Ok(Condition::Present),
         (Some(tag), None) => {
             let revision = tag.trim_matches('"').parse();
             revision.map(Condition::Unchanged).map_err(|_| {
-                refused("If-Match: give one revision in quotes, as in the ETag of an answer")
+                refused("If-Match: give one revision in quotes, as in the ETag of an answer, or *")
             })
         }
         (_, Some(_)) => Err(refused("If-None-Match: only '*' is understood, and alone")),

@@ -107,6 +107,39 @@ async fn what_is_wrong_is_refused_with_its_field_and_changes_nothing() {
         let told = answer.body["error"]["field"].as_str().unwrap_or_default();
         assert_eq!(told, field, "{answer:?}");
     }
+    // By their places, nobody could tell what is what.
+    for (body, field) in [
+        (json!([spec(NOWHERE)]), ""),
+        (json!({ "spec": [[NOWHERE]] }), "spec"),
+        (
+            json!({ "spec": { "sources": [NOWHERE], "ladder": [["720p", 720]] } }),
+            "spec.ladder[0]",
+        ),
+    ] {
+        let answer = node.ask(Method::PUT, NEWS, &[], Some(body.clone())).await;
+        assert_eq!(code(&answer), (400, "invalid"), "{body}");
+        let told = answer.body["error"]["field"].as_str().unwrap_or_default();
+        assert_eq!(told, field, "{answer:?}");
+    }
+    let url = format!("{}{NEWS}", node.api);
+    let broken = client()
+        .put(url)
+        .body("{\"spec\": {\"sources\": [\"http:")
+        .send();
+    let answer = broken.await.unwrap().text().await.unwrap();
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!(answer["error"]["code"], "invalid", "{answer}");
+    assert_eq!(answer["error"]["field"], Value::Null, "{answer}");
+    let head = [("if-match", "*")];
+    let answer = node
+        .ask(
+            Method::PUT,
+            NEWS,
+            &head,
+            Some(json!({ "spec": spec(NOWHERE) })),
+        )
+        .await;
+    assert_eq!(code(&answer), (404, "no_channel"));
     let long = json!({ "spec": spec(&format!("http://a/{}", "x".repeat(300 << 10))) });
     let answer = node.ask(Method::PUT, NEWS, &[], Some(long)).await;
     assert_eq!(code(&answer), (413, "too_large"));

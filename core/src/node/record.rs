@@ -121,6 +121,8 @@ pub enum Condition {
     Any,
     /// Nobody has changed the channel since this revision.
     Unchanged(u64),
+    /// There is such a channel.
+    Present,
     /// There is no such channel yet.
     Absent,
 }
@@ -168,12 +170,12 @@ pub fn apply<S: PartialEq>(
     next: u64,
 ) -> Result<Applied<S>, Refused> {
     match (condition, current) {
-        (Condition::Unchanged(_), None) => return Err(Refused::Missing),
+        (Condition::Unchanged(_) | Condition::Present, None) => return Err(Refused::Missing),
         (Condition::Unchanged(expected), Some(current)) if current.revision != expected => {
             return Err(Refused::Changed(current.revision));
         }
         (Condition::Absent, Some(current)) => return Err(Refused::Present(current.revision)),
-        (Condition::Any | Condition::Unchanged(_) | Condition::Absent, _) => {}
+        (Condition::Any | Condition::Unchanged(_) | Condition::Present | Condition::Absent, _) => {}
     }
     // What the file says, only the file changes, or a database that names it as well. Whether such a channel
     // runs is for every operator to say.
@@ -276,6 +278,7 @@ mod tests {
             (Some(&current), Condition::Unchanged(3), Refused::Changed(4)),
             (Some(&current), Condition::Absent, Refused::Present(4)),
             (None, Condition::Unchanged(3), Refused::Missing),
+            (None, Condition::Present, Refused::Missing),
         ] {
             let outcome = apply(current, Writer::Api, put("b"), condition, 9);
             assert_eq!(outcome, Err(refused));
