@@ -17,6 +17,7 @@ use hls_relay_core::checkpoint::Checkpoint;
 use hls_relay_core::event::StoreError;
 use hls_relay_core::ids::Epoch;
 use hls_relay_core::node::ChannelId;
+use std::fs::OpenOptions;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,6 +26,8 @@ use tokio::sync::{mpsc, oneshot};
 
 /// What is left of the journal at the end is waited for so long.
 const LAST_LINES: Duration = Duration::from_secs(2);
+/// Stands in the folder of segments, beside those of channels: it is gone with the disk.
+const MARK: &str = ".hls-relay";
 /// Without a cluster a channel has one owner, this one.
 pub(crate) const ONLY_EPOCH: Epoch = Epoch(1);
 
@@ -75,17 +78,32 @@ pub enum OpenFailure {
 }
 
 impl Places {
-    /// Sees that segments can be kept: where they cannot, no channel can be opened.
+    /// Makes the folder of segments, and sees that they can be kept there: where they cannot, no channel can be opened.
+    pub fn prepare(&self) -> Result<(), OpenFailure> {
+        let StoreArg::Directory(root) = &self.store else {
+            return Ok(());
+        };
+        let open = |()| {
+            OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(root.join(MARK))
+        };
+        let made = std::fs::create_dir_all(root).and_then(open).map(drop);
+        made.map_err(|error| unusable(root, error))?;
+        self.can_keep()
+    }
+
+    /// Sees that segments can be kept, in the folder that was there at the start: where a disk was taken away, its place
+    /// may be another folder.
     pub fn can_keep(&self) -> Result<(), OpenFailure> {
         let StoreArg::Directory(root) = &self.store else {
             return Ok(());
         };
-        let made = std::fs::create_dir_all(root).and_then(|()| tempfile::tempfile_in(root));
-        let unusable = |error| OpenError::Unusable {
-            path: root.clone(),
-            error,
-        };
-        made.map(drop).map_err(unusable).map_err(OpenFailure::Store)
+        let mark = root.join(MARK);
+        std::fs::metadata(&mark).map_err(|error| unusable(&mark, error))?;
+        let made = tempfile::tempfile_in(root).map(drop);
+        made.map_err(|error| unusable(root, error))
     }
 
     /// Takes the channel's folders for this process. In a cluster it is opened in the name of its owner.
@@ -199,6 +217,11 @@ impl Places {
         };
         Ok((store, state, recording))
     }
+}
+
+fn unusable(path: &Path, error: io::Error) -> OpenFailure {
+    let path = path.to_owned();
+    OpenFailure::Store(OpenError::Unusable { path, error })
 }
 
 type Taken = (Store, State, Option<(Recorder, oneshot::Receiver<()>)>);

@@ -290,7 +290,7 @@ impl Presentation {
                     uri: Some(Arc::clone(&track.name.0)),
                     bandwidth,
                     average_bandwidth: Some(average)
-                        .filter(|it| is_false(stated, *it, well) || stated > most),
+                        .filter(|it| *it > 0 && (is_false(stated, *it, well) || stated > most)),
                     codecs: codecs.flatten(),
                     resolution: untold(variant.resolution, track),
                 })

@@ -596,7 +596,7 @@ fn a_node_whose_store_is_gone_gives_its_channels_to_one_that_can_have_them_and_t
     let mut stage = owner(&["b"]);
     stage.has_store = false;
     stage.channels.insert(id("y"), seen(None, 0));
-    stage.pass(SECOND * 12);
+    stage.pass(SECOND * 15);
     assert!(
         stage.done.contains(&"release x".to_owned()),
         "{:?}",

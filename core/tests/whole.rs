@@ -312,3 +312,41 @@ fn what_keeps_all_and_comes_behind_something_live_begins_with_its_own_first_segm
         assert!(text.contains("#EXT-X-START:TIME-OFFSET=20\n"), "{text}");
     }
 }
+
+/// Its encoder has started again, and it went on: the recording begins where the first part does.
+#[test]
+fn what_keeps_all_and_has_gone_on_behind_a_break_begins_with_its_first_part() {
+    let part = |from: u64, until: u64| {
+        let mut run = Run::new(2 * SEC).between(from * SEC, until * SEC);
+        (run.window, run.head, run.ends) = (u64::MAX, EVENT.to_owned(), until > 70);
+        run
+    };
+    let first = part(0, 60);
+    let second = part(70, 150).named("second", 0);
+    let mut bench = Bench::new(Box::new(move |now, _| {
+        Ok(if now < 74 * SEC {
+            first.at(now)
+        } else {
+            second.at(now)
+        })
+    }));
+    bench.segment = Box::new(|_, _| Ok(SEC));
+    bench.run(Spec {
+        window: None,
+        ..spec(&[URL])
+    });
+    bench.pass(240 * SEC);
+    let lists = lists(&bench);
+    let (text, last) = lists.last().expect("it is listed");
+    let of_both = ["second", "seg"].map(|part| {
+        let is = |uri: &str| bench.checker.content[uri].contains(part);
+        last.segments.iter().any(|it| is(&it.uri))
+    });
+    assert!(last.end_list && of_both == [true, true], "{text}");
+    for (text, _) in &lists {
+        assert!(
+            !text.contains("#EXT-X-START") || text.contains(START),
+            "{text}"
+        );
+    }
+}

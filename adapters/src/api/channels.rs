@@ -102,7 +102,7 @@ async fn with_secrets(
         .clone()
         .unmasked(present.as_ref().map(|it| &*it.spec))?;
     let condition = match (condition, present) {
-        (Condition::Any, Some(present)) if unmasked != spec => {
+        (Condition::Any | Condition::Present, Some(present)) if unmasked != spec => {
             Condition::Unchanged(present.revision)
         }
         (condition, _) => condition,

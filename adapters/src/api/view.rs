@@ -282,15 +282,17 @@ pub fn status_text(observed: &Observed) -> Arc<str> {
         machine: Some(machine(observed)),
         ..standing(observed.status.state, &reason(observed))
     };
-    // It is made of texts and numbers.
-    serde_json::to_string(&view).unwrap_or_default().into()
+    text(&view)
 }
 
 /// What the owner of a channel that is not open tells the others of it, in JSON.
 pub fn waiting_text(why: &str) -> Arc<str> {
-    let view = standing(State::Waiting, why);
+    text(&standing(State::Waiting, why))
+}
+
+fn text(view: &ObservedView) -> Arc<str> {
     // It is made of texts and numbers.
-    serde_json::to_string(&view).unwrap_or_default().into()
+    serde_json::to_string(view).unwrap_or_default().into()
 }
 
 async fn observed(node: &str, seen: Seen) -> ObservedView {

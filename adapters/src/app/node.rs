@@ -72,7 +72,7 @@ pub(super) async fn run(args: &NodeArgs) -> Result<(), Failure> {
         fetcher: Fetcher::through(config.proxy.clone()).shared(),
         makers: makers.clone(),
     };
-    places.can_keep()?;
+    places.prepare()?;
     let recording = places.journal.as_ref().map(|(folder, most_bytes)| {
         let started = Recorder::start_of_node(folder, config.name.name(), *most_bytes);
         started.map_err(OpenFailure::Journal)

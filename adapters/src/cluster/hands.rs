@@ -29,12 +29,10 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 /// Every call to Redis ends before the machine gives it up.
 pub const REDIS_PATIENCE: Duration = Duration::from_millis(900);
-/// An earlier life under this node's name is over by then.
-const NAME_FREE_WITHIN: Duration = Duration::from_micros(LEASE.as_micros() * 2);
 /// A look at all channels takes as many messages as there are hundreds of them.
 const LOOK_PATIENCE: Duration = Duration::from_secs(5);
 /// Of so many channels it is told that a change was lost.
@@ -85,8 +83,7 @@ struct State {
     secret_of: Option<u64>,
     asked: BTreeMap<RequestId, oneshot::Sender<PeerAnswer>>,
     questions: u64,
-    /// Who has this node's name, since when.
-    namesake: Option<(String, Instant)>,
+    namesake: Option<calls::Namesake>,
     contact: Contact,
 }
 
@@ -375,7 +372,7 @@ impl Hands {
             let channel = &**id.name();
             tracing::error!(
                 channel,
-                "it could not be given back, as Redis does not answer: another node takes it when this one's lease \
+                "it could not be given back, as Redis has not answered in time: another node takes it when this one's lease \
                  is over; if Redis comes back empty, add it again"
             );
         }

@@ -188,8 +188,8 @@ impl Registry {
             },
             _ => Leased::Missing,
         };
-        // Only its holder says where it is asked. Nobody knows him before, and he does not know that he holds it.
-        if first && leased == Leased::Held {
+        // Only its holder says where it is asked; again each time, as that alone may have been lost.
+        if leased == Leased::Held {
             let known = cmd("HSET")
                 .arg(keys::NODES)
                 .arg(name)

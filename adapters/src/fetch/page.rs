@@ -1,7 +1,7 @@
 //! A page in place of media: of a portal that wants a login, of an edge that has an error and calls it a success.
 //!
-//! Types lie in both directions, so the bytes decide. No media that players know begins as a page does, and what is
-//! encrypted does so by chance once in more segments than there are.
+//! Types lie in both directions, so the bytes decide. No media that players know begins as a page does; what is
+//! encrypted does so by chance once in more segments than there are, or once in a thousand that are called pages.
 
 use reqwest::header::{self, HeaderMap};
 
@@ -36,9 +36,14 @@ impl FirstBytes {
         self.seen.extend_from_slice(&come[..come.len().min(room)]);
         let text = self.seen.strip_prefix(BYTE_ORDER_MARK);
         let text = text.unwrap_or(&self.seen).trim_ascii_start();
-        let is_markup = self.called_so && text.starts_with(b"<");
+        let is_markup = self.called_so && begins_as_markup(text);
         is_markup || BEGINNINGS.iter().any(|it| begins_with(text, it))
     }
+}
+
+fn begins_as_markup(text: &[u8]) -> bool {
+    let begins = |it: &u8| it.is_ascii_alphabetic() || b"!?/".contains(it);
+    text.first() == Some(&b'<') && text.get(1).is_some_and(begins)
 }
 
 /// Whatever the case of its letters is.

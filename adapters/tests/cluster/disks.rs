@@ -17,9 +17,10 @@ async fn a_node_whose_disk_is_gone_gives_its_channels_to_another_and_takes_none(
     assert_eq!(all.relay("news").await, 0);
     all.nodes.push(Some(all.node(1, &redis.url())));
     let before = all.observed(0, "news").await;
-    // Also root cannot write below a file.
-    std::fs::rename(&segments, disk.path().join("gone")).unwrap();
-    std::fs::write(&segments, "").unwrap();
+    // What a disk leaves behind that is taken away: an empty folder.
+    let gone = disk.path().join("gone");
+    std::fs::rename(&segments, &gone).unwrap();
+    std::fs::create_dir(&segments).unwrap();
     let added = all.at(0).put("sport", spec(&all.origin.url())).await;
     assert_eq!(added.status, 201, "{added:?}");
     let after = all.until_taken(1, "news", &before).await;
@@ -30,7 +31,8 @@ async fn a_node_whose_disk_is_gone_gives_its_channels_to_another_and_takes_none(
     assert_eq!(all.owner(0, "sport").await, 1);
     let log = all.at(0).log();
     assert!(log.contains("no channel can be relayed here"), "{log}");
-    std::fs::remove_file(&segments).unwrap();
+    std::fs::rename(&segments, disk.path().join("empty")).unwrap();
+    std::fs::rename(&gone, &segments).unwrap();
     let mended = Instant::now();
     // Of two channels it is to have one again.
     loop {

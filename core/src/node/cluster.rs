@@ -257,6 +257,7 @@ pub enum ClusterCommand<S> {
     /// has the `unreleased` back.
     Leave {
         incarnation: Incarnation,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
         unreleased: Vec<ChannelId>,
     },
     /// What stands there, without specs. The channels are read before the nodes: an owner that is none of the

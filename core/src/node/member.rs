@@ -309,11 +309,13 @@ impl Member {
         if let Some(since) = self.closed_since
             && !self.left
         {
-            let held = self.places.iter();
-            let held = held.filter(|it| !matches!(it.1.seat, Seat::Vacant { .. }));
-            let unreleased: Vec<_> = held.map(|(id, _)| id.clone()).collect();
-            if unreleased.is_empty() || now.since(since) >= LEAVE_LIMIT {
+            let mut seats = self.places.values();
+            let held = seats.any(|it| !matches!(it.seat, Seat::Vacant { .. }));
+            if !held || now.since(since) >= LEAVE_LIMIT {
                 self.left = true;
+                let ours = self.places.iter();
+                let ours = ours.filter(|it| matches!(it.1.seat, Seat::Releasing { .. }));
+                let unreleased = ours.map(|(id, _)| id.clone()).collect();
                 let incarnation = self.incarnation.clone();
                 commands.push(ClusterCommand::Leave {
                     incarnation,

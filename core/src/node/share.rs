@@ -97,7 +97,7 @@ impl<S> Node<S> {
         if leaving {
             member.leave(now, self.channels.is_empty());
         }
-        if member.tries_store(now) {
+        if member.begin_trial(now) {
             commands.push(NodeCommand::TryStore);
         }
         let channels = &self.channels;

@@ -375,7 +375,8 @@ impl Window {
                 listed_at: None,
             },
         );
-        if broken.is_some_and(|why| why.is_other_media()) {
+        // What goes on behind a break is no beginning.
+        if self.complete && broken.is_some_and(|why| why.is_other_media()) {
             self.begins_at = self.last_number();
         }
         self.take_date_ranges(stage, first, broken);

@@ -18,9 +18,9 @@ const FRESH: Span = Span::from_secs(7);
 /// When all that is wanted at first has come about where nothing goes wrong.
 pub(super) const SETTLED_AT: Span = Span::from_secs(24);
 
-/// When others relay what a node can keep no more: it tries its store, is seen to have none, gives its channels, and
-/// they are claimed and begun.
-const TAKEN_AFTER: Span = Span::from_secs(14);
+/// When others relay what a node can keep no more: it tries its store twice, is seen to have none, gives its channels,
+/// and they are claimed and begun.
+const TAKEN_AFTER: Span = Span::from_secs(21);
 
 /// A channel that moves in good order is shown by nobody for less than this.
 const ON_THE_MOVE: Span = Span::from_secs(3);
@@ -230,6 +230,8 @@ impl World {
             let is_new = fault.from <= at && at < fault.from + TAKEN_AFTER;
             let why = "what a node cannot keep is relayed by another";
             (why, if is_new { TAKEN_AFTER } else { ON_THE_MOVE })
+        } else if self.plan.store_in_common() {
+            ("what no node can keep stays where it is", ON_THE_MOVE)
         } else {
             return Ok(());
         };
@@ -243,7 +245,10 @@ impl World {
         let must_run = self.channels.iter().filter(|it| it.1.must_run);
         let must_run: Vec<_> = must_run.map(|(id, it)| (id.clone(), it.live_at)).collect();
         for (id, live_at) in must_run {
-            let live = self.is_live(&id, why);
+            let live = match self.showing(&id).next() {
+                Some(_) if self.plan.store_in_common() => Ok(()),
+                Some(_) | None => self.is_live(&id, why),
+            };
             if live.is_ok() {
                 self.channels.entry(id).or_default().live_at = self.now;
             } else if self.now.since(live_at) > gap {

@@ -231,21 +231,29 @@ impl Plan {
     /// Redis alone goes wrong, so no viewer may notice anything.
     pub fn is_static(&self) -> bool {
         let redis = |it: &Fault| matches!(it.kind, FaultKind::RedisAway(_));
-        self.is_calm() && self.faults.iter().all(redis)
+        self.is_calm() && self.faults.iter().all(redis) && self.faults.len() <= 1
     }
 
     /// The store of one node alone goes wrong, and when: others have room for what it cannot relay.
     pub fn store_alone(&self) -> Option<&Fault> {
         let gone = |it: &&Fault| matches!(it.kind, FaultKind::StoreGone { .. });
-        self.faults.first().filter(|it| self.is_calm() && gone(it))
+        let alone = self.is_calm() && self.faults.len() == 1;
+        self.faults.first().filter(|it| alone && gone(it))
     }
 
-    /// One thing goes wrong at most, behind all changes, and every node has room for all channels.
+    /// The store of all nodes goes wrong, and nothing else: nobody can have what one cannot keep.
+    pub fn store_in_common(&self) -> bool {
+        let gone = |it: &Fault| matches!(it.kind, FaultKind::StoreGone { .. });
+        let all = self.faults.len() == self.nodes.len() && self.faults.iter().all(gone);
+        self.is_calm() && all
+    }
+
+    /// What goes wrong does so behind all changes, and every node has room for all channels.
     fn is_calm(&self) -> bool {
         let early =
             |it: &NodePlan| it.start_at < Span::from_secs(5) && it.capacity >= self.channels;
         let changed = self.changes.iter().all(|it| it.at < Span::from_secs(10));
-        changed && self.nodes.iter().all(early) && self.faults.len() <= 1
+        changed && self.nodes.iter().all(early)
     }
 
     /// Whether a Redis was lost that knew more than its successor.

@@ -1,6 +1,19 @@
 //! What is asked of Redis: a lease, what stands there, channels that are claimed, written and given back.
 
 use super::*;
+use tokio::time::Instant;
+
+/// A key that was to be gone, and is there so much later, has been renewed.
+const OVER_FOR_SURE: Duration = Duration::from_secs(1);
+
+/// Who has this node's name.
+pub(super) struct Namesake {
+    incarnation: String,
+    /// His lease is over then, if he does not renew it.
+    over_at: Instant,
+    /// So often it was not.
+    outlived: u32,
+}
 
 impl Hands {
     pub(super) async fn renew(&self, entry: NodeEntry, first: bool) -> Called<(RedisId, Renewal)> {
@@ -9,13 +22,16 @@ impl Hands {
         let (leased, redis) =
             within(REDIS_PATIENCE, async { leasing.await.map_err(failed) }).await?;
         let renewal = match leased {
-            Leased::Held => Renewal::Held,
+            Leased::Held => {
+                self.lock().namesake = None;
+                Renewal::Held
+            }
             Leased::Missing => Renewal::Missing,
             Leased::Other {
                 left_ms,
                 incarnation,
             } => {
-                self.note_namesake(incarnation).await;
+                self.note_namesake(incarnation, left_ms).await;
                 Renewal::Other {
                     left: Span::from_millis(left_ms),
                 }
@@ -26,11 +42,12 @@ impl Hands {
 
     /// An earlier life of this node loses the name soon. Who keeps it is another node, and this one can do nothing
     /// but end.
-    async fn note_namesake(&self, incarnation: String) {
-        if !self.keeps_name(&incarnation) {
+    async fn note_namesake(&self, incarnation: String, left_ms: u64) {
+        if !self.keeps_name(&incarnation, left_ms) {
             return;
         }
-        let nodes = self.inner.registry.nodes().await.unwrap_or_default();
+        let nodes = async { self.inner.registry.nodes().await.map_err(failed) };
+        let nodes = within(REDIS_PATIENCE, nodes).await.unwrap_or_default();
         let entries = nodes.into_values().filter_map(|it| it.1);
         let namesake = entries.into_iter().find(|it| it.incarnation == incarnation);
         let address = namesake.map_or("another address".to_owned(), |it| it.address);
@@ -38,16 +55,25 @@ impl Hands {
         self.inner.node.tell(NodeEvent::ShutDown);
     }
 
-    /// Whether who has this node's name now has had it for longer than an earlier life of this node can.
-    fn keeps_name(&self, incarnation: &str) -> bool {
+    /// Whether who has this node's name has had it for longer than was left, twice: he renews it. Once would also be so
+    /// of a dead one where Redis itself has stood still.
+    fn keeps_name(&self, incarnation: &str, left_ms: u64) -> bool {
         let mut state = self.lock();
-        match &state.namesake {
-            Some((before, since)) if before == incarnation => since.elapsed() >= NAME_FREE_WITHIN,
-            Some(_) | None => {
-                state.namesake = Some((incarnation.to_owned(), Instant::now()));
-                false
-            }
-        }
+        let now = Instant::now();
+        let before = state
+            .namesake
+            .take()
+            .filter(|it| it.incarnation == incarnation);
+        let is_over = before.as_ref().is_some_and(|it| it.over_at < now);
+        let outlived = before.as_ref().map_or(0, |it| it.outlived) + u32::from(is_over);
+        let over_at = now + Duration::from_millis(left_ms) + OVER_FOR_SURE;
+        let over_at = before.filter(|_| !is_over).map_or(over_at, |it| it.over_at);
+        state.namesake = Some(Namesake {
+            incarnation: incarnation.to_owned(),
+            over_at,
+            outlived,
+        });
+        outlived >= 2
     }
 
     pub(super) async fn look(&self, at: LookAt) -> Called<(RedisId, Look)> {

@@ -144,7 +144,7 @@ impl Member {
 
     /// It is neither to leave, nor has it lost its store.
     fn stays(&self) -> bool {
-        !self.leaving && !self.draining && !self.fitness.is_unfit
+        !self.leaving && !self.draining && !self.fitness.is_unfit()
     }
 
     /// It may have more, and Redis is there for long enough.

@@ -44,7 +44,10 @@ impl Member {
                         peer.named = Named::NoMore(now);
                     }
                 }
-                self.renew_at = sent_at + RENEW_EVERY;
+                // What others are to see has come up since.
+                if self.renew_at <= sent_at {
+                    self.renew_at = sent_at + RENEW_EVERY;
+                }
                 let is_new = !self.registered;
                 self.registered = true;
                 self.become_reached(now, redis, is_new);

@@ -83,9 +83,10 @@ impl Member {
             .nodes
             .values()
             .filter(|it| !is_own(&it.incarnation.node));
-        // With all of them it is the store that is gone: then each keeps what it has.
-        let is_replaced = self.fitness.is_unfit && others.clone().any(|it| it.capacity > 0);
-        let gives_all = self.draining || is_replaced;
+        // Where nobody can keep it either, each keeps what it has.
+        let can_keep = |it: &NodeSeen| it.capacity > 0;
+        let others_can = self.fitness.is_lasting() && others.clone().any(can_keep);
+        let gives_all = self.draining || others_can;
         let capacities = others.map(|it| (&it.incarnation.node, it.capacity));
         let own = if gives_all { 0 } else { room.capacity };
         let own = (&self.incarnation.node, own);
@@ -116,9 +117,11 @@ impl Member {
         let own = shares.keys().position(|it| is_own(it)).unwrap_or_default();
         let all = to_give(own, shares.into_values().collect(), on_their_way)
             + usize::from(self.planted.makes(Mistake::GivesOneTooMany));
-        // Nothing is lost by giving all at once that cannot be relayed here.
-        let parts = if is_replaced { 1 } else { GIVEN_IN };
-        let now_given = all.min((all / parts).clamp(GIVEN_AT_LEAST, GIVEN_AT_MOST));
+        let now_given = match others_can {
+            // Nothing is lost by giving all at once that cannot be relayed here.
+            true => all,
+            false => all.min((all / GIVEN_IN).clamp(GIVEN_AT_LEAST, GIVEN_AT_MOST)),
+        };
         self.give(now_given, gives_all, orders);
     }
 

@@ -92,19 +92,29 @@ impl Plan {
     }
 
     /// The store of a node is gone for a while: in every other world where nothing else goes wrong that is all, and
-    /// another node has to have its channels.
+    /// another node has to have its channels; or that of all, as they have one in common.
     fn draw_store(&mut self, seed: u64) {
         let mut dice = Dice::new(seed, "cluster store");
-        if self.faults.is_empty() && dice.one_in(2) {
+        let alone = self.faults.is_empty() && dice.one_in(2);
+        if alone {
             self.calm_down(&mut dice);
         } else if !dice.one_in(8) {
             return;
         }
-        let node = dice.below(self.nodes.len() as u64) as usize;
+        let nodes = self.nodes.len();
+        let node = dice.below(nodes as u64) as usize;
         let from = dice.millis(25_000, 60_000);
         let until = (from + dice.millis(2_000, 45_000)).min(self.healed_at);
-        let kind = FaultKind::StoreGone { node };
-        self.faults.push(Fault { from, until, kind });
+        let of = match alone && dice.one_in(3) {
+            true => 0..nodes,
+            false => node..node + 1,
+        };
+        let gone = of.map(|node| Fault {
+            from,
+            until,
+            kind: FaultKind::StoreGone { node },
+        });
+        self.faults.extend(gone);
     }
 
     /// All is wanted early, and every node has room for all of it.
