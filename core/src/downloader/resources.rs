@@ -42,9 +42,9 @@ impl Need {
         self.era.0 == run && same
     }
 
-    /// One answer tells of both, whichever run of the encoder each is of.
-    fn is_at_address_of(&self, other: &Self) -> bool {
-        (&self.url, self.byte_range) == (&other.url, other.byte_range)
+    /// Where it is asked for: one answer tells of all that is there, whichever run of the encoder each is of.
+    fn address(&self) -> (&Arc<str>, Option<ByteSpan>) {
+        (&self.url, self.byte_range)
     }
 }
 
@@ -191,7 +191,7 @@ struct Failing {
 
 impl Failing {
     fn is_of(&self, need: &Need) -> bool {
-        (&self.url, self.byte_range) == (&need.url, need.byte_range)
+        (&self.url, self.byte_range) == need.address()
     }
 }
 
@@ -634,7 +634,9 @@ impl Resources {
     }
 
     fn at_address_of(&self, need: &Need) -> impl Iterator<Item = &Resource> + Clone {
-        self.all.iter().filter(|it| it.need.is_at_address_of(need))
+        self.all
+            .iter()
+            .filter(|it| it.need.address() == need.address())
     }
 
     fn twin(&self, content: Content, stored: &StoredSegment) -> Option<SavedObject> {
