@@ -236,16 +236,19 @@ impl Plan {
 
     /// The store of one node alone goes wrong, and when: others have room for what it cannot relay.
     pub fn store_alone(&self) -> Option<&Fault> {
-        let gone = |it: &&Fault| matches!(it.kind, FaultKind::StoreGone { .. });
-        let alone = self.is_calm() && self.faults.len() == 1;
-        self.faults.first().filter(|it| alone && gone(it))
+        let alone = self.faults.len() == 1 && self.stores_alone();
+        self.faults.first().filter(|_| alone)
     }
 
     /// The store of all nodes goes wrong, and nothing else: nobody can have what one cannot keep.
     pub fn store_in_common(&self) -> bool {
+        self.faults.len() == self.nodes.len() && self.stores_alone()
+    }
+
+    /// Nothing but stores goes wrong.
+    fn stores_alone(&self) -> bool {
         let gone = |it: &Fault| matches!(it.kind, FaultKind::StoreGone { .. });
-        let all = self.faults.len() == self.nodes.len() && self.faults.iter().all(gone);
-        self.is_calm() && all
+        self.is_calm() && self.faults.iter().all(gone)
     }
 
     /// What goes wrong does so behind all changes, and every node has room for all channels.
