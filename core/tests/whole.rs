@@ -20,6 +20,17 @@ fn kept(segments: u64, head: &str) -> Run {
     run
 }
 
+/// A channel of a source that is one thing and then another.
+fn followed(source: impl Fn(u64) -> String + 'static) -> Bench {
+    let mut bench = Bench::new(Box::new(move |now, _| Ok(source(now))));
+    bench.segment = Box::new(|_, _| Ok(SEC));
+    bench.run(Spec {
+        window: None,
+        ..spec(&[URL])
+    });
+    bench
+}
+
 /// What a channel makes of it that nobody has told how much to list.
 fn relayed(run: Run, since: u64, room: Option<u64>) -> Bench {
     let mut bench = Bench::new(Box::new(move |now, _| Ok(run.at(now))));
@@ -272,16 +283,9 @@ fn s_16_a_stop_amid_a_vod_leaves_a_part_that_is_none() {
 fn what_keeps_all_and_comes_behind_something_live_begins_with_its_own_first_segment() {
     let live = Run::new(2 * SEC).between(0, 60 * SEC);
     let film = kept(40, VOD).named("film", 0);
-    let mut bench = Bench::new(Box::new(move |now, _| {
-        Ok(match now < 70 * SEC {
-            true => live.at(now),
-            false => film.at(now + 200 * SEC),
-        })
-    }));
-    bench.segment = Box::new(|_, _| Ok(SEC));
-    bench.run(Spec {
-        window: None,
-        ..spec(&[URL])
+    let mut bench = followed(move |now| match now < 70 * SEC {
+        true => live.at(now),
+        false => film.at(now + 200 * SEC),
     });
     bench.pass(140 * SEC);
     let lists = lists(&bench);
@@ -323,17 +327,9 @@ fn what_keeps_all_and_has_gone_on_behind_a_break_begins_with_its_first_part() {
     };
     let first = part(0, 60);
     let second = part(70, 150).named("second", 0);
-    let mut bench = Bench::new(Box::new(move |now, _| {
-        Ok(if now < 74 * SEC {
-            first.at(now)
-        } else {
-            second.at(now)
-        })
-    }));
-    bench.segment = Box::new(|_, _| Ok(SEC));
-    bench.run(Spec {
-        window: None,
-        ..spec(&[URL])
+    let mut bench = followed(move |now| match now < 74 * SEC {
+        true => first.at(now),
+        false => second.at(now),
     });
     bench.pass(240 * SEC);
     let lists = lists(&bench);
