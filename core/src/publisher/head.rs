@@ -1,8 +1,9 @@
 //! Where lists begin: what a window does not hold leaves from its head, never so much that less than three target
 //! durations stay (S-06, S-07), and of several tracks so that they begin at about the same moment (S-26).
 
+use super::entry::{Entry, Seen};
 use super::tracks::SAME_PLACE;
-use super::window::{Entry, Seen, Window};
+use super::window::Window;
 use super::{Publisher, limits};
 use crate::config;
 use crate::event::StoreError;

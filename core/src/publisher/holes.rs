@@ -2,7 +2,8 @@
 //! discontinuity; and always together with the segment that follows it, or with the end of the list.
 
 use super::discontinuities::Discontinuities;
-use super::window::{Entry, Seen, Terms, Window};
+use super::entry::{Entry, Seen};
+use super::window::{Terms, Window};
 use crate::checkpoint::SavedObject;
 use crate::config::{self, HolePolicy};
 use crate::ids::Generation;

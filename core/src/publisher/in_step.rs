@@ -2,8 +2,9 @@
 //! others cover (S-26).
 
 use super::Publisher;
+use super::entry::{Entry, Seen};
 use super::tracks::SAME_PLACE;
-use super::window::{Entry, Seen, Window};
+use super::window::Window;
 use crate::checkpoint::SavedObject;
 use crate::ids::Generation;
 use crate::limits;

@@ -4,7 +4,9 @@
 //! one [`version`] at a time; [`retention`] keeps what has left the lists fetchable for its time. Numbering belongs to the
 //! channel: it goes on over every change of source and over a restart (RFC 8216 6.2.1, 6.2.2).
 
+mod bandwidth;
 mod discontinuities;
+mod entry;
 mod head;
 mod holes;
 mod in_step;
@@ -32,6 +34,7 @@ use crate::stage::Stage;
 use crate::tags::TagPolicy;
 use crate::time::{Span, Timestamp};
 use discontinuities::Discontinuities;
+use entry::{Entry, Seen};
 use restore::Restoring;
 use retention::Retention;
 use rungs::Board;
@@ -39,7 +42,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tracks::Front;
 use version::Version;
-use window::{Entry, Seen, Terms, Window};
+use window::{Terms, Window};
 
 pub(crate) use rungs::Shown;
 

@@ -2,8 +2,9 @@
 //! had again byte for byte (S-70).
 
 use super::Publisher;
+use super::entry::Entry;
 use super::rungs::Board;
-use super::window::{Entry, Window};
+use super::window::Window;
 use crate::checkpoint::{Checkpoint, Identity, LeavingObject, SavedObject};
 use crate::command::{Command, ObjectCheck};
 use crate::downloader::Again;

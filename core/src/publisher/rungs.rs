@@ -2,7 +2,9 @@
 //! of them have the same numbers, holes and discontinuities, and what a rung lacks is a gap in its list.
 
 use super::Publisher;
-use super::window::{Entry, Window, gap_uri, measure};
+use super::bandwidth::measure;
+use super::entry::Entry;
+use super::window::{Window, gap_uri};
 use crate::checkpoint::{SavedRung, SavedRungTrack};
 use crate::config;
 use crate::formats::Formats;

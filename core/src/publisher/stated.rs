@@ -1,7 +1,8 @@
 //! What cannot be taken back once it is stated: it holds for every segment behind, so that those whose source
 //! does not state it need something that is true.
 
-use super::window::{Entry, Window};
+use super::entry::Entry;
+use super::window::Window;
 use crate::checkpoint::SavedObject;
 use crate::playlist::{AttributeList, ByteRange, Map};
 use std::sync::Arc;

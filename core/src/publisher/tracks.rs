@@ -2,7 +2,8 @@
 //! playlist that leads to them.
 
 use super::discontinuities::Discontinuities;
-use super::window::{Entry, Seen, Window};
+use super::entry::{Entry, Seen};
+use super::window::Window;
 use super::{ONLY, Publisher};
 use crate::config;
 use crate::ids::PlaylistName;

@@ -1,8 +1,9 @@
 //! One version of the playlists at a time: when it is due, what it holds, and when it is visible.
 
 use super::Publisher;
+use super::entry::Seen;
 use super::rungs::Board;
-use super::window::{Seen, Window};
+use super::window::Window;
 use crate::checkpoint::{LeavingObject, SavedPosition};
 use crate::command::{Command, Publish, PublishedPlaylist};
 use crate::config;

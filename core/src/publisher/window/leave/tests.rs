@@ -1,12 +1,13 @@
 //! What leaves the head of a list, and what that counts.
 
 use super::*;
-use crate::ids::Epoch;
+use crate::checkpoint::SavedObject;
+use crate::ids::{Epoch, Generation, PlaylistName};
 use crate::planted::Planted;
-use crate::playlist::{self, Playlist};
+use crate::playlist::{self, Playlist, Segment};
 use crate::rng::Rng;
 use crate::stage::Counters;
-use crate::time::Now;
+use crate::time::{Now, Place, Span, Timestamp};
 
 const LASTS: Span = Span::from_secs(6);
 
