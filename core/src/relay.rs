@@ -12,12 +12,14 @@
 //! [`Relay::next_wakeup`] is the least of them, and each step does all that is due by then.
 
 mod axis;
+mod beginning;
 mod control;
 mod elsewhere;
 mod feed;
 mod hand_on;
 mod lane;
 mod made;
+mod places;
 mod runs;
 mod side_by_side;
 mod sources;

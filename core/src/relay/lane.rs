@@ -1,7 +1,7 @@
 //! One source being followed: its playlists, their segments. A channel relays one lane and may prepare
 //! another.
 
-use super::axis::Start;
+use super::beginning::Start;
 use super::feed::{Feed, News};
 use crate::config::{KeyPolicy, ReloadPolicy, Source};
 use crate::downloader::{Asker, Leftovers};
