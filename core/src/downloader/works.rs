@@ -6,7 +6,7 @@ use crate::checkpoint::SavedObject;
 use crate::command::TranscodeInput;
 use crate::event::{PreloadError, TranscodeError, Transcoded};
 use crate::ids::{ObjectName, RequestId};
-use crate::processor::{Before, Material, Processor};
+use crate::processor::{Arrived, Before, Material, Processor};
 use crate::stage::Stage;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -77,9 +77,14 @@ impl Downloader {
                 continue;
             };
             if job.work.is_none() {
-                let duration = job.offered.segment.duration;
-                let terms = (alone, self.fixed);
-                job.work = processor.begin(stage, (stored_at, duration), terms, waiting);
+                let arrived = Arrived {
+                    stored_at,
+                    duration: job.offered.segment.duration,
+                    alone,
+                    vod: self.fixed,
+                    waiting,
+                };
+                job.work = processor.begin(stage, &arrived);
             }
             let Some(mut work) = job.work.take() else {
                 continue;

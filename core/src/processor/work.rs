@@ -1,7 +1,7 @@
 //! What is made of one stored segment before it leaves: its rungs, and edges that have it. All of it is joined
 //! with a deadline, and what is not there by then is done without.
 
-use super::{Material, Miss, Processor};
+use super::{Arrived, Material, Miss, Processor};
 use crate::command::{Command, Preload, PreloadEdge, Transcode, TranscodeRung};
 use crate::config::CROWDED_BY;
 use crate::downloader::Leftovers;
@@ -88,25 +88,22 @@ impl Asked {
 }
 
 impl Work {
-    /// For a segment that is stored since `stored_at`, and waits for so long; of a VOD, from when it has waited for the one
-    /// before, as nobody is at a live edge. So many others wait for their rungs.
-    pub(super) fn new(
-        stored_at: Timestamp,
-        (duration, patience): (Span, Span),
-        (with_rungs, vod): (bool, bool),
-        others: usize,
-    ) -> Self {
-        let until = stored_at + patience.half();
+    /// For a segment that waits for so long; of a VOD, from when it has waited for the one before.
+    pub(super) fn new(arrived: &Arrived, patience: Span, with_rungs: bool) -> Self {
+        let until = arrived.stored_at + patience.half();
         let rungs = if with_rungs {
             Rungs::Waiting { until }
         } else {
             Rungs::Over(Vec::new())
         };
         Self {
-            deadline: if vod { until } else { stored_at } + patience,
+            deadline: match arrived.vod {
+                true => until + patience,
+                false => arrived.stored_at + patience,
+            },
             patience,
-            duration,
-            crowded: others >= CROWDED_BY,
+            duration: arrived.duration,
+            crowded: arrived.waiting >= CROWDED_BY,
             rungs,
             preloads: Vec::new(),
             warmed: false,
