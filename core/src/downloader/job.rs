@@ -1,7 +1,7 @@
 //! One segment that is wanted, from its first attempt to its last.
 
 use super::looks::Looks;
-use super::resources::{Need, decryption_of, needs_of};
+use super::needs::{Need, decryption_of, needs_of};
 use super::{Asker, Leftovers};
 use crate::checkpoint::SavedObject;
 use crate::command::{ByteSpan, Command, Content, Decrypt, Download};

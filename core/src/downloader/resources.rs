@@ -1,161 +1,26 @@
-//! What segments need beside their own bytes: init sections and keys.
+//! Init sections and keys that segments need, while they are had and for as long as they are kept.
 //!
 //! Each is asked for once, and kept for as long as a segment that is wanted, or the newest one listed,
 //! needs it. A segment is complete only when all that it needs is stored. What cannot be had is asked for again after a
 //! while that belongs to its address: there may be several things at one, of one run of the encoder after the other.
 
+mod shared;
+
 use super::job::{Attempts, Room, object_name};
 use super::looks::Looks;
+use super::needs::Need;
 use super::{Asker, Leftovers};
 use crate::checkpoint::SavedObject;
-use crate::command::{ByteSpan, Command, Content, Decrypt, Download};
-use crate::config::{self, KeyPolicy};
+use crate::command::{ByteSpan, Command, Content, Download};
+use crate::config;
 use crate::event::{FetchError, StoredSegment};
 use crate::ids::{ContentHash, ObjectName, RequestId};
-use crate::inline::has_data;
 use crate::limits;
-use crate::loader::{Offered, resolve};
 use crate::notice::Notice;
-use crate::playlist::{Key, Map, Segment};
 use crate::stage::Stage;
 use crate::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use url::Url;
-
-/// An init section or a key, as its source calls it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Need {
-    content: Content,
-    url: Arc<str>,
-    byte_range: Option<ByteSpan>,
-    decrypt: Option<Decrypt>,
-    /// Where the same URL may lead to other bytes: a new run of the encoder, and for an init section
-    /// a discontinuity.
-    era: (u64, u64),
-}
-
-impl Need {
-    /// Whether segments of this run of an encoder, and of this discontinuity, may need it.
-    pub(super) fn is_of(&self, (run, discontinuity): (u64, u64)) -> bool {
-        let same = self.content == Content::Key || self.era.1 == discontinuity;
-        self.era.0 == run && same
-    }
-
-    /// Where it is asked for: one answer tells of all that is there, whichever run of the encoder each is of.
-    fn address(&self) -> (&Arc<str>, Option<ByteSpan>) {
-        (&self.url, self.byte_range)
-    }
-}
-
-/// What a segment needs: an init section with what that needs, then the keys, in the order of its tags.
-///
-/// # Errors
-/// A URL that cannot be asked for, or an encryption that cannot be undone.
-pub(crate) fn needs_of(offered: &Offered, keys: KeyPolicy) -> Result<Vec<Need>, FetchError> {
-    let segment = &offered.segment;
-    if segment.keys.is_empty() && segment.map.is_none() {
-        return Ok(Vec::new());
-    }
-    let base = base_of(offered)?;
-    let (run, discontinuity) = (offered.run, offered.identity.discontinuity_sequence);
-    let mut needs = Vec::new();
-    let key = |key: &&Key| keys == KeyPolicy::Rehost && is_plain_aes(key);
-    let key_need = |key: &Key| {
-        Ok::<Need, FetchError>(Need {
-            content: Content::Key,
-            url: absolute(&base, key.uri().unwrap_or_default())?,
-            byte_range: None,
-            decrypt: None,
-            era: (run, 0),
-        })
-    };
-    if let Some(map) = &segment.map {
-        let decrypt = decrypt_of(&map.keys, &base, None, keys)?;
-        // What stands there encrypted cannot be decrypted there.
-        if is_placed(map) || decrypt.is_some() {
-            needs.push(Need {
-                content: Content::InitSection,
-                url: absolute(&base, &map.uri)?,
-                byte_range: map.byte_range.map(|range| ByteSpan {
-                    offset: range.offset,
-                    length: range.length,
-                }),
-                decrypt,
-                era: (run, discontinuity),
-            });
-        }
-        for key in map.keys.iter().filter(key) {
-            needs.push(key_need(key)?);
-        }
-    }
-    for key in segment.keys.iter().filter(key) {
-        needs.push(key_need(key)?);
-    }
-    Ok(needs)
-}
-
-/// How a segment is decrypted on its way, where that is wanted.
-///
-/// # Errors
-/// As [`needs_of`].
-pub(crate) fn decryption_of(
-    offered: &Offered,
-    keys: KeyPolicy,
-) -> Result<Option<Decrypt>, FetchError> {
-    let Segment {
-        keys: in_force,
-        media_sequence,
-        ..
-    } = &offered.segment;
-    if in_force.is_empty() {
-        return Ok(None);
-    }
-    decrypt_of(in_force, &base_of(offered)?, Some(*media_sequence), keys)
-}
-
-/// Whole segments under AES-128 with a key that is just bytes, at a place of its own: all that can be re-hosted
-/// or undone. What DRM systems and sample encryption do stays between the origin and the player, and so does a key
-/// that stands in the playlist.
-pub(crate) fn is_plain_aes(key: &Key) -> bool {
-    let has_place = key.uri().is_some_and(|uri| !has_data(uri));
-    key.method() == "AES-128" && key.keyformat() == "identity" && has_place
-}
-
-/// An init section that stands in the playlist stays there.
-pub(crate) fn is_placed(map: &Map) -> bool {
-    !has_data(&map.uri)
-}
-
-fn decrypt_of(
-    in_force: &[Key],
-    base: &Url,
-    media_sequence: Option<u64>,
-    keys: KeyPolicy,
-) -> Result<Option<Decrypt>, FetchError> {
-    let wanted = |key: &&Key| keys == KeyPolicy::Decrypt && is_plain_aes(key);
-    let Some(key) = in_force.iter().find(wanted) else {
-        return Ok(None);
-    };
-    // Without an attribute it is the number (RFC 8216 5.2); an init section has none (C-32).
-    let iv = match (key.iv(), media_sequence) {
-        (Some(text), _) => u128::from_str_radix(text.get(2..).unwrap_or_default(), 16).ok(),
-        (None, number) => number.map(u128::from),
-    };
-    let iv = iv.ok_or_else(|| FetchError::Key("EXT-X-KEY gives no IV for an EXT-X-MAP".into()))?;
-    Ok(Some(Decrypt {
-        key_url: absolute(base, key.uri().unwrap_or_default())?,
-        iv: iv.to_be_bytes(),
-    }))
-}
-
-fn base_of(offered: &Offered) -> Result<Url, FetchError> {
-    Url::parse(&offered.base).map_err(|_| FetchError::BadUrl(Arc::clone(&offered.base)))
-}
-
-fn absolute(base: &Url, uri: &str) -> Result<Arc<str>, FetchError> {
-    resolve(base, uri).map(|url| String::from(url).into())
-}
 
 /// All that is needed now.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -209,20 +74,6 @@ impl Resource {
             State::Shared { in_flight } => !in_flight,
             State::InFlight { .. } | State::Stored(_) => false,
         }
-    }
-
-    /// A key that is not there, and that this track is not asking for.
-    fn may_be_shared(&self) -> bool {
-        let asks = matches!(self.state, State::Stored(_) | State::InFlight { .. });
-        self.need.content == Content::Key && !asks
-    }
-
-    /// Listed before a restart of ours, it has to be what it was.
-    fn can_be(&self, stored: &SavedObject) -> bool {
-        let same = |(object, hash): &(ObjectName, ContentHash)| {
-            *object == stored.object && *hash == stored.hash
-        };
-        self.again.as_ref().is_none_or(same)
     }
 }
 
@@ -533,70 +384,6 @@ impl Resources {
         Some((left, Some(Changed { before, now, since })))
     }
 
-    /// A key that tracks of a source name at one address, in one run of its encoder, is one key, which all have as soon as
-    /// one has. An address is asked by one of them at a time, the first that needs it where none does yet: two may count
-    /// runs otherwise, as where one was led to another place. Whether anything has changed for this track.
-    pub(super) fn share_keys<'a>(
-        &mut self,
-        before: impl Iterator<Item = &'a Self> + Clone,
-        behind: impl Iterator<Item = &'a Self> + Clone,
-    ) -> bool {
-        let mut changed = false;
-        for index in 0..self.all.len() {
-            let it = &self.all[index];
-            if !it.may_be_shared() {
-                continue;
-            }
-            let need = it.need.clone();
-            let at_address = |other: &'a Self| other.at_address_of(&need);
-            let before = before.clone().flat_map(at_address);
-            let mut others = before.clone().chain(behind.clone().flat_map(at_address));
-            let same = others.clone().filter(|it| it.need == need);
-            let mut stored = same.filter_map(Resource::stored);
-            let stored = stored.find(|stored| it.can_be(stored)).cloned();
-            let in_flight = others.any(|it| matches!(it.state, State::InFlight { .. }));
-            let waits = before.clone().any(|it| it.state == State::Waiting);
-            let state = match stored {
-                Some(stored) => State::Stored(stored),
-                None if in_flight || waits => State::Shared { in_flight },
-                // Whoever asked for it needs it no more, or this one comes first.
-                None => State::Waiting,
-            };
-            if matches!(state, State::Stored(_)) {
-                self.failing.retain(|it| !it.is_of(&need));
-            }
-            changed |= self.all[index].state != state;
-            self.all[index].state = state;
-        }
-        changed
-    }
-
-    /// What another track has met at an address at which this one waits.
-    pub(super) fn share_failures<'a>(
-        &mut self,
-        others: impl Iterator<Item = &'a Self> + Clone,
-    ) -> bool {
-        let mut changed = false;
-        let lacking = self.all.iter().filter(|it| it.may_be_shared());
-        for need in lacking.map(|it| it.need.clone()).collect::<Vec<_>>() {
-            let lacks = |it: &&Self| it.at_address_of(&need).any(|it| it.stored().is_none());
-            let met = others
-                .clone()
-                .filter(lacks)
-                .filter_map(|it| it.failing(&need));
-            let Some(met) = met.max_by_key(|it| it.attempts.count) else {
-                continue;
-            };
-            let own = self.failing(&need).map_or(0, |it| it.attempts.count);
-            if own < met.attempts.count {
-                self.failing.retain(|it| !it.is_of(&need));
-                self.failing.push(met.clone());
-                changed = true;
-            }
-        }
-        changed
-    }
-
     /// Nothing could be had at its address.
     fn fail(
         &mut self,
@@ -631,12 +418,6 @@ impl Resources {
 
     fn find(&self, need: &Need) -> Option<&Resource> {
         self.all.iter().find(|it| it.need == *need)
-    }
-
-    fn at_address_of(&self, need: &Need) -> impl Iterator<Item = &Resource> + Clone {
-        self.all
-            .iter()
-            .filter(|it| it.need.address() == need.address())
     }
 
     fn twin(&self, content: Content, stored: &StoredSegment) -> Option<SavedObject> {
