@@ -64,7 +64,8 @@ pub struct MassStop {
 
 /// What brings the channels that the store has (`known`) to what was read. Channels that the configuration
 /// of a node, or somebody by hand, has put there are taken over where the database names them, and left
-/// alone where it does not. One channel may always stop; of more, a [`MASS`]th, unless `mass_stop` allows it.
+/// alone where it does not. What it names no more is stopped, and theirs who ask the API. One channel may always stop; of
+/// more, a [`MASS`]th, unless `mass_stop` allows it.
 pub fn plan<S: PartialEq>(
     reading: &Reading<S>,
     known: &BTreeMap<ChannelId, Record<S>>,
@@ -90,7 +91,8 @@ pub fn plan<S: PartialEq>(
         limit,
     });
     if held_back.is_some() {
-        steps.retain(|step| !is_stop(step));
+        // A table that was emptied by mistake says nothing of those that are stopped either.
+        steps.retain(|step| !is_stop(step) && !matches!(step.change, Change::Abandon));
     }
     Plan { steps, held_back }
 }
@@ -125,12 +127,11 @@ fn vanished<S>(
     known: &BTreeMap<ChannelId, Record<S>>,
 ) -> impl Iterator<Item = Step<S>> {
     let gone = known.iter().filter(|(id, record)| {
-        let ours = record.writer == Writer::Feed && record.desired == Desired::Run;
-        ours && !reading.rows.contains_key(*id)
+        record.writer == Writer::Feed && !reading.rows.contains_key(*id)
     });
     gone.map(|(id, record)| Step {
         id: id.clone(),
-        change: Change::Desire(Desired::Stop),
+        change: Change::Abandon,
         condition: condition(Some(record)),
     })
 }
@@ -143,7 +144,7 @@ fn stops<S>(step: &Step<S>) -> bool {
     match &step.change {
         Change::Put { desired, .. } => *desired == Some(Desired::Stop),
         Change::Desire(desired) => *desired == Desired::Stop,
-        Change::Remove => true,
+        Change::Abandon | Change::Remove => true,
     }
 }
 
@@ -214,6 +215,21 @@ mod tests {
         assert!(plan.held_back.is_some());
         let changed: Vec<_> = plan.steps.iter().map(|it| it.id.clone()).collect();
         assert_eq!(changed, [id(7), id(20)]);
+    }
+
+    #[test]
+    fn one_that_is_stopped_is_abandoned_with_its_row_unless_too_many_have_gone() {
+        let mut known = running(10);
+        known.get_mut(&id(0)).unwrap().desired = Desired::Stop;
+        let abandoned = Step {
+            id: id(0),
+            change: Change::Abandon,
+            condition: Condition::Unchanged(1),
+        };
+        let one = plan(&without(10, 1), &known, false);
+        assert_eq!((one.steps, one.held_back), (vec![abandoned], None));
+        let many = plan(&without(10, 5), &known, false);
+        assert_eq!(many.steps, []);
     }
 
     #[test]

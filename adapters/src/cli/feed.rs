@@ -29,10 +29,11 @@ Examples:
   hls-relay feed --database sqlite:///srv/tv.db?mode=ro --redis redis://redis.example
 
 A row that cannot be used is told and leaves its channel as it is. A channel whose row has
-vanished is stopped at the next reading of everything, not removed. Where more than a fifth of
-the channels that the database runs would stop at once, and more than one, none does, until
---allow-mass-stop allows it. What the database names can be changed there only: the API answers
-409. Passwords are better kept in the environment: HLS_RELAY_DATABASE and HLS_RELAY_REDIS.";
+vanished is stopped at the next reading of everything, and is no longer the database's:
+'hls-relay channel' may run or remove it, until there is such a row again. Where more than a
+fifth of the channels that the database runs would stop at once, and more than one, none does,
+until --allow-mass-stop allows it. What the database names can be changed there only: the API
+answers 409. Passwords are better kept in the environment: HLS_RELAY_DATABASE and HLS_RELAY_REDIS.";
 
 /// See the help of each.
 #[derive(Args, Clone, Debug)]

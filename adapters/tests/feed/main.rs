@@ -203,12 +203,20 @@ async fn a_table_that_is_emptied_by_mistake_stops_nothing() {
     let stopped = |name| field(&redis, name, "desired") == "stop";
     feed.until("stopped", || stopped("channel-0") && stopped("channel-1"))
         .await;
+    // They are the database's no more, so that the API may take them out; where a row is back they are.
+    let writer = |name| field(&redis, name, "writer");
+    assert_eq!(writer("channel-0"), "api");
+    assert_eq!(writer("channel-2"), "feed");
+    database.insert("channel-1", &source("channel-1")).await;
+    feed.until("taken back", || all_run(&redis, &["channel-1"]))
+        .await;
+    assert_eq!(writer("channel-1"), "feed");
 
     database.execute("DELETE FROM hls_relay_channels").await;
     feed.until("held back", || feed.log().contains("--allow-mass-stop"))
         .await;
     tokio::time::sleep(Duration::from_secs(4)).await;
-    assert!(all_run(&redis, &names[2..]), "{}", feed.log());
+    assert!(all_run(&redis, &names[1..]), "{}", feed.log());
     let told = feed.log().matches("--allow-mass-stop").count();
     assert_eq!(told, 1, "once, not at each reading:\n{}", feed.log());
     // Nothing else waits for that.

@@ -110,6 +110,9 @@ pub enum Change<S> {
     },
     /// It should run, or stop, as it is.
     Desire(Desired),
+    /// Who said what it should be says nothing of it any more: it should stop, and what becomes of it is for whoever asks
+    /// the API to say.
+    Abandon,
     /// It should not be.
     Remove,
 }
@@ -194,12 +197,20 @@ pub fn apply<S: PartialEq>(
             writer,
             spec,
         },
-        (Change::Desire(_) | Change::Remove, None) => return Err(Refused::Missing),
+        (Change::Desire(_) | Change::Abandon | Change::Remove, None) => {
+            return Err(Refused::Missing);
+        }
         (Change::Remove, Some(_)) => return Ok(Applied::Removed),
         (Change::Desire(desired), Some(current)) => Record {
             revision: next,
             desired,
             writer: current.writer,
+            spec: current.spec.clone(),
+        },
+        (Change::Abandon, Some(current)) => Record {
+            revision: next,
+            desired: Desired::Stop,
+            writer: Writer::Api,
             spec: current.spec.clone(),
         },
     };
@@ -286,6 +297,38 @@ mod tests {
         for change in [Change::Remove, Change::Desire(Desired::Stop)] {
             let outcome = apply::<&str>(None, Writer::Api, change, Condition::Any, 9);
             assert_eq!(outcome, Err(Refused::Missing));
+        }
+    }
+
+    #[test]
+    fn what_a_database_names_it_alone_changes_and_what_it_has_abandoned_anybody() {
+        let fed = Record {
+            writer: Writer::Feed,
+            ..record(4, "a")
+        };
+        let changes = [put("b"), Change::Desire(Desired::Run), Change::Remove];
+        for change in changes.clone() {
+            let outcome = apply(Some(&fed), Writer::Api, change, Condition::Any, 9);
+            assert_eq!(outcome, Err(Refused::OfFeed));
+        }
+        let abandon = Change::Abandon;
+        let refused = apply(Some(&fed), Writer::Api, abandon.clone(), Condition::Any, 9);
+        assert_eq!(refused, Err(Refused::OfFeed));
+        let abandoned = apply(Some(&fed), Writer::Feed, abandon, Condition::Any, 9);
+        let Ok(Applied::Written(abandoned)) = abandoned else {
+            panic!("{abandoned:?}");
+        };
+        let stopped = Record {
+            desired: Desired::Stop,
+            ..record(9, "a")
+        };
+        assert_eq!(abandoned, stopped);
+        for change in changes {
+            let outcome = apply(Some(&abandoned), Writer::Api, change, Condition::Any, 10);
+            assert!(
+                matches!(outcome, Ok(Applied::Written(_) | Applied::Removed)),
+                "{outcome:?}"
+            );
         }
     }
 
