@@ -17,7 +17,9 @@ use hls_relay_core::checkpoint::Checkpoint;
 use hls_relay_core::event::StoreError;
 use hls_relay_core::ids::Epoch;
 use hls_relay_core::node::ChannelId;
-use std::fs::OpenOptions;
+use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,6 +30,8 @@ use tokio::sync::{mpsc, oneshot};
 const LAST_LINES: Duration = Duration::from_secs(2);
 /// Stands in the folder of segments, beside those of channels: it is gone with the disk.
 const MARK: &str = ".hls-relay";
+/// What a disk must have room for, in bytes: some segments.
+const ROOM: u64 = 8 << 20;
 /// Without a cluster a channel has one owner, this one.
 pub(crate) const ONLY_EPOCH: Epoch = Epoch(1);
 
@@ -90,19 +94,19 @@ impl Places {
                 .open(root.join(MARK))
         };
         let made = std::fs::create_dir_all(root).and_then(open).map(drop);
-        made.map_err(|error| unusable(root, error))?;
-        self.can_keep()
+        let made = made.and_then(|()| tempfile::tempfile_in(root).map(drop));
+        made.map_err(|error| unusable(root, error))
     }
 
-    /// Sees that segments can be kept, in the folder that was there at the start: where a disk was taken away, its place
-    /// may be another folder.
+    /// Sees that segments can be kept: there is [`ROOM`] for them, in the folder that was there at the start. Where a disk was
+    /// taken away, its place may be another folder.
     pub fn can_keep(&self) -> Result<(), OpenFailure> {
         let StoreArg::Directory(root) = &self.store else {
             return Ok(());
         };
         let mark = root.join(MARK);
         std::fs::metadata(&mark).map_err(|error| unusable(&mark, error))?;
-        let made = tempfile::tempfile_in(root).map(drop);
+        let made = tempfile::tempfile_in(root).and_then(|file| reserve(&file));
         made.map_err(|error| unusable(root, error))
     }
 
@@ -216,6 +220,14 @@ impl Places {
             Err(error) => return Err(OpenFailure::Journal(error)),
         };
         Ok((store, state, recording))
+    }
+}
+
+/// Has [`ROOM`] for a file, as far as its file system can tell without anything being written.
+fn reserve(file: &File) -> io::Result<()> {
+    match fallocate(file, FallocateFlags::empty(), 0, ROOM) {
+        Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -126,9 +126,9 @@ fn vanished<S>(
     reading: &Reading<S>,
     known: &BTreeMap<ChannelId, Record<S>>,
 ) -> impl Iterator<Item = Step<S>> {
-    let gone = known.iter().filter(|(id, record)| {
-        record.writer == Writer::Feed && !reading.rows.contains_key(*id)
-    });
+    let gone = known
+        .iter()
+        .filter(|(id, record)| record.writer == Writer::Feed && !reading.rows.contains_key(*id));
     gone.map(|(id, record)| Step {
         id: id.clone(),
         change: Change::Abandon,

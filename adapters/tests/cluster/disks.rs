@@ -1,7 +1,8 @@
-//! A node whose disk is gone while it has channels.
+//! A node whose disk is gone, or full, while it has channels.
 
 use crate::nodes::{Nodes, PATIENCE};
 use crate::operator::spec;
+use crate::stage::small_disk::SmallDisk;
 use crate::support::redis_server::RedisServer;
 use crate::viewers::until;
 use std::time::{Duration, Instant};
@@ -46,5 +47,27 @@ async fn a_node_whose_disk_is_gone_gives_its_channels_to_another_and_takes_none(
         assert!(mended.elapsed() < PATIENCE, "{}", all.logs());
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
+    all.replay();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_whose_disk_is_full_gives_its_channels_to_another_until_there_is_room() {
+    let redis = RedisServer::start();
+    let disk = SmallDisk::new(24);
+    let mut all = Nodes::start(&[]).await;
+    let folder = disk.path();
+    let store = ["--store", &*folder.to_string_lossy()];
+    all.nodes.push(Some(all.node_with(0, &redis.url(), &store)));
+    assert_eq!(all.relay("news").await, 0);
+    all.nodes.push(Some(all.node(1, &redis.url())));
+    let before = all.observed(0, "news").await;
+    let process = all.at(0).relay.id();
+    disk.fill(process);
+    let after = all.until_taken(1, "news", &before).await;
+    assert_eq!(after["owner"], "node-1", "{after}");
+    let log = all.at(0).log();
+    assert!(log.contains("no channel can be relayed here"), "{log}");
+    disk.empty(process);
+    all.at(0).relay.wait_for_log("segments can be kept again");
     all.replay();
 }

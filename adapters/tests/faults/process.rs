@@ -3,11 +3,12 @@
 use super::TARGET;
 use super::stage::channel::{Stage, spec};
 use super::stage::relay::{self, Relay, any_address};
+use super::stage::small_disk::SmallDisk;
 use super::stage::story::TOLERANCE;
 use hls_relay::origin_server::OriginServer;
 use std::io::Read;
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -150,78 +151,11 @@ fn run_to_its_end(mut command: Command) -> (ExitStatus, String) {
     (status, said)
 }
 
-/// A disk that can be filled and emptied: a small tmpfs. Where this process may not mount one, a limit
-/// on the size of files (setrlimit), under which the kernel refuses the same writes.
-enum SmallDisk {
-    Mounted(TempDir),
-    Limited(TempDir),
-}
-
-impl SmallDisk {
-    fn new() -> Self {
-        let folder = TempDir::new().unwrap();
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=3m", "hls-relay-test"])
-            .arg(folder.path())
-            .output();
-        if mounted.is_ok_and(|mounted| mounted.status.success()) {
-            return Self::Mounted(folder);
-        }
-        println!("no tmpfs can be mounted here: the size of files is limited instead");
-        Self::Limited(folder)
-    }
-
-    fn path(&self) -> PathBuf {
-        match self {
-            Self::Mounted(folder) | Self::Limited(folder) => folder.path().to_owned(),
-        }
-    }
-
-    /// Nothing more can be written by this process.
-    fn fill(&self, process: u32) {
-        match self {
-            Self::Mounted(folder) => {
-                let mut filler = std::fs::File::create(folder.path().join("filler")).unwrap();
-                let full = std::io::copy(&mut std::io::repeat(0), &mut filler).unwrap_err();
-                assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
-            }
-            Self::Limited(_) => limit_file_size(process, "4096"),
-        }
-    }
-
-    fn empty(&self, process: u32) {
-        match self {
-            Self::Mounted(folder) => std::fs::remove_file(folder.path().join("filler")).unwrap(),
-            Self::Limited(_) => limit_file_size(process, "unlimited"),
-        }
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        if let Self::Mounted(folder) = self {
-            let _ = Command::new("umount").arg("-l").arg(folder.path()).status();
-        }
-    }
-}
-
-fn limit_file_size(process: u32, bytes: &str) {
-    let status = Command::new("prlimit")
-        .args([
-            "--pid",
-            &process.to_string(),
-            &format!("--fsize={bytes}:unlimited"),
-        ])
-        .status()
-        .expect("prlimit, of the package util-linux");
-    assert!(status.success());
-}
-
 /// Full for ten seconds: the operator is told, the relay lives, viewers keep the last playlist, and
 /// once there is room all goes on.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_disk_of_the_store_is_full() {
-    let disk = SmallDisk::new();
+    let disk = SmallDisk::new(3);
     let folder = disk.path();
     let stage = Stage::open_with(vec![spec()], &["--store", folder.to_str().unwrap()]).await;
     stage.steady().await;
@@ -250,7 +184,7 @@ async fn the_disk_of_the_store_is_full() {
 /// The checkpoint cannot be saved: the operator is told, and viewers notice nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_disk_of_the_state_is_full() {
-    let disk = SmallDisk::new();
+    let disk = SmallDisk::new(3);
     let folder = disk.path();
     let stage = Stage::open_with(vec![spec()], &["--state", folder.to_str().unwrap()]).await;
     stage.steady().await;
@@ -282,7 +216,7 @@ async fn the_disk_of_the_state_is_full() {
 /// The recording stops and says so once; viewers notice nothing, and once there is room it goes on.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_disk_of_the_journal_is_full() {
-    let disk = SmallDisk::new();
+    let disk = SmallDisk::new(3);
     let folder = disk.path();
     let stage = Stage::open_with(vec![spec()], &["--journal", folder.to_str().unwrap()]).await;
     stage.steady().await;

@@ -9,5 +9,6 @@ pub mod live_folder;
 pub mod published;
 pub mod relay;
 pub mod reloads;
+pub mod small_disk;
 pub mod story;
 pub mod viewer;
