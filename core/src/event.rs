@@ -4,7 +4,7 @@ use crate::command::ObjectCheck;
 use crate::config::Spec;
 use crate::formats::{Formats, Unreadable};
 use crate::ids::{ContentHash, Epoch, RequestId};
-use crate::inline::hidden_in;
+use crate::inline::{hidden_in, without_pieces};
 use crate::time::Span;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -288,7 +288,7 @@ impl FetchError {
 impl Serialize for PlaylistBody {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match std::str::from_utf8(&self.0) {
-            Ok(text) => BodyForm::Text(text.into()).serialize(serializer),
+            Ok(text) => BodyForm::Text(without_pieces(text)).serialize(serializer),
             Err(_) => BodyForm::Bytes(hidden_in(&self.0).into_owned()).serialize(serializer),
         }
     }

@@ -6,6 +6,7 @@
 //! written down comes to the digests of what was done.
 
 use crate::digest::Digest;
+use crate::playlist::{defined_in, put_together};
 use std::borrow::Cow;
 use std::fmt::Write;
 
@@ -47,15 +48,39 @@ pub(crate) fn hidden(text: &str) -> Cow<'_, str> {
 /// An answer without it, whatever its bytes are.
 pub(crate) fn hidden_in(body: &[u8]) -> Cow<'_, [u8]> {
     if let Ok(text) = std::str::from_utf8(body) {
-        return match hidden(text) {
-            Cow::Borrowed(_) => body.into(),
-            Cow::Owned(text) => text.into_bytes().into(),
+        return match without_pieces(text) {
+            Cow::Borrowed(text) => match hidden(text) {
+                Cow::Borrowed(_) => body.into(),
+                Cow::Owned(text) => text.into_bytes().into(),
+            },
+            Cow::Owned(text) => hidden(&text).into_owned().into_bytes().into(),
         };
     }
     // Each byte as the letter of its number, and back.
     let text: String = body.iter().copied().map(char::from).collect();
+    let text = without_pieces(&text);
     let bytes = hidden(&text).chars().map(|it| it as u8).collect::<Vec<_>>();
     bytes.into()
+}
+
+/// A playlist that holds such a URI in pieces (EXT-X-DEFINE) as one that holds it whole. What the pieces are is told nowhere
+/// else in it.
+pub(crate) fn without_pieces(text: &str) -> Cow<'_, str> {
+    let Some((whole, used)) = put_together(text, has_data) else {
+        return text.into();
+    };
+    let mut out = String::with_capacity(whole.len());
+    for line in whole.split_inclusive('\n') {
+        let piece = defined_in(line).filter(|(name, _)| used.contains(*name));
+        let piece = piece.and_then(|(_, value)| Some((value, line.rsplit_once(value)?)));
+        match piece {
+            Some((piece, (before, behind))) => {
+                out.extend([before, &in_place_of(piece), behind]);
+            }
+            None => out.push_str(line),
+        }
+    }
+    out.into()
 }
 
 /// Whether the scheme ends there, at the beginning of a value.
@@ -98,6 +123,19 @@ mod tests {
         let bytes = [b"\xe4\n", plain.as_bytes()].concat();
         let told = [b"\xe4\n", shown.as_bytes()].concat();
         assert_eq!(*hidden_in(&bytes), told);
+        let pieces = "#EXTM3U\n#EXT-X-DEFINE:NAME=\"a\",VALUE=\"text/plain\"\n\
+            #EXT-X-DEFINE:VALUE=\"AAECAwQF\",NAME=\"b\"\r\n#EXTINF:1,{$b}\n{$a}/{$b}\n\
+            #EXT-X-KEY:URI=\"data:{$a};base64,{$b}{$c}\",IV={$a}\n";
+        let told = hidden_in(pieces.as_bytes());
+        let told = std::str::from_utf8(&told).unwrap();
+        assert!(told.contains("NAME=\"a\",VALUE=\"~") && told.contains("\",NAME=\"b\"\r\n"));
+        assert!(told.contains("{$b}\n{$a}/{$b}\n#EXT-X-KEY:URI=\"data:~"));
+        assert!(
+            !told.contains("AAEC") && told.ends_with("\",IV={$a}\n"),
+            "{told}"
+        );
+        let whole = hidden("\"data:text/plain;base64,AAECAwQF{$c}\"").into_owned();
+        assert!(told.contains(&whole) && without_pieces(told) == told);
         for other in ["a title with data: in it", "data:", "http://h/data:1", "é:"] {
             assert_eq!(hidden(other), other);
         }

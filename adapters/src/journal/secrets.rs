@@ -6,6 +6,7 @@
 //! are, and a machine that reads the copy comes to the same decisions. What is kept is listed here,
 //! and everything else of a stranger's text goes.
 
+use hls_relay_core::playlist::put_together;
 use hls_relay_core::preload::OBJECT;
 use serde_json::Value;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -58,6 +59,9 @@ const PLAIN_FIELDS: [&str; 3] = ["object", "channel", "date_time_text"];
 /// Fields of what is kept of a rendition, which are values of its EXT-X-MEDIA and have to stay the same as those.
 const MEDIUM_FIELDS: [&str; 3] = ["group", "language", "name"];
 
+/// What stands in a line for references to variables while the rest of it is hidden: letters that no list has.
+const STAND_INS: std::ops::RangeInclusive<char> = '\u{f0000}'..='\u{ffffd}';
+
 /// Puts the same nonsense for the same secret, as long as it lives.
 pub(super) struct Secrets {
     key: RandomState,
@@ -81,6 +85,8 @@ impl Secrets {
                 for (name, mut value) in known {
                     if name == "body" {
                         self.hide_in_body(&mut value);
+                    } else if name == "variables" {
+                        self.hide_in_variables(&mut value);
                     } else if let Value::String(text) = &mut value
                         && is_medium
                         && MEDIUM_FIELDS.contains(&&*name)
@@ -118,6 +124,16 @@ impl Secrets {
         }
     }
 
+    /// What a list has defined for those that it names, as it stands in that list.
+    fn hide_in_variables(&self, value: &mut Value) {
+        let variables = value.as_object_mut().into_iter().flatten();
+        for (_, value) in variables {
+            if let Value::String(text) = value {
+                *text = self.variable(text);
+            }
+        }
+    }
+
     fn hide_in_body(&self, value: &mut Value) {
         let Value::Object(form) = value else {
             return;
@@ -137,6 +153,9 @@ impl Secrets {
     /// A playlist line by line. Of any other page only its first word stays, which tells what it is.
     fn page(&self, text: &str) -> String {
         if text.trim_start_matches('\u{feff}').starts_with("#EXTM3U") {
+            // What is put together of variables is one text: a part of it alone would become something else.
+            let whole = put_together(text, |_| true);
+            let text = whole.as_ref().map_or(text, |(text, _)| text);
             return text
                 .split_inclusive('\n')
                 .map(|line| self.line(line))
@@ -163,7 +182,24 @@ impl Secrets {
         }
     }
 
+    /// The names of variables stay, wherever they are referred to.
     fn line(&self, line: &str) -> String {
+        let referred = |at: usize| line[at..].find('}').map(|end| &line[at..=at + end]);
+        let references = line.match_indices("{$").filter_map(|(at, _)| referred(at));
+        let references: Vec<_> = references.zip(STAND_INS).collect();
+        let replace = |line: String, from: &str, to: &str| line.replace(from, to);
+        let held = references
+            .iter()
+            .fold(line.to_owned(), |line, (name, stand_in)| {
+                replace(line, name, stand_in.encode_utf8(&mut [0; 4]))
+            });
+        let hidden = self.line_without_references(&held);
+        references.iter().fold(hidden, |line, (name, stand_in)| {
+            replace(line, stand_in.encode_utf8(&mut [0; 4]), name)
+        })
+    }
+
+    fn line_without_references(&self, line: &str) -> String {
         if !line.starts_with('#') {
             return self.uri(line);
         }
@@ -191,6 +227,7 @@ impl Secrets {
             | "#EXT-X-DATERANGE"
             | "#EXT-X-I-FRAME-STREAM-INF"
             | "#EXT-X-MEDIA" => self.attributes(value, true),
+            "#EXT-X-DEFINE" => self.definition(value),
             _ if PLAIN_TAGS.contains(&name) => self.unless_plain(value),
             _ => self.attributes(value, false),
         };
@@ -220,6 +257,31 @@ impl Secrets {
             }
         }
         out
+    }
+
+    /// A variable keeps its name. What it stands for may be a whole URL, parameters, or a part of something.
+    fn definition(&self, text: &str) -> String {
+        let mut out = String::new();
+        let mut rest = text;
+        while !rest.is_empty() {
+            let (one, behind) = rest.split_at(end_of_attribute(rest));
+            rest = behind;
+            match one.split_once('=') {
+                Some((name, value)) if name.ends_with("VALUE") => {
+                    out.extend([name, "=", &self.variable(value)]);
+                }
+                Some(_) | None => out.push_str(one),
+            }
+        }
+        out
+    }
+
+    fn variable(&self, value: &str) -> String {
+        if value.contains("://") {
+            return self.uri(value);
+        }
+        let pairs: Vec<_> = value.split('&').map(|pair| self.pair(pair)).collect();
+        pairs.join("&")
     }
 
     fn unless_plain(&self, value: &str) -> String {

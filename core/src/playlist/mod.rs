@@ -60,7 +60,7 @@ pub use multivariant::{
 pub use render::render;
 pub use render_ladder::{LadderVariant, render_ladder};
 pub use render_multivariant::{Changes, Edit, MultivariantEdits, render_multivariant};
-pub use variables::{Context, Variables};
+pub use variables::{Context, Variables, defined_in, put_together};
 pub use version::required_version;
 
 use crate::time::{Span, WallTime};

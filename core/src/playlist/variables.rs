@@ -10,7 +10,7 @@ use super::guard::Guarded;
 use super::line::{HeadLine, Line, SegmentTag, Tag, trim};
 use crate::limits;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use url::{Url, form_urlencoded};
 
@@ -32,6 +32,64 @@ impl Variables {
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(|value| &**value)
     }
+}
+
+/// The text of a list with the references replaced in all that `is_meant` of what comes out, as far as the list itself
+/// defines them, and the names of the variables that were used for it; nothing where there are none. What else is
+/// referred to stays as it is.
+pub fn put_together(
+    text: &str,
+    is_meant: impl Fn(&str) -> bool,
+) -> Option<(String, BTreeSet<Arc<str>>)> {
+    if !text.contains(OPEN) {
+        return None;
+    }
+    let (mut known, mut used) = (Variables::default(), BTreeSet::new());
+    let mut out = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        if let Some((name, value)) = defined_in(line) {
+            if known.0.len() < limits::VARIABLES && known.get(name).is_none() {
+                known.0.insert(name.into(), value.into());
+            }
+            out.push_str(line);
+            continue;
+        }
+        // A URI line is one value; in a tag, each of what is in quotes and of what is not.
+        let parts = if line.starts_with('#') { usize::MAX } else { 1 };
+        for (index, part) in line.splitn(parts, '"').enumerate() {
+            if index > 0 {
+                out.push('"');
+            }
+            let mut replaced = Replaced {
+                text: String::new(),
+                variables: &known,
+                limit: limits::BODY_BYTES.saturating_sub(out.len()),
+            };
+            let names = replaced.push_known(part);
+            match names.filter(|it| !it.is_empty() && is_meant(&replaced.text)) {
+                Some(names) => {
+                    used.extend(names);
+                    out.push_str(&replaced.text);
+                }
+                None => out.push_str(part),
+            }
+        }
+    }
+    (!used.is_empty()).then_some((out, used))
+}
+
+/// The name and the value that a line of a list defines, where it holds both.
+pub fn defined_in(line: &str) -> Option<(&str, &str)> {
+    let line = trim(line.trim_end_matches(['\n', '\r']));
+    if Tag::of(line) != Tag::HeadLine(HeadLine::Define) {
+        return None;
+    }
+    let (attributes, _) = scan(line.split_once(':')?.1).ok()?;
+    let get = |name: &str| {
+        let found = attributes.iter().find(|attribute| attribute.name == name);
+        found.map(|attribute| super::attributes::unquoted(attribute.value))
+    };
+    get("NAME").zip(get("VALUE"))
 }
 
 /// The lines that read differently once their references are replaced, by their place, and what was
@@ -236,25 +294,34 @@ impl Replaced<'_> {
     }
 
     fn push_replaced(&mut self, text: &str) -> Result<(), VariableFault> {
-        let mut rest = text;
-        while let Some(at) = rest.find(OPEN) {
-            let behind = &rest[at + OPEN.len()..];
-            let length = behind.bytes().take_while(|byte| is_of_name(*byte)).count();
-            if length == 0 || !behind[length..].starts_with('}') {
-                // No reference: it stands for itself.
-                self.push(&rest[..at + OPEN.len()])?;
-                rest = behind;
-                continue;
-            }
-            self.push(&rest[..at])?;
-            let name = &behind[..length];
+        self.push_with(text, |name| Err(VariableFault::Undefined(excerpt(name))))
+    }
+
+    /// What is not known stays as it is. Gives the names of what is; nothing where there is no room for it.
+    fn push_known(&mut self, text: &str) -> Option<Vec<Arc<str>>> {
+        self.push_with(text, |_| Ok(())).ok()?;
+        let names = references(text).map(|(_, name)| name);
+        let known = names.filter(|name| self.variables.get(name).is_some());
+        Some(known.map(Arc::from).collect())
+    }
+
+    /// `undefined` says whether what is not known may stay.
+    fn push_with(
+        &mut self,
+        text: &str,
+        undefined: impl Fn(&str) -> Result<(), VariableFault>,
+    ) -> Result<(), VariableFault> {
+        let mut done = 0;
+        for (at, name) in references(text) {
             let Some(value) = self.variables.get(name) else {
-                return Err(VariableFault::Undefined(excerpt(name)));
+                undefined(name)?;
+                continue;
             };
+            self.push(&text[done..at])?;
             self.push(value)?;
-            rest = &behind[length + 1..];
+            done = at + OPEN.len() + name.len() + 1;
         }
-        self.push(rest)
+        self.push(&text[done..])
     }
 
     fn push(&mut self, text: &str) -> Result<(), VariableFault> {
@@ -264,6 +331,17 @@ impl Replaced<'_> {
         self.text.push_str(text);
         Ok(())
     }
+}
+
+/// The references in a text: where each begins, and the name.
+fn references(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let opened = text.match_indices(OPEN);
+    opened.filter_map(|(at, _)| {
+        let behind = &text[at + OPEN.len()..];
+        let length = behind.bytes().take_while(|byte| is_of_name(*byte)).count();
+        // Anything else stands for itself.
+        (length > 0 && behind[length..].starts_with('}')).then(|| (at, &behind[..length]))
+    })
 }
 
 /// The attributes whose values are, or may be, hexadecimal sequences (RFC 8216 4.3.2.4 and 4.3.2.7).
