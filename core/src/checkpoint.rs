@@ -5,7 +5,7 @@ use crate::formats::Formats;
 use crate::ids::{ContentHash, ObjectName, PlaylistName};
 use crate::ladder::RungAudio;
 use crate::node::cluster::Skip;
-use crate::playlist::{PlaylistType, Segment};
+use crate::playlist::{MeasuredBandwidth, PlaylistType, Segment};
 use crate::time::{Place, Span, WallTime};
 use crate::track::Medium;
 use serde::{Deserialize, Serialize};
@@ -69,11 +69,20 @@ pub struct SavedTrack {
     /// The number of the first entry of what its source has now; what is before that was another source, or another run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub begins_at: Option<u64>,
+    /// The number of the first segment that its source lists, there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_of_source: Option<u64>,
     /// How its multivariant playlist describes it, where there is one.
     pub medium: Option<Medium>,
     /// What it is made of, where the media was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub formats: Option<Formats>,
+    /// The highest bit rates that were measured of it, where a multivariant playlist tells them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bandwidth: Option<MeasuredBandwidth>,
+    /// Of so much media.
+    #[serde(default)]
+    pub measured: Span,
     /// Other playlist-level lines as published.
     pub head: Vec<Arc<str>>,
     /// The lines behind the last segment, where the source has ended its list.
@@ -134,6 +143,9 @@ pub struct SavedRungTrack {
     pub listed: bool,
     /// What it is made of.
     pub formats: Option<Formats>,
+    /// What was measured of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bandwidth: Option<MeasuredBandwidth>,
 }
 
 /// What a listed segment has for a rung.

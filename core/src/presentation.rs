@@ -10,11 +10,12 @@ use crate::loader::resolve;
 use crate::notice::Refusal;
 use crate::playlist::{
     Changes, Edit, Key, MeasuredBandwidth, MultivariantEdits, MultivariantPlaylist, Rendition,
-    Resolution, SessionTag, Variables, Variant, render_multivariant,
+    Resolution, SessionTag, Variables, Variant, render_multivariant, start_of,
 };
 use crate::tags::TagPolicy;
 use crate::track::{Kind, Medium, codec_families};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use url::Url;
 
@@ -252,11 +253,13 @@ impl Presentation {
         lines.any(|line| line.starts_with("#EXT-X-START:"))
     }
 
-    /// The list as it is published, with the tracks that `relayed` knows, and without what `tags` drops.
+    /// The list as it is published, with the tracks that `relayed` knows, where `start` says that players are to begin, and
+    /// without what `tags` drops.
     /// The keys of the session are those of the source: they go where the media has others, or none (S-41).
     pub(crate) fn render(
         &self,
         relayed: impl Fn(usize) -> Option<Relayed>,
+        start: impl Fn(&str) -> Option<Arc<str>>,
         tags: &TagPolicy,
         keys: KeyPolicy,
     ) -> String {
@@ -269,7 +272,10 @@ impl Presentation {
             false => Edit::LeaveOut,
         });
         let lines = self.list.lines.iter().enumerate();
-        let dropped = lines.filter(|(_, line)| tags.drops(line));
+        let starts = lines.clone().filter(|(_, it)| start_of(it).is_some());
+        let starts: BTreeMap<_, _> = starts.map(|(at, it)| (at, start(it))).collect();
+        let is_nowhere = |at| starts.get(&at).is_some_and(Option::is_none);
+        let dropped = lines.filter(|(at, line)| tags.drops(line) || is_nowhere(*at));
         let relayed: Vec<Option<Relayed>> = (0..self.tracks.len()).map(relayed).collect();
         let of = |entry: &Entry| match entry {
             Entry::Track(track) => relayed[*track].as_ref(),
@@ -323,6 +329,10 @@ impl Presentation {
             i_frame_variants: i_frames.collect(),
             session_keys: session_keys.collect(),
             dropped: dropped.map(|(at, _)| at).collect(),
+            changed: starts
+                .iter()
+                .filter_map(|(at, it)| Some((*at, it.clone()?)))
+                .collect(),
             dependent: tags.drops("#EXT-X-INDEPENDENT-SEGMENTS"),
             base: Url::parse(&self.base).ok(),
         };

@@ -221,7 +221,52 @@ fn s_35_bit_rates_that_are_far_too_high_are_put_right_once_they_are_known_well()
         let text = entry(&bench);
         let tag = text.lines().find(|it| it.starts_with("#EXT-X-STREAM-INF"));
         assert_eq!(told_bit_rates(tag.expect("a variant")), told, "{text}");
+        // Whoever takes over knows it as well.
+        let before = bench.published.len();
+        bench.kill(5, true);
+        bench.run(spec(&[MAIN]));
+        bench.pass(2_030 * SEC);
+        let since = bench.published[before..].iter();
+        let entries: Vec<_> = since.filter_map(|(_, it)| it.entry()).collect();
+        let is_same = |it: &&std::sync::Arc<str>| ***it == *text;
+        assert!(
+            !entries.is_empty() && entries.iter().all(is_same),
+            "{entries:?}"
+        );
     }
+}
+
+/// What a multivariant playlist says of where to begin is of the media that it leads to, whatever stands before that here.
+#[test]
+fn c_55_a_start_of_all_variants_is_where_their_source_means_it() {
+    let main = "#EXTM3U\n#EXT-X-START:TIME-OFFSET=8\n#EXT-X-STREAM-INF:BANDWIDTH=9000\nv.m3u8\n";
+    let film = |_: &str| {
+        let mut run = Run::new(2 * SEC).named("film", 0).between(0, 80 * SEC);
+        (run.window, run.ends) = (u64::MAX, true);
+        run.head = "#EXT-X-PLAYLIST-TYPE:VOD\n".to_owned();
+        run
+    };
+    let live = Run::new(2 * SEC).between(0, 60 * SEC);
+    let mut bench = Bench::new(Box::new(move |now, url| {
+        Ok(match url {
+            MAIN => main.to_owned(),
+            _ if now < 70 * SEC => live.at(now),
+            _ => film(url).at(now + 200 * SEC),
+        })
+    }));
+    bench.segment = Box::new(|_, _| Ok(SEC));
+    bench.checker.several = true;
+    bench.run(support::Spec {
+        window: None,
+        ..spec(&[MAIN])
+    });
+    bench.pass(60 * SEC);
+    // Four more are listed here than there.
+    let text = entry(&bench);
+    assert!(text.contains("#EXT-X-START:TIME-OFFSET=16\n"), "{text}");
+    bench.pass(140 * SEC);
+    let text = entry(&bench);
+    assert!(text.contains("#EXT-X-START:TIME-OFFSET=28\n"), "{text}");
 }
 
 #[test]

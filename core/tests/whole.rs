@@ -317,6 +317,63 @@ fn what_keeps_all_and_comes_behind_something_live_begins_with_its_own_first_segm
     }
 }
 
+/// A film that says itself where to begin means its own first segment, whatever stands before that here.
+#[test]
+fn a_start_that_a_source_states_is_where_the_source_means_it() {
+    let says = "#EXT-X-START:TIME-OFFSET=5.5,PRECISE=YES\n";
+    let live = Run::new(2 * SEC).between(0, 60 * SEC);
+    let film = kept(40, &(VOD.to_owned() + says)).named("film", 0);
+    let mut bench = followed(move |now| match now < 70 * SEC {
+        true => live.at(now),
+        false => film.at(now + 200 * SEC),
+    });
+    bench.pass(140 * SEC);
+    let film = |bench: &Bench, list: &MediaPlaylist| {
+        let is_film = |uri: &str| bench.checker.content[uri].contains("film");
+        let live = list.segments.iter().take_while(|it| !is_film(&it.uri));
+        (live.count(), list.segments.len())
+    };
+    let start = |live: usize| format!("TIME-OFFSET={}.500000,PRECISE=YES\n", live * 2 + 5);
+    for (text, list) in &lists(&bench) {
+        let (live, all) = film(&bench, list);
+        assert_eq!(text.contains(&start(live)), live < all, "{text}");
+    }
+    let (text, last) = lists(&bench).pop().expect("it is listed");
+    assert!(last.end_list && film(&bench, &last) == (10, 50), "{text}");
+    // Whoever takes over says the same.
+    let before = bench.published.len();
+    bench.kill(3, true);
+    bench.run(Spec {
+        window: None,
+        ..spec(&[URL])
+    });
+    bench.pass(200 * SEC);
+    assert!(bench.published.len() > before);
+    for (_, version) in &bench.published[before..] {
+        let text = &version.playlists[0].text;
+        assert!(text.contains(&start(10)), "{text}");
+    }
+}
+
+/// Once the first segment of a film is listed no more, nobody can count from it.
+#[test]
+fn a_start_behind_what_is_not_listed_is_not_told() {
+    let says = VOD.to_owned() + "#EXT-X-START:TIME-OFFSET=5\n";
+    let run = kept(40, &says);
+    let mut bench = Bench::new(Box::new(move |now, _| Ok(run.at(now))));
+    bench.now = 200 * SEC;
+    bench.run(Spec {
+        window: Some(12),
+        ..spec(&[URL])
+    });
+    bench.pass(260 * SEC);
+    let (text, last) = lists(&bench).pop().expect("it is listed");
+    assert!(
+        last.segments.len() == 12 && !text.contains("START"),
+        "{text}"
+    );
+}
+
 /// Its encoder has started again, and it went on: the recording begins where the first part does.
 #[test]
 fn what_keeps_all_and_has_gone_on_behind_a_break_begins_with_its_first_part() {

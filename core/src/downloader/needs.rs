@@ -20,7 +20,7 @@ pub(crate) struct Need {
     pub(super) decrypt: Option<Decrypt>,
     /// Where the same URL may lead to other bytes: a new run of the encoder, and for an init section
     /// a discontinuity.
-    era: (u64, u64),
+    pub(super) era: (u64, u64),
 }
 
 impl Need {

@@ -51,6 +51,8 @@ struct Failing {
     url: Arc<str>,
     byte_range: Option<ByteSpan>,
     attempts: Attempts,
+    #[serde(default)]
+    failed_at: Timestamp,
     retry_at: Timestamp,
 }
 
@@ -399,6 +401,7 @@ impl Resources {
                 url: Arc::clone(&need.url),
                 byte_range: need.byte_range,
                 attempts: Attempts::default(),
+                failed_at: stage.now.monotonic,
                 retry_at: stage.now.monotonic,
             },
         };
@@ -408,6 +411,7 @@ impl Resources {
             let (content, error) = (need.content, error.clone());
             stage.notify(Notice::NeedRetry { content, error });
         }
+        failing.failed_at = stage.now.monotonic;
         failing.retry_at = failing.attempts.failed(stage, error, target_duration);
         self.failing.push(failing);
     }
@@ -435,3 +439,6 @@ fn extension(need: &Need) -> &'static str {
         Content::Segment | Content::InitSection => "mp4",
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -57,6 +57,7 @@ impl Loader {
         let complete = whole && list.end_list;
         let mut head = list.head.iter();
         let begins_with_first = complete && !head.any(|it| it.starts_with("#EXT-X-START:"));
+        let begins_at = list.segments.first().map(|it| it.media_sequence);
         let closing = list.closing().filter(|_| list.end_list);
         let closing = closing.filter(|line| !is_low_latency(line));
         let about = About {
@@ -74,6 +75,7 @@ impl Loader {
             whole,
             complete,
             begins_with_first,
+            first: begins_at,
         };
         let now = stage.now.monotonic;
         let mut listed = self.resolved.offer(base, list.segments, now);

@@ -99,6 +99,9 @@ pub(crate) struct About {
     /// Nobody says where players are to begin: with its first segment, then, also while ours is not complete yet.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) begins_with_first: bool,
+    /// The number of its first segment: what it says of its beginning is of that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) first: Option<u64>,
 }
 
 /// Reads a playlist; one from nowhere is refused.

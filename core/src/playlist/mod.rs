@@ -13,7 +13,7 @@
 //! - `segments`: lines to segments, with `keys`, `attributes`, `date_time` and `number`
 //! - `multivariant`: variants and renditions
 //! - `render`, `render_multivariant` and `version`: the writers
-//! - `bandwidth`: bit rates as they are measured; `date_range`: what tags with one ID tell together
+//! - `start`: where players begin; `bandwidth`: bit rates as they are measured; `date_range`: what tags with one ID tell together
 //! - `error`: why a body is refused; `flaw`: what is forgiven, and said once
 //!
 //! The policy: a flaw whose meaning stays plain to every common player is accepted and noted as a
@@ -41,6 +41,7 @@ mod render;
 mod render_ladder;
 mod render_multivariant;
 mod segments;
+mod start;
 mod variables;
 mod version;
 
@@ -60,6 +61,7 @@ pub use multivariant::{
 pub use render::render;
 pub use render_ladder::{LadderVariant, render_ladder};
 pub use render_multivariant::{Changes, Edit, MultivariantEdits, render_multivariant};
+pub use start::{later_start, start_of, start_tag};
 pub use variables::{Context, Variables, defined_in, put_together};
 pub use version::required_version;
 

@@ -24,6 +24,8 @@ pub struct MultivariantEdits {
     pub session_keys: Vec<Edit>,
     /// Lines that go, by their places in [`MultivariantPlaylist::lines`].
     pub dropped: BTreeSet<usize>,
+    /// Lines about the list as a whole that read otherwise.
+    pub changed: BTreeMap<usize, Arc<str>>,
     /// It is not said that all segments are independent, even where the list says so.
     pub dependent: bool,
     /// Where the list came from, after redirects: each URI that is not changed is written as it
@@ -98,7 +100,8 @@ pub fn render_multivariant(list: &MultivariantPlaylist, edits: &MultivariantEdit
                     .base
                     .as_ref()
                     .and_then(|base| foreign::resolved(line, base));
-                let line = resolved.as_deref().unwrap_or(line);
+                let changed = edits.changed.get(&index).map(|it| &**it);
+                let line = changed.or(resolved.as_deref()).unwrap_or(line);
                 write_kept(&mut body, line, is_owned(tag));
             }
         }

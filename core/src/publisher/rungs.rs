@@ -174,6 +174,7 @@ impl Board {
             shown: it.shown,
             listed: it.shown || it.listed,
             formats: it.formats.clone(),
+            bandwidth: it.bandwidth,
             ..RungTrack::new(&it.name, (it.height, it.audio), Arc::clone(&it.key))
         };
         Self {
@@ -190,6 +191,7 @@ impl Board {
             shown: it.shown,
             listed: it.listed,
             formats: it.formats.clone(),
+            bandwidth: it.bandwidth,
         };
         self.rungs.iter().map(saved).collect()
     }

@@ -250,7 +250,11 @@ impl Publisher {
                 formats: window.formats.clone(),
             })
         };
-        let list = front.presentation.render(relayed, &self.tags, self.keys);
+        let mut windows = front.tracks.iter().flatten().map(|it| &self.windows[*it]);
+        let lead = windows.find(|it| it.kind() == Some(Kind::Variant) && known(it));
+        let start = |line: &str| lead.and_then(|window| window.start_here(line));
+        let (tags, keys) = (&self.tags, self.keys);
+        let list = front.presentation.render(relayed, start, tags, keys);
         Some(list.into())
     }
 

@@ -52,6 +52,9 @@ pub(super) struct Window {
     /// The number of that: what is before it was another source, or another run of the encoder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     begins_at: Option<u64>,
+    /// The number of the first segment that its source lists, there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    first_of_source: Option<u64>,
     /// Something that viewers had has left it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) slid: bool,
@@ -96,7 +99,7 @@ pub(super) struct Window {
     pub(super) formats: Option<Formats>,
     /// The highest bit rates so far.
     pub(super) bandwidth: Option<MeasuredBandwidth>,
-    /// Of so much media, since this process began.
+    /// Of so much media.
     #[serde(default)]
     pub(super) measured: Span,
     /// Behind the source after an outage, a hole or a break: the pace of versions is free until the
@@ -139,6 +142,7 @@ impl Window {
             complete: false,
             begins_with_first: false,
             begins_at: None,
+            first_of_source: None,
             slid: false,
             media_sequence: None,
             discontinuity_sequence: 0,
@@ -181,6 +185,7 @@ impl Window {
         self.playlist_type = about.playlist_type.filter(|_| keeps_all);
         (self.whole, self.complete) = (about.whole, about.complete);
         self.begins_with_first = about.begins_with_first && keeps_all;
+        self.first_of_source = about.first;
         // A list that slides has no type, not even one that means nothing (S-16).
         let typed = |line: &str| line.starts_with("#EXT-X-PLAYLIST-TYPE");
         let wanted = |line: &&Arc<str>| !tags.drops(line) && !typed(line);

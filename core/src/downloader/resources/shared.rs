@@ -1,6 +1,6 @@
 //! What tracks of a source have in common: their keys, and what one of them has met at an address.
 
-use super::{Resource, Resources, State};
+use super::{Failing, Resource, Resources, State};
 use crate::checkpoint::SavedObject;
 use crate::command::Content;
 use crate::downloader::needs::Need;
@@ -45,7 +45,8 @@ impl Resources {
         changed
     }
 
-    /// What another track has met at an address at which this one waits.
+    /// What another track has met at an address at which this one waits: that nothing could be had there, or that something
+    /// could since then.
     pub(in super::super) fn share_failures<'a>(
         &mut self,
         others: impl Iterator<Item = &'a Self> + Clone,
@@ -53,6 +54,15 @@ impl Resources {
         let mut changed = false;
         let lacking = self.all.iter().filter(|it| it.may_be_shared());
         for need in lacking.map(|it| it.need.clone()).collect::<Vec<_>>() {
+            let there = others.clone().flat_map(|it| it.at_address_of(&need));
+            let had = there.filter(|it| it.stored().is_some());
+            let had = had.map(|it| it.asked_at).max();
+            let is_over = |it: &Failing| had.is_some_and(|at| it.failed_at <= at);
+            if self.failing(&need).is_some_and(is_over) {
+                self.failing.retain(|it| !it.is_of(&need));
+                changed = true;
+                continue;
+            }
             let lacks = |it: &&Self| it.at_address_of(&need).any(|it| it.stored().is_none());
             let met = others
                 .clone()

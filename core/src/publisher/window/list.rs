@@ -1,7 +1,7 @@
 //! A window as its list tells it: each entry with its numbers, in the form that stands now.
 
 use super::Window;
-use crate::playlist::{MediaPlaylist, PlaylistType, Segment};
+use crate::playlist::{MediaPlaylist, PlaylistType, Segment, later_start, start_of, start_tag};
 use crate::publisher::entry::Entry;
 use crate::time::Span;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ impl Window {
             end_list: ended || self.begins_run,
             independent_segments: self.independent_segments,
             i_frames_only: self.i_frames_only,
-            head: self.head.clone(),
+            head: self.told_head(),
             segments: self.numbered().collect(),
             ..MediaPlaylist::default()
         };
@@ -81,15 +81,32 @@ impl Window {
         let before = self.entries.iter().take(before as usize);
         before.map(|it| it.segment.duration).sum()
     }
-}
 
-fn start_tag(at: Span) -> Arc<str> {
-    let (secs, micros) = (at.as_micros() / 1_000_000, at.as_micros() % 1_000_000);
-    let tag = match micros {
-        0 => format!("#EXT-X-START:TIME-OFFSET={secs}"),
-        _ => format!("#EXT-X-START:TIME-OFFSET={secs}.{micros:06}"),
-    };
-    tag.into()
+    /// What its source says of its list as a whole. That tells where players begin from its own first segment on.
+    fn told_head(&self) -> Vec<Arc<str>> {
+        let told = |line: &Arc<str>| match start_of(line) {
+            Some(_) => self.start_here(line),
+            None => Some(Arc::clone(line)),
+        };
+        self.head.iter().filter_map(told).collect()
+    }
+
+    /// EXT-X-START of its source, counted from here. Behind the head of a list that slides lies another segment all the
+    /// time; what keeps all means one, and where its first is not listed that cannot be told.
+    pub(in super::super) fn start_here(&self, line: &str) -> Option<Arc<str>> {
+        let is_first = |it: &Entry| {
+            let number = it.identity.as_ref().map(|it| it.media_sequence);
+            number.is_some() && number == self.first_of_source
+        };
+        match self.entries.iter().rposition(is_first) {
+            Some(before) => {
+                let before = self.entries.iter().take(before);
+                let by = before.map(|it| it.segment.duration).sum();
+                Some(later_start(line, by))
+            }
+            None => (!self.whole).then(|| line.into()),
+        }
+    }
 }
 
 /// A gap has a name of ours as well: the source's own may hold a token (S-65).

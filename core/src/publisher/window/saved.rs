@@ -38,9 +38,12 @@ impl Window {
             complete: saved.complete,
             begins_with_first: saved.begins_with_first,
             begins_at: saved.begins_at,
+            first_of_source: saved.first_of_source,
             slid: saved.playlist_type.is_none(),
             medium: saved.medium.clone(),
             formats: saved.formats.clone(),
+            bandwidth: saved.bandwidth,
+            measured: saved.measured,
             // One that had not begun has no number yet.
             media_sequence: Some(saved.media_sequence)
                 .filter(|number| *number > 0 || !saved.window.is_empty()),
@@ -73,11 +76,14 @@ impl Window {
             complete: self.complete,
             begins_with_first: self.begins_with_first,
             begins_at: self.begins_at,
+            first_of_source: self.first_of_source,
             head: self.head.clone(),
             closing: self.closing.clone(),
             date_ranges: self.date_ranges.clone(),
             medium: self.medium.clone(),
             formats: self.formats.clone(),
+            bandwidth: self.bandwidth,
+            measured: self.measured,
             window: entries
                 .map(|(entry, segment)| SavedEntry {
                     segment,
