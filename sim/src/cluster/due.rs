@@ -34,6 +34,13 @@ pub(super) enum Due {
         run: u64,
         request: RequestId,
     },
+    /// What was lost on its way to Redis is sent again.
+    Resent {
+        host: usize,
+        life: u64,
+        call: u64,
+        ask: Box<Ask>,
+    },
     AtRedis {
         host: usize,
         life: u64,
@@ -82,7 +89,7 @@ pub(super) enum Due {
 }
 
 impl Due {
-    /// The process that it happens to.
+    /// The process that it happens to. What its kernel does for it goes on while it is stopped.
     pub(super) fn host(&self) -> Option<usize> {
         match self {
             Self::NodeWake { host, .. }
@@ -96,6 +103,7 @@ impl Due {
             Self::Start { .. }
             | Self::Begin(_)
             | Self::End(_)
+            | Self::Resent { .. }
             | Self::AtRedis { .. }
             | Self::Change(_)
             | Self::Write { .. }
@@ -129,6 +137,7 @@ impl Lot for Due {
             Self::Viewer(viewer) => (14, *viewer as u64, 0),
             Self::Look => (15, 0, 0),
             Self::Over => (16, 0, 0),
+            Self::Resent { host, call, .. } => (17, *host as u64, *call),
         };
         kind << 56 ^ one << 48 ^ two
     }

@@ -9,6 +9,8 @@ use crate::checks::Held;
 use hls_relay_core::node::cluster::{CALL_LIMIT, NodeName, PeerAnswer, RedisId};
 use hls_relay_core::time::{Span, Timestamp};
 
+/// What is not acknowledged is sent again by the kernel after this.
+const RESENT_AFTER: Span = Span::from_millis(200);
 /// A Redis that is not there refuses a connection.
 const REFUSED_AFTER: Span = Span::from_millis(2);
 
@@ -84,29 +86,58 @@ impl World {
         let Some((life, number, limit)) = self.begin_call(host, call) else {
             return;
         };
-        let takes = self.takes(host);
-        if !self.is_cut_from_redis(host, false) {
-            let mut at = self.now + takes;
-            if let Some(process) = self.hosts[host].process.as_mut() {
-                // Not at the same time either: what happens then comes in any order.
-                at = at.max(process.sent_until + Span::from_micros(1));
-                process.sent_until = at;
-            }
-            let ask = Box::new(ask);
-            let due = Due::AtRedis {
-                host,
-                life,
-                call: number,
-                ask,
-            };
-            self.queue.push(at, due);
-        }
+        self.send(host, number, Box::new(ask));
         let due = Due::TimedOut {
             host,
             life,
             call: number,
         };
         self.queue.push(limit, due);
+    }
+
+    /// Puts on its way what a call asks. Where nothing gets through on a connection that stands, that is tried again until
+    /// the process gives the call up, which one that is stopped does not do: it may arrive long after its lease.
+    pub(super) fn send(&mut self, host: usize, call: u64, ask: Box<Ask>) {
+        let takes = self.takes(host);
+        let is_cut = self.is_cut_from_redis(host, false);
+        let is_kept = self.is_kept(host, call);
+        let Some(process) = self.hosts[host].process.as_mut() else {
+            return;
+        };
+        let life = process.life;
+        let (at, due) = if is_cut {
+            let due = Due::Resent {
+                host,
+                life,
+                call,
+                ask,
+            };
+            (self.now + RESENT_AFTER, due)
+        } else {
+            process.connected = self.redis.is_up.then_some(self.redis.id);
+            // Not at the same time either: what happens then comes in any order.
+            let at = (self.now + takes).max(process.sent_until + Span::from_micros(1));
+            process.sent_until = at;
+            let due = Due::AtRedis {
+                host,
+                life,
+                call,
+                ask,
+            };
+            (at, due)
+        };
+        if !is_cut || is_kept {
+            self.queue.push(at, due);
+        }
+    }
+
+    /// Whether what a call asks is kept until it arrives: the call was not given up, and its connection stands.
+    pub(super) fn is_kept(&self, host: usize, call: u64) -> bool {
+        let redis = self.redis.is_up.then_some(self.redis.id);
+        let process = self.hosts[host].process.as_ref();
+        process.is_some_and(|it| {
+            it.connected.is_some() && it.connected == redis && it.calls.contains_key(&call)
+        })
     }
 
     fn begin_call(&mut self, host: usize, call: Call) -> Option<(u64, u64, Timestamp)> {
@@ -157,10 +188,15 @@ impl World {
     }
 
     pub(super) fn timed_out(&mut self, host: usize, call: u64) -> Held {
-        let process = self.hosts[host].process.as_mut();
-        match process.and_then(|it| it.calls.remove(&call)) {
+        let Some(process) = self.hosts[host].process.as_mut() else {
+            return Ok(());
+        };
+        match process.calls.remove(&call) {
             Some(Call::Peer(request)) => self.peer_answered(host, request, None),
-            Some(call) => self.answered(host, call, None),
+            Some(call) => {
+                process.connected = None;
+                self.answered(host, call, None)
+            }
             None => Ok(()),
         }
     }

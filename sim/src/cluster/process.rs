@@ -8,7 +8,7 @@ use hls_relay_core::config::Spec;
 use hls_relay_core::event::{Event, StoredSegment};
 use hls_relay_core::ids::{ObjectName, RequestId};
 use hls_relay_core::journal::{self, Record};
-use hls_relay_core::node::cluster::{Grant, Incarnation, NodeName, Skip};
+use hls_relay_core::node::cluster::{Grant, Incarnation, NodeName, RedisId, Skip};
 use hls_relay_core::node::{ChannelId, Node, NodeCommand, NodeEvent};
 use hls_relay_core::relay::Relay;
 use hls_relay_core::time::{Now, Span, Timestamp, WallTime};
@@ -31,6 +31,8 @@ pub(super) struct Process {
     pub(super) wake: u64,
     pub(super) last_call: u64,
     pub(super) calls: BTreeMap<u64, Call>,
+    /// The Redis that it has its connection to, until a call is given up.
+    pub(super) connected: Option<RedisId>,
     /// When what it has sent to Redis last arrives there: it has one connection, and what is sent later does not come
     /// earlier.
     pub(super) sent_until: Timestamp,
@@ -119,6 +121,7 @@ impl Process {
             wake: 0,
             last_call: 0,
             calls: BTreeMap::new(),
+            connected: None,
             sent_until: Timestamp::default(),
             valid: BTreeMap::new(),
             runs: BTreeMap::new(),

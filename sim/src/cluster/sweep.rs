@@ -28,7 +28,7 @@ const LAST_STEPS: usize = 60;
 const COMMAND: &str = "cargo run --release -p hls-relay-sim -- cluster";
 
 /// What a large sweep must have seen.
-const EXPECTED: [&str; 35] = [
+const EXPECTED: [&str; 37] = [
     "alone",
     "change made",
     "change refused",
@@ -52,6 +52,7 @@ const EXPECTED: [&str; 35] = [
     "pause",
     "peer asked",
     "process started",
+    "publish fenced",
     "publish found nothing",
     "publish refused: lease over",
     "publish unanswered",
@@ -61,6 +62,7 @@ const EXPECTED: [&str; 35] = [
     "redis lost the last writes",
     "register",
     "replies lost",
+    "sent again",
     "store gone",
     "successor skipped",
     "successor went on",

@@ -254,6 +254,16 @@ impl World {
                 true => self.work(host, &id, request),
                 false => Ok(()),
             },
+            Due::Resent {
+                host,
+                life,
+                call,
+                ask,
+            } if self.lives(host, life) && self.is_kept(host, call) => {
+                self.count("sent again");
+                self.send(host, call, ask);
+                Ok(())
+            }
             Due::AtRedis {
                 host,
                 life,
@@ -291,7 +301,8 @@ impl World {
             Due::Hint { host, life, id } if self.lives(host, life) => {
                 self.node_step(host, NodeEvent::Cluster(ClusterEvent::Hint { id }))
             }
-            Due::FromRedis { .. }
+            Due::Resent { .. }
+            | Due::FromRedis { .. }
             | Due::TimedOut { .. }
             | Due::FromPeer { .. }
             | Due::Hint { .. } => Ok(()),

@@ -219,6 +219,16 @@ impl Plan {
                 let until = from + Span::from_secs(4);
                 self.faults.push(Fault { from, until, kind });
             }
+            // What it has asked last arrives when others may have taken over, and before it can know.
+            FaultKind::Pause { node } if dice.one_in(2) => {
+                let (from, until) = (
+                    from.saturating_sub(dice.millis(50, 900)),
+                    from + long.scaled(9, 10),
+                );
+                let way = Way::There;
+                let kind = FaultKind::CutRedis { node, way };
+                self.faults.push(Fault { from, until, kind });
+            }
             FaultKind::RedisAway(_)
             | FaultKind::CutNodes { .. }
             | FaultKind::Slow { .. }
