@@ -369,6 +369,7 @@ fn download(url: &str) -> Download {
         byte_range: None,
         decrypt: None,
         look: false,
+        may_be_empty: false,
         object: object("it"),
         limits: LIMITS,
     }

@@ -120,6 +120,9 @@ pub struct Download {
     /// is no failure.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub look: bool,
+    /// It may be empty: of subtitles there are none for long stretches.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub may_be_empty: bool,
     /// Where to store it.
     pub object: ObjectName,
     /// What the adapter enforces.

@@ -120,6 +120,34 @@ fn c_06_what_is_not_understood_stays_where_it_stood() {
     }
 }
 
+/// What an encoder writes behind the last tag of the head that is known stands before another segment in each list, and is
+/// of none of them.
+#[test]
+fn c_06_what_stands_before_the_first_segment_of_every_list_is_of_the_list() {
+    let run = marked();
+    let mut bench = Bench::new(Box::new(move |now, _| {
+        let mut text = run.at(now);
+        let last = text.find("#EXT-X-MEDIA-SEQUENCE").expect("a head");
+        let behind = last + text[last..].find('\n').expect("a line") + 1;
+        let session = format!("#EXT-X-VENDOR-SESSION:{}\n# of the list\n", now / SEC);
+        text.insert_str(behind, &session);
+        Ok(text)
+    }));
+    bench.now = 20 * SEC;
+    bench.run(spec(&[URL]));
+    bench.pass(100 * SEC);
+    let is_of_it = |line: &str| line.contains("VENDOR-SESSION") || line == "# of the list";
+    // Nobody could tell at the first look.
+    let versions: Vec<_> = bench.checker.versions().collect();
+    for (at, list) in versions.iter().skip(2) {
+        let told = list.head.iter().filter(|it| is_of_it(it));
+        assert_eq!(told.count(), 2, "at {at}: {:?}", list.head);
+    }
+    let segments = relayed(&bench).into_iter();
+    let with = segments.filter(|(_, lines)| lines.iter().any(|it| is_of_it(it)));
+    assert!(with.count() <= 1);
+}
+
 #[test]
 fn tags_are_dropped_and_kept_by_name() {
     let dropped = policy(

@@ -378,7 +378,7 @@ impl Fetcher {
             decryption.finish(&mut plain)?;
             object.write(&plain).await.map_err(FetchError::Store)?;
         }
-        if object.is_empty() {
+        if object.is_empty() && !download.may_be_empty {
             Err(FetchError::Empty)
         } else {
             Ok(look.map(Look::tell))

@@ -48,6 +48,7 @@ pub(crate) fn wanted(url: &str, byte_range: Option<ByteSpan>, limits: &FetchLimi
         byte_range,
         decrypt: None,
         look: false,
+        may_be_empty: false,
         object: ObjectName("a.ts".into()),
         limits: *limits,
     }

@@ -324,3 +324,36 @@ async fn of_ten_thousand_segments_the_newest_are_relayed() {
         .collect();
     assert_eq!(relayed.segments, newest);
 }
+
+/// Where nobody says anything there is nothing but a header, or nothing at all: a segment like any other, and no hole.
+#[tokio::test(flavor = "multi_thread")]
+async fn subtitles_in_which_nobody_says_anything_are_relayed() {
+    const SAID: &str = "WEBVTT\n\n00:02.000 --> 00:03.000\nHello\n";
+    let origin = RawServer::start(|asked| match &*asked.path {
+        "/main.m3u8" => ok(
+            b"#EXTM3U\n#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID=\"s\",NAME=\"a\",URI=\"s.m3u8\"\n\
+            #EXT-X-STREAM-INF:BANDWIDTH=9000,SUBTITLES=\"s\"\nv.m3u8\n",
+        ),
+        "/v.m3u8" => ok(over(["1.ts", "2.ts", "3.ts", "4.ts"]).as_bytes()),
+        "/s.m3u8" => ok(over(["1.vtt", "2.vtt", "3.vtt", "/?text=4"]).as_bytes()),
+        "/1.vtt" | "/?text=4" => ok(b""),
+        "/2.vtt" => ok(b"WEBVTT\n"),
+        "/3.vtt" => ok(SAID.as_bytes()),
+        _ => named(asked),
+    })
+    .await;
+    let mut relay = Relay::start(&["relay", &origin.url("/main.m3u8")]);
+    let whole = |list: &str| ended(list) || list.contains("#EXT-X-STREAM-INF");
+    listed(&relay, whole, Duration::from_secs(60)).await;
+    relay.address = relay.address.replace("index.m3u8", "s0.m3u8");
+    let relayed = relayed(&relay, ended).await;
+    assert_eq!(
+        relayed.segments,
+        some(&["", "WEBVTT\n", SAID, ""]),
+        "{}\n{}",
+        relayed.list,
+        relay.log()
+    );
+    let asked = origin.asked();
+    assert_eq!(asked.iter().filter(|it| it.path == "/1.vtt").count(), 1);
+}

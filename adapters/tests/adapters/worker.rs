@@ -58,6 +58,7 @@ fn download(server: &RawServer, request: u64, object: &str) -> Command {
         byte_range: None,
         decrypt: None,
         look: false,
+        may_be_empty: false,
         object: ObjectName(object.into()),
         limits: LIMITS,
     })

@@ -265,6 +265,7 @@ impl Job {
             }),
             look: looks.asks_segment(&self.offered, self.decrypt.is_some()),
             decrypt: self.decrypt.clone(),
+            may_be_empty: object.0.ends_with(".vtt"),
             object: object.clone(),
             limits: config::segment_limits(target_duration),
         }));

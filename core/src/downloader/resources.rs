@@ -272,6 +272,7 @@ impl Resources {
                 byte_range: it.need.byte_range,
                 decrypt: it.need.decrypt.clone(),
                 look: looks.asks_need(it.need.content),
+                may_be_empty: false,
                 object: object.clone(),
                 limits: config::resource_limits(target_duration),
             }));

@@ -37,6 +37,7 @@ impl Loader {
         }
         self.open_end = open_end;
         self.say_flaws(stage, &list.flaws);
+        self.strays.sort(&mut list);
         let was_ended = std::mem::replace(&mut self.ended, list.end_list);
         self.fixed = list.end_list && list.playlist_type == Some(PlaylistType::Vod);
         let was_older = self.older;

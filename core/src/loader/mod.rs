@@ -12,6 +12,7 @@ mod offer;
 mod phase;
 mod reload;
 mod seen;
+mod strays;
 
 use crate::checkpoint::{Identity, SavedPosition, without_secrets};
 use crate::command::{Command, LoadPlaylist};
@@ -39,6 +40,7 @@ pub(crate) use date_ranges::{ListedRange, ListedRanges};
 pub(crate) use offer::{About, Listing, Offered, resolve};
 pub(crate) use reload::Pace;
 pub(crate) use seen::Seen;
+use strays::Strays;
 
 /// Follows the playlist of one source.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -84,6 +86,8 @@ pub(crate) struct Loader {
     older: bool,
     refused: bool,
     flaws: Vec<Flaw>,
+    #[serde(default, skip_serializing_if = "Strays::is_empty")]
+    strays: Strays,
     /// As far as it is believed: what everything is timed by.
     target_duration: Option<Span>,
     /// The newest list that was of use.
@@ -180,6 +184,7 @@ impl Loader {
             older: false,
             refused: false,
             flaws: Vec::new(),
+            strays: Strays::default(),
             target_duration: None,
             about: About::default(),
             date_ranges: ListedRanges::default(),

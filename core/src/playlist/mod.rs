@@ -273,6 +273,22 @@ impl Key {
     }
 }
 
+impl Segment {
+    /// The lines before it that are no tags that we know.
+    pub fn unknown(&self) -> impl Iterator<Item = &str> {
+        let lines = self.tags.iter().map(|line| &**line);
+        lines.filter(|line| Tag::of(line) == Tag::Other)
+    }
+}
+
+/// The name of a tag; the whole of a comment.
+pub fn name_of(line: &str) -> &str {
+    let end = line
+        .find([':', ' ', '\t'])
+        .filter(|_| line.starts_with("#EXT"));
+    &line[..end.unwrap_or(line.len())]
+}
+
 impl MediaPlaylist {
     /// The lines behind the last URI that say nothing of a segment to come: what an ended list closes with.
     pub fn closing(&self) -> impl Iterator<Item = &Arc<str>> {
