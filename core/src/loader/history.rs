@@ -165,6 +165,8 @@ impl History {
         target_duration: Span,
         silence: Span,
     ) -> Verdict {
+        // What lists of the place before have grown is no growth of this one.
+        self.below = None;
         let dated = list.iter().all(|it| it.date_time.is_some());
         let is_known = list.iter().any(|it| is_in(&self.known, it));
         let (Some(first), Some(newest)) = (list.first(), self.known.back()) else {

@@ -469,6 +469,22 @@ fn another_place_that_lists_what_is_known_or_what_follows_it_goes_on() {
 }
 
 #[test]
+fn a_list_of_another_place_that_is_behind_has_not_grown_from_what_the_first_place_lists() {
+    let mut history = History::default();
+    history.observe(&list(10..44, "seg"), TARGET, Span::ZERO);
+    // The encoder has started again under the same names, and only the first place shows that.
+    let verdict = history.observe(&list(17..18, "seg"), TARGET, Span::ZERO);
+    assert_eq!(verdict, Verdict::Older { behind: 26 });
+    let verdict = history.observe_elsewhere(&list(39..43, "seg"), TARGET, Span::ZERO);
+    assert_eq!(verdict, Verdict::Older { behind: 1 });
+    // It grows for itself.
+    let verdict = history.observe(&list(17..19, "seg"), TARGET, Span::ZERO);
+    assert_eq!(verdict, Verdict::Older { behind: 25 });
+    let verdict = history.observe(&list(17..21, "seg"), TARGET, Span::ZERO);
+    assert_eq!(verdict, restarted(17, Break::RestartedGrowth));
+}
+
+#[test]
 fn another_place_without_date_times_is_judged_as_the_same_place_is() {
     for numbers in [3..9, 101..107, 106..112, 500..506] {
         for run in ["seg", "other"] {
