@@ -185,6 +185,8 @@ pub(super) struct OfferState {
     failures: u32,
     /// When a download of it last came to an end.
     ended: Option<Timestamp>,
+    /// When the machine was first told that it is stored.
+    had: Option<Timestamp>,
 }
 
 impl AskedFor {
@@ -261,6 +263,7 @@ impl Ledger {
                     at_head: number == offer.first,
                     failures: 0,
                     ended: None,
+                    had: None,
                 })
                 .last = now;
         }
@@ -279,6 +282,9 @@ impl Ledger {
         if let Some(offer) = key.and_then(|key| self.known.offers.get_mut(&key)) {
             offer.failures += u32::from(failed.is_some());
             offer.ended = Some(now);
+            if failed.is_none() {
+                offer.had.get_or_insert(now);
+            }
         }
         if let Some((key, error)) = key.zip(failed) {
             self.known.failures.of_segment(key, error);
@@ -441,7 +447,7 @@ impl Ledger {
                 self.each(Line::all_lost);
             }
             if let Notice::LeftBehind { track, .. } = notice {
-                self.line(track).left_behind = true;
+                self.line(track).left_behind = Some(now);
             }
         }
     }

@@ -5,7 +5,7 @@ use super::said::Said;
 use super::sum::{Sum, Why};
 use super::{Asker, Held, Known, MediaKey, Stored, Totals, broken, needs};
 use crate::checks::untold::{self, Position, Told};
-use crate::origin::Origin;
+use crate::origin::{Keeps, Offered, Origin};
 use crate::published::{Listed, Version};
 use hls_relay_core::time::{Span, Timestamp, WallTime};
 use std::collections::{BTreeMap, BTreeSet};
@@ -61,8 +61,8 @@ pub(super) struct Line {
     pub(super) closed: Vec<Sum>,
     /// What is missing in it.
     pub(super) missing: BTreeSet<MediaKey>,
-    /// It was left behind since the last segment with media, and gaps stand for what the others have.
-    pub(super) left_behind: bool,
+    /// It was left behind then, nothing is listed yet that came since, and gaps stand for what the others have.
+    pub(super) left_behind: Option<Timestamp>,
 }
 
 /// What a line is compared with.
@@ -164,7 +164,7 @@ impl Line {
     }
 
     /// The gaps at the end of what is closed stand for all that was told of behind its last segment.
-    fn closes_with_what_is_lost(&self, books: &Books<'_>) -> Held {
+    fn closes_with_what_is_lost(&self, books: &mut Books<'_>) -> Held {
         let here = |it: &Stored| it.asker.process == books.known.process && !books.several;
         let around_own = books.has_gaps_around(&self.gaps);
         let own = |it: &Stored| around_own || books.origin(it.key).has_gaps();
@@ -180,6 +180,7 @@ impl Line {
         let lasts: Span = lost.iter().map(|it| it.media.duration).sum();
         let said: Span = self.gaps.iter().map(|gap| gap.duration).sum();
         if said.abs_diff(lasts) <= Span::from_millis(lost.len() as u64 + 1) {
+            books.totals.missing += lost.len() as u64;
             return Ok(());
         }
         broken(
@@ -226,7 +227,7 @@ impl Line {
                 self.lacks_unseen(books, last.key, stored.key);
             }
             Some(last) => self.follows(books, last, stored, listed, (&gaps, at_end))?,
-            None => {}
+            None => begins_with_what_is_lost(books, stored.key, &gaps)?,
         }
         self.add(books, stored)?;
         books.totals.published += 1;
@@ -234,7 +235,8 @@ impl Line {
         books.totals.discontinuities += u64::from(listed.discontinuity);
         (self.last, self.last_at) = (Some(stored), books.now);
         (self.last_number, self.last_left) = (listed.number, false);
-        (self.left_behind, self.begun_anew) = (false, false);
+        self.left_behind = self.left_behind.filter(|at| stored.at <= *at);
+        self.begun_anew = false;
         self.gaps_closed = None;
         while self.published.len() > 8_192 {
             self.published.pop_first();
@@ -247,7 +249,7 @@ impl Line {
         let numbers = last.number.saturating_add(1)..next.number;
         if last.is_of_run(next) && !numbers.is_empty() {
             let between = segments(books.origin(last), books.now, last, numbers);
-            self.lack(&between, last, |_, _| Why::Unseen);
+            self.lack(&between, last, (books.known, |_: &Self, _| Why::Unseen));
         }
     }
 
@@ -381,6 +383,31 @@ impl Line {
         let (origin, now) = (books.origin(next), books.now);
         untold::is_untold(origin, now, &position, newer.run, &told(newer.run))
     }
+}
+
+/// The gaps at the beginning of what is listed whole stand for all that was told of before its first segment.
+fn begins_with_what_is_lost(books: &mut Books<'_>, first: MediaKey, gaps: &[Arc<Listed>]) -> Held {
+    let origin = books.origin(first);
+    let whole = origin.spec().keeps == Keeps::Vod && !origin.has_gaps();
+    if gaps.is_empty() || books.several || !whole {
+        return Ok(());
+    }
+    let offered = books
+        .origin(first)
+        .segments_offered(books.now.since(Timestamp::default()));
+    let before = |it: &Offered| it.media.run == first.run && it.media.number < first.number;
+    let lost: Vec<_> = offered.into_iter().filter(before).collect();
+    let lasts: Span = lost.iter().map(|it| it.media.duration).sum();
+    let said: Span = gaps.iter().map(|gap| gap.duration).sum();
+    if said.abs_diff(lasts) <= Span::from_millis(lost.len() as u64 + 1) {
+        books.totals.missing += lost.len() as u64;
+        return Ok(());
+    }
+    broken(
+        "5.3 gaps at the beginning stand for what was lost there",
+        format!("{} ms before {first:?}", lasts.as_millis()),
+        format!("{} ms", said.as_millis()),
+    )
 }
 
 /// S-21: a segment begins when its source says, and none has a date-time where the source tells none.

@@ -38,8 +38,8 @@ impl Line {
         let given_up = self.given_up && listed.discontinuity;
         let unfetchable = between.iter().filter(|it| !it.fetchable);
         let unfetchable: Vec<u64> = unfetchable.map(|it| it.media.number).collect();
-        self.lack(&between, last.key, |line, key| {
-            if line.left_behind {
+        let why = |line: &Self, key: MediaKey| {
+            if line.left_behind.is_some() {
                 Why::LeftBehind
             } else if unfetchable.contains(&key.number) {
                 Why::NoAddress
@@ -52,15 +52,16 @@ impl Line {
             } else {
                 Why::Failed
             }
-        });
-        if self.left_behind && listed.discontinuity {
+        };
+        self.lack(&between, last.key, (known, why));
+        if self.left_behind.is_some() && listed.discontinuity {
             return Ok(());
         }
         if !self.begins_in_gaps(books, next, gaps) {
             let at_end = (gaps, self.ended, self.last_left);
             hole_is_said(books, &between, next, listed, at_end)?;
         }
-        if self.left_behind {
+        if self.left_behind.is_some() {
             // Gaps stood for what came after all.
             return Ok(());
         }

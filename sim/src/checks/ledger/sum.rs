@@ -3,8 +3,9 @@
 
 use super::line::{Books, Line};
 use super::loss::segments;
-use super::{Held, MediaKey, Stored, broken};
+use super::{Held, Known, MediaKey, Stored, broken};
 use crate::origin::Offered;
+use hls_relay_core::config::SEGMENT_WAIT_TARGETS;
 use std::collections::BTreeMap;
 
 /// So many missing segments are remembered, for viewers who come to their place later.
@@ -29,6 +30,28 @@ pub enum Why {
     Unseen,
 }
 
+impl Why {
+    /// The machine has never had it.
+    fn is_not_had(self) -> bool {
+        match self {
+            Self::NeverTold | Self::Failed | Self::NoAddress => true,
+            Self::Anothers | Self::LeftBehind | Self::Repeated | Self::Unseen => false,
+        }
+    }
+}
+
+impl Known {
+    /// The machine was told that it is stored before it was to be given up, and all the while nothing that segments are
+    /// read with could not be had.
+    fn was_had_in_time(&self, key: MediaKey) -> bool {
+        let Some((offer, had)) = self.offers.get(&key).and_then(|it| Some((it, it.had?))) else {
+            return false;
+        };
+        let in_time = had < offer.first + offer.target_duration * SEGMENT_WAIT_TARGETS;
+        in_time && self.need_failed_at.is_none_or(|at| at < offer.first)
+    }
+}
+
 /// From where a list begins to follow a run of an encoder to where it does no more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Sum {
@@ -36,6 +59,8 @@ pub(super) struct Sum {
     last: MediaKey,
     published: u64,
     missing: BTreeMap<Why, u64>,
+    /// One that was had in time and is said not to have been.
+    dropped: Option<MediaKey>,
 }
 
 impl Sum {
@@ -45,6 +70,7 @@ impl Sum {
             last: key,
             published: 0,
             missing: BTreeMap::new(),
+            dropped: None,
         }
     }
 
@@ -53,8 +79,16 @@ impl Sum {
         self.first
     }
 
-    /// offered = published + missing.
+    /// offered = published + missing; and, by what the machine was told of its downloads, had = published + what is
+    /// missing for another reason than that it could not be had.
     fn settle(&self, books: &Books<'_>) -> Held {
+        if let Some(key) = self.dropped {
+            return broken(
+                "conservation: what was had is published, or missing for a reason",
+                format!("{key:?} listed"),
+                "had in time, and missing",
+            );
+        }
         let numbers = self.first.number..self.last.number + 1;
         let offered = segments(books.origin(self.first), books.now, self.first, numbers);
         let (offered, missing) = (offered.len() as u64, self.missing.values().sum::<u64>());
@@ -90,7 +124,7 @@ impl Line {
         &mut self,
         between: &[Offered],
         last: MediaKey,
-        why: impl Fn(&Self, MediaKey) -> Why,
+        (known, why): (&Known, impl Fn(&Self, MediaKey) -> Why),
     ) {
         for it in between {
             let key = MediaKey {
@@ -101,6 +135,9 @@ impl Line {
             self.missing.insert(key);
             if let Some(sum) = &mut self.sum {
                 *sum.missing.entry(why).or_default() += 1;
+                if why.is_not_had() && known.was_had_in_time(key) {
+                    sum.dropped.get_or_insert(key);
+                }
             }
         }
         while self.missing.len() > REMEMBERED {
