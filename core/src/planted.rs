@@ -57,6 +57,8 @@ pub enum Mistake {
     RestartPassesOverOne,
     /// The source has ended, and the list stays open.
     EndNotTold,
+    /// What was lost at the very end of what has ended is in no list.
+    EndHoleUnsaid,
     /// A gap for what no list has shown has no date-time, whatever the segments around it have.
     GapUndated,
     /// A gap has the date-time of the segment before it.
@@ -123,7 +125,7 @@ pub enum Mistake {
 
 impl Mistake {
     /// All of them.
-    pub const ALL: [Self; 44] = [
+    pub const ALL: [Self; 45] = [
         Self::UpdateLosesItsSources,
         Self::UpdateLosesItsPolicies,
         Self::RevisionOffByOne,
@@ -149,6 +151,7 @@ impl Mistake {
         Self::StoreNotLookedAt,
         Self::RestartPassesOverOne,
         Self::EndNotTold,
+        Self::EndHoleUnsaid,
         Self::GapUndated,
         Self::GapDatedTooEarly,
         Self::SourceWaitsForRungs,

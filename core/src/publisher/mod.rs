@@ -278,7 +278,9 @@ impl Publisher {
         if self.ended || self.is_empty() {
             return;
         }
-        (0..self.windows.len()).for_each(|track| self.say_end_of(stage, track));
+        if !stage.makes(Mistake::EndHoleUnsaid) {
+            (0..self.windows.len()).for_each(|track| self.say_end_of(stage, track));
+        }
         self.end_in_step(stage);
     }
 

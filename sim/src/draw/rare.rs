@@ -9,7 +9,7 @@ use crate::origin::{
     TrackKind, TrackSpec, Which, date_time,
 };
 use crate::plan::{Change, Control, Plan, WakePlan, When};
-use hls_relay_core::config::KeyPolicy;
+use hls_relay_core::config::{HolePolicy, KeyPolicy};
 use hls_relay_core::limits::MAX_DATE_RANGES;
 use hls_relay_core::time::Span;
 use std::collections::BTreeSet;
@@ -18,7 +18,7 @@ use std::collections::BTreeSet;
 type Rare = fn(&mut Plan, &mut Dice);
 
 /// By the name of its stream, and in one of how many worlds that it can be in.
-const SINGLE: [(&str, u64, Rare); 11] = [
+const SINGLE: [(&str, u64, Rare); 12] = [
     ("lines", 6, lines),
     ("keys", 8, keys),
     ("one segment", 12, one_segment),
@@ -29,11 +29,12 @@ const SINGLE: [(&str, u64, Rare); 11] = [
     ("cookies", 10, cookies),
     ("event", 12, event),
     ("vod", 25, vod),
+    ("parts of a vod", 50, parts_of_a_vod),
     ("other keys", 3, other_keys),
 ];
 
 /// The same of presentations.
-const PRESENTED: [(&str, u64, Rare); 18] = [
+const PRESENTED: [(&str, u64, Rare); 19] = [
     ("session", 5, session),
     ("lines", 4, lines),
     ("keying", 3, keying),
@@ -52,6 +53,7 @@ const PRESENTED: [(&str, u64, Rare); 18] = [
     ("renamed", 10, renamed),
     ("alone", 12, alone),
     ("other keys", 3, other_keys),
+    ("parts of a vod", 15, parts_of_a_vod),
 ];
 
 /// Draws it for a plan that is complete but for that.
@@ -273,6 +275,48 @@ fn vod(plan: &mut Plan, dice: &mut Dice) {
     plan.channel.window = plan.channel.window.filter(|_| dice.one_in(2));
 }
 
+/// What is relayed has ended before and is listed whole, and of each of its tracks the first segments, or the last ones,
+/// cannot be had. Nothing else goes wrong, but for the process that relays it. Tracks that are cut otherwise are not as long as
+/// the others.
+fn parts_of_a_vod(plan: &mut Plan, dice: &mut Dice) {
+    let mut tracks = plan.origins[0]
+        .presentation
+        .iter()
+        .flat_map(|it| &it.tracks);
+    if tracks.any(|it| it.durations.is_some()) || plan.channel.ladder.is_some() {
+        return;
+    }
+    vod(plan, dice);
+    nothing_at_its_source(plan);
+    (plan.channel.window, plan.channel.hole) = (None, HolePolicy::Gap);
+    plan.origins[0].discontinuities.clear();
+    if plan.origins[0].presentation.is_some() {
+        plan.controls.clear();
+    }
+    let OriginSpec {
+        presentation,
+        media_sequence,
+        backlog,
+        ..
+    } = &plan.origins[0];
+    let (first, segments) = (*media_sequence, *backlog);
+    let tracks: Vec<_> = match presentation {
+        None => vec![(None, first)],
+        Some(it) => (0..)
+            .zip(&it.tracks)
+            .map(|(at, track)| (Some(at), track.media_sequence.unwrap_or(first)))
+            .collect(),
+    };
+    for (track, first) in tracks {
+        let [begins, ends] = [0; 2].map(|_: u64| dice.pick(&[0, 0, 1, 2]));
+        for number in (0..begins).chain(segments - ends..segments) {
+            let which = Which::Number(first + number);
+            let times = (Span::ZERO, plan.healed_at);
+            add_to(plan, track, times, SegmentFault::Missing { which });
+        }
+    }
+}
+
 /// Multivariant playlists say more than what there is.
 fn session(plan: &mut Plan, _: &mut Dice) {
     let presentations = plan.origins.iter_mut().flat_map(|it| &mut it.presentation);
@@ -427,15 +471,20 @@ fn alone(plan: &mut Plan, dice: &mut Dice) {
 /// Tracks out of step neither: one that is behind the others has more left to be relayed of what went before, and
 /// they break where they have lost that.
 fn nothing_else(plan: &mut Plan) {
+    nothing_at_its_source(plan);
+    let is_stop = |change: &Change| matches!(change, Change::Stop | Change::Run);
+    plan.controls.retain(|it| !is_stop(&it.change));
+    plan.ends.clear();
+    plan.wakes = WakePlan::default();
+}
+
+fn nothing_at_its_source(plan: &mut Plan) {
     let tracks = plan.origins[0].presentation.iter_mut();
     let tracks = tracks.flat_map(|it| &mut it.tracks);
     tracks.for_each(|track| track.behind = 0);
     plan.origins.iter_mut().for_each(|it| it.faults.clear());
     plan.store.faults.clear();
-    let is_stop = |change: &Change| matches!(change, Change::Stop | Change::Run);
-    plan.controls.retain(|it| !is_stop(&it.change));
-    (plan.ends, plan.network) = (Vec::new(), Vec::new());
-    plan.wakes = WakePlan::default();
+    plan.network.clear();
 }
 
 /// The media sequence number of what the encoder is at then, as long as nothing happens to it.
