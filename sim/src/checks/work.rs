@@ -10,9 +10,9 @@ use hls_relay_core::relay::Wake;
 use hls_relay_core::time::{Span, Timestamp};
 use std::collections::BTreeSet;
 
-/// Steps that a machine may be asked for in one simulated second. A start that fetches a long window
-/// from a fast origin makes the most of them.
-const STEPS_PER_SECOND: u64 = 1_500;
+/// Steps that a machine may be asked for in one simulated second, for each track. A start that fetches a long window
+/// from a fast origin makes the most of them: 204 in 5,000 drawn worlds.
+const STEPS_PER_SECOND: u64 = 250;
 
 /// Wakeups are counted for so long.
 const IDLE_WITHIN: Span = Span::from_secs(10);

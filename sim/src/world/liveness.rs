@@ -11,7 +11,7 @@ use crate::origin::{EncoderFault, Fault, FaultKind, Keeps, MediaRef, Origin};
 use crate::plan::Change;
 use crate::published::Alternative;
 use hls_relay_core::config::{
-    HolePolicy, LONGEST_REST, ReloadPolicy, SWITCH_AT_MOST_EVERY, TRIED_SEGMENTS, stalled_after,
+    HolePolicy, LONGEST_REST, ReloadPolicy, TRIED_SEGMENTS, stalled_after,
 };
 use hls_relay_core::event::Desired;
 use hls_relay_core::ids::PlaylistName;
@@ -228,11 +228,8 @@ impl World {
         if !faults.any(|fault| ends(fault) && is_only(fault)) {
             return Ok(());
         }
-        // The last segment is made first, then listed, looked for and stored.
-        let mut allowed = self.target() * 4 + SLACK;
-        if self.fate.source(1).is_some() {
-            allowed += stalled_after(self.target()) + SWITCH_AT_MOST_EVERY;
-        }
+        // The last segment is looked for and stored, as any other is, and the list is looked at once a second.
+        let allowed = self.target().scaled(3, 2) + SLACK;
         let goes_on = self.ledger.newest().find(|(name, key, _)| {
             let list = self.store.playlists.get(*name);
             key.origin == first && list.is_some_and(|it| !it.ended)
@@ -341,7 +338,7 @@ impl World {
         let target = self.target();
         let allowed = match self.wish.spec.reload {
             ReloadPolicy::LastSegment => target.scaled(3, 2) + SLACK,
-            ReloadPolicy::TargetDuration => target.scaled(5, 2) + SLACK,
+            ReloadPolicy::TargetDuration => target.scaled(9, 4) + SLACK,
         };
         let allowed = allowed + self.processing();
         if !self.lists_source() {
