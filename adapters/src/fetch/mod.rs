@@ -323,7 +323,12 @@ impl Fetcher {
             turn: _turn,
             ..
         } = self.answer(ask).await?;
-        let mut cut = Cut::of_answer(response.status(), response.headers(), byte_range)?;
+        let status = match response.status() {
+            // Nothing is what is there.
+            StatusCode::NO_CONTENT if download.may_be_empty => StatusCode::OK,
+            status => status,
+        };
+        let mut cut = Cut::of_answer(status, response.headers(), byte_range)?;
         let mut decoder = Decoder::new(response.headers(), false, limits.max_bytes)?;
         let partial = response.status() == StatusCode::PARTIAL_CONTENT;
         if partial && !decoder.is_identity() {

@@ -334,9 +334,10 @@ async fn subtitles_in_which_nobody_says_anything_are_relayed() {
             b"#EXTM3U\n#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID=\"s\",NAME=\"a\",URI=\"s.m3u8\"\n\
             #EXT-X-STREAM-INF:BANDWIDTH=9000,SUBTITLES=\"s\"\nv.m3u8\n",
         ),
-        "/v.m3u8" => ok(over(["1.ts", "2.ts", "3.ts", "4.ts"]).as_bytes()),
-        "/s.m3u8" => ok(over(["1.vtt", "2.vtt", "3.vtt", "/?text=4"]).as_bytes()),
+        "/v.m3u8" => ok(over(["1.ts", "2.ts", "3.ts", "4.ts", "5.ts"]).as_bytes()),
+        "/s.m3u8" => ok(over(["1.vtt", "2.vtt", "3.vtt", "/?text=4", "5.vtt"]).as_bytes()),
         "/1.vtt" | "/?text=4" => ok(b""),
+        "/5.vtt" => vec![answer("204 No Content", "", b"")],
         "/2.vtt" => ok(b"WEBVTT\n"),
         "/3.vtt" => ok(SAID.as_bytes()),
         _ => named(asked),
@@ -349,7 +350,7 @@ async fn subtitles_in_which_nobody_says_anything_are_relayed() {
     let relayed = relayed(&relay, ended).await;
     assert_eq!(
         relayed.segments,
-        some(&["", "WEBVTT\n", SAID, ""]),
+        some(&["", "WEBVTT\n", SAID, "", ""]),
         "{}\n{}",
         relayed.list,
         relay.log()
