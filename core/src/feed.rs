@@ -17,7 +17,8 @@ pub struct Row<S> {
     /// What it should be. `None` where the database says nothing that can be relayed: then it stays as it
     /// is, but is there.
     pub spec: Option<Arc<S>>,
-    /// Whether it should run; `None` as above.
+    /// Whether it should run. `None` where the database says neither: then all of it stays as it is, and a
+    /// channel that is not there yet is not added.
     pub desired: Option<Desired>,
 }
 
@@ -103,15 +104,17 @@ fn step_for<S: PartialEq>(
     known: Option<&Record<S>>,
 ) -> Option<Step<S>> {
     let ours = known.filter(|it| it.writer == Writer::Feed);
-    let as_desired = |known: &Record<S>| row.desired.is_none_or(|it| it == known.desired);
+    let desired = row.desired?;
     let change = match (&row.spec, ours) {
-        (Some(spec), Some(known)) if known.spec == *spec && as_desired(known) => return None,
+        (Some(spec), Some(known)) if known.spec == *spec && known.desired == desired => {
+            return None;
+        }
         (Some(spec), _) => Change::Put {
             spec: spec.clone(),
-            desired: row.desired,
+            desired: Some(desired),
         },
         // What it should be cannot be understood; whether it should run can.
-        (None, Some(known)) if !as_desired(known) => Change::Desire(row.desired?),
+        (None, Some(known)) if known.desired != desired => Change::Desire(desired),
         (None, _) => return None,
     };
     let (id, condition) = (id.clone(), condition(known));
@@ -259,6 +262,18 @@ mod tests {
             condition: Condition::Unchanged(2),
         };
         assert_eq!(plan.steps, [stop]);
+    }
+
+    #[test]
+    fn a_wish_that_cannot_be_understood_adds_and_changes_no_channel() {
+        let row = Row {
+            spec: Some(Arc::new(7)),
+            desired: None,
+        };
+        let mut known = running(2);
+        known.get_mut(&id(1)).unwrap().writer = Writer::Api;
+        let rows = (0..3).map(|it| (id(it), row.clone()));
+        assert_eq!(plan(&complete(rows), &known, true).steps, []);
     }
 
     #[test]
