@@ -2,13 +2,14 @@
 //!
 //! Times are compared by the database itself, so that nobody has to know how it writes them.
 
+use crate::mask::mask;
 use crate::spec::ChannelSpec;
 use futures_util::TryStreamExt;
 use hls_relay_core::event::Desired;
 use hls_relay_core::feed::{Reading, Row};
 use hls_relay_core::node::ChannelId;
-use sqlx::any::{AnyPoolOptions, AnyRow};
-use sqlx::{AnyPool, AssertSqlSafe, Executor, Row as _};
+use sqlx::any::{AnyConnectOptions, AnyRow};
+use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor, Row as _};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +28,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A database, connected to when it is asked.
 pub struct Database {
-    pool: AnyPool,
+    url: Url,
+    options: AnyConnectOptions,
+    /// As long as it answers, and until everything is read again.
+    connection: Option<AnyConnection>,
     dialect: Dialect,
     query: String,
     overlap: Duration,
@@ -35,13 +39,16 @@ pub struct Database {
     told: BTreeSet<String>,
 }
 
-/// Where a reading has come to: the newest `updated_at`, as the database writes it.
+/// Where a reading has come to: the newest `updated_at` that is a time, as the database writes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor(String);
 
 /// Why it cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
+    /// It cannot be connected to.
+    #[error("the database: no connection to {address}: {why}")]
+    Unreachable { address: String, why: String },
     /// It does not answer, or not what was asked for.
     #[error("the database: {0}")]
     Failed(#[from] sqlx::Error),
@@ -70,11 +77,24 @@ impl Dialect {
         }
     }
 
-    /// The type that any column can be read as.
-    fn text(self) -> &'static str {
+    /// Whatever it is, in words. SQLite takes any bytes for a text, so it is asked for the bytes; where it keeps
+    /// texts in UTF-16, they are always well formed when they come here.
+    fn text(self, value: &str) -> String {
         match self {
-            Self::Postgres | Self::Sqlite => "TEXT",
-            Self::MySql => "CHAR",
+            Self::Postgres => format!("CAST({value} AS TEXT)"),
+            Self::MySql => format!("CAST({value} AS CHAR)"),
+            Self::Sqlite => format!(
+                "iif(length(CAST('a' AS BLOB)) = 1, CAST({value} AS BLOB), CAST({value} AS TEXT))"
+            ),
+        }
+    }
+
+    /// When a row was changed; NULL where it does not say so. PostgreSQL knows by the column that it does.
+    fn time(self) -> &'static str {
+        match self {
+            Self::Postgres => "channels.updated_at",
+            Self::MySql => "CAST(channels.updated_at AS DATETIME(6))",
+            Self::Sqlite => "unixepoch(channels.updated_at, 'auto')",
         }
     }
 
@@ -89,8 +109,17 @@ impl Dialect {
                 "updated_at >= LEAST(CAST(? AS DATETIME(6)), NOW(6)) - INTERVAL {seconds} SECOND"
             ),
             Self::Sqlite => format!(
-                "unixepoch(updated_at, 'auto') >= min(unixepoch(?, 'auto'), unixepoch('now')) - {seconds}"
+                "unixepoch(updated_at, 'auto') >= min(CAST(? AS INTEGER), unixepoch('now')) - {seconds}"
             ),
+        }
+    }
+
+    /// A cursor goes out as it came in, on whichever connection: the hours of both must be the same.
+    fn in_utc(self) -> Option<&'static str> {
+        match self {
+            Self::Postgres => Some("SET TIME ZONE 'UTC'"),
+            Self::MySql => Some("SET time_zone = '+00:00'"),
+            Self::Sqlite => None,
         }
     }
 }
@@ -101,30 +130,15 @@ pub fn is_known(url: &Url) -> bool {
 }
 
 impl Database {
-    /// Nothing is asked yet. Must be called within a runtime.
+    /// Nothing is asked yet.
     pub fn new(url: &Url, query: String, overlap: Duration) -> Result<Self, DatabaseError> {
         sqlx::any::install_default_drivers();
         let unknown = || sqlx::Error::Configuration(format!("unknown: {}", url.scheme()).into());
         let dialect = Dialect::of(url.scheme()).ok_or_else(unknown)?;
-        // A cursor goes out as it came in, on whichever connection: the hours of both must be the same.
-        let utc = match dialect {
-            Dialect::Postgres => Some("SET TIME ZONE 'UTC'"),
-            Dialect::MySql => Some("SET time_zone = '+00:00'"),
-            Dialect::Sqlite => None,
-        };
-        let options = AnyPoolOptions::new()
-            .max_connections(1)
-            .acquire_timeout(CONNECT_PATIENCE)
-            .after_connect(move |connection, _| {
-                Box::pin(async move {
-                    if let Some(utc) = utc {
-                        connection.execute(utc).await?;
-                    }
-                    Ok(())
-                })
-            });
         Ok(Self {
-            pool: options.connect_lazy(url.as_str())?,
+            options: url.as_str().parse()?,
+            url: url.clone(),
+            connection: None,
             dialect,
             query,
             overlap,
@@ -140,7 +154,7 @@ impl Database {
         let asking = tokio::time::timeout(PATIENCE, self.rows(since));
         let rows = asking.await.map_err(|_| DatabaseError::TooSlow)??;
         // In the order of the database; where it puts those without a time does not matter.
-        let newest = rows.iter().rev().find_map(|it| it.updated_at.clone());
+        let newest = rows.iter().rev().find_map(|it| it.time.clone());
         let complete = since.is_none();
         if complete {
             self.told.retain(|id| rows.iter().any(|row| row.id == *id));
@@ -158,24 +172,70 @@ impl Database {
         Ok((reading, newest.map(Cursor).or_else(|| since.cloned())))
     }
 
-    async fn rows(&self, since: Option<&Cursor>) -> Result<Vec<Raw>, DatabaseError> {
-        let (text, query) = (self.dialect.text(), &self.query);
-        let columns = ["id", "spec", "desired", "updated_at"]
-            .map(|it| format!("CAST(channels.{it} AS {text}) AS {it}"))
+    async fn connect(&self) -> Result<AnyConnection, DatabaseError> {
+        let connecting = async {
+            let mut connection = AnyConnection::connect_with(&self.options).await?;
+            if let Some(utc) = self.dialect.in_utc() {
+                connection.execute(utc).await?;
+            }
+            Ok::<_, sqlx::Error>(connection)
+        };
+        let why = match tokio::time::timeout(CONNECT_PATIENCE, connecting).await {
+            Ok(Ok(connection)) => return Ok(connection),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer within {} s", CONNECT_PATIENCE.as_secs()),
+        };
+        let address = mask(&self.url);
+        Err(DatabaseError::Unreachable { address, why })
+    }
+
+    /// A connection whose answer was not read to its end is of no more use, and is dropped.
+    async fn rows(&mut self, since: Option<&Cursor>) -> Result<Vec<Raw>, DatabaseError> {
+        let mut kept = self.connection.take();
+        if since.is_none()
+            && let Some(old) = kept.take()
+        {
+            // Another file may have taken the place of this one, and the name of a server may lead elsewhere.
+            let _ = old.close().await;
+        }
+        let mut connection = match kept {
+            Some(connection) => connection,
+            None => self.connect().await?,
+        };
+        let rows = self.ask(&mut connection, since).await?;
+        self.connection = Some(connection);
+        Ok(rows)
+    }
+
+    async fn ask(
+        &self,
+        connection: &mut AnyConnection,
+        since: Option<&Cursor>,
+    ) -> Result<Vec<Raw>, DatabaseError> {
+        let (query, time) = (&self.query, self.dialect.time());
+        let columns = [
+            ("id", "channels.id"),
+            ("spec", "channels.spec"),
+            ("desired", "channels.desired"),
+            ("updated_at", "channels.updated_at"),
+            ("changed_at", time),
+        ];
+        let columns = columns
+            .map(|(name, value)| format!("{} AS {name}", self.dialect.text(value)))
             .join(", ");
         let wanted = since.map_or(String::new(), |_| {
             format!("WHERE {}", self.dialect.since(self.overlap))
         });
         let most = MOST_ROWS + 1;
         let asked = format!(
-            "SELECT {columns} FROM ({query}) AS channels {wanted} ORDER BY channels.updated_at LIMIT {most}"
+            "SELECT {columns} FROM ({query}) AS channels {wanted} ORDER BY {time} LIMIT {most}"
         );
         // The query is the operator's own, and the rest stands above.
         let mut asked = sqlx::query(AssertSqlSafe(asked));
         if let Some(Cursor(since)) = since {
             asked = asked.bind(since.clone());
         }
-        let mut answers = asked.fetch(&self.pool);
+        let mut answers = asked.fetch(connection);
         let mut rows = Vec::new();
         while let Some(row) = answers.try_next().await? {
             if rows.len() == MOST_ROWS {
@@ -192,21 +252,27 @@ impl Database {
             id,
             spec,
             desired,
-            updated_at: _,
+            updated_at,
+            time,
         } = raw;
         let Ok(channel) = ChannelId::new(&id) else {
             let why = "is no name of a channel: 1 to 64 letters, digits, '-', '_' and '.'";
             self.tell(&id, why);
             return None;
         };
-        let spec = understood_spec(&spec).map_err(|why| format!("spec: {why}"));
+        let spec = understood_spec(&spec);
         let desired = understood_desired(&desired);
-        let desired = desired.ok_or_else(|| "desired: give 'run' or 'stop'".to_owned());
-        match (&spec, &desired) {
-            (Err(why), _) | (Ok(_), Err(why)) => self.tell(&id, why),
-            (Ok(_), Ok(_)) => drop(self.told.remove(&id)),
+        if let Err(why) = &spec {
+            self.tell(&id, &format!("spec: {why}"));
+        } else if desired.is_none() {
+            self.tell(&id, "desired: give 'run' or 'stop'");
+        } else if updated_at.is_some() && time.is_none() {
+            let why = "updated_at: is no time, so that changes are seen when everything is read";
+            self.tell(&id, why);
+        } else {
+            self.told.remove(&id);
         }
-        let (spec, desired) = (spec.ok().map(Arc::new), desired.ok());
+        let spec = spec.ok().map(Arc::new);
         Some((channel, Row { spec, desired }))
     }
 
@@ -221,22 +287,30 @@ impl Database {
     }
 }
 
-/// A row as it came.
+/// A row as it came. Of what is no text, U+FFFD stands for what cannot be read: no name, wish or spec has that.
 struct Raw {
     id: String,
     spec: String,
     desired: String,
     updated_at: Option<String>,
+    /// `updated_at`, where it is a time.
+    time: Option<String>,
 }
 
 impl Raw {
     fn of(row: &AnyRow) -> Result<Self, sqlx::Error> {
-        let text = |column: &str| row.try_get::<Option<String>, _>(column);
+        let text = |column: &str| match row.try_get::<Option<String>, _>(column) {
+            Ok(text) => Ok(text),
+            Err(_) => row
+                .try_get::<Option<Vec<u8>>, _>(column)
+                .map(|bytes| bytes.map(|it| String::from_utf8_lossy(&it).into_owned())),
+        };
         Ok(Self {
             id: text("id")?.unwrap_or_default(),
             spec: text("spec")?.unwrap_or_default(),
             desired: text("desired")?.unwrap_or_default(),
             updated_at: text("updated_at")?,
+            time: text("changed_at")?,
         })
     }
 }
@@ -254,6 +328,9 @@ fn understood_desired(text: &str) -> Option<Desired> {
 fn understood_spec(text: &str) -> Result<ChannelSpec, String> {
     if text.len() > MOST_SPEC_BYTES {
         return Err(format!("longer than {MOST_SPEC_BYTES} bytes"));
+    }
+    if text.contains(char::REPLACEMENT_CHARACTER) {
+        return Err("is no text in UTF-8".to_owned());
     }
     let text = text.trim();
     let spec = if text.starts_with('{') {
@@ -285,6 +362,7 @@ mod tests {
             "{}",
             r#"{ "sources": "x" }"#,
             "ftp://a.example/b",
+            "http://a.example/\u{fffd}",
         ] {
             assert!(understood_spec(bad).is_err(), "{bad}");
         }

@@ -1,5 +1,6 @@
 //! A company's database and the cluster's Redis, with `hls-relay feed` between them: the real programs.
 
+mod garbage;
 mod servers;
 #[path = "../support/mod.rs"]
 mod support;
@@ -23,9 +24,13 @@ struct Feed {
 impl Feed {
     /// It looks each second, and at everything each three.
     fn start(database: &Database, redis: &RedisServer, arguments: &[&str]) -> Self {
-        let (url, redis) = (database.url.as_str(), redis.url());
-        let mut feed = command(&["feed", "--database", url, "--redis", &redis]);
-        feed.args(["--every", "1", "--overlap", "2", "--reconcile", "3"]);
+        Self::of(&database.url, redis, "3", arguments)
+    }
+
+    /// It looks each second, and at everything each so many.
+    fn of(url: &str, redis: &RedisServer, reconcile: &str, arguments: &[&str]) -> Self {
+        let mut feed = command(&["feed", "--database", url, "--redis", &redis.url()]);
+        feed.args(["--every", "1", "--overlap", "2", "--reconcile", reconcile]);
         let log = NamedTempFile::new().unwrap();
         let stderr = File::options().append(true).open(log.path()).unwrap();
         feed.args(arguments)

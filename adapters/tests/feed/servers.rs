@@ -103,6 +103,12 @@ impl Database {
         .await;
     }
 
+    /// As whoever makes a database anew beside the old one, and puts it in its place.
+    pub(crate) fn replace_by(&self, other: &Self) {
+        assert_eq!((self.kind, other.kind), (Kind::Sqlite, Kind::Sqlite));
+        std::fs::rename(other.file("tv.db"), self.file("tv.db")).unwrap();
+    }
+
     /// As if its machine had died. A file has no machine: there the table goes.
     pub(crate) async fn go_away(&mut self) {
         match &mut self.server {
@@ -168,7 +174,7 @@ fn end(kind: Kind, server: &mut Child) {
     let _ = server.wait();
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let free = TcpListener::bind("127.0.0.1:0").unwrap();
     free.local_addr().unwrap().port()
 }
