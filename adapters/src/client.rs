@@ -18,6 +18,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 use url::Url;
 
+const CHANNELS: &str = "/api/v1/channels";
 /// A node answers at once, or not at all.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 /// How often changes are looked for.
@@ -121,7 +122,7 @@ fn spec_of(source: &str, said: &ChannelArgs) -> ChannelSpec {
 }
 
 fn path(id: &ChannelId) -> String {
-    format!("/api/v1/channels/{id}")
+    format!("{CHANNELS}/{id}")
 }
 
 /// What is not said stays, secrets too: the node knows what stands behind their masks.
@@ -154,7 +155,7 @@ async fn all(node: &Node) -> Result<Vec<ChannelView>, ClientError> {
     struct Channels {
         channels: Vec<ChannelView>,
     }
-    let answer = node.ask(Method::GET, "/api/v1/channels", &[], None).await?;
+    let answer = node.ask(Method::GET, CHANNELS, &[], None).await?;
     let channels: Channels = node.understood(&answer)?;
     Ok(channels.channels)
 }
@@ -231,7 +232,7 @@ impl Node {
         let body = serde_json::from_str(&text).unwrap_or_default();
         match status.is_success() {
             true => Ok(body),
-            false => Err(refusal(status, &body)),
+            false => Err(self.refusal(path, status, &body)),
         }
     }
 
@@ -255,6 +256,26 @@ impl Node {
         ClientError::Unreachable { api, why }
     }
 
+    /// Only the API itself can say no: another server's 404 says nothing of channels.
+    fn refusal(&self, path: &str, status: StatusCode, body: &Value) -> ClientError {
+        let text = |name: &str| body["error"][name].as_str();
+        let message = match (text("code"), text("field"), text("message")) {
+            (Some("no_channel"), _, Some(message)) => {
+                let channel = path.strip_prefix(CHANNELS).unwrap_or_default();
+                let channel = channel.trim_start_matches('/').split('/').next();
+                format!("{}: {message}", channel.unwrap_or_default())
+            }
+            (Some("token"), _, Some(_)) => match &self.token {
+                Some(_) => format!("what {TOKEN} says is not the token of the node"),
+                None => format!("the node answers those who have its token: set {TOKEN} to it"),
+            },
+            (Some(_), Some(field), Some(message)) => format!("{field}: {message}"),
+            (Some(_), None, Some(message)) if status != StatusCode::NOT_FOUND => message.to_owned(),
+            _ => return self.unreachable(format!("it answers {status}")),
+        };
+        ClientError::Refused { status, message }
+    }
+
     fn understood<T: for<'de> Deserialize<'de>>(&self, answer: &Value) -> Result<T, ClientError> {
         let why = |error| format!("it does not answer as a node of this version: {error}");
         T::deserialize(answer).map_err(|error| self.unreachable(one_line(&why(error))))
@@ -264,16 +285,6 @@ impl Node {
 fn read(answer: &Value) -> Result<ChannelView, ClientError> {
     let read = ChannelView::deserialize(answer);
     read.map_err(|error| ClientError::Output(io::Error::other(error)))
-}
-
-fn refusal(status: StatusCode, body: &Value) -> ClientError {
-    let text = |name: &str| body["error"][name].as_str();
-    let message = match (text("field"), text("message")) {
-        (Some(field), Some(message)) => format!("{field}: {message}"),
-        (None, Some(message)) => message.to_owned(),
-        (_, None) => format!("the node answers {status}"),
-    };
-    ClientError::Refused { status, message }
 }
 
 /// The last cause is the one that helps.

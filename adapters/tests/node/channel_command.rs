@@ -1,7 +1,7 @@
 //! `hls-relay channel`, as people and scripts use it.
 
 use crate::operator::Node;
-use crate::support::binary::command;
+use crate::support::binary::{Relay, command};
 use crate::viewers::origin;
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
@@ -96,7 +96,7 @@ async fn what_is_refused_has_its_exit_code_and_words() {
     let source = "http://127.0.0.1:9/live.m3u8";
     well(&node, &["add", "news", source]);
     for (args, exit, words) in [
-        (&["show", "none"][..], 6, "there is no such channel"),
+        (&["show", "none"][..], 6, "none: there is no such channel"),
         (
             &["set", "none", "--window", "7"],
             6,
@@ -126,6 +126,17 @@ async fn what_is_refused_has_its_exit_code_and_words() {
         assert_eq!(code, exit, "{args:?}: {error}");
         assert!(error.contains(words), "{args:?}: {error}");
     }
+    // Viewers are answered there, and nobody else.
+    for args in [&["ls"][..], &["show", "news"]] {
+        let mut elsewhere = command(&["channel"]);
+        let elsewhere = elsewhere.args(args).args(["--api", node.address()]);
+        let output = elsewhere.output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(8), "{error}");
+        for words in ["404 Not Found", "--api"] {
+            assert!(error.contains(words), "{words} in {error}");
+        }
+    }
     let nobody = command(&["channel", "ls", "--api", "http://127.0.0.1:9"]);
     let output = { nobody }.output().unwrap();
     assert_eq!(output.status.code(), Some(8));
@@ -143,6 +154,30 @@ async fn what_is_refused_has_its_exit_code_and_words() {
         "Exit codes:",
     ] {
         assert!(help.contains(words), "{words} in\n{help}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_no_token_is_told_where_it_goes() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().display().to_string();
+    let mut args = command(&["node", "--data", &data, "--api-listen", "127.0.0.1:0"]);
+    let (variable, token) = ("HLS_RELAY_API_TOKEN", "0123456789abcdef");
+    args.env(variable, token);
+    let node = Node::of(Relay::spawn(args));
+    for (given, exit) in [(None, 8), (Some("0123456789abcdeF"), 8), (Some(token), 0)] {
+        let mut asked = command(&["channel", "ls", "--api", &node.api]);
+        if let Some(given) = given {
+            asked.env(variable, given);
+        }
+        let output = asked.output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(exit), "{error}");
+        assert_eq!(error.contains(variable), exit == 8, "{error}");
+        assert!(
+            !error.contains("Bearer") && !error.contains("0123"),
+            "{error}"
+        );
     }
 }
 
