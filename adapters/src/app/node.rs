@@ -196,11 +196,6 @@ fn join(
     let listen = viewers.local_addr()?;
     let address = match &config.advertise {
         Some(url) => url.as_str().trim_end_matches('/').into(),
-        None if listen.ip().is_unspecified() => {
-            let why = "--listen is every address of this host: say with --advertise at which one the \
-                       other nodes reach it, as in http://10.0.0.7:8080";
-            return Err(Failure::Arguments(why.to_owned()));
-        }
         None => format!("http://{listen}").into(),
     };
     let seed = RandomState::new().hash_one(clock::wall());

@@ -41,7 +41,8 @@ The nodes of a cluster have a Redis in common, and if need be the folder of --st
 is one node's; every node answers for every channel, so any load balancer may stand before them.
 A node that dies is followed by another one within its lease, of 5 s. While Redis is away
 everything goes on, but nothing can be changed. At SIGTERM a node hands its channels over and
-leaves. Their API adds the channels: files with [[channel]] are for nodes by themselves.
+leaves. Their API adds the channels. A file with [[channel]] adds its channels where there is none
+of that name, and changes none; only a node by itself keeps to its file.
 
 A channel takes what 'relay' takes, by these names: sources (the first, and its backups),
 headers, headers_for (a table: host = [\"Name: value\"]), user_agent, window, hole, keys,

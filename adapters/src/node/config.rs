@@ -1,5 +1,7 @@
 //! What a node is told at its start: by a file, the environment and the command line, the later stronger.
 
+mod together;
+
 use crate::api::Token;
 use crate::cli::{self, Listen, NodeArgs, StoreArg};
 use crate::cluster::elsewhere::ToOwner;
@@ -14,7 +16,6 @@ use serde::de::{DeserializeSeed, Error as _, IntoDeserializer, MapAccess, Visito
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
-use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
@@ -117,14 +118,6 @@ impl NodeConfig {
             Some(listen) => listen,
             None => cli::listen("127.0.0.1:8081")?,
         };
-        let elsewhere = |it: &SocketAddr| !it.ip().is_loopback();
-        if api_token.is_none() && api_listen.addresses.iter().any(elsewhere) {
-            return Err(format!(
-                "--api-listen {}: whoever reaches it may change every channel, so it takes a token: \
-                 set {TOKEN} or api_token, as from 'openssl rand -hex 32'",
-                api_listen.text
-            ));
-        }
         let slots = match (args.slots, file.slots) {
             (Some(slots), _) => slots,
             (None, Some(slots)) => {
@@ -133,7 +126,7 @@ impl NodeConfig {
             (None, None) => OwnSlots::default(),
         };
         let redis = args.redis.or(file.redis);
-        Ok(Self {
+        let config = Self {
             name: args.name.or(file.name).unwrap_or_else(name_of_host),
             data: args
                 .data
@@ -158,7 +151,9 @@ impl NodeConfig {
                 .or(file.journal_size)
                 .unwrap_or(journal::DEFAULT_BYTES),
             channels,
-        })
+        };
+        together::check(&config)?;
+        Ok(config)
     }
 
     /// What is in force, as a file would say it, without secrets.

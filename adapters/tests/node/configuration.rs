@@ -95,6 +95,43 @@ fn a_file_that_is_wrong_is_exit_2_with_file_line_and_field() {
 }
 
 #[test]
+fn what_cannot_run_passes_no_check() {
+    let redis = "redis = \"redis://127.0.0.1:9\"\n";
+    let anywhere = format!("{redis}listen = \"0.0.0.0:8080\"");
+    let twice = "listen = \"127.0.0.1:8080\"\napi_listen = \"127.0.0.1:8080\"";
+    let within = "listen = \"0.0.0.0:8081\"";
+    for (text, words) in [
+        (&*anywhere, ["--listen 0.0.0.0:8080", "--advertise"]),
+        (twice, ["--api-listen 127.0.0.1:8080", "--listen"]),
+        (within, ["--api-listen 127.0.0.1:8081", "--listen"]),
+        ("capacity = 0", ["--capacity", "at least 1"]),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = written(folder.path(), text);
+        for check in [true, false] {
+            let mut node = command(&["node", "--config"]);
+            node.arg(&file).arg("--data").arg(folder.path());
+            if check {
+                node.arg("--check");
+            }
+            let (code, _, error) = run(&mut node);
+            assert_eq!(code, 2, "{text}: {error}");
+            for words in words {
+                assert!(error.contains(words), "{words} in {error}");
+            }
+        }
+    }
+    let advertised = format!("{anywhere}\nadvertise = \"http://10.0.0.7:8080\"");
+    let free = "listen = \"127.0.0.1:0\"\napi_listen = \"127.0.0.1:0\"";
+    for text in [&*advertised, free] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = written(folder.path(), text);
+        let (code, _, error) = run(command(&["node", "--check", "--config"]).arg(&file));
+        assert_eq!(code, 0, "{text}: {error}");
+    }
+}
+
+#[test]
 fn two_nodes_do_not_share_their_data() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().display().to_string();
@@ -139,6 +176,7 @@ fn help_teaches() {
         "HLS_RELAY_DATA",
         "line says is stronger than both",
         "method = \"post\"",
+        "A file with [[channel]] adds its channels where there is none\nof that name",
         "Exit codes:",
     ] {
         assert!(help.contains(words), "{words} in\n{help}");
