@@ -90,7 +90,7 @@ pub(super) async fn change(
     make(&api.inner, &id, Change::Put { spec, desired }, condition).await
 }
 
-/// What stands masked keeps its secret; then nobody may have put another one there meanwhile.
+/// What stands masked keeps its secret.
 async fn with_secrets(
     api: &Inner,
     id: &ChannelId,
@@ -101,13 +101,19 @@ async fn with_secrets(
     let unmasked = spec
         .clone()
         .unmasked(present.as_ref().map(|it| &*it.spec))?;
-    let condition = match (condition, present) {
-        (Condition::Any | Condition::Present, Some(present)) if unmasked != spec => {
-            Condition::Unchanged(present.revision)
-        }
+    let kept_from = present.filter(|_| unmasked != spec);
+    Ok((
+        unmasked,
+        guarded(condition, kept_from.map(|it| it.revision)),
+    ))
+}
+
+/// Where a secret is kept from a revision, nobody may have put another one there meanwhile.
+fn guarded(condition: Condition, kept_from: Option<u64>) -> Condition {
+    match (condition, kept_from) {
+        (Condition::Any | Condition::Present, Some(revision)) => Condition::Unchanged(revision),
         (condition, _) => condition,
-    };
-    Ok((unmasked, condition))
+    }
 }
 
 pub(super) async fn desire(
@@ -225,5 +231,25 @@ fn condition(head: &HeaderMap) -> Result<Condition, Refusal> {
             })
         }
         (_, Some(_)) => Err(refused("If-None-Match: only '*' is understood, and alone")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_kept_from_the_revision_that_it_was_read_of() {
+        for (asked, kept_from, made) in [
+            (Condition::Any, Some(7), Condition::Unchanged(7)),
+            (Condition::Present, Some(7), Condition::Unchanged(7)),
+            // It is refused where that is not the newest any more.
+            (Condition::Unchanged(6), Some(7), Condition::Unchanged(6)),
+            (Condition::Absent, Some(7), Condition::Absent),
+            (Condition::Any, None, Condition::Any),
+            (Condition::Present, None, Condition::Present),
+        ] {
+            assert_eq!(guarded(asked, kept_from), made);
+        }
     }
 }
