@@ -45,6 +45,8 @@ struct Stage {
     contacts: BTreeMap<NodeName, Contact>,
     /// Nothing can be claimed.
     unreadable: bool,
+    /// So often Redis has refused a look or a registration, where it does.
+    refused: Option<u32>,
     /// Segments can be kept.
     has_store: bool,
     /// Channels take long to close.
@@ -71,6 +73,7 @@ impl Stage {
             channels: BTreeMap::new(),
             contacts: BTreeMap::new(),
             unreadable: false,
+            refused: None,
             has_store: true,
             lingers: false,
             own: None,
@@ -168,7 +171,8 @@ impl Stage {
                 let nodes = !matches!(at, LookAt::Channels(_));
                 let nodes = nodes.then(|| self.others.clone());
                 let look = Look { nodes, channels };
-                let outcome = there().map(|()| (self.redis, look));
+                let outcome = there().and_then(|()| self.unless_refused());
+                let outcome = outcome.map(|()| (self.redis, look));
                 ClusterEvent::Looked { request, outcome }
             }
             ClusterCommand::Claim {
@@ -218,9 +222,11 @@ impl Stage {
                 request, id, grant, ..
             } => {
                 self.done.push(format!("register {id}"));
-                let seen = seen(Some(grant.incarnation), grant.epoch.0);
-                self.channels.insert(id.clone(), seen);
-                let outcome = Ok(Fence::Done);
+                let outcome = self.unless_refused().map(|()| Fence::Done);
+                if outcome.is_ok() {
+                    let seen = seen(Some(grant.incarnation), grant.epoch.0);
+                    self.channels.insert(id.clone(), seen);
+                }
                 ClusterEvent::Owned {
                     request,
                     id,
@@ -268,6 +274,18 @@ impl Stage {
             }
             ClusterCommand::Answer { .. } => return None,
         })
+    }
+
+    fn unless_refused(&mut self) -> Result<(), CallError> {
+        let Some(refused) = &mut self.refused else {
+            return Ok(());
+        };
+        *refused += 1;
+        assert!(
+            *refused < 1_000,
+            "what is refused is asked for without a pause"
+        );
+        Err(CallError::NotDone)
     }
 
     fn pass(&mut self, span: Span) {
@@ -512,6 +530,25 @@ fn what_cannot_be_claimed_is_not_tried_all_the_time() {
     stage.pass(SECOND * 60);
     let claims = stage.done.len();
     assert!((2..20).contains(&claims), "{claims} claims in a minute");
+}
+
+#[test]
+fn what_redis_refuses_is_not_asked_for_all_the_time() {
+    for event in [
+        ClusterEvent::Hint { id: id("x") },
+        ClusterEvent::Forgotten { id: id("x") },
+    ] {
+        let mut stage = owner(&["b"]);
+        stage.refused = Some(0);
+        stage.step(NodeEvent::Cluster(event));
+        stage.pass(SECOND * 10);
+        let refused = stage.refused.unwrap();
+        assert!((10..100).contains(&refused), "{refused} in ten seconds");
+        stage.refused = None;
+        stage.done.clear();
+        stage.pass(SECOND * 2);
+        assert!(stage.owns("x") && stage.done.len() <= 1, "{:?}", stage.done);
+    }
 }
 
 #[test]

@@ -86,6 +86,9 @@ pub(super) struct Member {
     renewing: Option<(RequestId, Timestamp)>,
     renew_at: Timestamp,
     looking: Option<(RequestId, Timestamp, LookAt)>,
+    /// The last one has led to nothing: the next one is not before.
+    #[serde(default)]
+    looks_from: Timestamp,
     nodes_at: Timestamp,
     scan_at: Timestamp,
     hinted: BTreeSet<ChannelId>,
@@ -175,6 +178,9 @@ enum Seat {
         under_way: Option<RequestId>,
         /// To be told to Redis again.
         forgotten: bool,
+        /// But not before, as that has just led to nothing.
+        #[serde(default)]
+        again_at: Timestamp,
     },
     /// It is being closed here.
     Leaving,
@@ -227,6 +233,7 @@ impl Member {
             renewing: None,
             renew_at: Timestamp::default(),
             looking: None,
+            looks_from: Timestamp::default(),
             nodes_at: Timestamp::default(),
             scan_at: Timestamp::default(),
             hinted: BTreeSet::new(),
@@ -387,11 +394,18 @@ impl Member {
             return None;
         }
         let looks = self.contact == Contact::Reached && self.looking.is_none();
-        let look_at = looks.then_some(self.nodes_at.min(self.scan_at));
+        let look_at = self.nodes_at.min(self.scan_at).max(self.looks_from);
+        let look_at = looks.then_some(look_at);
         let places = self.places.values().filter_map(|it| match it.seat {
             Seat::Vacant { claim_at, .. } => claim_at,
             Seat::Releasing {
                 request: None,
+                again_at,
+                ..
+            }
+            | Seat::Ours {
+                under_way: None,
+                forgotten: true,
                 again_at,
                 ..
             } => Some(again_at),

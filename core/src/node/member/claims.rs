@@ -219,6 +219,7 @@ impl Member {
             revision: record.revision,
             under_way: None,
             forgotten: false,
+            again_at: now,
         };
         orders.push(Order::Own {
             id,

@@ -99,7 +99,7 @@ impl Member {
             self.claims_from = Some(now);
         }
         self.forget_what_was_seen();
-        (self.nodes_at, self.scan_at) = (now, now);
+        (self.looks_from, self.nodes_at, self.scan_at) = (now, now, now);
         for place in self.places.values_mut() {
             if let Seat::Ours { forgotten, .. } = &mut place.seat {
                 *forgotten = true;

@@ -8,7 +8,7 @@ impl Member {
         now: Timestamp,
         commands: &mut Vec<ClusterCommand<S>>,
     ) {
-        if self.looking.is_some() || self.contact == Contact::Away {
+        if self.looking.is_some() || self.contact == Contact::Away || self.looks_from > now {
             return;
         }
         let at = if self.scan_at <= now {
@@ -38,14 +38,10 @@ impl Member {
             return;
         };
         let Ok((redis, look)) = outcome else {
-            (self.nodes_at, self.scan_at) = match at {
-                LookAt::All => (now + RETRY, now + RETRY),
-                LookAt::Nodes => (now + RETRY, self.scan_at),
-                LookAt::Channels(ids) => {
-                    self.hinted.extend(ids);
-                    (now + RETRY, self.scan_at)
-                }
-            };
+            self.looks_from = now + RETRY;
+            if let LookAt::Channels(ids) = at {
+                self.hinted.extend(ids);
+            }
             return;
         };
         self.sees(now, redis);

@@ -21,8 +21,9 @@ impl Member {
                     grant,
                     under_way: under_way @ None,
                     forgotten: forgotten @ true,
+                    again_at,
                     ..
-                } => {
+                } if *again_at <= now => {
                     let Some((record, removed)) = record(id) else {
                         continue;
                     };
@@ -38,6 +39,7 @@ impl Member {
                 Seat::Ours {
                     under_way: under_way @ None,
                     revision,
+                    forgotten: false,
                     ..
                 } => {
                     let newer = |(seen, _): &(ChannelSeen, Timestamp)| seen.revision > *revision;
@@ -131,6 +133,7 @@ impl Member {
                 since,
                 under_way,
                 forgotten,
+                again_at,
                 ..
             } if *under_way == Some(request) => {
                 *under_way = None;
@@ -143,7 +146,7 @@ impl Member {
                         place.seat = Seat::Leaving;
                         orders.push(Order::Disown(id));
                     }
-                    Ok(Fence::Lost) | Err(_) => *forgotten = true,
+                    Ok(Fence::Lost) | Err(_) => (*forgotten, *again_at) = (true, now + RETRY),
                 }
             }
             Seat::Releasing {
