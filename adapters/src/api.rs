@@ -133,6 +133,13 @@ async fn readyz(State(api): State<Api>) -> Response {
         "leaving\n".to_owned()
     } else if let Err(error) = api.inner.store.ids().await {
         format!("{error}\n")
+    } else if api
+        .inner
+        .hands
+        .as_ref()
+        .is_some_and(|it| !it.contact().reaches_redis)
+    {
+        "Redis does not keep the lease of this node\n".to_owned()
     } else {
         return (StatusCode::OK, "ready\n").into_response();
     };

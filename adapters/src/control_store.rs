@@ -50,6 +50,9 @@ pub enum ChangeError {
     /// There is no room for another channel.
     #[error("there are {MOST_CHANNELS} channels: remove one first")]
     Full,
+    /// A stranger has written there what is none. Who has the channel goes on with what it knows.
+    #[error("what Redis has of the channel cannot be read: {0}; put it there again")]
+    Unreadable(String),
     /// By what it is kept in; it may or may not have been made.
     #[error("the control store failed: {0}")]
     Failed(String),

@@ -10,6 +10,7 @@ use ::redis::aio::PubSub;
 use ::redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, RedisError, RedisResult, Value};
 use address::{Address, Route};
 use connection::Connection;
+use keys::Shared;
 pub use script::{Call, Script};
 use std::collections::hash_map::RandomState;
 use std::future::Future;
@@ -36,6 +37,7 @@ struct Inner {
     shown: String,
     /// A call takes so long at most, the making of a connection included.
     within: Duration,
+    shared: Script,
     state: Mutex<State>,
 }
 
@@ -79,6 +81,7 @@ impl Link {
                 address: address.clone(),
                 shown: address.to_string(),
                 within,
+                shared: Script::new(include_str!("redis/shared.lua")),
                 state: Mutex::new(state),
             }),
         })
@@ -151,6 +154,19 @@ impl Link {
             }
         };
         self.within(run).await
+    }
+
+    /// Has a command done on a key in common, in place of what is no such key: its name, and what comes behind the key.
+    pub async fn on<T: FromRedisValue>(
+        &self,
+        key: &Shared,
+        command: &str,
+        arguments: &[&str],
+    ) -> Result<T, LinkError> {
+        let arguments = [&[key.kind, command], arguments].concat();
+        let arguments: Vec<_> = arguments.iter().map(|it| it.as_bytes()).collect();
+        let script = &self.inner.shared;
+        self.script(&script.call(&[key.name], &arguments)).await
     }
 
     /// Has a command done.

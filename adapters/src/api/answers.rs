@@ -67,6 +67,7 @@ impl From<ChangeError> for Refusal {
                 (StatusCode::CONFLICT, "not_yours")
             }
             ChangeError::Full => (StatusCode::CONFLICT, "full"),
+            ChangeError::Unreadable(_) => (StatusCode::CONFLICT, "unreadable"),
             ChangeError::Failed(_) => (StatusCode::SERVICE_UNAVAILABLE, "store"),
         };
         Self::new(status, code, error)

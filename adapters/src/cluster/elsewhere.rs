@@ -364,7 +364,7 @@ impl Elsewhere {
         let Some(found) = self.inner.store.look(id).await.ok()? else {
             return Some(Whose::None);
         };
-        let Ok(entry) = found.entry() else {
+        let Some(entry) = found.entry_or_owner() else {
             return Some(Whose::Nobody);
         };
         let owner = entry

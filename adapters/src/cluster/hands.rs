@@ -24,12 +24,12 @@ use hls_relay_core::node::{
     ChannelId, ClusterCommand, ClusterEvent, Grant, Incarnation, NodeEvent, NodeName, Record,
 };
 use hls_relay_core::time::Span;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// Every call to Redis ends before the machine gives it up.
 pub const REDIS_PATIENCE: Duration = Duration::from_millis(900);
@@ -37,6 +37,8 @@ pub const REDIS_PATIENCE: Duration = Duration::from_millis(900);
 const LOOK_PATIENCE: Duration = Duration::from_secs(5);
 /// Of so many channels it is told that a change was lost.
 const MOST_LOST: usize = 100;
+/// That Redis refuses something is told again after this, while it does.
+const REFUSED_TOLD_EVERY: Duration = Duration::from_secs(60);
 
 type Event = ClusterEvent<ChannelSpec>;
 type Called<T> = Result<T, CallError>;
@@ -84,6 +86,8 @@ struct State {
     asked: BTreeMap<RequestId, oneshot::Sender<PeerAnswer>>,
     questions: u64,
     namesake: Option<calls::Namesake>,
+    /// What Redis refuses to do: why, and when that was told last.
+    refused: BTreeMap<&'static str, (Arc<str>, Instant)>,
     contact: Contact,
 }
 
@@ -306,7 +310,7 @@ impl Hands {
             } => self.spawn(async move {
                 let owner = owner.to_string();
                 let freed = it.inner.registry.free(&id, &owner, epoch.0).await;
-                let freed = freed.map_err(failed);
+                let freed = freed.map_err(it.failed("take a dead node's name off a channel"));
                 let outcome = freed.map(|freed| if freed { Fence::Done } else { Fence::Lost });
                 ClusterEvent::Owned {
                     request,
@@ -394,6 +398,30 @@ impl Hands {
         }
     }
 
+    /// What came of a call that has led to nothing. That Redis refuses to do it is told now and then, and not each time.
+    fn failed(&self, to: &'static str) -> impl Fn(LinkError) -> CallError {
+        let it = self.clone();
+        move |error| match error {
+            LinkError::Away(_) => CallError::Unknown,
+            LinkError::Refused(why) => {
+                it.note_refused(to, &why);
+                CallError::NotDone
+            }
+        }
+    }
+
+    fn note_refused(&self, to: &'static str, why: &Arc<str>) {
+        let now = Instant::now();
+        let is_told =
+            |(told, at): &(Arc<str>, Instant)| told == why && now < *at + REFUSED_TOLD_EVERY;
+        let refused = &mut self.lock().refused;
+        if !refused.get(to).is_some_and(is_told) {
+            refused.insert(to, (why.clone(), now));
+            let redis = self.inner.link.address();
+            tracing::error!(redis, "Redis refuses to {to}: {why}; it is tried again");
+        }
+    }
+
     fn spawn(&self, work: impl Future<Output = Event> + Send + 'static) {
         let it = self.clone();
         tokio::spawn(async move { it.tell(work.await) });
@@ -408,16 +436,6 @@ impl Hands {
             .state
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn failed(error: LinkError) -> CallError {
-    match error {
-        LinkError::Away(_) => CallError::Unknown,
-        LinkError::Refused(why) => {
-            tracing::error!("Redis refuses a call: {why}");
-            CallError::NotDone
-        }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::spec::ChannelSpec;
 use ::redis::{Value, cmd, from_redis_value};
 use hls_relay_core::checkpoint::Checkpoint;
 use hls_relay_core::node::{ChannelId, Grant, Record};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The longest checkpoint: of a channel with many tracks and long lists it is a tenth of that.
@@ -190,12 +190,11 @@ impl Registry {
         };
         // Only its holder says where it is asked; again each time, as that alone may have been lost.
         if leased == Leased::Held {
-            let known = cmd("HSET")
-                .arg(keys::NODES)
-                .arg(name)
-                .arg(&of.control)
-                .take();
-            self.inner.link.command::<()>(&known).await?;
+            let known = [name, &of.control];
+            self.inner
+                .link
+                .on::<()>(&keys::NODES, "HSET", &known)
+                .await?;
         }
         Ok((leased, identity))
     }
@@ -207,8 +206,7 @@ impl Registry {
         if self.inner.link.script::<u64>(&call).await? == 0 {
             return Ok(());
         }
-        let forgotten = cmd("HDEL").arg(keys::NODES).arg(name).take();
-        self.inner.link.command(&forgotten).await
+        self.inner.link.on(&keys::NODES, "HDEL", &[name]).await
     }
 
     /// What the nodes know each other by; this where there is none yet.
@@ -218,23 +216,29 @@ impl Registry {
         self.inner.link.script(&call).await
     }
 
-    /// All nodes by their names, with where each is asked, and what it says of itself where its lease holds.
+    /// All nodes by their names, with where each is asked, and what it says of itself where its lease holds. Those of
+    /// `owners` whose lease holds are among them whatever has become of the list of nodes.
     pub async fn nodes(
         &self,
+        owners: &BTreeSet<ChannelId>,
     ) -> Result<BTreeMap<ChannelId, (String, Option<NodeEntry>)>, LinkError> {
         let link = &self.inner.link;
-        let count = cmd("HLEN").arg(keys::NODES).take();
+        let nodes = keys::NODES.name;
+        let count = cmd("HLEN").arg(nodes).take();
         if link.command::<usize>(&count).await? > MOST_NODES {
-            let why = format!("there are more than {MOST_NODES} nodes in {}", keys::NODES);
+            let why = format!("there are more than {MOST_NODES} nodes in {nodes}");
             return Err(LinkError::Refused(why.into()));
         }
-        let all = cmd("HGETALL").arg(keys::NODES).take();
+        let all = cmd("HGETALL").arg(nodes).take();
         let all: BTreeMap<Vec<u8>, Vec<u8>> = link.command(&all).await?;
         let text = |it: &[u8]| std::str::from_utf8(it).ok().map(str::to_owned);
         let known = all.iter().filter_map(|(name, control)| {
             Some((ChannelId::new(&text(name)?).ok()?, text(control)?))
         });
-        let known: Vec<_> = known.collect();
+        let mut known: BTreeMap<_, _> = known.collect();
+        for owner in owners {
+            known.entry(owner.clone()).or_default();
+        }
         let script = &self.inner.node;
         let fields = [
             MOST_FIELD_BYTES,
@@ -247,12 +251,15 @@ impl Registry {
         ];
         let fields = fields.map(str::as_bytes);
         let calls = known
-            .iter()
-            .map(|(name, _)| script.call(&[&keys::node(name.name())], &fields));
+            .keys()
+            .map(|name| script.call(&[&keys::node(name.name())], &fields));
         let answers = link.scripts(script, &calls.collect::<Vec<_>>()).await?;
         let found = known.into_iter().zip(answers);
         Ok(found
             .map(|((name, control), answer)| (name, (control, node_entry(answer))))
+            .filter(|(name, (_, entry))| {
+                all.contains_key(name.name().as_bytes()) || entry.is_some()
+            })
             .collect())
     }
 
@@ -330,8 +337,9 @@ impl Registry {
         let texts = spec_text(record).map_err(|why| LinkError::Refused(why.into()))?;
         let revision = record.revision.to_string();
         // Before the channel: an id of nothing harms nobody.
-        let known = cmd("SADD").arg(keys::CHANNELS).arg(&**id.name()).take();
-        self.inner.link.command::<()>(&known).await?;
+        let name = &**id.name();
+        let link = &self.inner.link;
+        link.on::<()>(&keys::CHANNELS, "SADD", &[name]).await?;
         let wanted = [
             revision.as_bytes(),
             &texts.spec,
@@ -385,16 +393,17 @@ impl Registry {
         let erased = self.keep(call).await?;
         if let Kept::Done { .. } = erased {
             // Whoever makes it anew at this moment tells of its id once more, after it is there.
-            let forgotten = cmd("SREM").arg(keys::CHANNELS).arg(&**id.name()).take();
-            self.inner.link.command::<()>(&forgotten).await?;
+            let (link, name) = (&self.inner.link, &**id.name());
+            link.on::<()>(&keys::CHANNELS, "SREM", &[name]).await?;
         }
         Ok(erased)
     }
 
     /// Some of the ids that were put down as wanting an owner.
     pub async fn pending(&self, most: usize) -> Result<Vec<ChannelId>, LinkError> {
-        let popped = cmd("LPOP").arg(keys::PENDING).arg(most).take();
-        let popped: Option<Vec<Vec<u8>>> = self.inner.link.command(&popped).await?;
+        let most = most.to_string();
+        let (link, most) = (&self.inner.link, [&*most]);
+        let popped: Option<Vec<Vec<u8>>> = link.on(&keys::PENDING, "LPOP", &most).await?;
         let names = popped.unwrap_or_default();
         let names = names.iter().filter_map(|it| std::str::from_utf8(it).ok());
         Ok(names.filter_map(|it| ChannelId::new(it).ok()).collect())
@@ -403,11 +412,11 @@ impl Registry {
     /// A hint; where it fails the others find it by themselves, a little later.
     async fn announce(&self, id: &ChannelId) {
         let name = &**id.name();
-        let pending = cmd("RPUSH").arg(keys::PENDING).arg(name).take();
+        let (link, own) = (&self.inner.link, [name]);
+        let pending = link.on::<()>(&keys::PENDING, "RPUSH", &own);
         let changed = cmd("PUBLISH").arg(keys::CHANGED).arg(name).take();
-        let link = &self.inner.link;
-        let told = (link.command::<()>(&pending), link.command::<()>(&changed));
-        let _ = futures_util::join!(told.0, told.1);
+        let changed = link.command::<()>(&changed);
+        let _ = futures_util::join!(pending, changed);
     }
 
     async fn keep<'a>(&self, call: impl FnOnce(u64) -> Call<'a>) -> Result<Kept, LinkError> {

@@ -36,7 +36,11 @@ pub async fn add(store: ControlStore, channels: Vec<(ChannelId, ChannelSpec)>) {
                     tokio::time::sleep(TRY_AGAIN).await;
                     continue;
                 }
-                Err(error @ (ChangeError::Refused(_) | ChangeError::Full)) => {
+                Err(
+                    error @ (ChangeError::Refused(_)
+                    | ChangeError::Full
+                    | ChangeError::Unreadable(_)),
+                ) => {
                     tracing::error!(
                         channel,
                         "the configuration file has it, and it is not added: {error}"

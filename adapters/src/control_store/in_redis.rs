@@ -13,7 +13,7 @@ pub use entry::{Entry, Found};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use hls_relay_core::event::Desired;
 use hls_relay_core::node::{Applied, Change, ChannelId, Condition, Record, Refused, Writer, apply};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +25,8 @@ const MOST_BYTES_IN_ALL: usize = 256 << 20;
 const AT_ONCE: usize = 200;
 /// So many such messages are under way: Redis has the next one before the answer to one has been read.
 const LOOKS_AT_ONCE: usize = 3;
+/// Of so many channels it is remembered why they cannot be read.
+const MOST_UNREAD: usize = 1_000;
 /// A change that somebody was faster with is decided anew, so often.
 const TRIES: u32 = 20;
 /// Before the next try; each waits so much longer.
@@ -43,6 +45,8 @@ struct Inner {
     next_revision: Script,
     write: Script,
     on_change: Mutex<OnChange>,
+    /// Why channels cannot be read, as it has been told.
+    unread: Mutex<BTreeMap<ChannelId, String>>,
 }
 
 impl RedisStore {
@@ -54,6 +58,7 @@ impl RedisStore {
             next_revision: Script::new(include_str!("in_redis/next_revision.lua")),
             write: Script::new(include_str!("in_redis/write.lua")),
             on_change: Mutex::new(on_change),
+            unread: Mutex::default(),
         };
         let inner = Arc::new(inner);
         Self { inner }
@@ -94,7 +99,7 @@ impl RedisStore {
     ) -> Result<Option<(Changed, bool)>, ChangeError> {
         let found = self.look(id).await?;
         let guard = found.as_ref().map_or(&[][..], Found::guard);
-        let current = found.as_ref().and_then(|it| understood(id, it));
+        let current = found.as_ref().and_then(|it| self.understood(id, it));
         let is_new = current.is_none();
         let present = found.as_ref().and_then(|it| it.entry().ok());
         let above = present.map_or(0, |it| it.revision);
@@ -145,16 +150,14 @@ impl RedisStore {
     /// The id is known before the channel is there: one of nothing harms nobody.
     async fn make_room_for(&self, id: &ChannelId) -> Result<(), ChangeError> {
         let (name, link) = (&**id.name(), &self.inner.link);
-        let count = cmd("SCARD").arg(keys::CHANNELS).take();
-        let is_known = cmd("SISMEMBER").arg(keys::CHANNELS).arg(name).take();
-        let asked = (link.command::<u64>(&count), link.command::<bool>(&is_known));
-        let (count, is_known) = futures_util::try_join!(asked.0, asked.1)?;
+        let own = [name];
+        let count = link.on::<u64>(&keys::CHANNELS, "SCARD", &[]);
+        let is_known = link.on::<bool>(&keys::CHANNELS, "SISMEMBER", &own);
+        let (count, is_known) = futures_util::try_join!(count, is_known)?;
         if count >= MOST_CHANNELS && !is_known {
             return Err(ChangeError::Full);
         }
-        Ok(link
-            .command(cmd("SADD").arg(keys::CHANNELS).arg(name))
-            .await?)
+        Ok(link.on(&keys::CHANNELS, "SADD", &own).await?)
     }
 
     async fn write(
@@ -184,12 +187,12 @@ impl RedisStore {
     async fn announce(&self, id: &ChannelId) {
         let name = &**id.name();
         // Who takes a channel away may have taken its id at the same time.
-        let known = cmd("SADD").arg(keys::CHANNELS).arg(name).take();
-        let pending = cmd("RPUSH").arg(keys::PENDING).arg(name).take();
+        let (link, own) = (&self.inner.link, [name]);
+        let known = link.on::<()>(&keys::CHANNELS, "SADD", &own);
+        let pending = link.on::<()>(&keys::PENDING, "RPUSH", &own);
         let changed = cmd("PUBLISH").arg(keys::CHANGED).arg(name).take();
-        let told = [known, pending, changed];
-        let told = told.iter().map(|it| self.inner.link.command::<()>(it));
-        if let Err(error) = futures_util::future::try_join_all(told).await {
+        let changed = link.command::<()>(&changed);
+        if let Err(error) = futures_util::try_join!(known, pending, changed) {
             tracing::warn!(
                 channel = name,
                 "the change is made, but not announced: {error}"
@@ -202,7 +205,8 @@ impl RedisStore {
         &self,
         id: &ChannelId,
     ) -> Result<Option<Record<ChannelSpec>>, ChangeError> {
-        Ok(self.get_told(id).await?.map(|(record, _)| record))
+        let found = self.look(id).await?;
+        Ok(found.and_then(|it| self.understood(id, &it)))
     }
 
     /// See [`super::ControlStore::get_told`].
@@ -211,7 +215,11 @@ impl RedisStore {
         id: &ChannelId,
     ) -> Result<Option<(Record<ChannelSpec>, Option<Told>)>, ChangeError> {
         let found = self.look(id).await?;
-        Ok(found.and_then(|it| Some((understood(id, &it)?, Some(it.told())))))
+        let Some(found) = found.filter(|it| !it.is_removed()) else {
+            return Ok(None);
+        };
+        let record = found.record().map_err(ChangeError::Unreadable)?;
+        Ok(Some((record, Some(found.told()))))
     }
 
     /// See [`super::ControlStore::list`].
@@ -225,7 +233,7 @@ impl RedisStore {
         let ids = self.ids().await?;
         let found = self.look_at(&ids, true).await?;
         let listed = found.into_iter().filter_map(|(id, found)| {
-            let record = understood(&id, &found)?;
+            let record = self.understood(&id, &found)?;
             Some(((id, record), Some(found.told())))
         });
         Ok(listed.collect())
@@ -238,7 +246,7 @@ impl RedisStore {
         let most = ChannelId::MOST_BYTES.to_string();
         loop {
             let arguments = [&*cursor, most.as_bytes()];
-            let call = self.inner.ids.call(&[keys::CHANNELS], &arguments);
+            let call = self.inner.ids.call(&[keys::CHANNELS.name], &arguments);
             let (next, some): (Vec<u8>, Vec<Vec<u8>>) = self.inner.link.script(&call).await?;
             let names = some.iter().filter_map(|it| std::str::from_utf8(it).ok());
             ids.extend(names.filter_map(|it| ChannelId::new(it).ok()));
@@ -307,6 +315,36 @@ impl RedisStore {
         let calls: Vec<_> = calls.collect();
         Ok((some, self.inner.link.scripts(look, &calls).await?))
     }
+
+    /// A channel that cannot be read is as good as none; what is put in its place is read again.
+    fn understood(&self, id: &ChannelId, found: &Found) -> Option<Record<ChannelSpec>> {
+        if found.is_removed() {
+            return None;
+        }
+        self.told_once(id, found.record())
+    }
+
+    /// What is read of a channel. Why it cannot be is in the log once, and not at each look.
+    pub(crate) fn told_once<T>(&self, id: &ChannelId, read: Result<T, String>) -> Option<T> {
+        let unread = &self.inner.unread;
+        let mut unread = unread.lock().unwrap_or_else(PoisonError::into_inner);
+        match read {
+            Ok(read) => {
+                unread.remove(id);
+                Some(read)
+            }
+            Err(why) => {
+                if unread.get(id) != Some(&why) {
+                    let channel = &**id.name();
+                    tracing::error!(channel, "what Redis has of it cannot be read: {why}");
+                    if unread.len() < MOST_UNREAD {
+                        unread.insert(id.clone(), why);
+                    }
+                }
+                None
+            }
+        }
+    }
 }
 
 /// What is wanted of a channel, as it is written.
@@ -332,17 +370,6 @@ pub fn spec_text(record: &Record<ChannelSpec>) -> Result<Texts, String> {
         desired: word(serde_json::to_value(record.desired).map_err(failed)?),
         writer: word(serde_json::to_value(record.writer).map_err(failed)?),
     })
-}
-
-/// A channel that cannot be read is as good as none; what is put in its place is read again.
-fn understood(id: &ChannelId, found: &Found) -> Option<Record<ChannelSpec>> {
-    if found.entry().is_ok_and(|it| it.removed) {
-        return None;
-    }
-    let channel = &**id.name();
-    let said =
-        |why: &String| tracing::error!(channel, "what Redis has of it cannot be read: {why}");
-    found.record().inspect_err(said).ok()
 }
 
 impl From<LinkError> for ChangeError {

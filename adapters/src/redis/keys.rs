@@ -2,17 +2,34 @@
 
 use hls_relay_core::node::ChannelId;
 
-/// A list: the ids of channels that want an owner.
-pub const PENDING: &str = "hls-relay:pending";
-/// A set: the ids of all channels.
-pub const CHANNELS: &str = "hls-relay:channels";
+/// A key that all channels, or all nodes, have in common.
+pub struct Shared {
+    /// The key.
+    pub name: &'static str,
+    /// What stands there is a `list`, a `set` or a `hash`. Strangers may have put something else in its place.
+    pub kind: &'static str,
+}
+
+/// The ids of channels that want an owner.
+pub const PENDING: Shared = Shared {
+    name: "hls-relay:pending",
+    kind: "list",
+};
+/// The ids of all channels.
+pub const CHANNELS: Shared = Shared {
+    name: "hls-relay:channels",
+    kind: "set",
+};
 /// A number: the newest revision of all channels.
 pub const REVISION: &str = "hls-relay:revision";
 /// The channel on which the ids of changed channels are told.
 pub const CHANGED: &str = "hls-relay:changed";
 
-/// A hash: the names of all nodes, and where each is asked by the others.
-pub const NODES: &str = "hls-relay:nodes";
+/// The names of all nodes, and where each is asked by the others.
+pub const NODES: Shared = Shared {
+    name: "hls-relay:nodes",
+    kind: "hash",
+};
 
 /// A text: what the nodes know each other by.
 pub const SECRET: &str = "hls-relay:secret";

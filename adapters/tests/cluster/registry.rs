@@ -10,6 +10,7 @@ use hls_relay_core::checkpoint::{CHECKPOINT_FORMAT, Checkpoint};
 use hls_relay_core::event::Desired;
 use hls_relay_core::node::{Change, ChannelId, Condition, Record, Writer};
 use hls_relay_core::time::{Span, WallTime};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 const A: &str = "a:0000000000000001";
@@ -240,12 +241,12 @@ pub(crate) async fn contract_of_names(stage: &Stage) {
     );
     // Nor does he who may not have the name take anything away when he leaves.
     registry.leave("a", &two.incarnation).await.unwrap();
-    let nodes = registry.nodes().await.unwrap();
+    let nodes = registry.nodes(&BTreeSet::new()).await.unwrap();
     assert_eq!(nodes[&id("a")], (one.control.clone(), Some(one.clone())));
     tokio::time::sleep(Duration::from_millis(400)).await;
     // Who has expired is still known, and does not come back.
     assert_eq!(
-        registry.nodes().await.unwrap()[&id("a")],
+        registry.nodes(&BTreeSet::new()).await.unwrap()[&id("a")],
         (one.control.clone(), None)
     );
     assert_eq!(
@@ -261,7 +262,7 @@ pub(crate) async fn contract_of_names(stage: &Stage) {
     let left = registry.lease("a", &one, 300, true).await.unwrap().0;
     assert!(matches!(left, Leased::Other { .. }), "{left:?}");
     registry.leave("a", &two.incarnation).await.unwrap();
-    assert!(registry.nodes().await.unwrap().is_empty());
+    assert!(registry.nodes(&BTreeSet::new()).await.unwrap().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -418,7 +419,7 @@ async fn what_is_written_over_by_strangers_harms_that_channel_only() {
         "many",
     ]);
     server.ask(&["HSET", "hls-relay:nodes", "odd", "x", "../up", "x"]);
-    let nodes = registry.nodes().await.unwrap();
+    let nodes = registry.nodes(&BTreeSet::new()).await.unwrap();
     assert_eq!(nodes.len(), 3);
     assert!(
         nodes.values().all(|(_, entry)| entry.is_none()),
@@ -443,9 +444,34 @@ async fn what_is_written_over_by_strangers_harms_that_channel_only() {
     server.ask(&["DEL", "hls-relay:pending"]);
     server.ask(&["RPUSH", "hls-relay:pending", "../up", "good", &long]);
     assert_eq!(registry.pending(10).await.unwrap(), [id("good")]);
-    server.ask(&["DEL", "hls-relay:pending"]);
-    server.ask(&["SET", "hls-relay:pending", "x"]);
-    assert!(registry.pending(10).await.is_err());
+
+    // What all have in common, and is of another kind now, is written again by whoever has something to write there.
+    let nodes = registry.nodes(&BTreeSet::from([id("list")])).await.unwrap();
+    let is_held = |nodes: &BTreeMap<ChannelId, (String, Option<NodeEntry>)>| {
+        nodes.get(&id("list")).is_some_and(|it| it.1.is_some())
+    };
+    assert!(is_held(&nodes), "{nodes:?}");
+    for name in ["nodes", "channels", "pending"] {
+        server.ask(&["DEL", &format!("hls-relay:{name}")]);
+    }
+    // Whose lease holds is alive without the list.
+    let nodes = registry.nodes(&BTreeSet::from([id("list")])).await.unwrap();
+    assert!(is_held(&nodes) && nodes.len() == 1, "{nodes:?}");
+    for name in ["nodes", "channels", "pending"] {
+        server.ask(&["SET", &format!("hls-relay:{name}"), "x"]);
+    }
+    let held = registry.lease("list", &entry, 5_000, false).await.unwrap();
+    assert_eq!(held.0, Leased::Held);
+    assert!(is_held(&registry.nodes(&BTreeSet::new()).await.unwrap()));
+    let epoch = epoch_of(&stage, "good").await;
+    let title = stage.claimed("good", B, (Some(A), epoch)).await;
+    let record = stage.store.get(&id("good")).await.unwrap().unwrap();
+    let (good, wanted) = (id("good"), (&record, false));
+    let again = registry.register(&good, &title, wanted, "{}", None).await;
+    assert!(matches!(again, Ok(Kept::Done { .. })), "{again:?}");
+    stage.put("new").await;
+    assert_eq!(server.ask(&["SCARD", "hls-relay:channels"]), "2");
+    assert_eq!(registry.pending(10).await.unwrap(), [id("new")]);
     assert!(stage.link.identity().await.is_ok());
 }
 

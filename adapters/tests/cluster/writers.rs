@@ -1,7 +1,9 @@
 //! Programs that write Redis themselves.
 
-use crate::nodes::Nodes;
+use crate::nodes::{Nodes, PATIENCE};
+use crate::operator::spec;
 use crate::support::redis_server::RedisServer;
+use crate::viewers::client;
 use std::time::{Duration, Instant};
 
 /// Much less than the time between two looks at all channels.
@@ -29,4 +31,83 @@ async fn what_is_put_on_the_list_is_seen_soon_by_a_node_without_room() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_read_any_more_is_relayed_on_as_it_was_shown_by_all_and_told_once() {
+    let redis = RedisServer::start();
+    let all = Nodes::start(&[redis.url(), redis.url()]).await;
+    all.relay("news").await;
+    let channel = "hls-relay:channel:{news}";
+    redis.ask(&["HSET", channel, "desired", "maybe"]);
+    // All look at all channels meanwhile.
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let revision = redis.ask(&["HGET", channel, "revision"]);
+    for node in all.nodes.iter().flatten() {
+        let list = format!("{}/news/index.m3u8", node.address());
+        let answer = client().get(list).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{}", all.logs());
+        let shown = node.get("/api/v1/channels/news").await;
+        assert_eq!(shown.status, 409, "{shown:?}");
+        let message = shown.body["error"]["message"].as_str().unwrap();
+        assert!(message.contains("desired"), "{message}");
+        let log = node.log();
+        assert!(!log.contains("Redis is told again"), "{log}");
+        assert!(log.matches("cannot be read").count() <= 1, "{log}");
+    }
+    // What is put there again is taken.
+    let put = all.at(0).put("news", spec(&all.origin.url())).await;
+    assert_eq!(put.status, 201, "{put:?}");
+    assert_ne!(redis.ask(&["HGET", channel, "revision"]), revision);
+    let shown = all.at(1).get("/api/v1/channels/news").await;
+    assert_eq!(shown.status, 200, "{shown:?}");
+    all.replay();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_all_have_in_common_and_is_of_another_kind_is_written_again_and_no_channel_moves() {
+    let redis = RedisServer::start();
+    let all = Nodes::start(&[redis.url(), redis.url()]).await;
+    all.relay("news").await;
+    let before = all.observed(0, "news").await;
+    for name in ["nodes", "channels", "pending"] {
+        let key = format!("hls-relay:{name}");
+        redis.ask(&["DEL", &key]);
+        redis.ask(&["SET", &key, "x"]);
+    }
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    for (name, kind) in [("nodes", "hash"), ("channels", "set")] {
+        let stands = redis.ask(&["TYPE", &format!("hls-relay:{name}")]);
+        assert_eq!(stands, kind, "{}", all.logs());
+    }
+    let after = all.observed(1, "news").await;
+    assert_eq!(after["epoch"], before["epoch"], "{}", all.logs());
+    for node in all.nodes.iter().flatten() {
+        let log = node.log();
+        assert!(log.matches("Redis refuses").count() < 20, "{log}");
+        assert!(!log.contains("Redis does not answer"), "{log}");
+    }
+    all.replay();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_whose_lease_redis_refuses_to_keep_is_not_ready_and_says_why_now_and_then() {
+    let redis = RedisServer::start();
+    let all = Nodes::start(&[redis.url()]).await;
+    let until_ready = async |status| {
+        let began = Instant::now();
+        while all.at(0).get("/readyz").await.status != status {
+            assert!(began.elapsed() < PATIENCE, "{}", all.logs());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    until_ready(200).await;
+    redis.ask(&["CONFIG", "SET", "maxmemory", "1"]);
+    until_ready(503).await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let log = all.at(0).log();
+    let told = "Redis refuses to keep the lease of this node";
+    assert_eq!(log.matches(told).count(), 1, "{log}");
+    redis.ask(&["CONFIG", "SET", "maxmemory", "0"]);
+    until_ready(200).await;
 }

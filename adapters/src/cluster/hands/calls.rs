@@ -1,7 +1,6 @@
 //! What is asked of Redis: a lease, what stands there, channels that are claimed, written and given back.
 
 use super::*;
-use tokio::time::Instant;
 
 /// A key that was to be gone, and is there so much later, has been renewed.
 const OVER_FOR_SURE: Duration = Duration::from_secs(1);
@@ -19,8 +18,12 @@ impl Hands {
     pub(super) async fn renew(&self, entry: NodeEntry, first: bool) -> Called<(RedisId, Renewal)> {
         let (name, lease_ms) = (self.inner.myself.name.name(), LEASE.as_millis());
         let leasing = self.inner.registry.lease(name, &entry, lease_ms, first);
-        let (leased, redis) =
-            within(REDIS_PATIENCE, async { leasing.await.map_err(failed) }).await?;
+        let (leased, redis) = within(REDIS_PATIENCE, async {
+            leasing
+                .await
+                .map_err(self.failed("keep the lease of this node"))
+        })
+        .await?;
         let renewal = match leased {
             Leased::Held => {
                 self.lock().namesake = None;
@@ -46,7 +49,13 @@ impl Hands {
         if !self.keeps_name(&incarnation, left_ms) {
             return;
         }
-        let nodes = async { self.inner.registry.nodes().await.map_err(failed) };
+        let nodes = async {
+            self.inner
+                .registry
+                .nodes(&BTreeSet::new())
+                .await
+                .map_err(self.failed("tell of channels and nodes"))
+        };
         let nodes = within(REDIS_PATIENCE, nodes).await.unwrap_or_default();
         let entries = nodes.into_values().filter_map(|it| it.1);
         let namesake = entries.into_iter().find(|it| it.incarnation == incarnation);
@@ -77,7 +86,12 @@ impl Hands {
     }
 
     pub(super) async fn look(&self, at: LookAt) -> Called<(RedisId, Look)> {
-        let before = self.inner.link.identity().await.map_err(failed)?;
+        let before = self
+            .inner
+            .link
+            .identity()
+            .await
+            .map_err(self.failed("tell of channels and nodes"))?;
         let of_all = matches!(at, LookAt::All);
         let (ids, with_nodes) = match at {
             LookAt::All => {
@@ -92,28 +106,37 @@ impl Hands {
             .store
             .look_at(&ids, false)
             .await
-            .map_err(failed)?;
+            .map_err(self.failed("tell of channels and nodes"))?;
         let channels = found.into_iter().filter_map(|(id, found)| {
-            let entry = found.entry().ok()?;
+            let entry = found.entry_or_owner()?;
             Some((id, seen(&entry)))
         });
         let channels: Vec<(ChannelId, ChannelSeen)> = channels.collect();
+        self.note_owners(&channels, of_all);
         if with_nodes && self.lock().secret_of != Some(before) {
             let secret = self.inner.registry.secret(&Secrets::draw()).await;
-            let secret = secret.map_err(failed)?;
+            let secret = secret.map_err(self.failed("tell of channels and nodes"))?;
             let mut state = self.lock();
             state.secrets.learn(secret);
             state.secret_of = Some(before);
         }
         let nodes = match with_nodes {
-            true => Some(self.nodes().await.map_err(failed)?),
+            true => Some(
+                self.nodes()
+                    .await
+                    .map_err(self.failed("tell of channels and nodes"))?,
+            ),
             false => None,
         };
-        let after = self.inner.link.identity().await.map_err(failed)?;
+        let after = self
+            .inner
+            .link
+            .identity()
+            .await
+            .map_err(self.failed("tell of channels and nodes"))?;
         if before != after {
             return Err(CallError::Unknown);
         }
-        self.note_owners(&channels, of_all);
         Ok((RedisId(after), Look { nodes, channels }))
     }
 
@@ -131,13 +154,25 @@ impl Hands {
         }
     }
 
+    /// The names of the nodes that have channels.
+    fn owners(&self) -> BTreeSet<ChannelId> {
+        let state = self.lock();
+        let names = state.owners.values().map(|it| it.node.name());
+        names.filter_map(|it| ChannelId::new(it).ok()).collect()
+    }
+
     async fn nodes(&self) -> Result<Vec<NodeSeen>, LinkError> {
-        let found = self.inner.registry.nodes().await?;
+        let owners = self.owners();
+        let found = self.inner.registry.nodes(&owners).await?;
         let mut state = self.lock();
         state.nodes.clear();
         let mut alive = Vec::new();
         for (name, (control, entry)) in found {
             if let Ok(name) = NodeName::new(name.name()) {
+                let control = match (&entry, control.is_empty()) {
+                    (Some(entry), true) => entry.control.clone(),
+                    (Some(_) | None, _) => control,
+                };
                 state.controls.insert(name, control);
             }
             let Some(entry) = entry else { continue };
@@ -157,13 +192,14 @@ impl Hands {
 
     /// What is wanted of a channel, and whether it is to be erased.
     pub(super) async fn read(&self, id: &ChannelId) -> Called<Option<(Record<ChannelSpec>, bool)>> {
-        let found = self.inner.store.look(id).await.map_err(failed)?;
+        let found = self
+            .inner
+            .store
+            .look(id)
+            .await
+            .map_err(self.failed("tell what is wanted of a channel"))?;
         let Some(found) = found else { return Ok(None) };
-        let channel = &**id.name();
-        let said = |why: &String| {
-            tracing::error!(channel, "what Redis has of it cannot be read: {why}");
-        };
-        let record = found.record().inspect_err(said).ok();
+        let record = self.inner.store.told_once(id, found.record());
         Ok(record.and_then(|record| Some((record, found.entry().ok()?.removed))))
     }
 
@@ -187,7 +223,7 @@ impl Hands {
             silent_ms,
             seen_by,
             claims,
-        } = claimed.map_err(failed)?
+        } = claimed.map_err(self.failed("give a channel to this node"))?
         else {
             return Ok(ClaimOutcome::Changed);
         };
@@ -219,7 +255,14 @@ impl Hands {
         let (title, wanted) = (Title::of(grant), (record, removed));
         let registry = &self.inner.registry;
         let written = registry.register(id, &title, wanted, &status, checkpoint.as_deref());
-        let outcome = fence(within(REDIS_PATIENCE, async { written.await.map_err(failed) }).await);
+        let outcome = fence(
+            within(REDIS_PATIENCE, async {
+                written
+                    .await
+                    .map_err(self.failed("take down whose a channel is"))
+            })
+            .await,
+        );
         if outcome == Ok(Fence::Done) {
             let (channel, epoch, revision) = (&**id.name(), grant.epoch.0, record.revision);
             tracing::info!(channel, epoch, revision, "Redis is told again whose it is");
@@ -244,14 +287,17 @@ impl Hands {
         let status = owned.as_ref().map_or("{}".into(), |it| it.status());
         let releasing = async {
             if erased {
-                let kept = registry.erase(id, &title).await.map_err(failed)?;
+                let kept = registry
+                    .erase(id, &title)
+                    .await
+                    .map_err(self.failed("take a channel back"))?;
                 if kept != Kept::Wanted {
                     return Ok(kept);
                 }
             }
             let checkpoint = checkpoint.as_deref();
             let released = registry.release(id, &title, unfinished, &status, checkpoint);
-            released.await.map_err(failed)
+            released.await.map_err(self.failed("take a channel back"))
         };
         let outcome = fence(within(REDIS_PATIENCE, releasing).await);
         if outcome.is_ok() {

@@ -95,6 +95,31 @@ impl Found {
         })
     }
 
+    /// It is to be taken away, and is none any more to those who ask.
+    pub(super) fn is_removed(&self) -> bool {
+        self.entry().is_ok_and(|it| it.removed)
+    }
+
+    /// The same where what is wanted of it cannot be read, but whose it is: its owner goes on with what he knows, and
+    /// viewers are led to him.
+    pub fn entry_or_owner(&self) -> Option<Entry> {
+        let owned = || {
+            Some(Entry {
+                desired: Desired::Run,
+                revision: 0,
+                writer: Writer::Api,
+                removed: false,
+                owner: Some(self.text(Field::Owner, "owner").ok()?)
+                    .filter(|it| !it.is_empty())
+                    .map(Arc::from),
+                epoch: self.number(Field::Epoch, "epoch").ok()?,
+                unfinished: true,
+            })
+        };
+        let is_owned = |it: &Entry| it.owner.is_some();
+        self.entry().ok().or_else(|| owned().filter(is_owned))
+    }
+
     /// What is wanted of it.
     pub fn record(&self) -> Result<Record<ChannelSpec>, String> {
         let entry = self.entry()?;
