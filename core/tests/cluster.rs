@@ -495,6 +495,26 @@ fn a_full_node_gives_some_away_to_an_empty_one() {
 }
 
 #[test]
+fn an_emptier_node_is_there_before_a_fuller_one_claims() {
+    for emptier in [true, false] {
+        let mut stage = owner(&["b"]);
+        if !emptier {
+            let of_other = seen(Some(other("b")), 1);
+            stage.channels.insert(id("z"), of_other);
+            stage.pass(SECOND * 5);
+        }
+        stage.done.clear();
+        stage.channels.insert(id("y"), seen(None, 0));
+        stage.step(NodeEvent::Cluster(ClusterEvent::Hint { id: id("y") }));
+        // A tenth of the longest delay, and up to 60 ms by chance.
+        stage.pass(Span::from_millis(100));
+        assert_eq!(stage.done.is_empty(), emptier, "{:?}", stage.done);
+        stage.pass(Span::from_millis(100));
+        assert!(stage.owns("y"));
+    }
+}
+
+#[test]
 fn a_node_that_takes_none_is_given_nothing() {
     let mut stage = owner_of_six().with_peer("b");
     stage.others[0].capacity = 0;

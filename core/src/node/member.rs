@@ -34,6 +34,10 @@ const RETRY: Span = Span::from_millis(400);
 const ASK_EVERY: Span = Span::from_millis(800);
 /// A full node claims so much later than an idle one.
 const CLAIM_DELAY: Span = Span::from_millis(400);
+/// For each node that is emptier a claim comes so much later ...
+const CLAIM_AFTER_EMPTIER: Span = Span::from_millis(100);
+/// ... but for no more of them.
+const MOST_EMPTIER: usize = 3;
 /// Two that are equally full claim so far apart at most.
 const CLAIM_SPREAD_MILLIS: u64 = 60;
 /// So many claims are under way at once.

@@ -1,5 +1,6 @@
 //! Which channels this node claims, when, and from whom.
 
+use super::spread::Share;
 use super::*;
 
 impl Member {
@@ -31,6 +32,10 @@ impl Member {
                     _ => None,
                 });
         let vacant: Vec<_> = vacant.collect();
+        let others = match vacant.is_empty() {
+            true => Vec::new(),
+            false => self.shares_of_others(),
+        };
         for (id, seen, avoid_until) in vacant {
             let free = match &seen.owner {
                 None => true,
@@ -39,9 +44,12 @@ impl Member {
             if !free || (seen.owner.is_none() && !seen.runs_only_with(room, planned)) {
                 continue;
             }
-            let share = (room.taken + planned) as u64;
-            let delay =
-                CLAIM_DELAY.scaled(share.min(room.capacity as u64), room.capacity.max(1) as u64);
+            let running = room.taken + planned;
+            let capacity = room.capacity;
+            // However little of it a node runs: an emptier one is to be there before it, or it would have to give it on.
+            let emptier = Share { running, capacity }.emptier(&others);
+            let delay = CLAIM_AFTER_EMPTIER * emptier.min(MOST_EMPTIER) as u64
+                + CLAIM_DELAY.scaled(running.min(capacity) as u64, capacity.max(1) as u64);
             let spread = Span::from_millis(self.rng.draw() % CLAIM_SPREAD_MILLIS);
             let at = (now + delay + spread)
                 .max(avoid_until)

@@ -16,13 +16,20 @@ const ON_ITS_WAY: Span = Span::from_secs(10);
 
 /// What a node runs, of what it may.
 #[derive(Clone, Copy, Debug)]
-struct Share {
-    running: usize,
+pub(super) struct Share {
+    pub(super) running: usize,
     /// 0 of one that takes none, and is to give all.
-    capacity: usize,
+    pub(super) capacity: usize,
 }
 
 impl Share {
+    /// So many of the others would take one more rather.
+    pub(super) fn emptier(&self, others: &[Self]) -> usize {
+        let takes =
+            |it: &&Self| it.running < it.capacity && it.takes_rather(self) == Ordering::Less;
+        others.iter().filter(takes).count()
+    }
+
     /// Who is fuller without one of its channels gives it rather.
     fn gives_rather(&self, other: &Self) -> Ordering {
         let without = |it: &Self, by: &Self| product(it.running.saturating_sub(1), by.capacity);
@@ -72,6 +79,24 @@ fn to_give(own: usize, mut shares: Vec<Share>, on_their_way: usize) -> usize {
 }
 
 impl Member {
+    /// What each other node runs, of what it may.
+    pub(super) fn shares_of_others(&self) -> Vec<Share> {
+        let own = &self.incarnation.node;
+        let others = self.nodes.iter().filter(|(name, _)| *name != own);
+        let share = |it: &NodeSeen| Share {
+            running: 0,
+            capacity: it.capacity,
+        };
+        let mut shares: BTreeMap<_, _> = others.map(|(name, it)| (name, share(it))).collect();
+        for place in self.places.values() {
+            let owner = place.run_by(&self.incarnation, &self.nodes).flatten();
+            if let Some(share) = owner.and_then(|it| shares.get_mut(it)) {
+                share.running += 1;
+            }
+        }
+        shares.into_values().collect()
+    }
+
     /// Gives some channels away where another node is clearly emptier, or this one is to have none.
     pub(super) fn even_out<S>(&mut self, now: Timestamp, room: &Room, orders: &mut Vec<Order<S>>) {
         let settled = self.claims_from.is_some_and(|it| it <= now) && !self.leaving;
@@ -193,7 +218,7 @@ mod tests {
                 node.0 -= given;
             }
             for _ in 0..on_their_way {
-                // The emptiest has the shortest delay.
+                // The emptiest claims first.
                 let free = nodes.iter_mut().filter(|it| it.0 < it.1);
                 let taker = free.min_by_key(|it| (it.0 + 1) * 10_000 / it.1).unwrap();
                 taker.0 += 1;
