@@ -248,9 +248,9 @@ impl Presentation {
     }
 
     /// What it says for all its media playlists, these must not say again (C-55).
-    pub(crate) fn says_start(&self) -> bool {
+    pub(crate) fn start(&self) -> Option<&Arc<str>> {
         let mut lines = self.list.lines.iter();
-        lines.any(|line| line.starts_with("#EXT-X-START:"))
+        lines.find(|line| line.starts_with("#EXT-X-START:"))
     }
 
     /// The list as it is published, with the tracks that `relayed` knows, where `start` says that players are to begin, and

@@ -764,3 +764,31 @@ fn a_ladder_of_pictures_whose_sound_is_beside_them_is_refused_with_the_reason() 
     bench.pass(5 * SEC);
     assert!(bench.downloads.len() > 3);
 }
+
+/// The multivariant playlist of a ladder is ours: what that of its source says of where to begin stands in its rungs.
+#[test]
+fn c_55_a_start_of_the_source_is_that_of_its_rungs() {
+    const MAIN: &str = "http://origin.example/live/main.m3u8";
+    const START: &str = "#EXT-X-START:TIME-OFFSET=-9";
+    let run = support::origin::Run::new(2 * SEC);
+    let variant = "#EXT-X-STREAM-INF:BANDWIDTH=9000\nv.m3u8\n";
+    let main = format!("#EXTM3U\n{START}\n{variant}");
+    let mut bench = Bench::new(Box::new(move |now, url| {
+        Ok(match url == MAIN {
+            true => main.clone(),
+            false => run.at(now),
+        })
+    }));
+    bench.checker.several = true;
+    bench.now = 20 * SEC;
+    bench.run(Spec {
+        ladder: ladder(&[480], true),
+        ..spec(&[MAIN])
+    });
+    bench.pass(60 * SEC);
+    let (lists, entry) = visible(&bench);
+    assert!(lists.len() == 2 && !entry.contains("START"), "{entry}");
+    for list in lists.values() {
+        assert_eq!(list.head, [START.into()]);
+    }
+}

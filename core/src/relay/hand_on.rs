@@ -148,10 +148,8 @@ impl Relay {
     ) {
         passed(stage, lane, index, &finished);
         finished.place = lane.on_channel(finished.place);
-        let says_start = lane
-            .master
-            .as_ref()
-            .is_some_and(|it| it.presentation.says_start());
+        let master = lane.master.as_ref();
+        let start = master.and_then(|it| it.presentation.start().cloned());
         let feed = &mut lane.feeds[index];
         let track = feed
             .track
@@ -180,9 +178,13 @@ impl Relay {
             stage.notify(Notice::CaughtUp { track });
         }
         let mut about = feed.loader.about.clone();
-        if says_start {
+        if let Some(start) = start {
             about.head.retain(|line| !line.starts_with("#EXT-X-START:"));
             about.begins_with_first = false;
+            // What leads to rungs is ours, and says nothing of that.
+            about
+                .head
+                .extend(Some(start).filter(|_| self.publisher.has_rungs()));
         }
         if let Some(error) = feed.downloader.looks.take_untold() {
             let track = self.publisher.name(track).clone();
