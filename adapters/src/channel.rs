@@ -18,7 +18,7 @@ use hls_relay_core::event::StoreError;
 use hls_relay_core::ids::Epoch;
 use hls_relay_core::node::ChannelId;
 use rustix::fs::{FallocateFlags, fallocate};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -32,6 +32,8 @@ const LAST_LINES: Duration = Duration::from_secs(2);
 const MARK: &str = ".hls-relay";
 /// What a disk must have room for, in bytes: some segments.
 const ROOM: u64 = 8 << 20;
+/// And this where it had none: what has been given away is deleted, and is not to be room enough to have it back.
+const ROOM_AGAIN: u64 = 8 * ROOM;
 /// Without a cluster a channel has one owner, this one.
 pub(crate) const ONLY_EPOCH: Epoch = Epoch(1);
 
@@ -98,15 +100,16 @@ impl Places {
         made.map_err(|error| unusable(root, error))
     }
 
-    /// Sees that segments can be kept: there is [`ROOM`] for them, in the folder that was there at the start. Where a disk was
-    /// taken away, its place may be another folder.
-    pub fn can_keep(&self) -> Result<(), OpenFailure> {
+    /// Sees that segments can be kept: there is room for them, and for more if there `was_none`, in the folder that was there
+    /// at the start. Where a disk was taken away, its place may be another folder.
+    pub fn can_keep(&self, was_none: bool) -> Result<(), OpenFailure> {
         let StoreArg::Directory(root) = &self.store else {
             return Ok(());
         };
         let mark = root.join(MARK);
         std::fs::metadata(&mark).map_err(|error| unusable(&mark, error))?;
-        let made = tempfile::tempfile_in(root).and_then(|file| reserve(&file));
+        let room = if was_none { ROOM_AGAIN } else { ROOM };
+        let made = tempfile::tempfile_in(root).and_then(|file| reserve(&file, room));
         made.map_err(|error| unusable(root, error))
     }
 
@@ -223,9 +226,9 @@ impl Places {
     }
 }
 
-/// Has [`ROOM`] for a file, as far as its file system can tell without anything being written.
-fn reserve(file: &File) -> io::Result<()> {
-    match fallocate(file, FallocateFlags::empty(), 0, ROOM) {
+/// Has so many bytes of room for a file, as far as its file system can tell without anything being written.
+fn reserve(file: &File, bytes: u64) -> io::Result<()> {
+    match retry_on_intr(|| fallocate(file, FallocateFlags::empty(), 0, bytes)) {
         Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
         Err(error) => Err(error.into()),
     }

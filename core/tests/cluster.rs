@@ -263,6 +263,12 @@ impl Stage {
                 self.done.push(format!("lost {id} {revision}"));
                 return None;
             }
+            ClusterCommand::TellGone { channels } => {
+                let names = channels.iter().map(ToString::to_string);
+                let names = names.collect::<Vec<_>>().join(" ");
+                self.done.push(format!("gone {names}"));
+                return None;
+            }
             ClusterCommand::ValidUntil { until, alone, .. } => {
                 (self.until, self.alone) = (Some(until), alone);
                 return None;
@@ -620,6 +626,30 @@ fn a_change_that_only_a_lost_redis_knew_is_told_to_be_lost_and_no_other_is() {
         .filter(|it| it.starts_with("lost"))
         .collect();
     assert_eq!(lost, ["lost z 7"], "{:?}", stage.done);
+}
+
+#[test]
+fn channels_that_nobody_has_and_a_lost_redis_alone_knew_are_told_to_be_gone_once() {
+    let mut stage = owner(&["b"]);
+    let stopped = ChannelSeen {
+        desired: Desired::Stop,
+        ..seen(None, 3)
+    };
+    for name in ["s", "t", "u"] {
+        stage.channels.insert(id(name), stopped.clone());
+    }
+    stage.pass(SECOND * 10);
+    // This one is removed while Redis is there.
+    stage.channels.remove(&id("u"));
+    stage.pass(SECOND * 10);
+    (stage.redis, stage.key) = (RedisId(2), false);
+    stage.channels.clear();
+    // And this one is added again by whoever knows of it.
+    stage.channels.insert(id("t"), stopped);
+    stage.pass(SECOND * 60);
+    let gone = stage.done.iter().filter(|it| it.starts_with("gone"));
+    assert_eq!(gone.collect::<Vec<_>>(), ["gone s"], "{:?}", stage.done);
+    assert!(stage.owns("x"));
 }
 
 #[test]

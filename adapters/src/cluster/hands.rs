@@ -37,6 +37,8 @@ pub const REDIS_PATIENCE: Duration = Duration::from_millis(900);
 const LOOK_PATIENCE: Duration = Duration::from_secs(5);
 /// Of so many channels it is told that a change was lost.
 const MOST_LOST: usize = 100;
+/// So many channels are named in one line of the log.
+const MOST_NAMED: usize = 20;
 /// That Redis refuses something is told again after this, while it does.
 const REFUSED_TOLD_EVERY: Duration = Duration::from_secs(60);
 
@@ -323,6 +325,7 @@ impl Hands {
                 ClusterEvent::PeerAnswered { request, outcome }
             }),
             ClusterCommand::TellLost { id, revision } => self.note_lost(&id, revision),
+            ClusterCommand::TellGone { channels } => self.note_gone(&channels),
             ClusterCommand::Answer { request, answer } => {
                 if let Some(asked) = self.lock().asked.remove(&request) {
                     // Whoever asked may have gone.
@@ -380,6 +383,19 @@ impl Hands {
                  is over; if Redis comes back empty, add it again"
             );
         }
+    }
+
+    fn note_gone(&self, channels: &[ChannelId]) {
+        let (redis, count) = (self.inner.link.address(), channels.len());
+        let named = channels.iter().take(MOST_NAMED).map(ToString::to_string);
+        let named = named.collect::<Vec<_>>().join(", ");
+        let more = if count > MOST_NAMED { ", ..." } else { "" };
+        tracing::error!(
+            redis,
+            count,
+            "Redis has come back without channels that no node has: {named}{more}; those that are still wanted have to be \
+             added again"
+        );
     }
 
     fn note_lost(&self, id: &ChannelId, revision: u64) {

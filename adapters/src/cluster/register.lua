@@ -11,7 +11,8 @@ if kind == 'hash' then
 elseif kind ~= 'none' then
     redis.call('DEL', KEYS[1])
 end
-if number('revision') < tonumber(ARGV[6]) then
+-- The same revision again, as somebody may have written over what is wanted.
+if number('revision') <= tonumber(ARGV[6]) then
     redis.call('HSET', KEYS[1], 'revision', ARGV[6], 'spec', ARGV[7], 'desired', ARGV[8], 'writer', ARGV[9],
         'removed', ARGV[10], 'updated_at', digits(millis()))
 end

@@ -324,6 +324,13 @@ impl RedisStore {
         self.told_once(id, found.record())
     }
 
+    /// Whether it could not be read when it was last tried.
+    pub(crate) fn is_unread(&self, id: &ChannelId) -> bool {
+        let unread = &self.inner.unread;
+        let unread = unread.lock().unwrap_or_else(PoisonError::into_inner);
+        unread.contains_key(id)
+    }
+
     /// What is read of a channel. Why it cannot be is in the log once, and not at each look.
     pub(crate) fn told_once<T>(&self, id: &ChannelId, read: Result<T, String>) -> Option<T> {
         let unread = &self.inner.unread;
@@ -337,9 +344,11 @@ impl RedisStore {
                 if unread.get(id) != Some(&why) {
                     let channel = &**id.name();
                     tracing::error!(channel, "what Redis has of it cannot be read: {why}");
-                    if unread.len() < MOST_UNREAD {
-                        unread.insert(id.clone(), why);
+                    // So that those that are gone are forgotten some time.
+                    if unread.len() >= MOST_UNREAD {
+                        unread.clear();
                     }
+                    unread.insert(id.clone(), why);
                 }
                 None
             }

@@ -184,7 +184,12 @@ impl Secrets {
 
     /// The names of variables stay, wherever they are referred to.
     fn line(&self, line: &str) -> String {
-        let referred = |at: usize| line[at..].find('}').map(|end| &line[at..=at + end]);
+        let is_of_name = |it: char| it.is_ascii_alphanumeric() || matches!(it, '-' | '_');
+        let referred = |at: usize| {
+            let behind = line[at + 2..].trim_start_matches(is_of_name);
+            let end = line.len() - behind.len();
+            behind.starts_with('}').then(|| &line[at..=end])
+        };
         let references = line.match_indices("{$").filter_map(|(at, _)| referred(at));
         let references: Vec<_> = references.zip(STAND_INS).collect();
         let replace = |line: String, from: &str, to: &str| line.replace(from, to);

@@ -36,8 +36,9 @@ impl OwnStore {
         tokio::spawn(async move {
             let trying = async {
                 let hand = hand.map_err(|_| "the disk does not answer".to_owned())?;
+                let was_none = !was_usable.load(Ordering::Relaxed);
                 let trying = tokio::task::spawn_blocking(move || {
-                    let tried = places.can_keep();
+                    let tried = places.can_keep(was_none);
                     drop(hand);
                     tried.map_err(|error| error.to_string())
                 });

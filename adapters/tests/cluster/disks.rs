@@ -53,7 +53,7 @@ async fn a_node_whose_disk_is_gone_gives_its_channels_to_another_and_takes_none(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_whose_disk_is_full_gives_its_channels_to_another_until_there_is_room() {
     let redis = RedisServer::start();
-    let disk = SmallDisk::new(24);
+    let disk = SmallDisk::new(96);
     let mut all = Nodes::start(&[]).await;
     let folder = disk.path();
     let store = ["--store", &*folder.to_string_lossy()];

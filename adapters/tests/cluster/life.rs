@@ -156,11 +156,15 @@ async fn without_redis_viewers_notice_nothing_and_with_an_empty_one_neither() {
     let port = redis.port;
     let ways = [redis.url(), redis.url(), redis.url()];
     let all = Nodes::start(&ways).await;
+    // One that is stopped is no node's.
+    all.at(0).put("film", spec(&all.origin.url())).await;
+    all.at(0).desire("film", "stop").await;
     let owner = all.relay("news").await;
     let before = all.observed(owner, "news").await;
     let zero = Instant::now();
     let viewers = [0, 1, 2].map(|by| all.watch(by, "news", zero));
-    sleep(2).await;
+    // All nodes look at all channels meanwhile.
+    sleep(6).await;
     redis.signal("STOP");
     sleep(outage * 2 / 3).await;
     // Whoever has it tells of it all the same.
@@ -202,6 +206,11 @@ async fn without_redis_viewers_notice_nothing_and_with_an_empty_one_neither() {
         assert_numbers_go_on(&watched);
         let silence = longest_silence(&watched, Duration::ZERO);
         assert!(silence < TARGET_DURATION * 2 + SLACK, "{silence:?}");
+    }
+    for node in all.nodes.iter().flatten() {
+        let gone = "without channels that no node has: film;";
+        node.relay.wait_for_log(gone);
+        assert_eq!(node.log().matches(gone).count(), 1, "{}", node.log());
     }
     let taken = all.at(0).put("more", spec(&all.origin.url())).await;
     assert_eq!(taken.status, 201, "{taken:?}");

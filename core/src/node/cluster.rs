@@ -301,6 +301,8 @@ pub enum ClusterCommand<S> {
     /// A change that was acknowledged by way of this node is not in Redis any more, as that has come back without its
     /// last writes, and no owner knew of it.
     TellLost { id: ChannelId, revision: u64 },
+    /// These channels are not in Redis any more, as that has come back without them, and no owner knew of them.
+    TellGone { channels: Vec<ChannelId> },
     /// Ask a peer whether it has Redis, at the address that is known of it, in the name of this node.
     AskPeer { request: RequestId, peer: NodeName },
     /// Answers [`ClusterEvent::Asked`].

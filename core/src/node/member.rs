@@ -107,6 +107,8 @@ pub(super) struct Member {
     strangers: BTreeMap<Incarnation, Stranger>,
     places: BTreeMap<ChannelId, Place>,
     acknowledged: BTreeMap<ChannelId, lost::Acknowledged>,
+    #[serde(default)]
+    listed: lost::Listed,
     told: Option<(Timestamp, bool)>,
     /// With nobody to ask, the lease is looked at then while Redis is away.
     go_on_at: Timestamp,
@@ -248,6 +250,7 @@ impl Member {
             strangers: BTreeMap::new(),
             places: BTreeMap::new(),
             acknowledged: BTreeMap::new(),
+            listed: lost::Listed::default(),
             told: None,
             go_on_at: Timestamp::default(),
             clock: Timestamp::default(),

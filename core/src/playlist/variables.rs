@@ -46,6 +46,8 @@ pub fn put_together(
     }
     let (mut known, mut used) = (Variables::default(), BTreeSet::new());
     let mut out = String::with_capacity(text.len());
+    // What all that is put together may have, also where it is not meant: a body as long as one may be.
+    let mut room = limits::BODY_BYTES;
     for line in text.split_inclusive('\n') {
         if let Some((name, value)) = defined_in(line) {
             if known.0.len() < limits::VARIABLES && known.get(name).is_none() {
@@ -60,12 +62,17 @@ pub fn put_together(
             if index > 0 {
                 out.push('"');
             }
+            if !part.contains(OPEN) {
+                out.push_str(part);
+                continue;
+            }
             let mut replaced = Replaced {
                 text: String::new(),
                 variables: &known,
-                limit: limits::BODY_BYTES.saturating_sub(out.len()),
+                limit: room.min(limits::LINE_BYTES),
             };
             let names = replaced.push_known(part);
+            room = room.saturating_sub(replaced.text.len().max(part.len()));
             match names.filter(|it| !it.is_empty() && is_meant(&replaced.text)) {
                 Some(names) => {
                     used.extend(names);

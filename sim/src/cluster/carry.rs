@@ -210,6 +210,7 @@ impl World {
                 self.ask(host, call, Ask::Free { id, expected });
             }
             ClusterCommand::TellLost { id, revision } => self.told_lost(host, &id, revision)?,
+            ClusterCommand::TellGone { channels } => self.told_gone(&channels)?,
             ClusterCommand::AskPeer { request, peer } => self.ask_peer(host, request, &peer),
             ClusterCommand::Answer { request, answer } => {
                 if let Some(asked) = self.hosts[host].asked.remove(&request) {

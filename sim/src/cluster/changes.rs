@@ -47,6 +47,21 @@ impl World {
         hash.map_or(change.removed, |it| it.record.revision >= change.revision)
     }
 
+    /// A node says that channels are gone.
+    pub(super) fn told_gone(&self, channels: &[ChannelId]) -> Held {
+        let mut there = channels
+            .iter()
+            .filter(|it| self.redis.channels().contains_key(*it));
+        match there.next().filter(|_| self.redis.is_up) {
+            None => Ok(()),
+            Some(id) => broken(
+                "what is told to be gone is gone",
+                id.to_string(),
+                "it is there",
+            ),
+        }
+    }
+
     /// A node says that a change is lost.
     pub(super) fn told_lost(&mut self, host: usize, id: &ChannelId, revision: u64) -> Held {
         self.count("change told lost");

@@ -28,7 +28,7 @@ const LAST_STEPS: usize = 60;
 const COMMAND: &str = "cargo run --release -p hls-relay-sim -- cluster";
 
 /// What a large sweep must have seen.
-const EXPECTED: [&str; 37] = [
+const EXPECTED: [&str; 38] = [
     "alone",
     "change made",
     "change refused",
@@ -66,6 +66,7 @@ const EXPECTED: [&str; 37] = [
     "store gone",
     "successor skipped",
     "successor went on",
+    "tell gone",
 ];
 
 /// What came of a sweep.

@@ -491,6 +491,7 @@ impl World {
             NodeCommand::Cluster(Wanted::Release { id, .. }) => ("release", Some(id)),
             NodeCommand::Cluster(Wanted::Free { id, .. }) => ("free", Some(id)),
             NodeCommand::Cluster(Wanted::TellLost { id, .. }) => ("tell lost", Some(id)),
+            NodeCommand::Cluster(Wanted::TellGone { .. }) => ("tell gone", None),
             NodeCommand::Cluster(Wanted::AskPeer { .. }) => ("peer asked", None),
             NodeCommand::Cluster(Wanted::Read { id, .. }) => ("read", Some(id)),
             NodeCommand::Cluster(Wanted::Renew { .. }) => ("renew", None),

@@ -5,6 +5,9 @@ use super::*;
 /// A key that was to be gone, and is there so much later, has been renewed.
 const OVER_FOR_SURE: Duration = Duration::from_secs(1);
 
+/// What a look asks of Redis, in words.
+const LOOKED: &str = "tell of channels and nodes";
+
 /// Who has this node's name.
 pub(super) struct Namesake {
     incarnation: String,
@@ -54,7 +57,7 @@ impl Hands {
                 .registry
                 .nodes(&BTreeSet::new())
                 .await
-                .map_err(self.failed("tell of channels and nodes"))
+                .map_err(self.failed(LOOKED))
         };
         let nodes = within(REDIS_PATIENCE, nodes).await.unwrap_or_default();
         let entries = nodes.into_values().filter_map(|it| it.1);
@@ -91,7 +94,7 @@ impl Hands {
             .link
             .identity()
             .await
-            .map_err(self.failed("tell of channels and nodes"))?;
+            .map_err(self.failed(LOOKED))?;
         let of_all = matches!(at, LookAt::All);
         let (ids, with_nodes) = match at {
             LookAt::All => {
@@ -106,26 +109,25 @@ impl Hands {
             .store
             .look_at(&ids, false)
             .await
-            .map_err(self.failed("tell of channels and nodes"))?;
+            .map_err(self.failed(LOOKED))?;
+        // What cannot be read is written again by its owner, as what is not there.
         let channels = found.into_iter().filter_map(|(id, found)| {
-            let entry = found.entry_or_owner()?;
+            let entry = self.inner.store.told_once(&id, found.entry())?;
             Some((id, seen(&entry)))
         });
         let channels: Vec<(ChannelId, ChannelSeen)> = channels.collect();
-        self.note_owners(&channels, of_all);
         if with_nodes && self.lock().secret_of != Some(before) {
             let secret = self.inner.registry.secret(&Secrets::draw()).await;
-            let secret = secret.map_err(self.failed("tell of channels and nodes"))?;
+            let secret = secret.map_err(self.failed(LOOKED))?;
             let mut state = self.lock();
             state.secrets.learn(secret);
             state.secret_of = Some(before);
         }
         let nodes = match with_nodes {
-            true => Some(
-                self.nodes()
-                    .await
-                    .map_err(self.failed("tell of channels and nodes"))?,
-            ),
+            true => {
+                let nodes = self.nodes(&channels).await;
+                Some(nodes.map_err(self.failed(LOOKED))?)
+            }
             false => None,
         };
         let after = self
@@ -133,10 +135,11 @@ impl Hands {
             .link
             .identity()
             .await
-            .map_err(self.failed("tell of channels and nodes"))?;
+            .map_err(self.failed(LOOKED))?;
         if before != after {
             return Err(CallError::Unknown);
         }
+        self.note_owners(&channels, of_all);
         Ok((RedisId(after), Look { nodes, channels }))
     }
 
@@ -154,15 +157,18 @@ impl Hands {
         }
     }
 
-    /// The names of the nodes that have channels.
-    fn owners(&self) -> BTreeSet<ChannelId> {
-        let state = self.lock();
-        let names = state.owners.values().map(|it| it.node.name());
-        names.filter_map(|it| ChannelId::new(it).ok()).collect()
-    }
-
-    async fn nodes(&self) -> Result<Vec<NodeSeen>, LinkError> {
-        let owners = self.owners();
+    /// The nodes that are listed, and those that have channels, as they were seen last or in `channels`.
+    async fn nodes(
+        &self,
+        channels: &[(ChannelId, ChannelSeen)],
+    ) -> Result<Vec<NodeSeen>, LinkError> {
+        let owners: BTreeSet<_> = {
+            let state = self.lock();
+            let seen = channels.iter().filter_map(|(_, seen)| seen.owner.as_ref());
+            let names = state.owners.values().chain(seen).map(|it| it.node.name());
+            let ids = names.filter_map(|it| ChannelId::new(it).ok());
+            ids.collect()
+        };
         let found = self.inner.registry.nodes(&owners).await?;
         let mut state = self.lock();
         state.nodes.clear();
@@ -265,7 +271,10 @@ impl Hands {
         );
         if outcome == Ok(Fence::Done) {
             let (channel, epoch, revision) = (&**id.name(), grant.epoch.0, record.revision);
-            tracing::info!(channel, epoch, revision, "Redis is told again whose it is");
+            // What is newer and cannot be read stays, and is told already.
+            if !self.inner.store.is_unread(id) {
+                tracing::info!(channel, epoch, revision, "Redis is told again whose it is");
+            }
             // So that what other programs write is above it.
             let store = self.inner.store.clone();
             tokio::spawn(async move { store.next_revision(revision).await });

@@ -100,8 +100,8 @@ impl Found {
         self.entry().is_ok_and(|it| it.removed)
     }
 
-    /// The same where what is wanted of it cannot be read, but whose it is: its owner goes on with what he knows, and
-    /// viewers are led to him.
+    /// All but its spec, and where that cannot be read whose it is, if that can be: viewers are led to him, as he goes on
+    /// with what he knows.
     pub fn entry_or_owner(&self) -> Option<Entry> {
         let owned = || {
             Some(Entry {

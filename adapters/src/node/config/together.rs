@@ -1,7 +1,7 @@
 //! What each is well by itself, and cannot run together: refused before anything is opened.
 
 use super::{NodeConfig, TOKEN};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 pub(super) fn check(config: &NodeConfig) -> Result<(), String> {
     let NodeConfig {
@@ -40,6 +40,8 @@ pub(super) fn check(config: &NodeConfig) -> Result<(), String> {
 /// Whether a port is the same one. Port 0 is any that is free.
 fn is_in_the_way(one: SocketAddr, other: SocketAddr) -> bool {
     let (here, there) = (one.ip(), other.ip());
-    let is_same = here == there || here.is_unspecified() || there.is_unspecified();
+    // All addresses of IPv6 are those of IPv4 as well, on most systems; not so the other way round.
+    let has = |all: IpAddr, it: IpAddr| all.is_unspecified() && (all.is_ipv6() || it.is_ipv4());
+    let is_same = here == there || has(here, there) || has(there, here);
     is_same && one.port() == other.port() && one.port() != 0
 }

@@ -36,6 +36,12 @@ impl Member {
             true => Vec::new(),
             false => self.shares_of_others(),
         };
+        // However little of its capacity a node runs: an emptier one is to be there before it, or it would have to give it on.
+        let own = Share {
+            running: room.taken,
+            capacity: room.capacity,
+        };
+        let emptier = own.emptier(&others);
         for (id, seen, avoid_until) in vacant {
             let free = match &seen.owner {
                 None => true,
@@ -46,8 +52,6 @@ impl Member {
             }
             let running = room.taken + planned;
             let capacity = room.capacity;
-            // However little of it a node runs: an emptier one is to be there before it, or it would have to give it on.
-            let emptier = Share { running, capacity }.emptier(&others);
             let delay = CLAIM_AFTER_EMPTIER * emptier.min(MOST_EMPTIER) as u64
                 + CLAIM_DELAY.scaled(running.min(capacity) as u64, capacity.max(1) as u64);
             let spread = Span::from_millis(self.rng.draw() % CLAIM_SPREAD_MILLIS);

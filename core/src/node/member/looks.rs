@@ -93,6 +93,7 @@ impl Member {
                 self.scan_at = now + Span::from_secs(3_600);
             }
             self.tell_lost(now, sent_at, commands);
+            self.tell_gone(sent_at, commands);
             self.even_out(now, room, orders);
         }
         self.consider(now, room);

@@ -1,7 +1,7 @@
-//! Changes that were acknowledged by way of this node, and that a Redis which came after knows nothing of.
+//! Changes that were acknowledged by way of this node, and whole channels, that a Redis which came after knows nothing of.
 //!
-//! An owner writes what it knows of its channels again. What nobody knows but who asked for it is lost: that is said,
-//! and it is for him to ask again.
+//! An owner writes what it knows of its channels again. What nobody knows but who asked for it, and what nobody has, as it
+//! is stopped, is lost: that is said, and it is for him to ask again.
 
 use super::*;
 
@@ -16,6 +16,14 @@ pub(super) struct Acknowledged {
     revision: u64,
     removed: bool,
     at: Timestamp,
+}
+
+/// All channels that there were when Redis was last looked at, once the owners had told it again what they have.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Listed {
+    channels: BTreeSet<ChannelId>,
+    /// Since when that Redis had been there.
+    since: Timestamp,
 }
 
 impl Member {
@@ -53,8 +61,7 @@ impl Member {
         sent_at: Timestamp,
         commands: &mut Vec<ClusterCommand<S>>,
     ) {
-        let told_again = self.claims_from.is_some_and(|from| sent_at >= from);
-        if !told_again || self.planted.makes(Mistake::LostChangeUntold) {
+        if !self.is_told_again(sent_at) || self.planted.makes(Mistake::LostChangeUntold) {
             return;
         }
         let (places, since) = (&self.places, self.reached_since);
@@ -70,6 +77,40 @@ impl Member {
             }
             !is_lost && !is_undone && now.since(change.at) < REMEMBERED
         });
+    }
+
+    /// Compares all channels with those that there were before Redis was away, or another one.
+    pub(super) fn tell_gone<S>(
+        &mut self,
+        sent_at: Timestamp,
+        commands: &mut Vec<ClusterCommand<S>>,
+    ) {
+        if !self.is_told_again(sent_at) {
+            return;
+        }
+        let place = |id: &ChannelId| self.places.get(id);
+        let is_there = |id: &&ChannelId| place(id).is_some_and(|it| it.revision().is_some());
+        // What is being removed is missed by nobody.
+        let stays = |id: &&ChannelId| {
+            let seen = place(id).and_then(|it| it.seen.as_ref());
+            is_there(id) && !seen.is_some_and(|(seen, _)| seen.removed)
+        };
+        if self.listed.since < self.reached_since {
+            let gone = self.listed.channels.iter().filter(|id| !is_there(id));
+            let channels: Vec<_> = gone.cloned().collect();
+            if !channels.is_empty() {
+                commands.push(ClusterCommand::TellGone { channels });
+            }
+        }
+        self.listed = Listed {
+            channels: self.places.keys().filter(stays).cloned().collect(),
+            since: self.reached_since,
+        };
+    }
+
+    /// By then the owners had the time to write again what they know.
+    fn is_told_again(&self, sent_at: Timestamp) -> bool {
+        self.claims_from.is_some_and(|from| sent_at >= from)
     }
 }
 
