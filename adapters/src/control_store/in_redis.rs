@@ -14,7 +14,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use hls_relay_core::event::Desired;
 use hls_relay_core::node::{Applied, Change, ChannelId, Condition, Record, Refused, Writer, apply};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// The longest spec, as the API takes it.
@@ -326,33 +326,41 @@ impl RedisStore {
 
     /// Whether it could not be read when it was last tried.
     pub(crate) fn is_unread(&self, id: &ChannelId) -> bool {
-        let unread = &self.inner.unread;
-        let unread = unread.lock().unwrap_or_else(PoisonError::into_inner);
-        unread.contains_key(id)
+        self.unread().contains_key(id)
     }
 
-    /// What is read of a channel. Why it cannot be is in the log once, and not at each look.
+    /// What is wanted of a channel, where it can be read. Why it cannot be is in the log once, and not at each look.
     pub(crate) fn told_once<T>(&self, id: &ChannelId, read: Result<T, String>) -> Option<T> {
-        let unread = &self.inner.unread;
-        let mut unread = unread.lock().unwrap_or_else(PoisonError::into_inner);
         match read {
             Ok(read) => {
-                unread.remove(id);
+                self.unread().remove(id);
                 Some(read)
             }
             Err(why) => {
-                if unread.get(id) != Some(&why) {
-                    let channel = &**id.name();
-                    tracing::error!(channel, "what Redis has of it cannot be read: {why}");
-                    // So that those that are gone are forgotten some time.
-                    if unread.len() >= MOST_UNREAD {
-                        unread.clear();
-                    }
-                    unread.insert(id.clone(), why);
-                }
+                self.tell_unread(id, why);
                 None
             }
         }
+    }
+
+    /// A channel cannot be read. That is told unless it has been.
+    pub(crate) fn tell_unread(&self, id: &ChannelId, why: String) {
+        let mut unread = self.unread();
+        if unread.get(id) == Some(&why) {
+            return;
+        }
+        let channel = &**id.name();
+        tracing::error!(channel, "what Redis has of it cannot be read: {why}");
+        // So that those that are gone are forgotten some time.
+        if unread.len() >= MOST_UNREAD {
+            unread.clear();
+        }
+        unread.insert(id.clone(), why);
+    }
+
+    fn unread(&self) -> MutexGuard<'_, BTreeMap<ChannelId, String>> {
+        let unread = &self.inner.unread;
+        unread.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

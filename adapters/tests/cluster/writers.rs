@@ -58,7 +58,7 @@ async fn what_cannot_be_read_any_more_is_relayed_on_and_told_once() {
     // A newer one stays, and so does what is relayed.
     let newer = redis.ask(&["INCR", "hls-relay:revision"]);
     redis.ask(&["HSET", channel, "revision", &newer, "spec", "nonsense"]);
-    redis.ask(&["HSET", channel, "desired", "perhaps"]);
+    redis.ask(&["HSET", channel, "writer", "a stranger"]);
     // All look at all channels meanwhile, twice.
     tokio::time::sleep(Duration::from_secs(9)).await;
     is_shown().await;
@@ -66,12 +66,18 @@ async fn what_cannot_be_read_any_more_is_relayed_on_and_told_once() {
         let shown = node.get("/api/v1/channels/news").await;
         assert_eq!(shown.status, 409, "{shown:?}");
         let message = shown.body["error"]["message"].as_str().unwrap();
-        assert!(message.contains("desired"), "{message}");
+        assert!(message.contains("writer"), "{message}");
     }
     let log = all.at(owner).log();
     // Once for each.
     assert_eq!(log.matches("cannot be read").count(), 2, "{log}");
     assert!(log.matches("Redis is told again").count() <= 1, "{log}");
+    // One whose spec alone cannot be read is told once as well.
+    redis.ask(&["HSET", channel, "writer", "api"]);
+    tokio::time::sleep(Duration::from_secs(9)).await;
+    is_shown().await;
+    let log = all.at(owner).log();
+    assert_eq!(log.matches("cannot be read: spec").count(), 1, "{log}");
     // What is put there is taken.
     let put = all.at(0).put("news", spec(&all.origin.url())).await;
     assert_eq!(put.status, 201, "{put:?}");

@@ -112,8 +112,9 @@ impl Hands {
             .map_err(self.failed(LOOKED))?;
         // What cannot be read is written again by its owner, as what is not there.
         let channels = found.into_iter().filter_map(|(id, found)| {
-            let entry = self.inner.store.told_once(&id, found.entry())?;
-            Some((id, seen(&entry)))
+            let entry = found.entry();
+            let entry = entry.map_err(|why| self.inner.store.tell_unread(&id, why));
+            Some((id, seen(&entry.ok()?)))
         });
         let channels: Vec<(ChannelId, ChannelSeen)> = channels.collect();
         if with_nodes && self.lock().secret_of != Some(before) {
