@@ -5,6 +5,8 @@ use crate::ids::{Epoch, RequestId};
 use crate::notice::Notice;
 use crate::planted::{Mistake, Planted};
 use crate::rng::Rng;
+#[cfg(test)]
+use crate::time::Timestamp;
 use crate::time::{Now, Span};
 use serde::{Deserialize, Serialize};
 
@@ -44,4 +46,21 @@ impl Stage<'_> {
     pub(crate) fn notify(&mut self, notice: Notice) {
         self.commands.push(Command::Notify(notice));
     }
+}
+
+/// Lends a stage to a test of what acts in one, with nothing around it.
+#[cfg(test)]
+pub(crate) fn on_a_stage<T>(now: Timestamp, act: impl FnOnce(&mut Stage<'_>) -> T) -> T {
+    act(&mut Stage {
+        now: Now {
+            monotonic: now,
+            ..Now::default()
+        },
+        epoch: Epoch::default(),
+        commands: &mut Vec::new(),
+        rng: &mut Rng::new(1),
+        counters: &mut Counters::default(),
+        listed_target_duration: None,
+        planted: Planted::default(),
+    })
 }

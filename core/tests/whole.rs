@@ -43,6 +43,22 @@ fn relayed(run: Run, since: u64, room: Option<u64>) -> Bench {
     bench
 }
 
+/// Whoever takes over from a process that dies says the same with each version.
+fn a_successor_says(mut bench: Bench, words: &str) {
+    let before = bench.published.len();
+    bench.kill(3, true);
+    bench.run(Spec {
+        window: None,
+        ..spec(&[URL])
+    });
+    bench.pass(200 * SEC);
+    assert!(bench.published.len() > before);
+    for (_, version) in &bench.published[before..] {
+        let text = &version.playlists[0].text;
+        assert!(text.contains(words), "{text}");
+    }
+}
+
 fn lists(bench: &Bench) -> Vec<(String, MediaPlaylist)> {
     let texts = bench.published.iter().map(|(_, it)| it.entry().unwrap());
     texts.map(|it| (it.to_string(), media(it))).collect()
@@ -302,19 +318,7 @@ fn what_keeps_all_and_comes_behind_something_live_begins_with_its_own_first_segm
     }
     let (text, last) = lists.last().expect("it is listed");
     assert!(seen > 2 && last.end_list, "{text}");
-    // Whoever takes over says the same.
-    let before = bench.published.len();
-    bench.kill(3, true);
-    bench.run(Spec {
-        window: None,
-        ..spec(&[URL])
-    });
-    bench.pass(200 * SEC);
-    assert!(bench.published.len() > before);
-    for (_, version) in &bench.published[before..] {
-        let text = &version.playlists[0].text;
-        assert!(text.contains("#EXT-X-START:TIME-OFFSET=20\n"), "{text}");
-    }
+    a_successor_says(bench, "#EXT-X-START:TIME-OFFSET=20\n");
 }
 
 /// A film that says itself where to begin means its own first segment, whatever stands before that here.
@@ -340,19 +344,7 @@ fn a_start_that_a_source_states_is_where_the_source_means_it() {
     }
     let (text, last) = lists(&bench).pop().expect("it is listed");
     assert!(last.end_list && film(&bench, &last) == (10, 50), "{text}");
-    // Whoever takes over says the same.
-    let before = bench.published.len();
-    bench.kill(3, true);
-    bench.run(Spec {
-        window: None,
-        ..spec(&[URL])
-    });
-    bench.pass(200 * SEC);
-    assert!(bench.published.len() > before);
-    for (_, version) in &bench.published[before..] {
-        let text = &version.playlists[0].text;
-        assert!(text.contains(&start(10)), "{text}");
-    }
+    a_successor_says(bench, &start(10));
 }
 
 /// Once the first segment of a film is listed no more, nobody can count from it.

@@ -8,7 +8,7 @@ use crate::downloader::{Done, is_placed, is_plain_aes};
 use crate::formats::Formats;
 use crate::ids::ObjectName;
 use crate::loader::history::Lost;
-use crate::loader::resolve;
+use crate::loader::{Offered, resolve};
 use crate::notice::{Break, HoleCause};
 use crate::playlist::{Key, Map, Segment};
 use crate::time::{Place, Timestamp};
@@ -52,6 +52,28 @@ pub(crate) struct Finished {
     pub(crate) place: Option<Place>,
 }
 
+impl Finished {
+    /// What was offered, with nothing of it stored.
+    fn gap(offered: Offered, keys: KeyPolicy, resources: &[SavedObject]) -> Self {
+        Self {
+            segment: Segment {
+                gap: true,
+                ..readdressed(offered.segment, &offered.base, keys, resources)
+            },
+            stored: None,
+            resources: Vec::new(),
+            rungs: Vec::new(),
+            formats: None,
+            identity: offered.identity,
+            run: offered.run,
+            broken: offered.broken,
+            lost: offered.lost,
+            appeared: offered.first_listed - offered.lag,
+            place: offered.place,
+        }
+    }
+}
+
 /// Brings a segment into the form in which it is published.
 pub(crate) fn process(done: Done) -> Processed {
     match done {
@@ -63,47 +85,25 @@ pub(crate) fn process(done: Done) -> Processed {
             formats,
             keys,
         } => {
-            let mut segment = offered.segment;
-            let stored = stored.map(|(object, stored)| {
-                segment.uri = Arc::clone(&object.0);
-                SavedObject {
+            let mut finished = Finished::gap(offered, keys, &resources);
+            if let Some((object, stored)) = stored {
+                finished.segment.uri = Arc::clone(&object.0);
+                finished.segment.gap = false;
+                finished.stored = Some(SavedObject {
                     object,
                     length: stored.length,
                     hash: stored.hash,
-                }
-            });
-            segment.gap = stored.is_none();
+                });
+            }
             Processed::Segment(Finished {
-                segment: readdressed(segment, &offered.base, keys, &resources),
-                stored,
                 resources,
                 rungs,
                 formats,
-                identity: offered.identity,
-                run: offered.run,
-                broken: offered.broken,
-                lost: offered.lost,
-                appeared: offered.first_listed - offered.lag,
-                place: offered.place,
+                ..finished
             })
         }
         Done::Hole { offered, cause } => Processed::Hole {
-            lost: Finished {
-                segment: Segment {
-                    gap: true,
-                    ..readdressed(offered.segment, &offered.base, KeyPolicy::Origin, &[])
-                },
-                stored: None,
-                resources: Vec::new(),
-                rungs: Vec::new(),
-                formats: None,
-                identity: offered.identity,
-                run: offered.run,
-                broken: offered.broken,
-                lost: offered.lost,
-                appeared: offered.first_listed - offered.lag,
-                place: offered.place,
-            },
+            lost: Finished::gap(offered, KeyPolicy::Origin, &[]),
             cause,
         },
         Done::Again { object, restored } => Processed::Again { object, restored },

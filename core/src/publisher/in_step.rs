@@ -341,13 +341,11 @@ fn last_generation(window: &Window) -> Generation {
 mod tests {
     use super::*;
     use crate::checkpoint::Identity;
-    use crate::ids::{Epoch, PlaylistName};
+    use crate::ids::PlaylistName;
     use crate::notice::Break;
-    use crate::planted::Planted;
     use crate::playlist::{self, Playlist};
-    use crate::rng::Rng;
-    use crate::stage::Counters;
-    use crate::time::Now;
+    use crate::stage::on_a_stage;
+    use crate::time::Timestamp;
 
     const LASTS: Span = Span::from_secs(6);
 
@@ -419,18 +417,10 @@ mod tests {
             publisher.windows[1].media_sequence = Some(70);
             publisher.windows[1].begins_run = begins_run;
 
-            let (mut commands, mut rng) = (Vec::new(), Rng::new(1));
-            let mut stage = Stage {
-                now: Now::default(),
-                epoch: Epoch::default(),
-                commands: &mut commands,
-                rng: &mut rng,
-                counters: &mut Counters::default(),
-                listed_target_duration: None,
-                planted: Planted::default(),
-            };
             let mut done = first(at(18));
-            publisher.begin_beside(&mut stage, 1, at(18), &mut done);
+            on_a_stage(Timestamp::default(), |stage| {
+                publisher.begin_beside(stage, 1, at(18), &mut done);
+            });
 
             let gaps = publisher.windows[1].entries.iter();
             let breaks: Vec<bool> = gaps.map(|it| it.segment.discontinuity).collect();

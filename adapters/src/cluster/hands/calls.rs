@@ -89,54 +89,37 @@ impl Hands {
     }
 
     pub(super) async fn look(&self, at: LookAt) -> Called<(RedisId, Look)> {
-        let before = self
-            .inner
-            .link
-            .identity()
-            .await
-            .map_err(self.failed(LOOKED))?;
+        let (inner, failed) = (&self.inner, self.failed(LOOKED));
+        let before = inner.link.identity().await.map_err(&failed)?;
         let of_all = matches!(at, LookAt::All);
         let (ids, with_nodes) = match at {
             LookAt::All => {
-                let ids = self.inner.store.ids().await;
+                let ids = inner.store.ids().await;
                 (ids.map_err(|_| CallError::NotDone)?, true)
             }
             LookAt::Nodes => (Vec::new(), true),
             LookAt::Channels(ids) => (ids, false),
         };
-        let found = self
-            .inner
-            .store
-            .look_at(&ids, false)
-            .await
-            .map_err(self.failed(LOOKED))?;
+        let found = inner.store.look_at(&ids, false).await.map_err(&failed)?;
         // What cannot be read is written again by its owner, as what is not there.
         let channels = found.into_iter().filter_map(|(id, found)| {
             let entry = found.entry();
-            let entry = entry.map_err(|why| self.inner.store.tell_unread(&id, why));
+            let entry = entry.map_err(|why| inner.store.tell_unread(&id, why));
             Some((id, seen(&entry.ok()?)))
         });
         let channels: Vec<(ChannelId, ChannelSeen)> = channels.collect();
         if with_nodes && self.lock().secret_of != Some(before) {
-            let secret = self.inner.registry.secret(&Secrets::draw()).await;
-            let secret = secret.map_err(self.failed(LOOKED))?;
+            let secret = inner.registry.secret(&Secrets::draw()).await;
+            let secret = secret.map_err(&failed)?;
             let mut state = self.lock();
             state.secrets.learn(secret);
             state.secret_of = Some(before);
         }
         let nodes = match with_nodes {
-            true => {
-                let nodes = self.nodes(&channels).await;
-                Some(nodes.map_err(self.failed(LOOKED))?)
-            }
+            true => Some(self.nodes(&channels).await.map_err(&failed)?),
             false => None,
         };
-        let after = self
-            .inner
-            .link
-            .identity()
-            .await
-            .map_err(self.failed(LOOKED))?;
+        let after = inner.link.identity().await.map_err(&failed)?;
         if before != after {
             return Err(CallError::Unknown);
         }

@@ -1,9 +1,6 @@
 use super::*;
-use crate::ids::{Epoch, Generation};
-use crate::planted::Planted;
-use crate::rng::Rng;
-use crate::stage::Counters;
-use crate::time::Now;
+use crate::ids::Generation;
+use crate::stage::on_a_stage;
 
 const TARGET: Span = Span::from_secs(6);
 
@@ -24,32 +21,21 @@ fn key_of(run: u64) -> Need {
 
 /// Lets a track ask for what is due, and answers it.
 fn asks(track: &mut Resources, now: Timestamp, answer: Result<StoredSegment, FetchError>) {
-    let (mut commands, mut rng) = (Vec::new(), Rng::new(1));
-    let mut stage = Stage {
-        now: Now {
-            monotonic: now,
-            ..Now::default()
-        },
-        epoch: Epoch::default(),
-        commands: &mut commands,
-        rng: &mut rng,
-        counters: &mut Counters::default(),
-        listed_target_duration: None,
-        planted: Planted::default(),
-    };
     let asker = Asker {
         source: 0,
         generation: Generation::default(),
         tag: 0,
     };
     let mut room = Room { all: 4, retries: 4 };
-    track.advance(&mut stage, asker, &Looks::default(), TARGET, &mut room);
-    let asked = track.all.iter().find_map(|it| match it.state {
-        State::InFlight { request, .. } => Some(request),
-        State::Waiting | State::Shared { .. } | State::Stored(_) => None,
+    let left = on_a_stage(now, |stage| {
+        track.advance(stage, asker, &Looks::default(), TARGET, &mut room);
+        let asked = track.all.iter().find_map(|it| match it.state {
+            State::InFlight { request, .. } => Some(request),
+            State::Waiting | State::Shared { .. } | State::Stored(_) => None,
+        });
+        let request = asked.expect("it is due");
+        track.completed(stage, request, &answer, TARGET)
     });
-    let request = asked.expect("it is due");
-    let left = track.completed(&mut stage, request, &answer, TARGET);
     assert!(left.is_some());
 }
 

@@ -32,16 +32,15 @@ impl Member {
                     _ => None,
                 });
         let vacant: Vec<_> = vacant.collect();
-        let others = match vacant.is_empty() {
-            true => Vec::new(),
-            false => self.shares_of_others(),
-        };
+        if vacant.is_empty() {
+            return;
+        }
         // However little of its capacity a node runs: an emptier one is to be there before it, or it would have to give it on.
         let own = Share {
             running: room.taken,
             capacity: room.capacity,
         };
-        let emptier = own.emptier(&others);
+        let emptier = own.emptier(&self.shares_of_others());
         for (id, seen, avoid_until) in vacant {
             let free = match &seen.owner {
                 None => true,

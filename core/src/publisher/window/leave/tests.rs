@@ -2,12 +2,10 @@
 
 use super::*;
 use crate::checkpoint::SavedObject;
-use crate::ids::{Epoch, Generation, PlaylistName};
-use crate::planted::Planted;
+use crate::ids::{Generation, PlaylistName};
 use crate::playlist::{self, Playlist, Segment};
-use crate::rng::Rng;
-use crate::stage::Counters;
-use crate::time::{Now, Place, Span, Timestamp};
+use crate::stage::on_a_stage;
+use crate::time::{Place, Span, Timestamp};
 
 const LASTS: Span = Span::from_secs(6);
 
@@ -61,17 +59,9 @@ fn after_the_first(entries: &[Entry], by: By) -> (u64, u64, bool) {
     if by == By::Restart {
         assert_eq!(window.cut(1).len(), 1);
     } else {
-        let (mut commands, mut rng) = (Vec::new(), Rng::new(1));
-        let mut stage = Stage {
-            now: Now::default(),
-            epoch: Epoch::default(),
-            commands: &mut commands,
-            rng: &mut rng,
-            counters: &mut Counters::default(),
-            listed_target_duration: None,
-            planted: Planted::default(),
-        };
-        let left = window.pop_first(&mut stage, (HolePolicy::Gap, by == By::Version));
+        let left = on_a_stage(Timestamp::default(), |stage| {
+            window.pop_first(stage, (HolePolicy::Gap, by == By::Version))
+        });
         assert!(left.is_some());
     }
     let list = window.as_playlist(LASTS, false);
