@@ -18,7 +18,7 @@ use crate::event::{FetchError, StoredSegment};
 use crate::ids::{Generation, ObjectName, RequestId};
 use crate::limits;
 use crate::loader::{Listing, Offered};
-use crate::notice::Notice;
+use crate::notice::{Break, Notice};
 use crate::planted::Mistake;
 use crate::stage::Stage;
 use crate::time::{Place, Span, Timestamp};
@@ -423,6 +423,15 @@ impl Downloader {
     pub(crate) fn front(&self) -> Option<&Offered> {
         let front = self.jobs.front().filter(|job| job.again.is_none())?;
         Some(&front.offered)
+    }
+
+    /// The break before what waits of a run of the encoder, and where that begins.
+    pub(crate) fn break_of(&self, run: u64) -> Option<(Place, Break)> {
+        let new = self.jobs.iter().filter(|job| job.again.is_none());
+        let mut of_run = new.filter(|job| job.offered.run == run);
+        let first = &of_run.next()?.offered;
+        let broken = first.broken.filter(|why| why.is_of_the_encoder());
+        first.place.zip(broken)
     }
 
     /// The first one can leave.

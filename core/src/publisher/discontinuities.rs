@@ -149,13 +149,12 @@ impl Discontinuities {
         opened.filter(move |at| from < *at && *at < from + time)
     }
 
-    /// Whether another track has come to a discontinuity behind `from`, where one that has come to
-    /// `last` would come to it already.
-    pub(super) fn is_opened_behind(&self, last: u64, from: Place, target_duration: Span) -> bool {
+    /// Where another track has come to the discontinuity that one which has come to `last` comes to next, if that is
+    /// behind `from`.
+    pub(super) fn opened_behind(&self, last: u64, from: Place) -> Option<Place> {
         let mut opened = self.opened.iter();
-        opened.any(|(at, number)| {
-            *number > last && *at > from && at.abs_diff(from) <= target_duration
-        })
+        let next = opened.find(|(_, number)| *number > last);
+        next.map(|it| it.0).filter(|at| *at > from)
     }
 }
 
@@ -262,17 +261,20 @@ mod tests {
     }
 
     #[test]
-    fn what_another_track_has_come_to_is_looked_for_a_target_duration_ahead() {
+    fn what_another_track_has_come_to_is_looked_for_ahead() {
         let mut all = Discontinuities::default();
         assert_eq!(number(&mut all, (0, false), at(60), true), 1);
+        assert_eq!(number(&mut all, (1, false), at(90), true), 2);
         for (last, from, opened) in [
-            (0, 54, true),
-            (0, 53, false),
-            (0, 60, false),
-            (1, 54, false),
+            (0, 54, Some(60)),
+            (0, 60, None),
+            // It is there that it comes to the first.
+            (0, 66, None),
+            (1, 54, Some(90)),
+            (2, 54, None),
         ] {
-            let behind = all.is_opened_behind(last, at(from), TARGET);
-            assert_eq!(behind, opened, "behind {from} s");
+            let behind = all.opened_behind(last, at(from));
+            assert_eq!(behind, opened.map(at), "of {last}, behind {from} s");
         }
     }
 }

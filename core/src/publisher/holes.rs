@@ -117,6 +117,15 @@ impl Holes {
         let long = self.segments.saturating_add(more) > room(window);
         self.broken.or(next.broken).is_some() || long || !self.is_whole()
     }
+
+    /// Whether the source has a discontinuity before `next`, or amid them.
+    pub(super) fn source_breaks_before(&self, next: &Finished) -> bool {
+        let breaks = |piece: &Piece| match piece {
+            Piece::Offered(segment) => segment.discontinuity,
+            Piece::Unseen { .. } => false,
+        };
+        next.segment.discontinuity || self.pieces.iter().any(breaks)
+    }
 }
 
 /// So many gaps leave enough to play in a window.

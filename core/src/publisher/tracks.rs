@@ -182,14 +182,24 @@ impl Publisher {
         let Some(place) = done.place.filter(|_| self.has_several()) else {
             return false;
         };
-        let target_duration = self.target_duration.unwrap_or_default();
-        let (last, from) = (
-            window.discontinuities(),
-            place + done.segment.duration.half(),
-        );
-        let (marks, out_of_step) = (&self.discontinuities, config::OUT_OF_STEP_TARGETS);
-        window.holes.break_before(done, self.window_limit())
-            && marks.is_opened_behind(last, from, target_duration * out_of_step)
+        let from = place + done.segment.duration.half();
+        let last = window.discontinuities();
+        let Some(opened) = self.discontinuities.opened_behind(last, from) else {
+            return false;
+        };
+        let out_of_step = self.target_duration.unwrap_or_default() * config::OUT_OF_STEP_TARGETS;
+        let breaks = window.holes.break_before(done, self.window_limit());
+        let near = breaks && opened.since(from) <= out_of_step;
+        near || ((breaks || window.holes.source_breaks_before(done))
+            && self.is_nothing_else_between(track, from, opened))
+    }
+
+    /// All other tracks lack what they would have there.
+    fn is_nothing_else_between(&self, track: usize, from: Place, until: Place) -> bool {
+        let others = self.windows.iter().enumerate();
+        let others = others.filter(|(other, _)| *other != track);
+        let mut entries = others.flat_map(|(_, window)| &window.entries);
+        !entries.any(|it| it.stored.is_some() && from < it.ends() && it.middle() < until)
     }
 
     /// A track has come to a discontinuity that others have passed: as far as no viewer has seen what they

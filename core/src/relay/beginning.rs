@@ -7,6 +7,7 @@ use super::lane::Lane;
 use super::places::end_of_dates;
 use super::side_by_side::Moved;
 use crate::loader::{Listing, Offered};
+use crate::notice::Break;
 use crate::stage::Stage;
 use crate::time::{Place, Span, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -178,22 +179,44 @@ impl Lane {
         let window: Span = listing.listed.iter().map(|it| it.segment.duration).sum();
         let from = self.start.from.unwrap_or(edge);
         let from = reached.map_or(from, |at| from.max(at - window));
+        if let Some((place, why)) = self.break_ahead() {
+            // It comes to the new run with them, and may be first. What it lists may be of before.
+            let mut fresh = listing.listed[listing.first_new..].iter();
+            let begins = fresh.find(|it| is_behind(it, from));
+            if begins.is_some_and(|it| is_behind(it, place)) {
+                listing.listed[listing.first_new].broken = Some(why);
+            }
+        }
         self.begin_from(stage, index, &listing, from);
         others
+    }
+
+    /// The break with which the newest run of the encoder begins, and where, while it is on its way and none has come to it.
+    fn break_ahead(&self) -> Option<(Place, Break)> {
+        let run = self.feeds.iter().map(|feed| feed.loader.run).max()?;
+        let mut appended = self.feeds.iter().filter_map(|feed| feed.appended);
+        if appended.any(|(of, _)| of >= run) {
+            return None;
+        }
+        let mut waiting = self.feeds.iter().map(|feed| &feed.downloader);
+        waiting.find_map(|it| it.break_of(run))
     }
 
     fn begin_from(&mut self, stage: &mut Stage<'_>, index: usize, listing: &Listing, from: Place) {
         let feed = &mut self.feeds[index];
         let fresh = listing.listed[listing.first_new..].iter().rev();
-        let take = fresh.take_while(|it| {
-            let middle = it.place.map(|at| at + it.segment.duration.half());
-            middle.is_some_and(|middle| middle > from)
-        });
+        let take = fresh.take_while(|it| is_behind(it, from));
         feed.reached = Some(from);
         feed.advanced_at = stage.now.monotonic;
         let take = take.count();
         feed.downloader.listed(stage, listing, take);
     }
+}
+
+/// Most of it is behind a place.
+fn is_behind(offered: &Offered, place: Place) -> bool {
+    let middle = offered.place.map(|at| at + offered.segment.duration.half());
+    middle.is_some_and(|middle| middle > place)
 }
 
 /// Whether all lists have date-times of clocks that agree.

@@ -68,6 +68,8 @@ pub struct Origin {
     media_loop: Arc<MediaLoop>,
     /// Of a presentation.
     tracks: Vec<Origin>,
+    /// Another place has its media so much earlier.
+    ahead: Span,
     lasting: Lasting,
 }
 
@@ -89,6 +91,7 @@ impl Origin {
             form,
             media_loop,
             tracks,
+            ahead: Span::ZERO,
         }
     }
 
@@ -190,6 +193,8 @@ fn tracks(spec: &OriginSpec, lead: &Encoder, media_loop: &Arc<MediaLoop>) -> Vec
         form: presentation::form_of(presentation, number, spec.keying),
         media_loop: Arc::clone(media_loop),
         tracks: Vec::new(),
+        ahead: Span::from_micros(spec.durations.mean())
+            * presentation.behind_its_first_place(number),
         lasting: Lasting::of(&spec.faults),
         spec,
     };

@@ -142,6 +142,14 @@ impl PresentationSpec {
         twin.unwrap_or(track)
     }
 
+    /// So many segments a track is behind the place where its media is first of all.
+    pub(super) fn behind_its_first_place(&self, track: usize) -> u64 {
+        let places = self.tracks.iter().enumerate();
+        let twins = places.filter(|(at, _)| self.twin_of(*at) == self.twin_of(track));
+        let first = twins.map(|(_, place)| place.behind).min();
+        self.tracks[track].behind.saturating_sub(first.unwrap_or(0))
+    }
+
     /// What each track is, and what its segments are.
     pub fn media(&self) -> impl Iterator<Item = (&TrackKind, Container)> {
         let form = |number| form_of(self, number, Keying::default());

@@ -214,8 +214,9 @@ impl Origin {
         offered
     }
 
-    /// Those of them with these numbers, in whichever run.
+    /// Those with these numbers, in whichever run, that were listed here or in another place of the same media.
     pub fn segments_numbered(&self, numbers: &Range<u64>, at: Span) -> Vec<Offered> {
+        let at = at + self.ahead;
         let pieces = self.encoder.pieces().iter().enumerate();
         let places = pieces.flat_map(|(piece, it)| {
             let count = self.encoder.count_listed(piece, at);

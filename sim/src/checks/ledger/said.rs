@@ -68,13 +68,15 @@ impl Said {
 
 /// What is missing between `last` and the next segment is told by a notice, with its reason. Of one of several tracks
 /// it may count more, or less: gaps may stand for a part of it, and what came before the break of the others is lost too.
+/// No notice says of which track it is, and one that counts as many is sooner of this one than of another.
 pub(super) fn is_told(books: &mut Books<'_>, last: Stored, lost: &[Offered]) -> Held {
     let (known, several, segments) = (books.known, books.several, lost.len() as u64);
-    let is_it = |it: &Hole| {
-        let counted = several || it.segments == segments;
-        it.at >= last.at && counted && is_true(known, &it.cause, last.key, lost)
-    };
-    if let Some(place) = books.said.0.iter().position(is_it) {
+    let is_true = |it: &Hole| it.at >= last.at && is_true(known, &it.cause, last.key, lost);
+    let counts_as_many = |it: &Hole| it.segments == segments && is_true(it);
+    let mut said = books.said.0.iter();
+    let exact = said.position(counts_as_many);
+    let place = exact.or_else(|| books.said.0.iter().position(is_true).filter(|_| several));
+    if let Some(place) = place {
         books.said.0.remove(place);
         return Ok(());
     }

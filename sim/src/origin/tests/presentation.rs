@@ -329,3 +329,26 @@ fn another_view_is_an_alternative_to_the_pictures_of_all_variants() {
     let sound = get(&origin, secs(0), "t2/seg3.aac");
     assert_eq!(sound.headers.content_type, Some("audio/aac"));
 }
+
+#[test]
+fn what_another_place_has_listed_of_the_same_media_is_offered() {
+    let mut presentation = presentation();
+    let first = TrackSpec {
+        behind: 0,
+        ..presentation.tracks[1].clone()
+    };
+    presentation.tracks.push(first);
+    let origin = with_faults(presentation, Vec::new());
+    let at = Span::from_secs(60);
+    let newest = |track| {
+        let listed = list(&origin, at, track);
+        let name = listed.lines().rfind(|line| !line.starts_with('#')).unwrap();
+        let path = format!("/live/t{track}/{name}");
+        origin.segment_at(at, &OriginRequest::get(path)).unwrap()
+    };
+    let [behind, first] = [newest(1), newest(5)].map(|it| it.number);
+    assert_eq!(behind + 2, first);
+    let offered = origin.track(1).segments_numbered(&(behind..first + 9), at);
+    let numbers = offered.iter().map(|it| it.media.number);
+    assert!(numbers.eq(behind..=first));
+}
