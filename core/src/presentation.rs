@@ -1,23 +1,19 @@
-//! What a multivariant playlist offers, what of it is relayed, and how it is published.
+//! What a multivariant playlist offers, what of it is relayed, and how it is [published](told).
+
+mod told;
 
 use crate::checkpoint::without_secrets;
-use crate::config::{KeyPolicy, Selection};
-use crate::downloader::is_plain_aes;
-use crate::formats::Formats;
-use crate::ids::PlaylistName;
+use crate::config::Selection;
 use crate::limits;
 use crate::loader::resolve;
 use crate::notice::Refusal;
-use crate::playlist::{
-    Changes, Edit, Key, MeasuredBandwidth, MultivariantEdits, MultivariantPlaylist, Rendition,
-    Resolution, SessionTag, Variables, Variant, render_multivariant, start_of,
-};
-use crate::tags::TagPolicy;
+use crate::playlist::{MultivariantPlaylist, Rendition, Resolution, Variables, Variant};
 use crate::track::{Kind, Medium, codec_families};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use url::Url;
+
+pub(crate) use told::Relayed;
 
 /// A multivariant playlist and the tracks that are wanted of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,17 +44,6 @@ enum Entry {
     Within,
     /// It is not relayed.
     LeftOut,
-}
-
-/// How a track is published.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Relayed {
-    pub(crate) name: PlaylistName,
-    pub(crate) bandwidth: Option<MeasuredBandwidth>,
-    /// That was measured for so long that its source is not believed to have more.
-    pub(crate) known_well: bool,
-    /// What its media says of itself, where it was asked.
-    pub(crate) formats: Option<Formats>,
 }
 
 impl Presentation {
@@ -253,92 +238,6 @@ impl Presentation {
         lines.find(|line| line.starts_with("#EXT-X-START:"))
     }
 
-    /// The list as it is published, with the tracks that `relayed` knows, where `start` says that players are to begin, and
-    /// without what `tags` drops.
-    /// The keys of the session are those of the source: they go where the media has others, or none (S-41).
-    pub(crate) fn render(
-        &self,
-        relayed: impl Fn(usize) -> Option<Relayed>,
-        start: impl Fn(&str) -> Option<Arc<str>>,
-        tags: &TagPolicy,
-        keys: KeyPolicy,
-    ) -> String {
-        let stays = |it: &SessionTag| {
-            let attributes = it.attributes.clone();
-            keys == KeyPolicy::Origin || !is_plain_aes(&Key { attributes })
-        };
-        let session_keys = self.list.session_keys.iter().map(|it| match stays(it) {
-            true => Edit::default(),
-            false => Edit::LeaveOut,
-        });
-        let lines = self.list.lines.iter().enumerate();
-        let starts = lines.clone().filter(|(_, it)| start_of(it).is_some());
-        let starts: BTreeMap<_, _> = starts.map(|(at, it)| (at, start(it))).collect();
-        let is_nowhere = |at| starts.get(&at).is_some_and(Option::is_none);
-        let dropped = lines.filter(|(at, line)| tags.drops(line) || is_nowhere(*at));
-        let relayed: Vec<Option<Relayed>> = (0..self.tracks.len()).map(relayed).collect();
-        let of = |entry: &Entry| match entry {
-            Entry::Track(track) => relayed[*track].as_ref(),
-            Entry::Within | Entry::LeftOut => None,
-        };
-        let variants = self.list.variants.iter().zip(&self.variants);
-        let variants = variants.map(|(variant, entry)| {
-            of(entry).map_or(Edit::LeaveOut, |track| {
-                let ((peak, average), well) = self.measured(variant, entry, &relayed);
-                let bandwidth = told_bandwidth(variant.bandwidth, peak, well);
-                let stated = variant.average_bandwidth.unwrap_or(0);
-                let most = bandwidth.unwrap_or(variant.bandwidth);
-                // Both grow in steps of their own.
-                let average = average.min(most);
-                let silent = variant.codecs.is_none();
-                let codecs = silent.then(|| self.codecs(variant, track, &relayed));
-                Edit::Keep(Changes {
-                    uri: Some(Arc::clone(&track.name.0)),
-                    bandwidth,
-                    average_bandwidth: Some(average)
-                        .filter(|it| *it > 0 && (is_false(stated, *it, well) || stated > most)),
-                    codecs: codecs.flatten(),
-                    resolution: untold(variant.resolution, track),
-                })
-            })
-        });
-        let renditions = self.renditions.iter().map(|entry| match entry {
-            Entry::Within => Edit::default(),
-            Entry::Track(_) | Entry::LeftOut => of(entry).map_or(Edit::LeaveOut, named),
-        });
-        let i_frames = self.list.i_frame_variants.iter();
-        let i_frames = i_frames
-            .zip(&self.i_frame_variants)
-            .map(|(variant, entry)| {
-                of(entry).map_or(Edit::LeaveOut, |track| {
-                    let peak = track.bandwidth.map(|it| it.peak);
-                    let codecs = listed(track.formats.iter());
-                    Edit::Keep(Changes {
-                        uri: Some(Arc::clone(&track.name.0)),
-                        bandwidth: peak
-                            .and_then(|it| told_bandwidth(variant.bandwidth, it, track.known_well)),
-                        codecs: codecs.filter(|_| variant.codecs.is_none()),
-                        resolution: untold(variant.resolution, track),
-                        ..Changes::default()
-                    })
-                })
-            });
-        let edits = MultivariantEdits {
-            variants: variants.collect(),
-            renditions: renditions.collect(),
-            i_frame_variants: i_frames.collect(),
-            session_keys: session_keys.collect(),
-            dropped: dropped.map(|(at, _)| at).collect(),
-            changed: starts
-                .iter()
-                .filter_map(|(at, it)| Some((*at, it.clone()?)))
-                .collect(),
-            dependent: tags.drops("#EXT-X-INDEPENDENT-SEGMENTS"),
-            base: Url::parse(&self.base).ok(),
-        };
-        render_multivariant(&self.list, &edits)
-    }
-
     /// Whether the list does not say what this track is made of: of an entry that leads to it, or of a
     /// variant with which it is played.
     pub(crate) fn is_silent_about(&self, track: usize) -> bool {
@@ -363,61 +262,6 @@ impl Presentation {
         });
         own.any(|(silent, entry)| silent && leads(entry)) || played.any(|silent| silent)
     }
-
-    /// All formats of a variant and of the renditions that can be played with it (S-36); nothing while one
-    /// of them is not known, since a player takes what it reads for all there is.
-    fn codecs(
-        &self,
-        variant: &Variant,
-        own: &Relayed,
-        relayed: &[Option<Relayed>],
-    ) -> Option<Arc<str>> {
-        let renditions = self.list.renditions.iter().zip(&self.renditions);
-        let played = renditions.filter_map(|(rendition, entry)| match entry {
-            Entry::Track(track) => {
-                let grouped = group_of(variant, &rendition.kind) == Some(&*rendition.group_id);
-                relayed[*track].as_ref().filter(|_| grouped)
-            }
-            Entry::Within | Entry::LeftOut => None,
-        });
-        let formats: Option<Vec<&Formats>> = std::iter::once(own)
-            .chain(played)
-            .map(|it| it.formats.as_ref())
-            .collect();
-        listed(formats?)
-    }
-
-    /// The peak and the average bit rate of a variant with the renditions that can be played with it:
-    /// of each kind the one that needs most (S-35). And whether all of them are known well.
-    fn measured(
-        &self,
-        variant: &Variant,
-        own: &Entry,
-        relayed: &[Option<Relayed>],
-    ) -> ((u64, u64), bool) {
-        let of = |entry: &Entry| match entry {
-            Entry::Track(track) => relayed[*track].as_ref(),
-            Entry::Within | Entry::LeftOut => None,
-        };
-        let is_known = |entry: &Entry| of(entry).is_none_or(|it| it.known_well);
-        let mut well = is_known(own);
-        let of = |entry: &Entry| of(entry).and_then(|it| it.bandwidth);
-        let (mut peak, mut average) = of(own).map_or((0, 0), |it| (it.peak, it.average));
-        for kind in ["AUDIO", "VIDEO", "SUBTITLES"] {
-            let group = group_of(variant, kind);
-            let in_group = self.list.renditions.iter().zip(&self.renditions);
-            let in_group = in_group.filter(|(rendition, entry)| {
-                let same = &*rendition.kind == kind && group == Some(&*rendition.group_id);
-                same && *entry != own
-            });
-            let in_group: Vec<&Entry> = in_group.map(|(_, entry)| entry).collect();
-            well &= in_group.iter().all(|it| is_known(it));
-            let measured: Vec<_> = in_group.into_iter().filter_map(of).collect();
-            peak += measured.iter().map(|it| it.peak).max().unwrap_or(0);
-            average += measured.iter().map(|it| it.average).max().unwrap_or(0);
-        }
-        ((peak, average), well)
-    }
 }
 
 /// Whether a rendition is in one of the languages that are wanted. Sound is relayed all the same where none of its
@@ -436,41 +280,6 @@ fn takes_rendition(
         "AUDIO" => takes(rendition) || !group.any(takes),
         _ => takes(rendition),
     }
-}
-
-/// All formats of these, each once, as `CODECS` lists them.
-fn listed<'a>(formats: impl IntoIterator<Item = &'a Formats>) -> Option<Arc<str>> {
-    let mut codecs: Vec<&str> = Vec::new();
-    for codec in formats.into_iter().flat_map(|it| &it.codecs) {
-        if !codecs.contains(&&**codec) {
-            codecs.push(codec);
-        }
-    }
-    (!codecs.is_empty()).then(|| codecs.join(",").into())
-}
-
-/// The bit rate, where what the list says is false.
-fn told_bandwidth(stated: u64, peak: u64, well: bool) -> Option<u64> {
-    Some(peak.max(1)).filter(|it| is_false(stated, *it, well))
-}
-
-/// The list says less than was measured, or nothing; or more than twice of what is known well. Less than that is left to it:
-/// what it states is a bound, and what is to come may need it.
-fn is_false(stated: u64, measured: u64, well: bool) -> bool {
-    measured > stated || (well && stated / 2 > measured)
-}
-
-/// The size of the picture, where only the media says it.
-fn untold(stated: Option<Resolution>, track: &Relayed) -> Option<Resolution> {
-    let told = track.formats.as_ref().and_then(|it| it.resolution);
-    told.filter(|_| stated.is_none())
-}
-
-fn named(track: &Relayed) -> Edit {
-    Edit::Keep(Changes {
-        uri: Some(Arc::clone(&track.name.0)),
-        ..Changes::default()
-    })
 }
 
 fn group_of<'a>(variant: &'a Variant, kind: &str) -> Option<&'a str> {

@@ -765,29 +765,92 @@ fn a_ladder_of_pictures_whose_sound_is_beside_them_is_refused_with_the_reason() 
     assert!(bench.downloads.len() > 3);
 }
 
-/// The multivariant playlist of a ladder is ours: what that of its source says of where to begin stands in its rungs.
+/// What a multivariant playlist says beside its variants is told with a ladder as it is without one, and by the next process
+/// as well; the keys of the session are those of the source's own media.
 #[test]
-fn c_55_a_start_of_the_source_is_that_of_its_rungs() {
-    const MAIN: &str = "http://origin.example/live/main.m3u8";
+fn what_a_multivariant_playlist_says_of_all_stays_with_a_ladder() {
+    const HEAD: &str = "#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-START:TIME-OFFSET=-9\n";
+    const KEY: &str =
+        "#EXT-X-SESSION-KEY:METHOD=SAMPLE-AES,URI=\"skd://one\",KEYFORMAT=\"com.example\"\n";
+    const BEHIND: &str = "#EXT-X-VENDOR:of-all\n";
+    let of = |passthrough| {
+        let run = support::origin::Run::new(2 * SEC);
+        let data = "#EXT-X-SESSION-DATA:DATA-ID=\"a\",URI=\"data.json\"\n";
+        let variant = "#EXT-X-STREAM-INF:BANDWIDTH=9000\nv.m3u8\n";
+        let lower = "#EXT-X-STREAM-INF:BANDWIDTH=8000\nw.m3u8\n";
+        let main = format!("#EXTM3U\n{HEAD}{data}{KEY}{lower}{variant}{BEHIND}");
+        let mut bench = Bench::new(Box::new(move |now, url| {
+            Ok(match url == MAIN {
+                true => main.clone(),
+                false => run.at(now),
+            })
+        }));
+        bench.checker.several = true;
+        bench.now = 20 * SEC;
+        bench.run(Spec {
+            ladder: ladder(&[480], passthrough),
+            ..spec(&[MAIN])
+        });
+        bench.pass(60 * SEC);
+        bench
+    };
+    let data = "#EXT-X-SESSION-DATA:DATA-ID=\"a\",URI=\"http://origin.example/live/data.json\"\n";
+    let lines = |entry: &str| -> String {
+        let variants = entry
+            .lines()
+            .filter(|it| !it.starts_with("#EXT-X-STREAM-INF") && !it.starts_with("#EXT-X-VERSION"));
+        variants.map(|it| format!("{it}\n")).collect()
+    };
+    let mut bench = of(true);
+    let (lists, entry) = visible(&bench);
+    let told = format!("#EXTM3U\n{HEAD}{data}{KEY}source.m3u8\n480p.m3u8\n{BEHIND}");
+    assert_eq!(lines(&entry), told);
+    assert!(lists.values().all(|list| list.head.is_empty()));
+    let of_rungs_alone = visible(&of(false)).1;
+    let told = format!("#EXTM3U\n{HEAD}{data}480p.m3u8\n{BEHIND}");
+    assert_eq!(lines(&of_rungs_alone), told);
+
+    let published = bench.published.len();
+    bench.kill(9, true);
+    bench.checker.several = true;
+    bench.run(Spec {
+        ladder: ladder(&[480], true),
+        ..spec(&[MAIN])
+    });
+    bench.pass(90 * SEC);
+    let after = &bench.published[published..];
+    let entries: Vec<_> = after
+        .iter()
+        .flat_map(|(_, it)| &it.playlists)
+        .filter(|it| it.text.contains("#EXT-X-STREAM-INF"))
+        .collect();
+    assert!(
+        !entries.is_empty() && entries.iter().all(|it| *it.text == *entry),
+        "{entries:#?}"
+    );
+}
+
+/// What viewers opened as a media playlist stays one, also where its source shows a multivariant playlist: what that says
+/// of where to begin stands in it.
+#[test]
+fn c_55_a_start_of_the_source_is_that_of_the_only_list() {
     const START: &str = "#EXT-X-START:TIME-OFFSET=-9";
     let run = support::origin::Run::new(2 * SEC);
     let variant = "#EXT-X-STREAM-INF:BANDWIDTH=9000\nv.m3u8\n";
     let main = format!("#EXTM3U\n{START}\n{variant}");
     let mut bench = Bench::new(Box::new(move |now, url| {
-        Ok(match url == MAIN {
+        Ok(match url.ends_with("main.m3u8") {
             true => main.clone(),
             false => run.at(now),
         })
     }));
-    bench.checker.several = true;
     bench.now = 20 * SEC;
-    bench.run(Spec {
-        ladder: ladder(&[480], true),
-        ..spec(&[MAIN])
-    });
+    bench.run(spec(&[URL]));
     bench.pass(60 * SEC);
+    bench.run(spec(&[MAIN]));
+    bench.pass(90 * SEC);
     let (lists, entry) = visible(&bench);
-    assert!(lists.len() == 2 && !entry.contains("START"), "{entry}");
+    assert!(lists.len() == 1 && entry.is_empty(), "{entry}");
     for list in lists.values() {
         assert_eq!(list.head, [START.into()]);
     }

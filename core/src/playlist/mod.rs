@@ -59,7 +59,7 @@ pub use multivariant::{
     IFrameVariant, MultivariantPlaylist, Rendition, Resolution, SessionTag, Variant,
 };
 pub use render::render;
-pub use render_ladder::{LadderVariant, render_ladder};
+pub use render_ladder::{LadderVariant, ladder_lines, render_ladder};
 pub use render_multivariant::{Changes, Edit, MultivariantEdits, render_multivariant};
 pub use start::{later_start, start_of, start_tag};
 pub use variables::{Context, Variables, defined_in, put_together};

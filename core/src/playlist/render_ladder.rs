@@ -17,10 +17,21 @@ pub struct LadderVariant<'a> {
     pub formats: Option<&'a Formats>,
 }
 
-/// Writes a multivariant playlist (RFC 8216 4.3.4.2; rules S-29, S-35 to S-37): the peak and the average bit rate
-/// as they are measured, formats, size and frame rate of the picture where they are known; and where all segments of all
-/// of them are `independent`, that they are (4.3.5.1).
+/// Writes a multivariant playlist (rule S-29) of nothing but these; and where all segments of all of them are
+/// `independent`, that they are (RFC 8216 4.3.5.1).
 pub fn render_ladder(variants: &[LadderVariant<'_>], independent: bool) -> String {
+    let body = ladder_lines(variants);
+    let version = version::of_multivariant_lines(body.lines());
+    let head = match independent {
+        true => "#EXT-X-INDEPENDENT-SEGMENTS\n",
+        false => "",
+    };
+    format!("#EXTM3U\n#EXT-X-VERSION:{version}\n{head}{body}")
+}
+
+/// The lines of these (RFC 8216 4.3.4.2; rules S-35 to S-37): the peak and the average bit rate as they are measured,
+/// formats, size and frame rate of the picture where they are known.
+pub fn ladder_lines(variants: &[LadderVariant<'_>]) -> String {
     let mut body = String::new();
     for variant in variants {
         let measured = variant.bandwidth.unwrap_or(MeasuredBandwidth {
@@ -46,12 +57,7 @@ pub fn render_ladder(variants: &[LadderVariant<'_>], independent: bool) -> Strin
         }
         let _ = writeln!(body, "\n{}", variant.uri);
     }
-    let version = version::of_multivariant_lines(body.lines());
-    let head = match independent {
-        true => "#EXT-X-INDEPENDENT-SEGMENTS\n",
-        false => "",
-    };
-    format!("#EXTM3U\n#EXT-X-VERSION:{version}\n{head}{body}")
+    body
 }
 
 #[cfg(test)]

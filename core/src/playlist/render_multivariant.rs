@@ -26,8 +26,10 @@ pub struct MultivariantEdits {
     pub dropped: BTreeSet<usize>,
     /// Lines about the list as a whole that read otherwise.
     pub changed: BTreeMap<usize, Arc<str>>,
-    /// It is not said that all segments are independent, even where the list says so.
-    pub dependent: bool,
+    /// In place of this variant, which goes, stand these lines.
+    pub in_place: Option<(usize, Arc<str>)>,
+    /// Whether all segments are said to be independent, where that is not as the list has it.
+    pub independent: Option<bool>,
     /// Where the list came from, after redirects: each URI that is not changed is written as it
     /// resolves against it, since the list is now served from elsewhere (RFC 3986 5.2). Nothing
     /// leaves those URIs as they are.
@@ -110,7 +112,7 @@ pub fn render_multivariant(list: &MultivariantPlaylist, edits: &MultivariantEdit
     let version = version::of_multivariant_lines(body.lines());
     // Writing to a String cannot fail.
     let _ = writeln!(out, "#EXTM3U\n#EXT-X-VERSION:{version}");
-    if list.independent_segments && !edits.dependent {
+    if edits.independent.unwrap_or(list.independent_segments) {
         out.push_str("#EXT-X-INDEPENDENT-SEGMENTS\n");
     }
     out.push_str(&body);
@@ -176,6 +178,12 @@ impl Entries {
             let own = resolved(&variant.uri, base);
             write_uri(&mut text, changes.uri.as_deref().unwrap_or(&own));
             written.insert(variant.uri_line, text);
+        }
+        let in_place = edits.in_place.as_ref();
+        if let Some((place, lines)) =
+            in_place.and_then(|(variant, lines)| list.variants.get(*variant).zip(Some(lines)))
+        {
+            written.insert(place.uri_line, lines.to_string());
         }
         for (variant, changes) in i_frame_variants {
             let attributes = with_groups(&variant.attributes, &groups, false);

@@ -75,6 +75,9 @@ pub(crate) struct Publisher {
     entry: Option<Arc<str>>,
     /// It has changed since, or viewers may not have it.
     entry_dirty: bool,
+    /// It is that of the process before, and nothing has come of the source since then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    entry_untold: bool,
     ended: bool,
     in_flight: Option<Version>,
     /// Left the list in a version that is not known to be visible.
@@ -109,6 +112,7 @@ impl Publisher {
             ladder_waits: None,
             entry: None,
             entry_dirty: false,
+            entry_untold: false,
             ended: false,
             in_flight: None,
             leaving: Vec::new(),
@@ -163,6 +167,7 @@ impl Publisher {
 
     /// What the source says of a track's playlist as a whole.
     pub(crate) fn describe(&mut self, track: usize, about: &About, formats: Option<&Formats>) {
+        self.entry_untold = false;
         let window = &mut self.windows[track];
         window.describe(about, &self.tags, self.window_limit.is_none());
         window.formats = formats.cloned();

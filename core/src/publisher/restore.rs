@@ -49,7 +49,7 @@ impl Publisher {
         }
         self.board = saved.rungs.as_deref().map(Board::restored);
         self.entry.clone_from(&saved.entry);
-        self.entry_dirty = saved.entry.is_some();
+        (self.entry_dirty, self.entry_untold) = (saved.entry.is_some(), saved.entry.is_some());
         self.restore_discontinuities();
         self.retention = Retention::restored(now, &saved.retired);
         self.leaving.clone_from(&saved.leaving);

@@ -1,24 +1,21 @@
 //! The rungs of a ladder as viewers see them: each is the source's window, told with objects of its own. So all
-//! of them have the same numbers, holes and discontinuities, and what a rung lacks is a gap in its list.
+//! of them have the same numbers, holes and discontinuities, and what a [rung] lacks is a gap in its list.
+
+mod rung;
 
 use super::Publisher;
-use super::bandwidth::measure;
-use super::entry::Entry;
-use super::window::{Window, gap_uri};
+use super::window::Window;
 use crate::checkpoint::{SavedRung, SavedRungTrack};
-use crate::config;
 use crate::formats::Formats;
 use crate::ids::PlaylistName;
 use crate::ladder::{Ladder, Rung, RungAudio, SOURCE_NAME};
 use crate::notice::{LadderWaits, Notice};
 use crate::planted::Mistake;
-use crate::playlist::{
-    self, LadderVariant, MeasuredBandwidth, MediaPlaylist, Segment, measured_bandwidth,
-    render_ladder,
-};
+use crate::playlist::{self, LadderVariant};
 use crate::processor::{Finished, MadeRung};
 use crate::stage::Stage;
 use crate::time::{Span, Timestamp};
+use rung::RungTrack;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -39,133 +36,11 @@ pub(crate) struct Shown<'a> {
     pub(crate) lower: Option<u64>,
 }
 
-/// How a rung is made, as far as it is another one otherwise: its height, and what becomes of its sound.
-type Kind = (Option<u32>, RungAudio);
-
-/// A rung and its list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct RungTrack {
-    name: Arc<str>,
-    /// `None` for the source's own.
-    height: Option<u32>,
-    /// Another sound is another rung: the frames of one do not go on where those of the other end.
-    #[serde(default)]
-    audio: RungAudio,
-    /// In bits per second, as the ladder has it; 0 for the source's own.
-    #[serde(default)]
-    bitrate: u64,
-    /// Entries know it by this: its name, or more where that is still another one's.
-    key: Arc<str>,
-    /// The ladder has it.
-    wanted: bool,
-    /// Viewers are led to it.
-    shown: bool,
-    /// Viewers may have its list, which goes on until it is over.
-    #[serde(default)]
-    listed: bool,
-    /// Nothing of it is listed but gaps: with the next version that is visible it is gone.
-    over: bool,
-    formats: Option<Formats>,
-    bandwidth: Option<MeasuredBandwidth>,
-}
-
-impl RungTrack {
-    fn new(name: &Arc<str>, (height, audio): Kind, key: Arc<str>) -> Self {
-        Self {
-            name: Arc::clone(name),
-            height,
-            audio,
-            bitrate: 0,
-            key,
-            wanted: true,
-            shown: false,
-            listed: false,
-            over: false,
-            formats: None,
-            bandwidth: None,
-        }
-    }
-
-    fn is(&self, name: &str, kind: Kind) -> bool {
-        *self.name == *name && (self.height, self.audio) == kind
-    }
-
-    /// How high it is, where that is less than the ladder has it.
-    fn is_lower(&self) -> Option<u64> {
-        let height = self.formats.as_ref()?.resolution?.height;
-        (height < u64::from(self.height?)).then_some(height)
-    }
-
-    fn playlist(&self) -> PlaylistName {
-        PlaylistName(format!("{}.m3u8", self.key).into())
-    }
-
-    /// How many bytes an entry has for it; `None` where it is a gap.
-    fn length_of(&self, entry: &Entry) -> Option<u64> {
-        match self.height {
-            None => entry
-                .stored
-                .as_ref()
-                .filter(|_| !entry.hidden)
-                .map(|it| it.length),
-            Some(_) => entry.rung(&self.key).map(|it| it.length),
-        }
-    }
-
-    fn stored(&self, window: &Window) -> usize {
-        let entries = window.entries.iter();
-        entries.filter(|it| self.length_of(it).is_some()).count()
-    }
-
-    /// A segment as it stands in its list.
-    fn tell(&self, entry: &Entry, segment: &mut Segment) {
-        let object = match self.height {
-            None => entry.stored.as_ref().filter(|_| !entry.hidden),
-            Some(_) => entry.rung(&self.key),
-        };
-        if self.height.is_some() {
-            // A transport stream in the clear needs none of them.
-            segment.map = None;
-            segment.keys = [].into();
-            segment.bit_rate = None;
-        }
-        match object {
-            Some(object) => segment.uri = Arc::clone(&object.object.0),
-            None => {
-                segment.gap = true;
-                segment.uri = gap_uri(segment.media_sequence);
-            }
-        }
-    }
-
-    fn list(
-        &self,
-        stage: &Stage<'_>,
-        window: &Window,
-        target_duration: Span,
-        ended: bool,
-    ) -> MediaPlaylist {
-        let tell = |entry: &Entry, segment: &mut Segment| self.tell(entry, segment);
-        let mut list = window.as_told(target_duration, ended, tell);
-        // Each of its segments begins with a picture that stands alone.
-        list.independent_segments |= self.height.is_some();
-        if stage.makes(Mistake::MissedRungLeftOut) && self.height.is_some() {
-            list.segments.retain(|it| !it.gap);
-        }
-        if stage.makes(Mistake::RungDurationsRounded) && self.height.is_some() {
-            let lasts = |it: &Segment| playlist::least_target_duration([it.duration]);
-            list.segments
-                .iter_mut()
-                .for_each(|it| it.duration = lasts(it));
-        }
-        if stage.makes(Mistake::RungBeginsLater) && self.height.is_some() {
-            let lacked = list.segments.iter().take_while(|it| it.gap).count();
-            list.media_sequence += lacked as u64;
-            let breaks = list.segments.drain(..lacked).filter(|it| it.discontinuity);
-            list.discontinuity_sequence += breaks.count() as u64;
-        }
-        list
-    }
+/// What viewers are led to.
+pub(super) struct Offered<'a> {
+    pub(super) variants: Vec<LadderVariant<'a>>,
+    /// The source's own media is among them.
+    pub(super) with_source: bool,
 }
 
 impl Board {
@@ -301,20 +176,19 @@ impl Board {
         self.rungs.retain(|it| !it.over);
     }
 
-    /// What viewers open; nothing while there is nothing to be played. Every segment of a rung begins with a picture
-    /// that stands alone; those of the source where its list says so.
-    pub(super) fn render(&self, window: &Window) -> Option<Arc<str>> {
+    /// Those that viewers are led to. Every segment of a rung begins with a picture that stands alone.
+    pub(super) fn offered(&self) -> Offered<'_> {
         let shown = self.rungs.iter().filter(|it| it.shown);
-        let independent = |it: &RungTrack| it.height.is_some() || window.says_independent();
-        let independent = shown.clone().all(independent);
-        let variants: Vec<_> = shown
-            .map(|it| LadderVariant {
-                uri: it.playlist().0,
-                bandwidth: it.bandwidth,
-                formats: it.formats.as_ref(),
-            })
-            .collect();
-        (!variants.is_empty()).then(|| render_ladder(&variants, independent).into())
+        Offered {
+            with_source: shown.clone().any(|it| it.height.is_none()),
+            variants: shown
+                .map(|it| LadderVariant {
+                    uri: it.playlist().0,
+                    bandwidth: it.bandwidth,
+                    formats: it.formats.as_ref(),
+                })
+                .collect(),
+        }
     }
 
     /// Under which name entries know a rung that was made.
@@ -363,48 +237,6 @@ impl Board {
     }
 }
 
-impl RungTrack {
-    /// Whoever goes over to it finds what players begin with, up to the live edge. What its source lacks, all lack.
-    fn has_newest(&self, window: &Window) -> bool {
-        let segments = window.entries.iter().rev();
-        let newest = segments.filter(|it| it.stored.is_some());
-        let newest = newest.take(config::START_SEGMENTS);
-        let had = newest.filter(|it| self.length_of(it).is_some());
-        had.count() == config::START_SEGMENTS
-    }
-
-    /// Where viewers have nothing else they are better served by this than by nothing.
-    fn has_enough(&self, window: &Window) -> bool {
-        self.stored(window) >= config::START_SEGMENTS
-    }
-
-    fn measure(&mut self, window: &Window, target_duration: Span) {
-        let lengths = window.entries.iter().map(|entry| {
-            let length = self.length_of(entry)?;
-            Some((length, entry.segment.duration))
-        });
-        let lengths: Vec<_> = lengths.collect();
-        measure(
-            &mut self.bandwidth,
-            lengths.iter().copied(),
-            target_duration,
-        );
-        let Some(known) = self.bandwidth.filter(|_| self.height.is_some()) else {
-            return;
-        };
-        let Some(all) = measured_bandwidth(lengths.into_iter().flatten(), target_duration) else {
-            return;
-        };
-        // It falls where its ladder has a lower bit rate now, or the first guess at how coarse it is was bad; and never
-        // below its bit rate, as there may be little in its pictures only at present.
-        let peak = all.peak.max(self.bitrate);
-        if peak < known.peak - known.peak / 4 {
-            let average = all.average;
-            self.bandwidth = Some(MeasuredBandwidth { peak, average });
-        }
-    }
-}
-
 impl Publisher {
     /// Viewers open, or will open, the rungs of a ladder.
     pub(crate) fn has_rungs(&self) -> bool {
@@ -423,7 +255,7 @@ impl Publisher {
         let listed = self.windows.iter().any(|window| !window.entries.is_empty());
         let open = listed || self.in_flight.is_some() || self.entry.is_some();
         if ladder.is_none() && !open {
-            self.board = None;
+            (self.board, self.front) = (None, None);
         }
         let said = self.ladder_waits.take();
         if ladder.is_some() && self.board.is_none() {
@@ -506,14 +338,6 @@ impl Publisher {
     /// Whether the source's own media is listed.
     pub(super) fn lists_source(&self) -> bool {
         self.board.as_ref().is_none_or(Board::lists_source)
-    }
-}
-
-impl Entry {
-    /// What is stored for a rung.
-    fn rung(&self, key: &str) -> Option<&crate::checkpoint::SavedObject> {
-        let mut rungs = self.rungs.iter();
-        rungs.find(|it| *it.name == *key).map(|it| &it.stored)
     }
 }
 

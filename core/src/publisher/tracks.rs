@@ -3,12 +3,14 @@
 
 use super::discontinuities::Discontinuities;
 use super::entry::{Entry, Seen};
+use super::rungs::Board;
 use super::window::Window;
 use super::{ONLY, Publisher};
 use crate::config;
 use crate::ids::PlaylistName;
 use crate::limits;
 use crate::loader::history::Lost;
+use crate::playlist::render_ladder;
 use crate::presentation::{Presentation, Relayed};
 use crate::processor::Finished;
 use crate::stage::Stage;
@@ -57,6 +59,9 @@ impl Publisher {
             self.windows = vec![Window::new(PlaylistName(PlaylistName::ENTRY.into()))];
             (self.front, self.entry) = (None, None);
         }
+        if self.has_rungs() {
+            self.front = None;
+        }
         let is_variant = |window: &Window| window.kind() == Some(Kind::Variant);
         self.windows.iter().position(is_variant).unwrap_or(ONLY)
     }
@@ -67,7 +72,12 @@ impl Publisher {
         let offered: Vec<_> = offered.collect();
         if self.is_single() || self.has_rungs() {
             let others = offered.iter().skip(1).map(|_| None);
-            return std::iter::once(Some(ONLY)).chain(others).collect();
+            let tracks: Vec<_> = std::iter::once(Some(ONLY)).chain(others).collect();
+            self.front = self.has_rungs().then(|| Front {
+                presentation: presentation.clone(),
+                tracks: tracks.clone(),
+            });
+            return tracks;
         }
         if !self.has_several() {
             self.windows.clear();
@@ -237,6 +247,34 @@ impl Publisher {
             segments: segments.min(lost.segments),
             duration: missing,
         })
+    }
+
+    /// What the multivariant playlist of the source says of all that it leads to stands in ours.
+    pub(crate) fn has_front(&self) -> bool {
+        self.front.is_some()
+    }
+
+    /// What leads to the rungs that are offered, with what its source says of them all; nothing while there is nothing to
+    /// be played.
+    pub(super) fn render_entry_of(&self, board: &Board) -> Option<Arc<str>> {
+        let (window, offered) = (&self.windows[ONLY], board.offered());
+        if offered.variants.is_empty() {
+            return None;
+        }
+        let front = self.front.as_ref();
+        let said = front.is_some_and(|it| it.presentation.says_independent(&self.tags));
+        let independent = !offered.with_source || window.says_independent() || said;
+        let list = match front {
+            Some(front) => front.presentation.render_with_rungs(
+                &offered.variants,
+                (independent, offered.with_source),
+                |line| window.start_here(line),
+                &self.tags,
+                self.keys,
+            ),
+            None => render_ladder(&offered.variants, independent),
+        };
+        Some(list.into())
     }
 
     /// The multivariant playlist as it is now; nothing where there is none.

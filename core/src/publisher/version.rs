@@ -183,7 +183,9 @@ impl Publisher {
             segment_max_age = Some(segment_max_age.map_or(duration, |it: Span| it.min(duration)));
         }
         let entry = match &self.board {
-            Some(board) => board.render(&self.windows[super::ONLY]),
+            // What its source says of all has not been told yet.
+            Some(_) if self.entry_untold => None,
+            Some(board) => self.render_entry_of(board),
             None => self.render_entry(),
         };
         if let Some(entry) = entry.filter(|it| self.entry.as_ref() != Some(it)) {
@@ -322,7 +324,7 @@ impl Publisher {
         let objects: BTreeSet<ObjectName> = self.objects().map(|it| it.object.clone()).collect();
         self.windows.iter_mut().for_each(Window::clear);
         self.board.iter_mut().for_each(Board::taken_down);
-        self.entry = None;
+        (self.entry, self.entry_untold) = (None, false);
         self.ended = false;
         self.retention.withdraw(stage, objects);
     }

@@ -181,10 +181,9 @@ impl Relay {
         if let Some(start) = start {
             about.head.retain(|line| !line.starts_with("#EXT-X-START:"));
             about.begins_with_first = false;
-            // What leads to rungs is ours, and says nothing of that.
-            about
-                .head
-                .extend(Some(start).filter(|_| self.publisher.has_rungs()));
+            // What viewers opened as a media playlist has nothing before it.
+            let alone = !self.publisher.has_front();
+            about.head.extend(Some(start).filter(|_| alone));
         }
         if let Some(error) = feed.downloader.looks.take_untold() {
             let track = self.publisher.name(track).clone();
