@@ -59,6 +59,7 @@ mod tests {
             revision: 1,
             generation: Generation(1),
             source: 0,
+            preparation: None,
             tracks: 1,
             left_behind: 0,
             rungs: Vec::new(),

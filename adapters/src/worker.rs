@@ -64,6 +64,8 @@ pub struct Worker {
     checkpoint: Option<Arc<Checkpoint>>,
     /// A change of source that has not been made yet, or not at all, in words.
     change: Option<Arc<str>>,
+    /// Why each source cannot take over, as the log has it.
+    told: BTreeMap<usize, String>,
 }
 
 impl Worker {
@@ -84,6 +86,7 @@ impl Worker {
             last_store_work: None,
             checkpoint,
             change: None,
+            told: BTreeMap::new(),
         }
     }
 
@@ -186,6 +189,9 @@ impl Worker {
             return;
         };
         self.note_change(notice);
+        if self.is_told(notice) {
+            return;
+        }
         let speaker = Speaker {
             channel: &self.channel.name,
             epoch: self.epoch.0,
@@ -193,6 +199,24 @@ impl Worker {
             generation: self.generation.0,
         };
         notices::log(speaker, notice);
+    }
+
+    /// A source that cannot take over is tried every few seconds, for hours if need be: the log has it again
+    /// where it is for another reason.
+    fn is_told(&mut self, notice: &Notice) -> bool {
+        match notice {
+            Notice::Preparing { source, .. } => self.told.contains_key(source),
+            Notice::PreparationFailed { source, .. } => {
+                let words = notice.to_string();
+                let before = self.told.insert(*source, words.clone());
+                before.is_some_and(|it| it == words)
+            }
+            Notice::Configured { .. } | Notice::Switched { .. } => {
+                self.told.clear();
+                false
+            }
+            _ => false,
+        }
     }
 
     /// Follows a configuration from its wish to its first segment.

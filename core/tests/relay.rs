@@ -3,7 +3,7 @@
 mod support;
 
 use hls_relay_core::event::{Desired, Event, FetchError};
-use hls_relay_core::notice::{Notice, State};
+use hls_relay_core::notice::{Notice, State, Trouble};
 use support::{Bench, SEC, URL, live, spec};
 
 fn steady() -> Bench {
@@ -201,6 +201,54 @@ fn a_hole_behind_a_window_that_was_lost_with_its_process_is_said() {
     );
     assert!(after.holes() > 0);
     assert_eq!(after.discontinuities(), 1);
+}
+
+#[test]
+fn whoever_goes_on_with_a_list_is_live_once_it_has_added_to_it() {
+    let list = live(2 * SEC, 100, "seg");
+    let source = move |now, _: &str| match now / SEC {
+        40..70 => Err(FetchError::Status(503)),
+        _ => Ok(list(now + 20 * SEC)),
+    };
+    let mut bench = Bench::new(Box::new(source));
+    bench.run(spec(&[URL]));
+    bench.pass(45 * SEC);
+    bench.kill(8, true);
+    bench.run(spec(&[URL]));
+    for (until, state) in [
+        (48, State::Starting),
+        (69, State::Stalled),
+        (80, State::Live),
+    ] {
+        bench.pass(until * SEC);
+        assert_eq!(bench.status().state, state, "after {until} s");
+    }
+}
+
+#[test]
+fn what_keeps_a_source_from_taking_over_is_known_before_it_is_given_up() {
+    const DEAD: &str = "http://dead.example/live/index.m3u8";
+    let list = live(2 * SEC, 100, "seg");
+    let mut bench = Bench::new(Box::new(move |now, url| match url {
+        URL => Ok(list(now + 20 * SEC)),
+        _ => Err(FetchError::Status(404)),
+    }));
+    bench.run(spec(&[URL]));
+    bench.pass(20 * SEC);
+    assert_eq!(bench.status().preparation, None);
+    bench.run(spec(&[DEAD]));
+    bench.pass(21 * SEC);
+    let trouble = Trouble::Playlist(FetchError::Status(404));
+    assert_eq!(bench.status().preparation, Some(trouble));
+    assert!(
+        !bench
+            .notices
+            .iter()
+            .any(|it| matches!(it, (_, Notice::PreparationFailed { .. })))
+    );
+    bench.run(spec(&[URL]));
+    bench.pass(22 * SEC);
+    assert_eq!(bench.status().preparation, None);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use hls_relay_core::event::Desired;
 use hls_relay_core::ids::PlaylistName;
 use hls_relay_core::node::{ChannelId, Record, Standing, Writer};
 use hls_relay_core::notice::State;
-use hls_relay_core::relay::{EdgeStatus, ProcessingStatus, RungStatus};
+use hls_relay_core::relay::{EdgeStatus, ProcessingStatus, RungStatus, Status};
 use hls_relay_core::time::Span;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -352,7 +352,7 @@ fn machine(observed: &Observed) -> MachineView {
         generation: status.generation.0,
         source: status.source,
         source_url: source_url.clone(),
-        change: change.as_deref().map(one_line),
+        change: change.as_deref().map(|it| one_line(&so_far(it, status))),
         newest_segment_age_ms: status.newest_segment_age.map(millis),
         delay_ms: status.delay.map(millis),
         target_duration_ms: status.target_duration.map(millis),
@@ -367,6 +367,14 @@ fn machine(observed: &Observed) -> MachineView {
         segments: status.segments,
         holes: status.holes,
         retries: status.retries,
+    }
+}
+
+/// A change with what its source has failed with, which is known long before it is given up.
+fn so_far(change: &str, status: &Status) -> String {
+    match status.preparation.as_ref().map(ToString::to_string) {
+        Some(trouble) if !change.contains(&trouble) => format!("{change}; so far: {trouble}"),
+        Some(_) | None => change.to_owned(),
     }
 }
 

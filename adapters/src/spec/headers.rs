@@ -49,7 +49,7 @@ impl ChannelSpec {
 }
 
 /// Whether a source is on this host; a port is asked for only where one is given.
-fn names(url: &Url, host: &str) -> bool {
+pub(super) fn names(url: &Url, host: &str) -> bool {
     let own = url.host_str().unwrap_or_default();
     let port = url.port_or_known_default().unwrap_or_default();
     host.eq_ignore_ascii_case(own) || host.eq_ignore_ascii_case(&format!("{own}:{port}"))

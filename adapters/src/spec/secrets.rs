@@ -1,9 +1,11 @@
 //! What of a spec is shown, and how a spec that was shown is written back: what stands masked in it keeps
 //! its secret.
 
+use super::headers::names;
 use super::preload::{EdgeSpec, mask_body, mask_edge, mask_header};
 use super::{ChannelSpec, SpecFault};
 use crate::mask::{MASKED, mask_url};
+use url::Url;
 
 impl ChannelSpec {
     /// The same without secrets: passwords and query values in URLs, and the values of headers.
@@ -30,16 +32,23 @@ impl ChannelSpec {
         for (index, url) in self.sources.iter_mut().enumerate() {
             unmask(url, known, mask_url, || format!("sources[{index}]"))?;
         }
+        let strangers = strangers(&self.sources, known);
         let known = present.map_or(&[][..], |it| &it.headers);
         for (index, header) in self.headers.iter_mut().enumerate() {
-            unmask(header, known, mask_header, || format!("headers[{index}]"))?;
+            let field = || format!("headers[{index}]");
+            unmask_for(&strangers, header, known, field)?;
         }
         for (host, headers) in &mut self.headers_for {
             let known = present.and_then(|it| it.headers_for.get(host));
             let known = known.map_or(&[][..], |it| it);
+            let of_host: Vec<Url> = strangers
+                .iter()
+                .filter(|it| names(it, host))
+                .cloned()
+                .collect();
             for (index, header) in headers.iter_mut().enumerate() {
                 let field = || format!("headers_for.{host}[{index}]");
-                unmask(header, known, mask_header, field)?;
+                unmask_for(&of_host, header, known, field)?;
             }
         }
         let known = present.map_or(&[][..], |it| &it.preload);
@@ -67,6 +76,38 @@ impl ChannelSpec {
             }
         }
         Ok(self)
+    }
+}
+
+/// The sources at origins that the present sources are not at.
+fn strangers(sources: &[String], known: &[String]) -> Vec<Url> {
+    let urls =
+        |texts: &[String]| -> Vec<Url> { texts.iter().filter_map(|it| it.parse().ok()).collect() };
+    let known: Vec<_> = urls(known).iter().map(Url::origin).collect();
+    let mut strangers = urls(sources);
+    strangers.retain(|it| !known.contains(&it.origin()));
+    strangers
+}
+
+/// What goes to a source keeps its secret where no stranger would be told it: whoever may change a source must
+/// not learn by that what nobody shows.
+fn unmask_for(
+    strangers: &[Url],
+    header: &mut String,
+    known: &[String],
+    field: impl Fn() -> String,
+) -> Result<(), SpecFault> {
+    let masked = header.clone();
+    unmask(header, known, mask_header, &field)?;
+    match strangers.first() {
+        Some(stranger) if *header != masked => {
+            let to = stranger.origin().ascii_serialization();
+            let why = format!(
+                "'{MASKED}' stands for a secret of the present spec, which {to} has not been told: write it out"
+            );
+            Err(SpecFault::new(field(), why))
+        }
+        Some(_) | None => Ok(()),
     }
 }
 
@@ -120,6 +161,36 @@ mod tests {
         assert!(!text.contains("abc") && !text.contains("pw"), "{text}");
         assert!(text.contains("X-Key: ***"), "{text}");
         assert_eq!(shown.unmasked(Some(&spec)), Ok(spec));
+    }
+
+    #[test]
+    fn a_source_elsewhere_is_not_told_what_stands_masked() {
+        let spec = secretive();
+        let with = |source: &str| {
+            let mut moved = spec.masked();
+            moved.sources[0] = source.to_owned();
+            moved
+        };
+        let faults = |moved: ChannelSpec| moved.unmasked(Some(&spec)).map_err(|it| it.field);
+        let same = faults(with("https://a.example/other.m3u8")).unwrap();
+        assert_eq!(same.headers, spec.headers);
+        for elsewhere in [
+            "https://c.example/ch.m3u8",
+            "http://a.example/ch.m3u8",
+            "https://a.example:8443/ch.m3u8",
+        ] {
+            assert_eq!(
+                faults(with(elsewhere)),
+                Err("headers[0]".to_owned()),
+                "{elsewhere}"
+            );
+            let mut written = with(elsewhere);
+            written.headers.clone_from(&spec.headers);
+            assert_eq!(faults(written).unwrap().headers_for, spec.headers_for);
+        }
+        let mut of_host = with("https://b.example:8443/ch.m3u8");
+        of_host.headers.clear();
+        assert_eq!(faults(of_host), Err("headers_for.b.example[0]".to_owned()));
     }
 
     #[test]

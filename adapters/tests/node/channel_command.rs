@@ -66,12 +66,18 @@ async fn a_channel_is_added_changed_stopped_run_and_removed() {
     }
     assert!(!said.contains("hunter2"));
 
-    // What is not said stays, also what is not shown.
+    // A secret that is not shown goes to nobody new.
     let dead = "http://127.0.0.1:9/other.m3u8";
-    let said = json(
-        &node,
-        &["set", "news", "--backup", dead, "--hole", "discontinuity"],
-    );
+    let backup = ["set", "news", "--backup", dead];
+    let (code, _, said) = channel(&node, &backup);
+    assert_eq!(code, 2, "{said}");
+    for words in ["headers[0]", "http://127.0.0.1:9 ", "write it out"] {
+        assert!(said.contains(words), "{words} in\n{said}");
+    }
+
+    // What is not said stays, also what is not shown.
+    well(&node, &[&backup[..], &["--header", secretive]].concat());
+    let said = json(&node, &["set", "news", "--hole", "discontinuity"]);
     let spec = &said["spec"];
     assert_eq!(spec["sources"].as_array().unwrap().len(), 2, "{spec}");
     assert_eq!(spec["window"], 6);

@@ -21,6 +21,15 @@ async fn a_change_of_source_is_one_discontinuity_and_a_dead_one_changes_nothing(
     let dead = "http://127.0.0.1:9/live.m3u8";
     let changed = node.put("news", spec(dead)).await;
     let wanted = changed.body["revision"].clone();
+    let early = node
+        .until("news", |it| {
+            it["change"]
+                .as_str()
+                .is_some_and(|it| it.contains("cannot be loaded"))
+        })
+        .await;
+    let early = early["observed"]["change"].as_str().unwrap();
+    assert!(early.starts_with("preparing source 0"), "{early}");
     let told = node
         .until("news", |it| {
             it["change"]
@@ -43,6 +52,12 @@ async fn a_change_of_source_is_one_discontinuity_and_a_dead_one_changes_nothing(
         "{}",
         list.text
     );
+
+    // It is tried again and again, and told once.
+    tokio::time::sleep(Duration::from_secs(9)).await;
+    let lines = |words| node.log().matches(words).count();
+    let told = (lines("preparing source 0"), lines("cannot take over"));
+    assert_eq!(told, (1, 1), "{}", node.log());
 
     // Two changes in quick succession end in the second.
     let asked = Instant::now();

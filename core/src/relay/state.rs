@@ -53,6 +53,8 @@ pub struct Status {
     pub generation: Generation,
     /// The source in use.
     pub source: usize,
+    /// What another source, which is to take over, has failed with so far.
+    pub preparation: Option<Trouble>,
     /// How many media playlists are published, and how many of them have only gaps at their end.
     pub tracks: usize,
     /// See `tracks`.
@@ -230,6 +232,12 @@ impl Relay {
             .map_or(self.run_since, |at| at.max(self.run_since))
     }
 
+    /// What is listed is what an earlier run or process has left.
+    fn has_added_nothing(&self) -> bool {
+        let listed_at = self.publisher.listed_at;
+        listed_at.is_none_or(|at| at < self.run_since)
+    }
+
     /// What viewers expect: our target duration, where it is not shorter than the source's.
     fn timing(&self) -> Span {
         let ours = self.publisher.target_duration().unwrap_or_default();
@@ -276,7 +284,7 @@ impl Relay {
             (State::Ended, Reason::SourceEnded)
         } else if stalled {
             (State::Stalled, silent())
-        } else if !self.publisher.is_listed() {
+        } else if !self.publisher.is_listed() || self.has_added_nothing() {
             (State::Starting, Reason::RunWanted)
         } else if stale {
             (State::Stale, silent())
@@ -301,6 +309,13 @@ impl Relay {
     fn trouble(&self, active: &Lane) -> Trouble {
         let publishing = self.publisher.trouble.clone().map(Trouble::Publishing);
         publishing.unwrap_or_else(|| active.trouble())
+    }
+
+    fn preparation(&self) -> Option<Trouble> {
+        let prepares = |lane: &&Lane| matches!(lane.role, Role::Preparing { .. });
+        let trouble = self.next.as_ref().filter(prepares)?.trouble();
+        let failed = !matches!(trouble, Trouble::Unchanged | Trouble::Waiting);
+        failed.then_some(trouble)
     }
 
     /// See [`Status::state`].
@@ -335,6 +350,7 @@ impl Relay {
             revision: self.revision.unwrap_or_default(),
             generation: self.publisher.generation,
             source: self.source(),
+            preparation: self.preparation(),
             tracks: self.publisher.tracks(),
             rungs: self.rung_statuses(),
             ladder_waits: self.publisher.ladder_waits(),
