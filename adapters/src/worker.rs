@@ -204,19 +204,18 @@ impl Worker {
     /// A source that cannot take over is tried every few seconds, for hours if need be: the log has it again
     /// where it is for another reason.
     fn is_told(&mut self, notice: &Notice) -> bool {
-        match notice {
-            Notice::Preparing { source, .. } => self.told.contains_key(source),
-            Notice::PreparationFailed { source, .. } => {
-                let words = notice.to_string();
-                let before = self.told.insert(*source, words.clone());
-                before.is_some_and(|it| it == words)
-            }
-            Notice::Configured { .. } | Notice::Switched { .. } => {
-                self.told.clear();
-                false
-            }
-            _ => false,
+        if let Notice::Preparing { source, .. } = notice {
+            return self.told.contains_key(source);
         }
+        if let Notice::PreparationFailed { source, .. } = notice {
+            let words = notice.to_string();
+            let before = self.told.insert(*source, words.clone());
+            return before.is_some_and(|it| it == words);
+        }
+        if matches!(notice, Notice::Configured { .. } | Notice::Switched { .. }) {
+            self.told.clear();
+        }
+        false
     }
 
     /// Follows a configuration from its wish to its first segment.
