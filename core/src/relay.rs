@@ -20,6 +20,7 @@ mod hand_on;
 mod lane;
 mod made;
 mod places;
+mod positions;
 mod runs;
 mod side_by_side;
 mod sources;

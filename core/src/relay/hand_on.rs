@@ -1,11 +1,9 @@
 //! From a lane to the windows: in order, in step, and with what is due when a track falls behind.
 
 use super::Relay;
-use super::axis::Axis;
 use super::feed::Feed;
 use super::lane::{Lane, Role};
 use super::side_by_side::Moved;
-use crate::checkpoint::SavedPosition;
 use crate::config;
 use crate::ids::Generation;
 use crate::limits;
@@ -16,8 +14,6 @@ use crate::playlist::MultivariantPlaylist;
 use crate::presentation::Presentation;
 use crate::processor::{Finished, Processed, process};
 use crate::stage::Stage;
-use crate::time::Timestamp;
-use crate::track::Medium;
 use std::sync::Arc;
 use url::Url;
 
@@ -413,57 +409,6 @@ impl Relay {
                 self.go_on(feed, lane.shift);
             }
         }
-    }
-
-    /// A feed that begins where an earlier process, or an earlier use of its source, has ended.
-    fn go_on(&mut self, feed: &mut Feed, shift: i64) {
-        let saved = feed.track.and_then(|track| self.left_over.remove(&track));
-        let Some(position) = saved else { return };
-        let (silence, ended) = (self.silence, self.had_ended);
-        feed.appended = position.known.last().map(|id| (0, id.media_sequence));
-        feed.listed = !position.known.is_empty();
-        let listed = feed.track.and_then(|track| self.publisher.end_of(track));
-        let end = position.end.or(listed);
-        // Where gaps stand behind it, the others did not wait for it any longer.
-        feed.left_behind = end < listed;
-        feed.appended_end = end;
-        if let Some(end) = end.map(|end| end.shifted_by(-shift)) {
-            feed.axis = Axis::restored(&position.known, end);
-        }
-        feed.reached = feed.axis.next;
-        let other = |before: &Medium| feed.medium.as_ref().is_some_and(|it| !it.is_as(before));
-        let other = position.medium.clone().filter(other);
-        feed.loader.restore(position, silence, ended);
-        // Which of its places that was nobody knows.
-        if other.is_some() || feed.urls.len() > 1 {
-            feed.loader.is_elsewhere();
-        }
-        if let Some(before) = other {
-            feed.follows_another(before);
-        }
-    }
-
-    /// Where the source of each track goes on, for the next process too: after the last segment that was
-    /// appended.
-    pub(super) fn positions(&self, now: Timestamp) -> Vec<Option<SavedPosition>> {
-        let stopped = self.stopped.as_ref();
-        if let Some(stopped) = stopped.filter(|_| !self.publisher.is_empty()) {
-            return stopped.positions_at(now);
-        }
-        let feeds = || self.active.iter().flat_map(|lane| &lane.feeds);
-        let position = |track| {
-            let known = !self.publisher.is_begun_again(track);
-            let mut feeds = feeds().filter(|_| known);
-            let feed = feeds.find(|feed| feed.track == Some(track))?;
-            let (run, number) = feed.appended?;
-            let position = feed.loader.position(run, number, now)?;
-            Some(SavedPosition {
-                end: feed.appended_end,
-                medium: feed.appended_of().cloned(),
-                ..position
-            })
-        };
-        (0..self.publisher.tracks()).map(position).collect()
     }
 
     /// Gives a listing to a lane: at first only what is to be relayed of it.
