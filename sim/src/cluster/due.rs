@@ -38,8 +38,6 @@ pub(super) enum Due {
     Resent {
         host: usize,
         life: u64,
-        call: u64,
-        ask: Box<Ask>,
     },
     AtRedis {
         host: usize,
@@ -137,7 +135,7 @@ impl Lot for Due {
             Self::Viewer(viewer) => (14, *viewer as u64, 0),
             Self::Look => (15, 0, 0),
             Self::Over => (16, 0, 0),
-            Self::Resent { host, call, .. } => (17, *host as u64, *call),
+            Self::Resent { host, life } => (17, *host as u64, *life),
         };
         kind << 56 ^ one << 48 ^ two
     }

@@ -5,7 +5,7 @@ use super::plan::{FaultKind, Way};
 use super::process::Call;
 use super::redis::{Ask, Told};
 use super::world::World;
-use crate::checks::Held;
+use crate::checks::{Held, broken};
 use hls_relay_core::node::cluster::{CALL_LIMIT, NodeName, PeerAnswer, RedisId};
 use hls_relay_core::time::{Span, Timestamp};
 
@@ -96,25 +96,27 @@ impl World {
     }
 
     /// Puts on its way what a call asks. Where nothing gets through on a connection that stands, that is tried again until
-    /// the process gives the call up, which one that is stopped does not do: it may arrive long after its lease.
-    pub(super) fn send(&mut self, host: usize, call: u64, ask: Box<Ask>) {
+    /// the process gives the call up, which one that is stopped does not do: it may arrive long after its lease. What is
+    /// sent meanwhile waits behind it.
+    fn send(&mut self, host: usize, call: u64, ask: Box<Ask>) {
         let takes = self.takes(host);
         let is_cut = self.is_cut_from_redis(host, false);
         let is_kept = self.is_kept(host, call);
+        let redis = self.redis.is_up.then_some(self.redis.id);
         let Some(process) = self.hosts[host].process.as_mut() else {
             return;
         };
         let life = process.life;
-        let (at, due) = if is_cut {
-            let due = Due::Resent {
-                host,
-                life,
-                call,
-                ask,
-            };
-            (self.now + RESENT_AFTER, due)
-        } else {
-            process.connected = self.redis.is_up.then_some(self.redis.id);
+        if is_kept && (is_cut || !process.unsent.is_empty()) {
+            if process.unsent.is_empty() {
+                let due = Due::Resent { host, life };
+                self.queue.push(self.now + RESENT_AFTER, due);
+            }
+            process.unsent.push((call, ask));
+        } else if !is_cut {
+            // What was unsent goes with the connection that it was for.
+            process.unsent.clear();
+            process.connected = redis;
             // Not at the same time either: what happens then comes in any order.
             let at = (self.now + takes).max(process.sent_until + Span::from_micros(1));
             process.sent_until = at;
@@ -124,15 +126,24 @@ impl World {
                 call,
                 ask,
             };
-            (at, due)
-        };
-        if !is_cut || is_kept {
             self.queue.push(at, due);
         }
     }
 
+    /// Sends again what did not get through, but for calls that were given up.
+    pub(super) fn send_again(&mut self, host: usize) {
+        let process = self.hosts[host].process.as_mut();
+        let unsent = process.map_or_else(Vec::new, |it| std::mem::take(&mut it.unsent));
+        for (call, ask) in unsent {
+            if self.is_kept(host, call) {
+                self.count("sent again");
+                self.send(host, call, ask);
+            }
+        }
+    }
+
     /// Whether what a call asks is kept until it arrives: the call was not given up, and its connection stands.
-    pub(super) fn is_kept(&self, host: usize, call: u64) -> bool {
+    fn is_kept(&self, host: usize, call: u64) -> bool {
         let redis = self.redis.is_up.then_some(self.redis.id);
         let process = self.hosts[host].process.as_ref();
         process.is_some_and(|it| {
@@ -151,6 +162,7 @@ impl World {
 
     /// What a node has asked arrives, whether or not that still lives.
     pub(super) fn at_redis(&mut self, host: usize, life: u64, call: u64, ask: Ask) -> Held {
+        self.comes_in_order(host, life, call)?;
         if !self.redis.is_up {
             let due = Due::TimedOut { host, life, call };
             self.queue.push(self.now + REFUSED_AFTER, due);
@@ -171,6 +183,23 @@ impl World {
             self.queue.push(self.now + takes, due);
         }
         Ok(())
+    }
+
+    /// One connection after the other, and no call overtakes another.
+    fn comes_in_order(&mut self, host: usize, life: u64, call: u64) -> Held {
+        let process = self.hosts[host].process.as_mut();
+        let Some(process) = process.filter(|it| it.life == life) else {
+            return Ok(());
+        };
+        let last = std::mem::replace(&mut process.arrived, call);
+        if last < call {
+            return Ok(());
+        }
+        broken(
+            "calls of one process come to Redis in their order",
+            format!("one after {last}"),
+            call.to_string(),
+        )
     }
 
     pub(super) fn hears_from_redis(

@@ -1,6 +1,7 @@
 //! A process of a node: its machines, and all they have asked for.
 
 use super::clock;
+use super::redis::Ask;
 use crate::published::Version;
 use hls_relay_core::checkpoint::Checkpoint;
 use hls_relay_core::command::Publish;
@@ -36,6 +37,10 @@ pub(super) struct Process {
     /// When what it has sent to Redis last arrives there: it has one connection, and what is sent later does not come
     /// earlier.
     pub(super) sent_until: Timestamp,
+    /// What was lost on its way there, and what was sent behind it on the same connection since: calls, in their order.
+    pub(super) unsent: Vec<(u64, Box<Ask>)>,
+    /// The last call that arrived there.
+    pub(super) arrived: u64,
     /// By its own clock.
     pub(super) valid: BTreeMap<Incarnation, Validity>,
     pub(super) runs: BTreeMap<ChannelId, Run>,
@@ -123,6 +128,8 @@ impl Process {
             calls: BTreeMap::new(),
             connected: None,
             sent_until: Timestamp::default(),
+            unsent: Vec::new(),
+            arrived: 0,
             valid: BTreeMap::new(),
             runs: BTreeMap::new(),
             last_run: 0,

@@ -254,14 +254,8 @@ impl World {
                 true => self.work(host, &id, request),
                 false => Ok(()),
             },
-            Due::Resent {
-                host,
-                life,
-                call,
-                ask,
-            } if self.lives(host, life) && self.is_kept(host, call) => {
-                self.count("sent again");
-                self.send(host, call, ask);
+            Due::Resent { host, life } if self.lives(host, life) => {
+                self.send_again(host);
                 Ok(())
             }
             Due::AtRedis {
