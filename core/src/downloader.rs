@@ -33,7 +33,7 @@ use works::Played;
 
 pub(crate) use job::Again;
 pub(crate) use leave::Done;
-pub(crate) use needs::{is_placed, is_plain_aes};
+pub(crate) use needs::{is_placed, is_replaced};
 
 /// The segments of one source that are wanted and not yet handed on.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

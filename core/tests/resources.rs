@@ -270,16 +270,19 @@ fn s_31_a_key_is_left_at_its_origin_or_hosted_here_or_needed_no_more() {
 }
 
 #[test]
-fn a_key_that_stands_in_the_list_stays_there_and_is_told_to_nobody() {
+fn a_key_that_stands_in_the_list_stays_there_or_is_used_and_is_told_to_nobody() {
     let tag = "#EXT-X-KEY:METHOD=AES-128,URI=\"data:text/plain;base64,c2VjcmV0\"\n";
     for keys in [KeyPolicy::Origin, KeyPolicy::Rehost, KeyPolicy::Decrypt] {
         let mut bench = relayed(keys, headed(tag));
         bench.pass(40 * SEC);
         assert_eq!(bench.status().state, State::Live, "{keys:?}");
+        let stays = (keys != KeyPolicy::Decrypt).then_some("data:text/plain;base64,c2VjcmV0");
         for segment in &bench.last().segments {
             let uri = segment.keys.first().and_then(|key| key.uri());
-            assert_eq!(uri, Some("data:text/plain;base64,c2VjcmV0"), "{keys:?}");
+            assert_eq!(uri, stays, "{keys:?}");
         }
+        let told = format!("{:?}{:?}", bench.notices, bench.status());
+        assert!(!told.contains("c2VjcmV0"), "{told}");
     }
     // An init section that stands there encrypted cannot be decrypted there, and is not quoted.
     let encrypted = "#EXT-X-KEY:METHOD=AES-128,URI=\"1.key\",IV=0x01\n\
@@ -539,27 +542,30 @@ fn s_30_every_segment_of_fragmented_mp4_stands_under_its_init_section() {
     );
 }
 
-/// A key that stands in the playlist goes through to players, and is in nothing that is written down; a replay of that
-/// comes to what was done.
+/// A key that stands in the playlist goes through to players, or to who decrypts, and is in nothing that is written down;
+/// a replay of that comes to what was done.
 #[test]
 fn a_key_in_a_playlist_is_in_no_journal() {
     const KEY: &str = "AAECAwQFBgcICQoLDA0ODw";
     let key = "#EXT-X-KEY:METHOD=AES-128,URI=\"data:text/plain;base64,AAECAwQFBgcICQoLDA0ODw==\"\n";
-    let mut bench = relayed(KeyPolicy::Rehost, headed(key));
-    bench.pass(30 * SEC);
-    let begins = journal::encode_head("a", 0, &bench.relay);
-    bench.journal = Some(Vec::new());
-    bench.pass(60 * SEC);
-    let (_, last) = bench.published.last().unwrap();
-    assert!(last.entry().unwrap().contains(KEY));
+    for keys in [KeyPolicy::Rehost, KeyPolicy::Decrypt] {
+        let mut bench = relayed(keys, headed(key));
+        bench.pass(30 * SEC);
+        let begins = journal::encode_head("a", 0, &bench.relay);
+        bench.journal = Some(Vec::new());
+        bench.pass(60 * SEC);
+        let (_, last) = bench.published.last().unwrap();
+        let passes = keys == KeyPolicy::Rehost;
+        assert_eq!(last.entry().unwrap().contains(KEY), passes);
 
-    let steps = bench.journal.take().unwrap();
-    let ends = journal::encode_head("a", steps.len() as u64, &bench.relay);
-    let mut replay: Replay = Replay::default();
-    for line in [begins].iter().chain(&steps).chain([&ends]) {
-        assert!(!line.contains(KEY), "{line}");
-        let replayed = replay.feed(journal::decode(line).unwrap()).unwrap();
-        assert!(replayed.is_none_or(|it| it.difference.is_none()));
+        let steps = bench.journal.take().unwrap();
+        let ends = journal::encode_head("a", steps.len() as u64, &bench.relay);
+        let mut replay: Replay = Replay::default();
+        for line in [begins].iter().chain(&steps).chain([&ends]) {
+            assert!(!line.contains(KEY), "{line}");
+            let replayed = replay.feed(journal::decode(line).unwrap()).unwrap();
+            assert!(replayed.is_none_or(|it| it.difference.is_none()));
+        }
     }
 }
 

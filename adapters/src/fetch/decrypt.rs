@@ -3,6 +3,7 @@
 use aes::Aes128;
 use cbc::Decryptor;
 use cbc::cipher::{BlockModeDecrypt, KeyIvInit};
+use data_url::{DataUrl, DataUrlError};
 use hls_relay_core::event::FetchError;
 use std::fmt;
 
@@ -20,6 +21,22 @@ impl fmt::Debug for Key {
 
 impl Key {
     pub(super) const BYTES: usize = BLOCK;
+
+    /// What was had where it is; of what is longer, one byte more is enough.
+    pub(super) fn of(bytes: Vec<u8>) -> Result<Self, FetchError> {
+        let wrong = |bytes: Vec<u8>| match bytes.len() {
+            length if length > BLOCK => FetchError::Protocol("longer than 16 bytes".into()),
+            length => FetchError::Protocol(format!("{length} bytes in place of 16").into()),
+        };
+        bytes.try_into().map(Self).map_err(wrong)
+    }
+
+    /// What stands in a `data:` URL (RFC 2397). No error quotes it.
+    pub(super) fn in_url(data: Result<DataUrl<'_>, DataUrlError>) -> Result<Self, FetchError> {
+        let bytes = data.ok().and_then(|it| it.decode_to_vec().ok());
+        let (bytes, _) = bytes.ok_or(FetchError::Protocol("no data that can be read".into()))?;
+        Self::of(bytes)
+    }
 }
 
 /// One segment on its way.

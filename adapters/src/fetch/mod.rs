@@ -24,6 +24,7 @@ pub use zone::Zone;
 use crate::mask::mask_url;
 use crate::store::ObjectWriter;
 use body::{BodyReader, Deadlines, duration};
+use data_url::{DataUrl, DataUrlError};
 use decode::Decoder;
 use decrypt::{Decryption, Key};
 use hls_relay_core::command::{Download, FetchLimits};
@@ -198,13 +199,17 @@ impl Fetcher {
         })
     }
 
-    /// GETs the key of AES-128.
+    /// GETs the key of AES-128, or reads it where it stands in its URL.
     async fn key(
         &self,
         access: &SourceAccess,
         url: &str,
         limits: &FetchLimits,
     ) -> Result<Key, FetchError> {
+        match DataUrl::process(url) {
+            Err(DataUrlError::NotADataUrl) => {}
+            data => return Key::in_url(data),
+        }
         let headers = HeaderMap::new();
         let ask = Ask {
             access,
@@ -229,11 +234,7 @@ impl Fetcher {
                 break;
             }
         }
-        let wrong = |body: Vec<u8>| match body.len() {
-            length if length > Key::BYTES => FetchError::Protocol("longer than 16 bytes".into()),
-            length => FetchError::Protocol(format!("{length} bytes in place of 16").into()),
-        };
-        body.try_into().map(Key).map_err(wrong)
+        Key::of(body)
     }
 
     /// Asks an edge for an object as a viewer does, or tells somebody to fetch it, and throws away what comes.

@@ -498,11 +498,19 @@ async fn segments_are_decrypted_with_a_key_that_is_fetched_once() {
     for (number, key) in [
         (1, "/1.key"),
         (2, "/1.key"),
-        (3, "/short.key"),
-        (4, "/none.key"),
+        (3, "DATA:;base64,AAECAwQFBgcICQoLDA0ODw=="),
+        (4, "data:,%00%01%02%03%04%05%06%07%08%09%0a%0b%0c%0d%0e%0f"),
+        (5, "/short.key"),
+        (6, "/none.key"),
+        (7, "data:;base64,c2VjcmV0"),
+        (8, "data:secret"),
     ] {
+        let key_url = match key.starts_with('/') {
+            true => server.url(key),
+            false => key.to_owned(),
+        };
         let decrypt = Some(Decrypt {
-            key_url: server.url(key).into(),
+            key_url: key_url.into(),
             iv,
         });
         let wanted = Download {
@@ -514,11 +522,13 @@ async fn segments_are_decrypted_with_a_key_that_is_fetched_once() {
         let outcome = fetcher
             .segment(&access(&url), &wanted, &keys, &mut object)
             .await;
-        if number > 2 {
+        if number > 4 {
             assert!(
                 matches!(outcome, Err(FetchError::Key(_))),
                 "{key}: {outcome:?}"
             );
+            let told = format!("{outcome:?}");
+            assert!(!told.contains("secret") && !told.contains("c2Vj"), "{told}");
             continue;
         }
         outcome.unwrap();

@@ -48,7 +48,7 @@ pub(crate) fn needs_of(offered: &Offered, keys: KeyPolicy) -> Result<Vec<Need>, 
     let base = base_of(offered)?;
     let (run, discontinuity) = (offered.run, offered.identity.discontinuity_sequence);
     let mut needs = Vec::new();
-    let key = |key: &&Key| keys == KeyPolicy::Rehost && is_plain_aes(key);
+    let key = |key: &&Key| keys == KeyPolicy::Rehost && is_replaced(key, keys);
     let key_need = |key: &Key| {
         Ok::<Need, FetchError>(Need {
             content: Content::Key,
@@ -102,12 +102,17 @@ pub(crate) fn decryption_of(
     decrypt_of(in_force, &base_of(offered)?, Some(*media_sequence), keys)
 }
 
-/// Whole segments under AES-128 with a key that is just bytes, at a place of its own: all that can be re-hosted
-/// or undone. What DRM systems and sample encryption do stays between the origin and the player, and so does a key
-/// that stands in the playlist.
-pub(crate) fn is_plain_aes(key: &Key) -> bool {
-    let has_place = key.uri().is_some_and(|uri| !has_data(uri));
-    key.method() == "AES-128" && key.keyformat() == "identity" && has_place
+/// Whether a key is re-hosted, or what it encrypts decrypted: where whole segments are under AES-128 with a key that is
+/// just bytes. What DRM systems and sample encryption do stays between the origin and the player, and a key that stands in
+/// the playlist has no place but that.
+pub(crate) fn is_replaced(key: &Key, keys: KeyPolicy) -> bool {
+    let is_bytes = key.method() == "AES-128" && key.keyformat() == "identity";
+    let uri = key.uri().filter(|_| is_bytes);
+    uri.is_some_and(|uri| match keys {
+        KeyPolicy::Origin => false,
+        KeyPolicy::Rehost => !has_data(uri),
+        KeyPolicy::Decrypt => true,
+    })
 }
 
 /// An init section that stands in the playlist stays there.
@@ -121,9 +126,14 @@ fn decrypt_of(
     media_sequence: Option<u64>,
     keys: KeyPolicy,
 ) -> Result<Option<Decrypt>, FetchError> {
-    let wanted = |key: &&Key| keys == KeyPolicy::Decrypt && is_plain_aes(key);
+    let wanted = |key: &&Key| keys == KeyPolicy::Decrypt && is_replaced(key, keys);
     let Some(key) = in_force.iter().find(wanted) else {
         return Ok(None);
+    };
+    let uri = key.uri().unwrap_or_default();
+    let key_url = match has_data(uri) {
+        true => uri.into(),
+        false => absolute(base, uri)?,
     };
     // Without an attribute it is the number (RFC 8216 5.2); an init section has none (C-32).
     let iv = match (key.iv(), media_sequence) {
@@ -132,7 +142,7 @@ fn decrypt_of(
     };
     let iv = iv.ok_or_else(|| FetchError::Key("EXT-X-KEY gives no IV for an EXT-X-MAP".into()))?;
     Ok(Some(Decrypt {
-        key_url: absolute(base, key.uri().unwrap_or_default())?,
+        key_url,
         iv: iv.to_be_bytes(),
     }))
 }

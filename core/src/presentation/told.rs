@@ -2,7 +2,7 @@
 
 use super::{Entry, Presentation, group_of};
 use crate::config::KeyPolicy;
-use crate::downloader::is_plain_aes;
+use crate::downloader::is_replaced;
 use crate::formats::Formats;
 use crate::ids::PlaylistName;
 use crate::playlist::{
@@ -87,9 +87,7 @@ impl Presentation {
             renditions: renditions.collect(),
             i_frame_variants: i_frames.collect(),
             independent: Some(self.says_independent(tags)),
-            ..self.told_of_all(start, tags, |key| {
-                keys == KeyPolicy::Origin || !is_plain_aes(key)
-            })
+            ..self.told_of_all(start, tags, |key| !is_replaced(key, keys))
         };
         render_multivariant(&self.list, &edits)
     }
@@ -118,9 +116,7 @@ impl Presentation {
             i_frame_variants: left_out(self.i_frame_variants.len()),
             in_place: best.map(|it| (it, ladder_lines(rungs).into())),
             independent: Some(independent),
-            ..self.told_of_all(start, tags, |key| {
-                listed && (keys == KeyPolicy::Origin || !is_plain_aes(key))
-            })
+            ..self.told_of_all(start, tags, |key| listed && !is_replaced(key, keys))
         };
         render_multivariant(&self.list, &edits)
     }

@@ -4,7 +4,7 @@
 use super::work::MadeRung;
 use crate::checkpoint::{Identity, SavedObject};
 use crate::config::KeyPolicy;
-use crate::downloader::{Done, is_placed, is_plain_aes};
+use crate::downloader::{Done, is_placed, is_replaced};
 use crate::formats::Formats;
 use crate::ids::ObjectName;
 use crate::loader::history::Lost;
@@ -133,19 +133,13 @@ fn readdressed(
     let mut readdress = |in_force: &[Key]| -> Arc<[Key]> {
         let mut readdressed = Vec::new();
         // The other keys are other ways to have the same key (RFC 8216 4.3.2.4).
-        if keys == KeyPolicy::Decrypt && in_force.iter().any(is_plain_aes) {
+        if keys == KeyPolicy::Decrypt && in_force.iter().any(|it| is_replaced(it, keys)) {
             return [].into();
         }
         for key in in_force {
-            match (keys, is_plain_aes(key)) {
-                (KeyPolicy::Rehost, true) => {
-                    let object = resources.next().map(|it| Arc::clone(&it.object.0));
-                    readdressed.push(moved_key(key, &base, number, object));
-                }
-                (KeyPolicy::Origin | KeyPolicy::Decrypt, _) | (_, false) => {
-                    readdressed.push(moved_key(key, &base, number, None));
-                }
-            }
+            let object = is_replaced(key, keys).then(|| resources.next()).flatten();
+            let object = object.map(|it| Arc::clone(&it.object.0));
+            readdressed.push(moved_key(key, &base, number, object));
         }
         readdressed.into()
     };
