@@ -173,6 +173,7 @@ impl Window {
                 appeared: next.appeared,
                 generation,
                 begins: next.place.unwrap_or_default() - holes.duration,
+                broken,
             };
             self.push_gaps(stage, (terms, marks), holes.pieces, &beside);
             return None;
@@ -210,6 +211,7 @@ impl Window {
             appeared: last.appeared,
             generation: last.generation,
             begins: last.ends(),
+            broken: false,
         };
         self.push_gaps(stage, (terms, marks), holes.pieces, &beside);
     }
@@ -221,9 +223,11 @@ impl Window {
         pieces: Vec<Piece>,
         beside: &Beside<'_>,
     ) {
+        let mut broken = beside.broken;
         for piece in pieces {
             match piece {
-                Piece::Offered(segment) => {
+                Piece::Offered(mut segment) => {
+                    segment.discontinuity |= std::mem::take(&mut broken);
                     let how = (terms, marks.as_deref_mut());
                     self.push_gap(stage, how, segment, beside);
                 }
@@ -233,8 +237,10 @@ impl Window {
                         // The last one takes what the division has left.
                         let left = duration.saturating_sub(each * (segments - 1));
                         let lasts = if n == segments { left } else { each };
+                        let mut gap = beside.lasting(lasts);
+                        gap.discontinuity = std::mem::take(&mut broken);
                         let how = (terms, marks.as_deref_mut());
-                        self.push_gap(stage, how, beside.lasting(lasts), beside);
+                        self.push_gap(stage, how, gap, beside);
                     }
                 }
             }
@@ -290,6 +296,8 @@ struct Beside<'a> {
     generation: Generation,
     /// Where they begin, where nothing is listed.
     begins: Place,
+    /// A break comes before them.
+    broken: bool,
 }
 
 impl Beside<'_> {

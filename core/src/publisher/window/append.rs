@@ -42,8 +42,10 @@ impl Window {
         let marked = marks.as_deref_mut();
         let said = self.say_holes(stage, (terms, marked), &done, broken.is_some(), generation);
         let place = done.place.or(self.end()).unwrap_or_default();
+        // Gaps that a list begins with have the break before them.
+        let breaks = broken.is_some() && self.entries.len() == first;
         let mut segment = done.segment;
-        segment.discontinuity |= broken.is_some() || said.is_some();
+        segment.discontinuity |= breaks || said.is_some();
         segment.tags.splice(..0, said.into_iter().flatten());
         self.push(
             stage,

@@ -278,7 +278,13 @@ impl Line {
             let own = books.origin(last.key).has_gaps() || books.origin(next.key).has_gaps();
             let marked = listed.discontinuity || (own && gaps.iter().any(|it| it.discontinuity));
             let behind = gaps.len() > at_end;
-            if in_step || (marked && (!behind || own || books.several)) {
+            // What is listed whole begins with what was lost of it.
+            let whole = books.origin(next.key).spec().keeps != Keeps::Window;
+            let begins = whole && gaps.get(at_end).is_some_and(|gap| gap.discontinuity);
+            if in_step
+                || (begins && !listed.discontinuity)
+                || (marked && (!behind || own || books.several))
+            {
                 return Ok(());
             }
             return broken(
