@@ -80,7 +80,8 @@ impl Lane {
         let ahead = self
             .fastest()
             .is_some_and(|it| it > reached + self.target_duration());
-        let held_up = (0..self.feeds.len()).any(|other| other != index && self.is_held_up(other));
+        let mut others = (0..self.feeds.len()).filter(|other| *other != index);
+        let held_up = others.any(|other| self.is_held_up(other, now));
         let holds_up = feed.is_waited_for() && held_up && self.slowest() == Some(reached);
         ((ahead || holds_up) && self.goes_on_without(index, now)) || self.keeps_open(index)
     }
@@ -93,10 +94,13 @@ impl Lane {
         ended && feed.is_waited_for() && feed.downloader.is_empty()
     }
 
-    /// Whether a track that others wait for has something to append, and waits for others itself.
-    fn is_held_up(&self, index: usize) -> bool {
+    /// Whether a track that others wait for has something to append, or to say that it is lost, and waits for others itself.
+    fn is_held_up(&self, index: usize, now: Timestamp) -> bool {
         let feed = &self.feeds[index];
-        feed.kind().is_waited_for() && feed.downloader.is_done() && !self.lets_pass(index)
+        let given_up = feed.downloader.next_give_up(self.gives_up_last(index));
+        let is_lost = given_up.is_some_and(|at| at <= now);
+        let leaves = feed.downloader.is_done() || is_lost;
+        feed.kind().is_waited_for() && leaves && !self.lets_pass(index)
     }
 
     /// Whether there is another track that gets on, or could: where nothing can be had of any, nobody is late.
@@ -106,7 +110,7 @@ impl Lane {
             let feed = &self.feeds[other];
             let stored = feed.downloader.stored_at;
             let gets_on = feed.is_waited_for() && stored.is_some_and(|at| now < at + stalled);
-            other != index && (gets_on || self.is_held_up(other))
+            other != index && (gets_on || self.is_held_up(other, now))
         })
     }
 
