@@ -15,6 +15,7 @@ mod making;
 mod shelf;
 mod told;
 mod troubles;
+mod visible;
 mod wakes;
 
 use crate::census::Census;
@@ -211,7 +212,7 @@ impl World {
             playlist: String::new(),
             has_rungs: false,
             behind_rungs: BTreeMap::new(),
-            source_list: PlaylistName(shelf::SOURCE_LIST.into()),
+            source_list: PlaylistName(visible::SOURCE_LIST.into()),
             told_target_durations: BTreeSet::new(),
             least_target_duration: plan.least_target_duration(),
             over: false,

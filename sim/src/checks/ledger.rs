@@ -22,25 +22,28 @@
 //! run to its end, whatever its policies: a track that is left behind is told as a whole, and not what it
 //! lacks; what lies between two runs is no hole in the eyes of the machine.
 
+mod known;
 mod line;
 mod loss;
 mod needs;
 mod said;
+mod story;
 mod sum;
 mod waits;
 
 use super::pace::Asked;
 use super::{Held, broken};
-use crate::lines::lines;
 use crate::origin::{Keeps, Listed as Offer, MediaRef, Origin};
 use crate::published::{Listed, Version};
 use hls_relay_core::command::Command;
-use hls_relay_core::config::{DEFAULT_WINDOW, HolePolicy, KeyPolicy, Spec};
+use hls_relay_core::config::{DEFAULT_WINDOW, HolePolicy, Spec};
 use hls_relay_core::event::FetchError;
 use hls_relay_core::ids::{ObjectName, PlaylistName};
 use hls_relay_core::notice::{Break, HoleCause, Notice, SwitchReason};
 use hls_relay_core::tags::TagPolicy;
 use hls_relay_core::time::{Span, Timestamp};
+pub(super) use known::OfferState;
+use known::{Asker, Keys, Known, Policies, Stored};
 use line::{Books, Line};
 use said::{Failures, Said};
 use std::collections::BTreeMap;
@@ -74,50 +77,6 @@ pub struct Ledger {
     pub totals: Totals,
 }
 
-/// What is the same whoever publishes it.
-#[derive(Debug, Default)]
-struct Known {
-    /// What each stored object is.
-    objects: BTreeMap<ObjectName, Stored>,
-    /// What this process was told of, and how it went.
-    offers: BTreeMap<MediaKey, OfferState>,
-    /// How that went, where it failed.
-    failures: Failures,
-    /// Since that wish the channel has run from the same sources.
-    goes_on_since: u64,
-    longest_stored: Span,
-    /// When something that segments are read with could last not be had.
-    need_failed_at: Option<Timestamp>,
-    /// When a playlist of each track of each origin last came.
-    listed_at: BTreeMap<(usize, u16), Timestamp>,
-    policies: Policies,
-    keys: Keys,
-    /// Some tags are dropped, or alone kept.
-    chooses_tags: bool,
-    /// The present process.
-    process: u64,
-    /// So often a process began without knowing what was listed.
-    losses: u64,
-}
-
-/// What the channel's owner wants of its lists.
-#[derive(Debug, Default)]
-struct Policies {
-    window: usize,
-    /// With so many segments a source begins.
-    begins_with: usize,
-    hole: HolePolicy,
-    /// They are in force since then.
-    since: Timestamp,
-}
-
-/// What the channel's owner wants of keys, since then.
-#[derive(Debug, Default)]
-struct Keys {
-    policy: KeyPolicy,
-    since: Timestamp,
-}
-
 /// How many, over the whole life of a world.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
@@ -143,14 +102,6 @@ pub struct Totals {
     pub changes: u64,
 }
 
-/// Who asked for a segment: a new run, another source or another process may repeat what an
-/// earlier one has listed, and need not know why something is missing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Asker {
-    process: u64,
-    wish: AskedFor,
-}
-
 /// What a segment was relayed for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AskedFor {
@@ -158,35 +109,6 @@ pub struct AskedFor {
     losses: u64,
     /// The wish.
     revision: u64,
-}
-
-/// A stored object.
-#[derive(Clone, Copy, Debug)]
-struct Stored {
-    key: MediaKey,
-    media: MediaRef,
-    asker: Asker,
-    at: Timestamp,
-    /// Its key was taken off on the way.
-    decrypted: bool,
-}
-
-/// A segment that the source told this process of.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct OfferState {
-    pub(super) first: Timestamp,
-    pub(super) last: Timestamp,
-    /// Of the first list that lists it.
-    asked: Option<Asked>,
-    /// The target duration of the list that was first to list it.
-    pub(super) target_duration: Span,
-    /// It stood first in that.
-    pub(super) at_head: bool,
-    failures: u32,
-    /// When a download of it last came to an end.
-    ended: Option<Timestamp>,
-    /// When the machine was first told that it is stored.
-    had: Option<Timestamp>,
 }
 
 impl AskedFor {
@@ -541,63 +463,6 @@ impl Ledger {
         let line = self.lines.get(name);
         let first = line.and_then(|line| line.sum.as_ref()).map(sum::Sum::first);
         first.is_some_and(|first| first.is_of_run(key) && first.number < key.number)
-    }
-
-    /// A version in one line, each segment by what it is.
-    pub fn story(&self, version: &Version) -> String {
-        let mut line = format!(
-            "list from {} discontinuity {}:",
-            version.media_sequence, version.discontinuity_sequence
-        );
-        for listed in &version.segments {
-            line.push_str(if listed.discontinuity { " / " } else { " " });
-            line.push_str(&self.called(listed));
-        }
-        if version.ended {
-            line.push_str(" end");
-        }
-        line
-    }
-
-    /// A version as it stands, but for the names of objects, which no story is about.
-    pub fn in_full(&self, version: &Version) -> String {
-        let mut segments = version.segments.iter();
-        let mut text = String::new();
-        for line in lines(&version.text) {
-            match line.starts_with('#') {
-                true => text.push_str(&self.without_names(line)),
-                false => text.extend(segments.next().map(|it| self.called(it))),
-            }
-            text.push('\n');
-        }
-        text
-    }
-
-    /// A line with what its URI is in place of a name of ours.
-    fn without_names(&self, line: &str) -> String {
-        let uri = crate::published::quoted(line, "URI");
-        let stored = uri.and_then(|uri| self.known.objects.get(uri));
-        match (uri, stored) {
-            (Some(uri), Some(stored)) => line.replace(uri, &format!("{:016x}", stored.media.hash)),
-            _ => line.to_owned(),
-        }
-    }
-
-    /// What a listed segment is: the letter of its origin, a mark for each restart, its number.
-    fn called(&self, listed: &Listed) -> String {
-        match self.known.objects.get(&*listed.uri) {
-            Some(stored) if !listed.gap => {
-                let MediaKey {
-                    origin,
-                    run,
-                    number,
-                    ..
-                } = stored.key;
-                let letter = char::from(b'a' + u8::try_from(origin % 26).unwrap_or(0));
-                format!("{letter}{}{number}", "'".repeat(run as usize))
-            }
-            Some(_) | None => "~".to_owned(),
-        }
     }
 
     /// What is stored under a name, and what for.

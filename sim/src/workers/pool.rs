@@ -1,13 +1,17 @@
 //! Workers that several channels share: each takes one order at a time from the queue, says that it is at work,
 //! and answers; some die over it, and some are not heard of for a while and answer all the same.
 
+mod fair;
+mod neighbours;
+
 use super::queue::{Entry, Given, LAPSE, MOST_TRIES, Queue};
 use super::{NeighbourPlan, WorkerFaultKind};
-use crate::checks::{Held, broken};
+use crate::checks::Held;
 use hls_relay_core::ids::RequestId;
 use hls_relay_core::planted::Planted;
 use hls_relay_core::time::{Span, Timestamp};
 use hls_relay_core::turn::Turn;
+use neighbours::Neighbour;
 use std::collections::BTreeMap;
 
 /// An idle worker asks for what others have lost so often.
@@ -117,13 +121,6 @@ struct Wait {
     passed: BTreeMap<Channel, u64>,
 }
 
-#[derive(Debug)]
-struct Neighbour {
-    plan: NeighbourPlan,
-    next: Timestamp,
-    floods: Vec<(Timestamp, u64)>,
-}
-
 impl Order {
     fn channel(&self) -> Channel {
         match self.asker {
@@ -147,21 +144,11 @@ impl Hand {
 impl Pool {
     /// So many workers, and the channels beside the one under test.
     pub fn new(workers: usize, neighbours: &[NeighbourPlan], planted: Planted) -> Self {
-        let begin = Timestamp::default();
-        let neighbour = |plan: &NeighbourPlan| Neighbour {
-            next: begin + plan.begins,
-            floods: plan
-                .floods
-                .iter()
-                .map(|it| (begin + it.at, it.segments))
-                .collect(),
-            plan: plan.clone(),
-        };
         Self {
             queue: Queue::default(),
             hands: vec![Hand::Idle; workers],
             waits: BTreeMap::new(),
-            neighbours: neighbours.iter().map(neighbour).collect(),
+            neighbours: neighbours.iter().map(Neighbour::new).collect(),
             names: 0,
             longest: BTreeMap::new(),
             planted,
@@ -248,22 +235,9 @@ impl Pool {
         };
         let is_idle = self.hands.iter().any(|it| matches!(it, Hand::Idle));
         let lapse = self.queue.next_lapse(is_lost).filter(|_| is_idle);
-        let neighbours = self.neighbours.iter();
-        let placed = neighbours.flat_map(|it| {
-            it.floods
-                .first()
-                .map(|it| it.0)
-                .into_iter()
-                .chain([it.next])
-        });
-        let late = self
-            .waits
-            .values()
-            .filter(|it| matches!(it.order.asker, Asker::Neighbour(_)));
         hands
             .chain(lapse.map(|it| it + ASKS_EVERY))
-            .chain(placed)
-            .chain(late.map(|it| it.until))
+            .chain(self.neighbours_due())
             .min()
     }
 
@@ -392,108 +366,6 @@ impl Pool {
             }
             Hand::Idle | Hand::Busy { .. } | Hand::Gone { .. } => {}
         }
-    }
-
-    /// The other channels have new segments, and wait for late ones no longer.
-    fn neighbours_want(&mut self, now: Timestamp) {
-        for place in 0..self.neighbours.len() {
-            let it = &mut self.neighbours[place];
-            let mut segments = 0;
-            while it.next <= now {
-                it.next = it.next + it.plan.duration;
-                segments += 1;
-            }
-            while it.floods.first().is_some_and(|flood| flood.0 <= now) {
-                segments += it.floods.remove(0).1;
-            }
-            let duration = it.plan.duration;
-            let takes = duration.scaled(it.plan.percent, 100);
-            for _ in 0..segments {
-                // Where nobody is there it makes them itself, or does without.
-                let asker = Asker::Neighbour(place);
-                let _ = self.order(now, asker, takes, duration);
-            }
-        }
-    }
-
-    /// An order that waits in the first place of its channel is passed by one of each other channel at most, and
-    /// so waits for what workers have in their hands and one order of each, and no longer.
-    fn is_fair(
-        &mut self,
-        now: Timestamp,
-        given: &Given<Order>,
-        calm: &impl Fn(Timestamp) -> bool,
-    ) -> Held {
-        if given.attempt > 1 {
-            return Ok(());
-        }
-        let (name, channel) = (given.order.name, given.order.channel());
-        if let Some(wait) = self.waits.get(&name) {
-            self.has_not_waited_long(wait, now, calm)?;
-        }
-        for wait in self.waits.values_mut() {
-            let waits = wait.is_first && !wait.begun && wait.until >= now;
-            if !waits || wait.order.channel() == channel {
-                continue;
-            }
-            let passed = wait.passed.entry(channel).or_default();
-            *passed += 1;
-            if *passed > 1 {
-                return broken(
-                    "no channel waits for more than one order of another",
-                    format!("{:?} to be taken before", wait.order),
-                    format!("{:?}, the second one of its channel", given.order),
-                );
-            }
-        }
-        Ok(())
-    }
-
-    fn has_not_waited_long(
-        &self,
-        wait: &Wait,
-        now: Timestamp,
-        calm: &impl Fn(Timestamp) -> bool,
-    ) -> Held {
-        let most = self.longest_wait(wait.order.channel().0);
-        if !wait.is_first || now.since(wait.since) <= most || !calm(wait.since) {
-            return Ok(());
-        }
-        broken(
-            "no channel starves: its first order waits for one of each other channel",
-            format!("{:?} taken within {most}", wait.order),
-            format!("{} later", now.since(wait.since)),
-        )
-    }
-
-    /// What is in the hands of workers, and then one order of each other channel; of the one under test one more,
-    /// of a process that has ended.
-    fn longest_wait(&self, channel: usize) -> Span {
-        let running = self.longest.values().max().copied().unwrap_or_default();
-        let others = self
-            .longest
-            .iter()
-            .filter(|it| *it.0 != channel || channel == 0);
-        let others: Span = others.map(|it| *it.1).sum();
-        let of_ended = self.longest.get(&0).copied().unwrap_or_default();
-        running + others + of_ended + FOUND_WITHIN * 2
-    }
-
-    /// What other channels do not wait for any longer.
-    fn late(&mut self, now: Timestamp, calm: &impl Fn(Timestamp) -> bool) -> Held {
-        for wait in self.waits.values() {
-            if wait.until <= now && !wait.begun {
-                self.has_not_waited_long(wait, now, calm)?;
-            }
-        }
-        let of_neighbour = |it: &&Wait| matches!(it.order.asker, Asker::Neighbour(_));
-        let late = self.waits.values().filter(of_neighbour);
-        let late: Vec<_> = late
-            .filter(|it| it.until <= now)
-            .map(|it| it.order.name)
-            .collect();
-        late.into_iter().for_each(|it| self.take_back(now, it));
-        Ok(())
     }
 }
 
