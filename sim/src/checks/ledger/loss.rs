@@ -47,6 +47,8 @@ impl Line {
                 Why::Repeated
             } else if !goes_on {
                 Why::Anothers
+            } else if given_up && known.was_had_in_time(key) {
+                Why::BeforeTheBreak
             } else if known.told_in_time(key).is_none() {
                 Why::NeverTold
             } else {

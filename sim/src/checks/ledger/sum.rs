@@ -28,6 +28,8 @@ pub enum Why {
     Repeated,
     /// It left the list before any version of that could be seen.
     Unseen,
+    /// The others have a break behind it, and what they lost before that is lost for all.
+    BeforeTheBreak,
 }
 
 impl Why {
@@ -35,7 +37,11 @@ impl Why {
     fn is_not_had(self) -> bool {
         match self {
             Self::NeverTold | Self::Failed | Self::NoAddress => true,
-            Self::Anothers | Self::LeftBehind | Self::Repeated | Self::Unseen => false,
+            Self::Anothers
+            | Self::LeftBehind
+            | Self::Repeated
+            | Self::Unseen
+            | Self::BeforeTheBreak => false,
         }
     }
 }
@@ -43,7 +49,7 @@ impl Why {
 impl Known {
     /// The machine was told that it is stored before it was to be given up, and all the while nothing that segments are
     /// read with could not be had.
-    fn was_had_in_time(&self, key: MediaKey) -> bool {
+    pub(super) fn was_had_in_time(&self, key: MediaKey) -> bool {
         let Some((offer, had)) = self.offers.get(&key).and_then(|it| Some((it, it.had?))) else {
             return false;
         };
