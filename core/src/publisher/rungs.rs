@@ -281,8 +281,9 @@ impl Publisher {
             return false;
         };
         if board.settle(ladder) {
-            // What viewers open changes with the next version.
+            // What viewers open changes with the next version, whatever its source has told by then.
             self.windows[super::ONLY].dirty |= listed;
+            self.entry_untold = false;
         }
         ladder.is_some()
     }
