@@ -313,7 +313,13 @@ impl Publisher {
         if !self.has_several() || self.ended {
             return Some(Timestamp::default());
         }
-        let front = self.front.as_ref()?;
+        let is_variant = |window: &&Window| window.kind() == Some(Kind::Variant);
+        let Some(front) = &self.front else {
+            // What the process before has shown is shown again, whatever its source has to say.
+            let mut variants = self.windows.iter().filter(is_variant);
+            let shown = variants.any(Window::is_listed);
+            return shown.then(Timestamp::default);
+        };
         let tracks = || {
             front
                 .tracks
@@ -321,7 +327,7 @@ impl Publisher {
                 .flatten()
                 .map(|track| &self.windows[*track])
         };
-        let variants = || tracks().filter(|window| window.kind() == Some(Kind::Variant));
+        let variants = || tracks().filter(is_variant);
         if variants().any(Window::is_listed) || tracks().all(Window::can_begin) {
             return Some(Timestamp::default());
         }
