@@ -123,3 +123,49 @@ fn s_70_where_a_source_was_left_is_known_however_often_we_start_while_it_is_away
         assert_eq!(runs(&bench, name).len(), 1, "{:?}", runs(&bench, name));
     }
 }
+
+#[test]
+fn s_70_a_source_that_is_one_media_playlist_now_goes_on_behind_what_several_tracks_had() {
+    for (store_survives, dated) in [(true, false), (false, false), (true, true)] {
+        let mut bench = bench(move |now, url| {
+            // The segments are called as the list is.
+            let name = url.rsplit('/').next().unwrap_or_default();
+            let mut run = Run::new(2 * SEC).named(&name[..1], 100);
+            (run.window, run.dated) = (8, dated);
+            match (now < 61 * SEC, name) {
+                (true, "main.m3u8") => Ok(MULTIVARIANT.to_owned()),
+                (true, _) | (false, "main.m3u8") => Ok(run.at(now)),
+                (false, _) => Err(FetchError::Status(404)),
+            }
+        });
+        bench.run(spec(&[MAIN]));
+        bench.pass(61 * SEC);
+        let had = listed(&bench, "v0.m3u8");
+        let newest = had.last_key_value().map(|it| it.1.0.clone());
+        assert_eq!(newest.as_deref(), Some("x129.ts"));
+        restarted(&mut bench, &[MAIN], store_survives);
+        bench.pass(91 * SEC);
+        assert_eq!(bench.status().state, State::Live, "{store_survives}");
+        // With nothing left it is what viewers open.
+        let (name, before) = if store_survives {
+            ("v0.m3u8", 1)
+        } else {
+            ("index.m3u8", 0)
+        };
+        let since = |bench: &Bench| {
+            let runs = runs(bench, name);
+            assert_eq!(runs.len(), before + 1, "{runs:?}");
+            runs[before]
+        };
+        // Where nobody can tell what was had, it is begun with as few as viewers need.
+        let begins = if dated { 130 } else { 127 };
+        let (first, last) = since(&bench);
+        assert!(first == begins && last >= 143, "{first} to {last}");
+        // And over the next restart as if nothing had been.
+        restarted(&mut bench, &[MAIN], store_survives);
+        bench.pass(121 * SEC);
+        assert_eq!(bench.status().state, State::Live, "{store_survives}");
+        let (first, last) = since(&bench);
+        assert!(first == begins && last >= 158, "{first} to {last}");
+    }
+}

@@ -267,6 +267,11 @@ impl Publisher {
         self.ended && self.restoring.is_none() && self.is_empty()
     }
 
+    /// Of several tracks nothing is left: viewers have nothing open that could go on.
+    pub(crate) fn has_lost_several(&self) -> bool {
+        self.has_several() && self.restoring.is_none() && self.is_empty()
+    }
+
     /// The window begins after the last segment that cannot be had again.
     fn restored(&mut self, stage: &mut Stage<'_>, lost: &BTreeSet<ObjectName>) {
         let is_lost = |entry: &Entry| {

@@ -70,14 +70,16 @@ impl Relay {
                     lane = self.lane(stage, source, Role::Relaying);
                     let silence = now.monotonic.since(before.at);
                     // What stands on the axis of several is a track of theirs, though it be the only one that is
-                    // relayed.
+                    // relayed; and what does not is alone, whatever is published beside it.
                     let of_several = positions.clone().any(|it| it.end.is_some());
-                    if self.publisher.has_several() || of_several {
-                        let positions = before.positions.into_iter().enumerate();
-                        self.left_over = positions.filter_map(|(at, it)| Some((at, it?))).collect();
+                    let positions = before.positions.into_iter().enumerate();
+                    let mut positions = positions.filter_map(|(at, it)| Some((at, it?)));
+                    if of_several {
+                        self.left_over = positions.collect();
                         (self.silence, self.had_ended) = (silence, before.ended);
-                    } else if let Some(position) = before.positions.into_iter().flatten().next() {
+                    } else if let Some((track, position)) = positions.next() {
                         let feed = &mut lane.feeds[0];
+                        feed.track = Some(track);
                         feed.appended = position.known.last().map(|id| (0, id.media_sequence));
                         // Its first listing was had before: what follows is relayed whole.
                         feed.listed = !position.known.is_empty();

@@ -24,6 +24,9 @@ impl Relay {
             return;
         };
         self.publisher.finish_restoring(stage);
+        if lane.master.is_none() && lane.feeds[0].listed && self.publisher.has_lost_several() {
+            self.join_tracks(&mut lane);
+        }
         self.let_come_late(&lane);
         lane.take_back();
         loop {
@@ -234,7 +237,8 @@ impl Relay {
             feed.is_some_and(|feed| !feed.left_behind && feed.axis.next.is_some())
                 || (lane.master.is_none() && feed.is_some())
         };
-        if lane.master.is_some() && self.publisher.restoring.is_some() {
+        let is_known = lane.master.is_some() || lane.feeds[0].listed;
+        if is_known && self.publisher.restoring.is_some() {
             let asked = |feed: &&Feed| feed.listed || feed.loader.trouble.is_none();
             let asked: Vec<_> = lane.feeds.iter().filter(asked).collect();
             for track in 0..self.publisher.tracks() {
@@ -252,7 +256,7 @@ impl Relay {
             .filter_map(|feed| feed.track);
         let model = tracks.into_iter().find(|track| goes_on(*track));
         // Before a source has told which tracks it has, none of them is late.
-        if lane.master.is_some() || lane.feeds[0].listed {
+        if is_known {
             self.publisher.keep_in_step(stage, model, goes_on);
         }
         !left_behind.is_empty()

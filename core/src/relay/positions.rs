@@ -4,7 +4,10 @@
 use super::Relay;
 use super::axis::Axis;
 use super::feed::Feed;
+use super::lane::Lane;
 use crate::checkpoint::{SavedPosition, without_secrets};
+use crate::notice::Break;
+use crate::stage::Stage;
 use crate::time::Timestamp;
 use crate::track::Medium;
 
@@ -35,6 +38,14 @@ impl Relay {
         if let Some(before) = other {
             feed.follows_another(before);
         }
+    }
+
+    /// In place of several tracks, as an earlier process has relayed them, the source has one list now.
+    pub(super) fn follow_several(&mut self, stage: &mut Stage<'_>, lane: &mut Lane) {
+        self.left_over.clear();
+        self.publisher.abandon_restoring(stage);
+        self.join_tracks(lane);
+        lane.feeds[0].breaks = Some(Break::SwitchedSource);
     }
 
     /// Where the source of each track goes on, for the next process too: after the last segment that was

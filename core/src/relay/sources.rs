@@ -351,7 +351,15 @@ impl Relay {
         mut listing: Listing,
     ) {
         let first = !std::mem::replace(&mut lane.feeds[0].listed, true);
+        // What follows an end is a new run anyway.
+        let goes_on = self.publisher.has_several() && !self.publisher.is_ended();
         let take = match lane.role {
+            Role::Relaying if first && goes_on => {
+                self.follow_several(stage, lane);
+                let fresh = self.after_newest(&listing);
+                let fresh = fresh.unwrap_or(config::START_SEGMENTS);
+                fresh.min(self.window_of(&listing))
+            }
             Role::Preparing { why, .. } if lane.feeds[0].downloader.is_empty() => {
                 // What it had while another source was relayed is not missing.
                 let fresh = listing.listed.get_mut(listing.first_new);
@@ -464,8 +472,7 @@ impl Relay {
     /// where viewers have been waiting.
     fn first_of_switch(&self, why: SwitchReason, listing: &Listing) -> usize {
         let newest = self.publisher.newest();
-        let end = newest.and_then(|it| Some(it.date_time? + it.duration));
-        let dated = end.and_then(|end| after(listing, end));
+        let dated = self.after_newest(listing);
         let few = match why {
             SwitchReason::Reconfigured if listing.whole => return self.first_window(listing),
             SwitchReason::Stalled if listing.whole && newest.is_none() => {
@@ -475,6 +482,12 @@ impl Relay {
             SwitchReason::FirstIsHealthy | SwitchReason::Reconfigured => 1,
         };
         dated.unwrap_or(few).clamp(1, self.window_of(listing))
+    }
+
+    /// How many of another source's segments lie behind what is listed, where date-times tell.
+    fn after_newest(&self, listing: &Listing) -> Option<usize> {
+        let newest = self.publisher.newest()?;
+        after(listing, newest.date_time? + newest.duration)
     }
 }
 
