@@ -169,3 +169,32 @@ fn s_70_a_source_that_is_one_media_playlist_now_goes_on_behind_what_several_trac
         assert!(first == begins && last >= 158, "{first} to {last}");
     }
 }
+
+#[test]
+fn how_long_silence_may_last_is_known_over_a_restart() {
+    for several in [false, true] {
+        let url = |host: &str| match several {
+            true => format!("http://{host}.example/live/main.m3u8"),
+            false => format!("http://{host}.example/live/x.m3u8"),
+        };
+        let (first, backup) = (url("origin"), url("backup"));
+        let urls = [&*first, &*backup];
+        let mut bench = bench(|now, url| match now < 60 * SEC || url.contains("backup") {
+            true => Ok(variants(SEC, now, url)),
+            false => away(),
+        });
+        bench.checker.several = several;
+        bench.run(spec(&urls));
+        bench.pass(60 * SEC);
+        restarted(&mut bench, &urls, true);
+        bench.pass(75 * SEC);
+        let at = |what: fn(&Notice) -> bool| {
+            let mut told = bench.notices.iter().filter(|it| what(&it.1));
+            told.next().map(|it| it.0 / SEC)
+        };
+        let stalled =
+            at(|it| matches!(it, Notice::StateChanged { to, .. } if *to == State::Stalled));
+        let switches = at(|it| matches!(it, Notice::Switched { .. }));
+        assert_eq!((stalled, switches), (Some(65), Some(65)), "{several}");
+    }
+}

@@ -68,6 +68,7 @@ impl Relay {
             match positions.clone().find_map(|it| known(&it.source_url)) {
                 Some(source) => {
                     lane = self.lane(stage, source, Role::Relaying);
+                    lane.assumed = self.publisher.target_duration();
                     let silence = now.monotonic.since(before.at);
                     // What stands on the axis of several is a track of theirs, though it be the only one that is
                     // relayed; and what does not is alone, whatever is published beside it.

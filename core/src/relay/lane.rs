@@ -35,6 +35,9 @@ pub(super) struct Lane {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) yields: bool,
     started: Timestamp,
+    /// The target duration that whoever relayed it before has published: what it is taken to have until it tells its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) assumed: Option<Span>,
 }
 
 /// The multivariant playlist of a source.
@@ -78,6 +81,7 @@ impl Lane {
             keys: KeyPolicy::default(),
             yields: false,
             started: now,
+            assumed: None,
         }
     }
 
@@ -339,7 +343,7 @@ impl Lane {
     }
 
     pub(super) fn target_duration(&self) -> Span {
-        let told = self.told_target_duration();
+        let told = self.told_target_duration().or(self.assumed);
         told.unwrap_or(crate::config::ASSUMED_TARGET_DURATION)
     }
 

@@ -211,9 +211,10 @@ impl Relay {
         let next = self.next.as_ref()?;
         match next.role {
             Role::Preparing { since, .. } => {
-                let mut lanes = [&self.next, &self.active].into_iter().flatten();
-                let told = lanes.find_map(Lane::told_target_duration);
-                let target_duration = told.unwrap_or(config::ASSUMED_TARGET_DURATION);
+                let told = next.told_target_duration();
+                let in_use = || self.active.as_ref().map(Lane::target_duration);
+                let target_duration = told.or_else(in_use);
+                let target_duration = target_duration.unwrap_or(config::ASSUMED_TARGET_DURATION);
                 Some(since + config::stalled_after(target_duration))
             }
             Role::Relaying | Role::Watching => None,
