@@ -198,3 +198,23 @@ fn how_long_silence_may_last_is_known_over_a_restart() {
         assert_eq!((stalled, switches), (Some(65), Some(65)), "{several}");
     }
 }
+
+#[test]
+fn a_backup_that_takes_over_after_a_restart_is_relayed_once() {
+    let mut bench = bench(|now, url| match now < 60 * SEC || url.contains("backup") {
+        true => Ok(variants(SEC, now, url)),
+        false => away(),
+    });
+    bench.run(spec(&[MAIN, BACKUP]));
+    bench.pass(60 * SEC);
+    restarted(&mut bench, &[MAIN, BACKUP], true);
+    bench.pass(90 * SEC);
+    assert_eq!(bench.status().source, 1);
+    let jumped = bench.told(|it| matches!(it, Notice::Broken { why } if why.is_of_the_encoder()));
+    for name in ["v0.m3u8", "v1.m3u8"] {
+        let runs = runs(&bench, name);
+        assert_eq!(runs.len(), 2, "{runs:?}");
+        assert_eq!(runs[1].1, 188, "{runs:?}");
+    }
+    assert!(!jumped, "{:?}", bench.notices);
+}

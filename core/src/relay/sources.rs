@@ -315,6 +315,8 @@ impl Relay {
         if let (Some(from), Some(end)) = (next.start.from, self.publisher.ends_at()) {
             next.shift = end.as_micros().saturating_sub(from.as_micros());
         }
+        // It begins where it is, and not where the one before it was left.
+        self.left_over.clear();
         self.join_tracks(&mut next);
         let marked = !stage.makes(Mistake::SwitchUnmarked);
         for feed in &mut next.feeds {
