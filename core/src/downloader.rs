@@ -266,6 +266,12 @@ impl Downloader {
         self.jobs.push_back(job);
     }
 
+    /// What was listed before the newest so many is past: the live edge does not wait for what could be made of it.
+    pub(crate) fn begins_with(&mut self, newest: usize) {
+        let past = self.jobs.iter_mut().rev().skip(newest);
+        past.for_each(|job| job.past = true);
+    }
+
     /// Starts what may be started, oldest first.
     pub(crate) fn advance(&mut self, stage: &mut Stage<'_>, asker: Asker) {
         let now = stage.now.monotonic;

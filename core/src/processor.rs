@@ -169,7 +169,7 @@ impl Processor {
         (rungs || self.preload.is_some()).then(work)
     }
 
-    fn lists_source(&self) -> bool {
+    pub(crate) fn lists_source(&self) -> bool {
         self.ladder.as_ref().is_none_or(|it| it.passthrough)
     }
 

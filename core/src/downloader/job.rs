@@ -26,6 +26,9 @@ pub(super) struct Job {
     pub(super) listed: bool,
     /// A segment that was listed before a restart of ours.
     pub(super) again: Option<Again>,
+    /// Of the past that a source keeps: nothing is made of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) past: bool,
     /// What it needs beside itself, and what that is stored as, once all of it is.
     pub(super) needs: Vec<Need>,
     pub(super) provided: Option<(Timestamp, Vec<SavedObject>)>,
@@ -138,6 +141,7 @@ impl Job {
             target_duration,
             listed: true,
             again,
+            past: false,
             provided: needs.is_empty().then(Default::default),
             needs,
             decrypt,

@@ -71,6 +71,11 @@ impl Listing {
         }
     }
 
+    /// Its source keeps all that it ever had, and may go on.
+    pub(crate) fn keeps_and_goes_on(&self) -> bool {
+        self.whole && !self.fixed
+    }
+
     /// Nothing is relayed of before `from`: a discontinuity there parts nothing.
     pub(crate) fn begins_at(&mut self, from: Place) {
         let until = |it: &&mut Offered| it.place.is_some_and(|place| place <= from);

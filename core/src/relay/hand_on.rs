@@ -442,9 +442,13 @@ impl Relay {
         if !std::mem::replace(&mut lane.feeds[index].listed, true) && index == 0 {
             self.say_left_out(stage, &listing);
         }
+        let begins = lane.start.from.is_none() && listing.keeps_and_goes_on();
         let moved = lane.take_up(stage, index, listing, |listing| {
             self.first_of(role, listing)
         });
+        if begins && lane.start.from.is_some() {
+            self.makes_from_the_edge_on(lane);
+        }
         for Moved { feed, by } in moved {
             if let Some(track) = lane.feeds[feed].track {
                 self.publisher.shift_track(track, by);

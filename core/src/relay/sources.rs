@@ -356,6 +356,7 @@ impl Relay {
         let first = !std::mem::replace(&mut lane.feeds[0].listed, true);
         // What follows an end is a new run anyway.
         let goes_on = self.publisher.has_several() && !self.publisher.is_ended();
+        let keeps_and_goes_on = listing.keeps_and_goes_on();
         let take = match lane.role {
             Role::Relaying if first && goes_on => {
                 self.follow_several(stage, lane);
@@ -388,6 +389,17 @@ impl Relay {
             self.say_left_out(stage, &listing);
         }
         lane.feeds[0].downloader.listed(stage, &listing, take);
+        if first && keeps_and_goes_on {
+            self.makes_from_the_edge_on(lane);
+        }
+    }
+
+    /// Of what keeps its past and goes on all is relayed, and rungs are made from its live edge on.
+    pub(super) fn makes_from_the_edge_on(&self, lane: &mut Lane) {
+        if self.processor.has_ladder() {
+            let downloader = &mut lane.feeds[0].downloader;
+            downloader.begins_with(config::START_SEGMENTS);
+        }
     }
 
     /// Asks the source for what was listed before our restart and is not in the store.
@@ -420,10 +432,11 @@ impl Relay {
 
     /// So much of a source is taken where it begins. One that goes on is taken near its live edge, however long the list
     /// may become: viewers would be behind by all that is fetched before it. What is made of much at once would come too
-    /// late for most, so there a ladder begins with few.
+    /// late for most, so there a ladder begins with few, unless the source's own media is listed and all of it is kept.
     fn first_window(&self, listing: &Listing) -> usize {
         let window = self.window_of(listing);
-        if self.processor.has_ladder() && !listing.fixed {
+        let has_past = listing.keeps_and_goes_on() && self.processor.lists_source();
+        if self.processor.has_ladder() && !listing.fixed && !has_past {
             window.min(config::START_SEGMENTS)
         } else if listing.whole {
             window.min(self.fit(listing))
