@@ -402,8 +402,10 @@ fn holds_the_window(last: &Version, version: &Version, window: usize) -> Held {
     let removed = version.media_sequence > last.media_sequence;
     let first = version.segments.first().map(|it| it.duration);
     let rest = version.total.saturating_sub(first.unwrap_or_default());
-    // What came in one go may stay until players have seen it.
-    let needed = version.target() * (LISTED_TARGETS + 1);
+    // What came in one go may stay until players have seen it; and behind a break the same time may come once more.
+    let broken_off = version.segments.iter().any(|it| it.discontinuity);
+    let times = if broken_off { 2 } else { 1 };
+    let needed = version.target() * (LISTED_TARGETS + 1) * times;
     if (removed && listed < window) || (listed > window && rest > needed) {
         return broken(
             "a list holds the window asked for",
