@@ -2,6 +2,7 @@
 //! comes back with exactly one completion, even if it panics. [`Channel`] does the work itself.
 
 mod channel;
+mod told;
 
 pub use channel::{Channel, Kept};
 
@@ -25,6 +26,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
+use told::Told;
 
 /// How long the tasks of a machine that is being restarted are waited for.
 const ABANDON: Duration = Duration::from_secs(5);
@@ -64,8 +66,7 @@ pub struct Worker {
     checkpoint: Option<Arc<Checkpoint>>,
     /// A change of source that has not been made yet, or not at all, in words.
     change: Option<Arc<str>>,
-    /// Why each source cannot take over, as the log has it.
-    told: BTreeMap<usize, String>,
+    told: Told,
 }
 
 impl Worker {
@@ -86,7 +87,7 @@ impl Worker {
             last_store_work: None,
             checkpoint,
             change: None,
-            told: BTreeMap::new(),
+            told: Told::default(),
         }
     }
 
@@ -189,7 +190,7 @@ impl Worker {
             return;
         };
         self.note_change(notice);
-        if self.is_told(notice) {
+        if self.told.has(notice) {
             return;
         }
         let speaker = Speaker {
@@ -199,23 +200,6 @@ impl Worker {
             generation: self.generation.0,
         };
         notices::log(speaker, notice);
-    }
-
-    /// A source that cannot take over is tried every few seconds, for hours if need be: the log has it again
-    /// where it is for another reason.
-    fn is_told(&mut self, notice: &Notice) -> bool {
-        if let Notice::Preparing { source, .. } = notice {
-            return self.told.contains_key(source);
-        }
-        if let Notice::PreparationFailed { source, .. } = notice {
-            let words = notice.to_string();
-            let before = self.told.insert(*source, words.clone());
-            return before.is_some_and(|it| it == words);
-        }
-        if matches!(notice, Notice::Configured { .. } | Notice::Switched { .. }) {
-            self.told.clear();
-        }
-        false
     }
 
     /// Follows a configuration from its wish to its first segment.
