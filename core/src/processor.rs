@@ -86,8 +86,8 @@ pub(crate) struct Material<'a> {
 pub(crate) struct Arrived {
     pub(crate) stored_at: Timestamp,
     pub(crate) duration: Span,
-    /// It is of the only track of its source: of several none has rungs.
-    pub(crate) alone: bool,
+    /// A ladder makes rungs of it: it is of the only track of its source, and not of the past that its source keeps.
+    pub(crate) takes_rungs: bool,
     /// It is of a VOD: nobody is at a live edge.
     pub(crate) vod: bool,
     /// So many others of its channel wait for their rungs.
@@ -158,7 +158,7 @@ impl Processor {
     /// The work on a segment, where anything is to be done.
     pub(crate) fn begin(&self, stage: &Stage<'_>, arrived: &Arrived) -> Option<Work> {
         let duration = arrived.duration;
-        let rungs = arrived.alone && self.ladder.is_some();
+        let rungs = arrived.takes_rungs && self.ladder.is_some();
         let ladder = self.ladder.as_ref().filter(|_| rungs);
         let hasty = ladder.and_then(|it| it.patience);
         let patience = match stage.makes(Mistake::SourceWaitsForRungs) {

@@ -21,22 +21,16 @@ async fn a_change_of_source_is_one_discontinuity_and_a_dead_one_changes_nothing(
     let dead = "http://127.0.0.1:9/live.m3u8";
     let changed = node.put("news", spec(dead)).await;
     let wanted = changed.body["revision"].clone();
-    let early = node
-        .until("news", |it| {
-            it["change"]
-                .as_str()
-                .is_some_and(|it| it.contains("cannot be loaded"))
-        })
-        .await;
+    let tells = |words| {
+        move |it: &Value| {
+            let change = it["change"].as_str();
+            change.is_some_and(|it| it.contains(words))
+        }
+    };
+    let early = node.until("news", tells("cannot be loaded")).await;
     let early = early["observed"]["change"].as_str().unwrap();
     assert!(early.starts_with("preparing source 0"), "{early}");
-    let told = node
-        .until("news", |it| {
-            it["change"]
-                .as_str()
-                .is_some_and(|it| it.contains("cannot take over"))
-        })
-        .await;
+    let told = node.until("news", tells("cannot take over")).await;
     assert_eq!(told["spec"]["sources"][0], dead);
     let observed = &told["observed"];
     assert_eq!(observed["state"], "live", "{observed}");

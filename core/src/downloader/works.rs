@@ -80,7 +80,7 @@ impl Downloader {
                 let arrived = Arrived {
                     stored_at,
                     duration: job.offered.segment.duration,
-                    alone: alone && !job.past,
+                    takes_rungs: alone && !job.past,
                     vod: self.fixed,
                     waiting,
                 };

@@ -67,9 +67,10 @@ impl Relay {
             })
         };
         let position = |track| {
-            let known = !self.publisher.is_begun_again(track);
-            let known = Some(track).filter(|_| known)?;
-            followed(known).or_else(|| self.left_over_at(known, now))
+            if self.publisher.is_begun_again(track) {
+                return None;
+            }
+            followed(track).or_else(|| self.left_over_at(track, now))
         };
         (0..self.publisher.tracks()).map(position).collect()
     }
